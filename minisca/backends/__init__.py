@@ -1,0 +1,26 @@
+"""Where the operations run. A backend is a module with every operation of `interface.py`."""
+
+import importlib
+from types import ModuleType
+
+from minisca.backends.interface import OPERATIONS as OPERATIONS
+
+_MODULES = {"cpu": "minisca.backends.cpu"}
+
+
+def available_backends() -> list[str]:
+    """Names of the backends that run on this machine, fastest first."""
+    return list(_MODULES)
+
+
+def get_backend(name: str = "auto") -> ModuleType:
+    """The backend module called `name`; "auto" takes the first of `available_backends()`.
+
+    Raises ValueError for a name that is not a backend.
+    """
+    if name == "auto":
+        name = available_backends()[0]
+    if name not in _MODULES:
+        options = ", ".join(repr(known) for known in ["auto", *_MODULES])
+        raise ValueError(f"backend is {name!r}; it must be one of {options}")
+    return importlib.import_module(_MODULES[name])

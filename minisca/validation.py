@@ -1,0 +1,94 @@
+"""Checks at the boundary: every message names the argument, what it was, and what it must be."""
+
+import numbers
+
+import numpy as np
+
+
+class NotFittedError(ValueError, AttributeError):
+    """The estimator has learned nothing yet: call `fit` first."""
+
+
+def check_fitted(estimator, attribute):
+    """Raise NotFittedError unless `estimator` has the learned `attribute`."""
+    if not hasattr(estimator, attribute):
+        raise NotFittedError(
+            f"this {type(estimator).__name__} is not fitted yet; call fit(X) before using it"
+        )
+
+
+def check_integer(name, value, minimum=1, odd=False):
+    """Return `value` as an int of at least `minimum` (odd, if asked), or raise."""
+    kind = f"an {'odd ' if odd else ''}integer of at least {minimum}"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} is {value!r}; it must be {kind}")
+    if value < minimum or (odd and value % 2 == 0):
+        raise ValueError(f"{name} is {value}; it must be {kind}")
+    return int(value)
+
+
+def check_number(name, value, low=0.0, high=np.inf, low_open=False, high_open=False):
+    """Return `value` as a finite float within [low, high] (ends open if asked), or raise."""
+    interval = f"{'(' if low_open else '['}{low:g}, {high:g}{')' if high_open else ']'}"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} is {value!r}; it must be a number in {interval}")
+    inside = (low < value if low_open else low <= value) and (
+        value < high if high_open else value <= high
+    )
+    if not (np.isfinite(value) and inside):
+        raise ValueError(f"{name} is {value}; it must be a number in {interval}")
+    return float(value)
+
+
+def check_choice(name, value, choices):
+    """Return `value` if it is one of `choices`, or raise."""
+    if value not in choices:
+        options = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{name} is {value!r}; it must be one of {options}")
+    return value
+
+
+def check_images(images, name="X", channels=None, size=None):
+    """Check an image array (n, c, h, w) without reading it: rank, emptiness, dtype, sizes.
+
+    `images` is any array that has a shape and a dtype and slices along its first axis. `channels` and
+    `size` (h, w), where given, are what the estimator was fitted on. Returns `images`.
+    """
+    if not (hasattr(images, "shape") and hasattr(images, "dtype")):
+        images = np.asarray(images)
+    if len(images.shape) != 4:
+        raise ValueError(
+            f"{name} has shape {tuple(images.shape)}; it must be (n, channels, height, width)"
+        )
+    if 0 in images.shape:
+        raise ValueError(f"{name} has shape {tuple(images.shape)}; no side may be 0")
+    if np.dtype(images.dtype).kind not in "fiub":
+        raise TypeError(f"{name} has dtype {images.dtype}; it must be a real number type")
+    if channels is not None and images.shape[1] != channels:
+        raise ValueError(
+            f"{name} has {images.shape[1]} channels (shape {tuple(images.shape)}); "
+            f"it must have {channels}, as in fit"
+        )
+    if size is not None and tuple(images.shape[2:]) != tuple(size):
+        raise ValueError(
+            f"{name} has images of {images.shape[2]}x{images.shape[3]} pixels; "
+            f"they must be {size[0]}x{size[1]}, as in fit"
+        )
+    return images
+
+
+def read_batch(images, rows, dtype, name="X"):
+    """Read images[rows] as a C-contiguous array of `dtype`, refusing NaN and infinity.
+
+    `rows` is a slice or a rising index array, which memory-mapped arrays and HDF5 data sets take.
+    """
+    batch = np.ascontiguousarray(images[rows], dtype=dtype)
+    if not np.isfinite(batch).all():
+        bad = np.argwhere(~np.isfinite(batch))[0]
+        first = rows.start or 0 if isinstance(rows, slice) else None
+        image = bad[0] + first if first is not None else rows[bad[0]]
+        raise ValueError(
+            f"{name} has the value {batch[tuple(bad)]} in image {image}; "
+            "every pixel must be finite (no NaN, no infinity)"
+        )
+    return batch
