@@ -1,0 +1,43 @@
+"""What every operation means: plain loops in float64, written to be read and never optimised.
+
+Formulas from arXiv 1409.2752v1 (Makhzani and Frey); shapes and tie rules as minisca's contract has
+them. Nothing here imports minisca; its tests compare every backend with this.
+"""
+
+from reference.conv import conv2d, conv2d_backward
+from reference.deconv import deconv2d, deconv2d_backward
+from reference.pooling import encode_pooled, max_pool, max_pool_backward
+from reference.sgd import sgd_momentum_
+from reference.winners import (
+    decode_winners,
+    encode_k_largest,
+    encode_top_n,
+    encode_winners,
+    lifetime_sparsity,
+    relu,
+    relu_backward,
+    winner_take_all,
+    winner_take_all_backward,
+    winners_backward,
+)
+
+__all__ = [
+    "conv2d",
+    "conv2d_backward",
+    "decode_winners",
+    "deconv2d",
+    "deconv2d_backward",
+    "encode_k_largest",
+    "encode_pooled",
+    "encode_top_n",
+    "encode_winners",
+    "lifetime_sparsity",
+    "max_pool",
+    "max_pool_backward",
+    "relu",
+    "relu_backward",
+    "sgd_momentum_",
+    "winner_take_all",
+    "winner_take_all_backward",
+    "winners_backward",
+]

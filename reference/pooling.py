@@ -1,0 +1,45 @@
+"""Overlapping max-pooling and its gradient, one window at a time, in float64.
+
+From section 2.1 of arXiv 1409.2752v1, sparse encoding, step 2; sizes as in its section 3.
+"""
+
+import math
+
+import numpy as np
+
+from reference.conv import conv2d
+from reference.winners import relu
+
+
+def windows(size, width, stride):
+    """Along one side: the places of each window, clipped to the map, centred on the whole."""
+    n_windows = math.ceil(size / stride)
+    first = -(((n_windows - 1) * stride + width - size) // 2)
+    for start in range(first, first + n_windows * stride, stride):
+        yield range(max(0, start), min(size, start + width))
+
+
+def max_pool(maps, width, stride):
+    n, m, h, w = maps.shape
+    row_windows, column_windows = list(windows(h, width, stride)), list(windows(w, width, stride))
+    pooled = np.full((n, m, len(row_windows), len(column_windows)), -np.inf)
+    argmax = np.zeros(pooled.shape, np.int32)
+    for image, i, out_row, out_column in np.ndindex(pooled.shape):
+        here = image, i, out_row, out_column
+        for row in row_windows[out_row]:
+            for column in column_windows[out_column]:
+                if maps[image, i, row, column] > pooled[here]:
+                    pooled[here], argmax[here] = maps[image, i, row, column], row * w + column
+    return pooled, argmax
+
+
+def max_pool_backward(d_pooled, argmax, shape):
+    d_maps = np.zeros(shape)
+    for image, i, out_row, out_column in np.ndindex(d_pooled.shape):
+        row, column = divmod(int(argmax[image, i, out_row, out_column]), shape[3])
+        d_maps[image, i, row, column] += d_pooled[image, i, out_row, out_column]
+    return d_maps
+
+
+def encode_pooled(x, filters, bias, width, stride):
+    return max_pool(relu(conv2d(x, filters, bias)), width, stride)[0]

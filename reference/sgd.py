@@ -1,0 +1,13 @@
+"""Stochastic gradient descent with classical momentum, one coordinate at a time.
+
+Section 2 of arXiv 1409.2752v1 minimises the squared error without naming a rule; this is Polyak's.
+"""
+
+import numpy as np
+
+
+def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
+    for place in np.ndindex(parameter.shape):
+        v = momentum * float(velocity[place]) - learning_rate * float(gradient[place])
+        velocity[place] = v
+        parameter[place] = float(parameter[place]) + v
