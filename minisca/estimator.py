@@ -1,0 +1,113 @@
+"""scikit-learn's conventions without scikit-learn: the base class of every estimator here.
+
+A constructor stores its arguments unchanged under their own names and does nothing else; `fit` sets
+attributes that end in an underscore. That is all `sklearn.base.clone`, `Pipeline` and
+`GridSearchCV` rely on.
+"""
+
+import inspect
+
+
+class Estimator:
+    """Parameters read from the constructor's signature: get them, set them, show them."""
+
+    #: "classifier", "transformer" or None, as scikit-learn names them.
+    _estimator_type = None
+
+    @classmethod
+    def _defaults(cls):
+        """{argument name: default} of the constructor, in its order."""
+        signature = inspect.signature(cls.__init__)
+        return {
+            name: parameter.default
+            for name, parameter in signature.parameters.items()
+            if name != "self"
+        }
+
+    def get_params(self, deep=True):
+        """{argument name: value}.
+
+        With `deep`, also the parameters of estimators among the values, as "name__parameter", and
+        of lists of estimators, as "name__0" (the estimator) and "name__0__parameter".
+        """
+        parameters = {}
+        for name in self._defaults():
+            value = getattr(self, name)
+            parameters[name] = value
+            if deep:
+                parameters.update(_nested(name, value))
+        return parameters
+
+    def set_params(self, **parameters):
+        """Set constructor arguments by name, nested ones as `get_params` names them; returns self.
+
+        Raises ValueError for an unknown name, listing the valid ones.
+        """
+        valid = self._defaults()
+        for name in parameters:
+            if name.partition("__")[0] not in valid:
+                raise ValueError(
+                    f"{name!r} is not a parameter of {type(self).__name__}; "
+                    f"it must be one of {', '.join(map(repr, valid))}"
+                )
+        # Fewest underscores first: a list is replaced before its elements are changed.
+        for name in sorted(parameters, key=lambda name: name.count("__")):
+            first, _, rest = name.partition("__")
+            value = parameters[name]
+            setattr(self, first, _replaced(first, getattr(self, first), rest, value))
+        return self
+
+    def __repr__(self):
+        shown = [
+            f"{name}={getattr(self, name)!r}"
+            for name, default in self._defaults().items()
+            # By their text, because == between arrays is no yes or no.
+            if default is inspect.Parameter.empty or repr(getattr(self, name)) != repr(default)
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __sklearn_is_fitted__(self):
+        """Whether `fit` has set anything (scikit-learn's `check_is_fitted` asks)."""
+        return any(name.endswith("_") and not name.startswith("_") for name in vars(self))
+
+    def __sklearn_tags__(self):
+        """What scikit-learn 1.6 and later asks of an estimator; only scikit-learn calls this."""
+        from sklearn.utils import ClassifierTags, Tags, TargetTags, TransformerTags
+
+        is_classifier = self._estimator_type == "classifier"
+        is_transformer = self._estimator_type == "transformer"
+        return Tags(
+            estimator_type=self._estimator_type,
+            target_tags=TargetTags(required=is_classifier),
+            classifier_tags=ClassifierTags() if is_classifier else None,
+            transformer_tags=TransformerTags(preserves_dtype=[]) if is_transformer else None,
+        )
+
+
+def _nested(name, value):
+    """The deep parameters of one argument: those of an estimator, or of a list of them."""
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return {f"{name}__{key}": item for key, item in value.get_params().items()}
+    found = {}
+    if isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            if hasattr(item, "get_params") and not isinstance(item, type):
+                found[f"{name}__{index}"] = item
+                found.update(_nested(f"{name}__{index}", item))
+    return found
+
+
+def _replaced(name, current, path, value):
+    """`current` with the parameter at `path` ("", "0", "l2", "0__l2") set to `value`."""
+    if not path:
+        return value
+    if isinstance(current, list | tuple):
+        index, _, rest = path.partition("__")
+        if not index.isdecimal() or int(index) >= len(current):
+            raise ValueError(f"{name} has no element {index!r}; it has {len(current)}, from 0")
+        items = list(current)  # the caller's own list stays as it is
+        items[int(index)] = _replaced(f"{name}__{index}", items[int(index)], rest, value)
+        return type(current)(items)
+    if not hasattr(current, "set_params"):
+        raise ValueError(f"{name} is {current!r}, which has no parameter {path!r}")
+    return current.set_params(**{path: value})
