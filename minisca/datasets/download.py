@@ -1,0 +1,83 @@
+"""Fetch one file from the first of several mirrors that serves it whole and unaltered."""
+
+import hashlib
+import http.client
+import urllib.request
+from pathlib import Path
+
+from minisca.atomic import atomic_write
+from minisca.datasets.errors import DatasetError, DownloadError
+from minisca.datasets.packing import unpacked
+
+CHUNK = 1 << 18
+USER_AGENT = "minisca"
+
+
+def download(urls, target, sha256, timeout=5.0, max_bytes=1 << 30):
+    """Download `target` from the first of `urls` whose contents have the given SHA-256.
+
+    Parameters
+    ----------
+    urls : the same file's addresses, tried in turn
+    target : path to write, replaced whole or not at all; missing directories are created
+    sha256 : hexadecimal SHA-256 of the unpacked contents (unpacked where `target` ends in .gz:
+        mirrors compress the same file differently)
+    timeout : seconds to wait for a connection, and for each next piece of the file
+    max_bytes : the most bytes that the file may have, served or unpacked
+
+    A progress bar is shown where standard error is a terminal.
+    Returns the path of `target`. Raises DownloadError naming the file and why each mirror failed.
+    """
+    target = Path(target)
+    failures = []
+    for url in urls:
+        try:
+            _fetch(url, target, sha256, timeout, max_bytes)
+            return target
+        except (OSError, http.client.HTTPException, DatasetError) as error:
+            failures.append(f"\n  {url}: {str(error) or type(error).__name__}")
+    raise DownloadError(f"{target.name} could not be downloaded:{''.join(failures)}")
+
+
+def _fetch(url, target, sha256, timeout, max_bytes):
+    request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})
+    with (
+        urllib.request.urlopen(request, timeout=timeout) as response,
+        atomic_write(target) as file,
+    ):
+        _copy(response, file, target.name, max_bytes)
+        file.seek(0)
+        with unpacked(file, target.name) as contents:
+            found = _sha256(contents, target.name, max_bytes)
+        if found != sha256:
+            raise DatasetError(
+                f"the contents of {target.name} have SHA-256 {found}; they must have {sha256}"
+            )
+
+
+def _copy(response, file, name, max_bytes):
+    from tqdm import tqdm
+
+    total = response.length
+    received = 0
+    # disable=None: no bar where standard error is no terminal
+    with tqdm(total=total, desc=name, unit="B", unit_scale=True, disable=None) as bar:
+        while chunk := response.read(CHUNK):
+            received += len(chunk)
+            if received > max_bytes:
+                raise DatasetError(f"{name} is longer than {max_bytes} bytes; it must not be")
+            file.write(chunk)
+            bar.update(len(chunk))
+    if total is not None and received != total:
+        raise DatasetError(f"{name} broke off after {received} of {total} bytes")
+
+
+def _sha256(contents, name, max_bytes):
+    digest = hashlib.sha256()
+    length = 0
+    while chunk := contents.read(CHUNK):
+        length += len(chunk)
+        if length > max_bytes:
+            raise DatasetError(f"{name} unpacks to more than {max_bytes} bytes; it must not")
+        digest.update(chunk)
+    return digest.hexdigest()
