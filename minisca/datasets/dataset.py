@@ -1,0 +1,47 @@
+"""Labelled images, split into a training and a test set, and where they came from."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minisca.validation import check_integer
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled images in two sets.
+
+    Attributes
+    ----------
+    train_images, test_images : float32 arrays (n, channels, height, width), MNIST's in [0, 1]
+    train_labels, test_labels : int64 arrays (n,)
+    name : what the data are, to be written beside every figure measured on them
+    source : the directory that they were read from, or a description
+    """
+
+    train_images: np.ndarray = field(repr=False)
+    train_labels: np.ndarray = field(repr=False)
+    test_images: np.ndarray = field(repr=False)
+    test_labels: np.ndarray = field(repr=False)
+    name: str
+    source: str
+
+    def validation_split(self, n=None):
+        """Split the training set in two, so that settings are chosen without the test set.
+
+        `n` is the number of validation images, the last ones of the training set. By default it is
+        10,000, or a fifth of the training set where that is less: MNIST gives 50,000 and 10,000.
+
+        Returns ((images, labels), (images, labels)), to train on and to validate on: views of the
+        training set, no copies. Raises TypeError or ValueError unless 1 <= n < training images.
+        """
+        n_train = len(self.train_images)
+        n = min(10_000, n_train // 5) if n is None else check_integer("n", n)
+        if not 1 <= n < n_train:
+            raise ValueError(
+                f"n is {n}; of {n_train} training images it must be 1 to {n_train - 1}"
+            )
+        return (
+            (self.train_images[:-n], self.train_labels[:-n]),
+            (self.train_images[-n:], self.train_labels[-n:]),
+        )

@@ -1,0 +1,232 @@
+"""MNIST, and any data set in MNIST's four IDX files: find, fetch, check and load it.
+
+MNIST is known by the SHA-256 of its unpacked files, wherever they lie and however they are packed.
+"""
+
+import hashlib
+import os
+import warnings
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from minisca.datasets.dataset import Dataset
+from minisca.datasets.download import download as download_file
+from minisca.datasets.errors import (
+    DatasetError,
+    DatasetNotFoundError,
+    DownloadError,
+    SampleWarning,
+)
+from minisca.datasets.idx import idx_header, read_idx
+
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+FILES = {
+    "train_images": "train-images-idx3-ubyte",
+    "train_labels": "train-labels-idx1-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+SHA256 = {
+    "train_images": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train_labels": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "test_images": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "test_labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+MAX_BYTES = 64 << 20  # the largest of the four has 47,040,016
+SAMPLE_NAME = "MNIST sample of 5,000 digits"
+
+
+def load_mnist(data_dir=None, download=True):
+    """Load MNIST, or another data set stored in four IDX files of the same names.
+
+    The files train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
+    t10k-labels-idx1-ubyte, plain or .gz (train-images.idx3-ubyte is understood too), are looked for
+
+    1. in `data_dir` or its folder `mnist`; if it is given, there and nowhere else;
+    2. in the directory that the environment variable MINISCA_DATA names, or its folder `mnist`;
+    3. in the cache, `minisca/mnist` under $XDG_CACHE_HOME or ~/.cache (Windows: %LOCALAPPDATA%),
+       into which what is missing is downloaded unless `download` is False;
+    4. failing all these, a sample of 5,000 of MNIST's digits that comes with minisca is used
+       instead, with a SampleWarning: nothing measured on it compares with a published figure.
+
+    Files in the cache must have MNIST's checksums. Files elsewhere may be any images of one size
+    with labels from 0 to 255 (Fashion-MNIST, say); unless they are MNIST, the data set is named
+    after its directory.
+
+    Returns a Dataset: images float32 (n, 1, height, width) in [0, 1], labels int64 (n,), `name`
+    ("MNIST" only where all four checksums are MNIST's) and `source`.
+    Raises DatasetNotFoundError if `data_dir` or $MINISCA_DATA is no directory, if `data_dir` does
+    not have the files, or if a directory has some of the four but not all; DatasetError if a file
+    is damaged or the four do not fit together.
+    """
+    if data_dir is not None:
+        return _load_directory(_find(data_dir, "data_dir", required=True))
+    if os.environ.get("MINISCA_DATA"):
+        paths = _find(os.environ["MINISCA_DATA"], "MINISCA_DATA", required=False)
+        if paths is not None:
+            return _load_directory(paths)
+    cache = cache_directory()
+    reason = "downloading was not allowed (download=False)"
+    if download:
+        try:
+            _download_missing(cache)
+        except DownloadError as error:
+            reason = str(error)
+    paths = _present(cache)
+    if len(paths) == len(FILES):
+        return _load_directory(paths, only_mnist=True)
+    _warn_of_sample(cache, reason)
+    return load_mnist_sample()
+
+
+def load_mnist_sample():
+    """Load the bundled 5,000 digits of MNIST's training set: 4,000 to train on, 1,000 to test on.
+
+    They are the first 500 of each class, in turn 0, 1, ..., 9, 0, 1, ..., so that any run of them
+    is balanced. For trying things out: nothing measured on them compares with a published figure.
+    Returns a Dataset as `load_mnist` does.
+    """
+    sample = resources.files("minisca.datasets") / "mnist_sample.npz"
+    with sample.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        arrays = {role: stored[role] for role in FILES}
+    return _as_dataset(arrays, SAMPLE_NAME, "bundled with minisca")
+
+
+def cache_directory():
+    """Where downloads are kept: `minisca/mnist` in the user's cache directory."""
+    if os.name == "nt":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "minisca" / "mnist"
+
+
+def _find(directory, what, required):
+    """The paths of the four files in `directory` or its folder `mnist`.
+
+    None if there are none of them, unless they are `required`; `what` named the directory.
+    """
+    directory = Path(directory).expanduser()
+    if not directory.is_dir():
+        raise DatasetNotFoundError(f"{what} is {str(directory)!r}; it must be a directory")
+    found = [_present(folder) for folder in (directory, directory / "mnist")]
+    fullest = max(found, key=len)
+    if len(fullest) == len(FILES):
+        return fullest
+    if fullest or required:
+        missing = ", ".join(name for role, name in FILES.items() if role not in fullest)
+        raise DatasetNotFoundError(
+            f"{what} is {str(directory)!r}; it or its folder mnist must have the four IDX files, "
+            f"missing are {missing} (each may end in .gz)"
+        )
+    return None
+
+
+def _present(folder):
+    """The paths of those of the four files that `folder` has, by role."""
+    paths = {}
+    for role, name in FILES.items():
+        for stem in (name, name.replace("-idx", ".idx")):
+            for path in (folder / stem, folder / f"{stem}.gz"):
+                if role not in paths and path.is_file():
+                    paths[role] = path
+    return paths
+
+
+def _download_missing(cache):
+    present = _present(cache)
+    for role, name in FILES.items():
+        if role not in present:
+            urls = [f"{mirror}{name}.gz" for mirror in MIRRORS]
+            download_file(urls, cache / f"{name}.gz", SHA256[role], max_bytes=MAX_BYTES)
+
+
+def _load_directory(paths, only_mnist=False):
+    arrays = {role: read_idx(path) for role, path in paths.items()}
+    found = {role: _sha256(array) for role, array in arrays.items()}
+    if only_mnist:
+        _check_sha256(found, paths)
+    _check_fit(arrays, paths)
+    folder = paths["train_images"].parent.resolve()
+    return _as_dataset(arrays, _name(folder, is_mnist=found == SHA256), str(folder))
+
+
+def _name(folder, is_mnist):
+    if is_mnist:
+        return "MNIST"
+    note = " (not the original files)" if folder.name.lower() == "mnist" else ""
+    return folder.name + note
+
+
+def _sha256(array):
+    """SHA-256 of the unpacked IDX file that holds `array`: the array determines its every byte."""
+    digest = hashlib.sha256(idx_header(array.shape))
+    digest.update(array)
+    return digest.hexdigest()
+
+
+def _check_sha256(found, paths):
+    for role, path in paths.items():
+        if found[role] != SHA256[role]:
+            raise DatasetError(
+                f"{path} has contents of SHA-256 {found[role]}, but MNIST's have {SHA256[role]}; "
+                "delete it to download it again (another data set is loaded by its directory, "
+                "data_dir)"
+            )
+
+
+def _check_fit(arrays, paths):
+    """Refuse images that are no images, and sets that differ in count or in image size."""
+    for half in ("train", "test"):
+        images, labels = f"{half}_images", f"{half}_labels"
+        if arrays[images].ndim == 1 and arrays[labels].ndim == 3:
+            raise DatasetError(
+                f"{paths[images]} holds labels and {paths[labels]} holds images; "
+                "the two files are swapped"
+            )
+        if arrays[images].ndim != 3:
+            raise DatasetError(
+                f"{paths[images]} has shape {arrays[images].shape}; "
+                "images must be of rank 3, (n, height, width)"
+            )
+        if arrays[labels].ndim != 1:
+            raise DatasetError(
+                f"{paths[labels]} has shape {arrays[labels].shape}; labels must be of rank 1, (n,)"
+            )
+        if len(arrays[images]) != len(arrays[labels]):
+            raise DatasetError(
+                f"{paths[images]} has {len(arrays[images])} images but {paths[labels]} has "
+                f"{len(arrays[labels])} labels; there must be one label an image"
+            )
+    train, test = (arrays[role].shape[1:] for role in ("train_images", "test_images"))
+    if train != test:
+        raise DatasetError(
+            f"{paths['test_images']} has images of {test[0]}x{test[1]} pixels; they must be "
+            f"{train[0]}x{train[1]}, as in {paths['train_images']}"
+        )
+
+
+def _as_dataset(arrays, name, source):
+    images = {
+        role: np.divide(arrays[role][:, np.newaxis], 255, dtype=np.float32)
+        for role in ("train_images", "test_images")
+    }
+    labels = {role: arrays[role].astype(np.int64) for role in ("train_labels", "test_labels")}
+    return Dataset(**images, **labels, name=name, source=source)
+
+
+def _warn_of_sample(cache, reason):
+    warnings.warn(
+        "MNIST IS NOT HERE: USING A SMALL SAMPLE OF IT INSTEAD.\n"
+        "These are 5,000 of its 70,000 digits (4,000 to train on, 1,000 to test on): NOTHING\n"
+        "MEASURED ON THEM COMPARES WITH ANY PUBLISHED FIGURE. For the real data, put the four IDX\n"
+        "files into a directory and give it as data_dir or in the environment variable\n"
+        f"MINISCA_DATA. They are neither there nor in the cache {cache}; {reason}",
+        SampleWarning,
+        stacklevel=3,
+    )
