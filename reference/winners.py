@@ -50,8 +50,8 @@ def largest(units, count, silent_map):
 
 def code(slots):
     """Lists of (value, position, map), one list an image -> values, positions, maps."""
-    values, positions, maps = np.moveaxis(np.array(slots), 2, 0)
-    return values, positions.astype(np.int32), maps.astype(np.int32)
+    table = np.array(slots)
+    return table[..., 0].copy(), table[..., 1].astype(np.int32), table[..., 2].astype(np.int32)
 
 
 def encode_top_n(x, filters, bias, n_active):

@@ -1,0 +1,166 @@
+"""Arguments for every operation, over the shapes and images that implementations stumble on."""
+
+import functools
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+
+import reference
+
+
+@dataclass(frozen=True)
+class Case:
+    """Sizes n, c, h, w of the images, m maps, filter width k, pooling, and what the images hold."""
+
+    n: int
+    c: int
+    h: int
+    w: int
+    m: int
+    k: int
+    pool_width: int = 3
+    pool_stride: int = 2
+    images: str = "normal"
+
+    def __str__(self):
+        sizes = f"{self.n}x{self.c}x{self.h}x{self.w}-{self.m}x{self.k}"
+        return f"{sizes}-pool{self.pool_width}/{self.pool_stride}-{self.images}"
+
+
+CASES = [
+    Case(1, 1, 1, 1, 1, 1, 1, 1),  # one of everything
+    Case(2, 3, 1, 1, 5, 3),  # one pixel, in a filter wider than it
+    Case(1, 1, 7, 7, 33, 7, 5, 3),
+    Case(2, 1, 28, 28, 5, 7, 5, 3),  # the paper's MNIST
+    Case(1, 3, 32, 32, 2, 9, 5, 4),  # its CIFAR-10
+    Case(1, 2, 32, 32, 2, 5, 6, 4),  # its NORB
+    Case(2, 4, 10, 10, 16, 5),  # a second layer
+    Case(3, 2, 8, 8, 70, 3),
+    Case(2, 3, 7, 10, 5, 13, 3, 1),  # a filter wider than the image
+    Case(1, 2, 3, 33, 17, 5, 4, 3),  # rectangles
+    Case(1, 5, 33, 4, 9, 3, 2, 2),
+    Case(2, 1, 1, 28, 16, 3, 5, 3),
+    Case(5, 1, 13, 1, 8, 5, 1, 2),  # a pooling that leaves places out
+    Case(19, 2, 4, 5, 3, 3, 9, 2),  # more images than a block; a window wider than the map
+    Case(3, 1, 28, 28, 3, 7, 5, 3, "mostly zero"),
+    Case(2, 3, 13, 10, 33, 5, 3, 2, "mostly zero"),
+    Case(2, 2, 10, 13, 16, 5, 3, 2, "zero"),
+    Case(2, 1, 10, 10, 7, 3, 3, 2, "far outside [0, 1]"),
+]
+
+
+def draw_images(rng, case):
+    x = rng.standard_normal((case.n, case.c, case.h, case.w))
+    if case.images == "far outside [0, 1]":
+        x *= 1000
+    elif case.images == "zero":
+        x[:] = 0
+    elif case.images == "mostly zero":  # a blot of ink, apart from the first image, which is empty
+        x[0] = 0
+        x[:, :, :, case.w // 2 :] = 0
+        x[:, :, : case.h // 2] = 0
+    return x
+
+
+def draw_code(rng, case, n_slots):
+    """Values, positions, maps: some slots silent, some with a value that lifetime sparsity took."""
+    shape = case.n, n_slots
+    values = np.abs(rng.standard_normal(shape)) + 0.1
+    positions = rng.integers(0, case.h * case.w, shape)
+    maps = rng.integers(0, case.m, shape)
+    silent, taken = rng.random((2, *shape)) < 0.2
+    values[silent | taken], positions[silent] = 0, 0
+    return values, positions.astype(np.int32), maps.astype(np.int32)
+
+
+@functools.cache
+def draw(case):
+    """One of each array, by name, floats in float64 but exact in float32."""
+    rng = np.random.default_rng(7)
+    n, c, h, w, m, k = case.n, case.c, case.h, case.w, case.m, case.k
+    arrays = SimpleNamespace(
+        x=draw_images(rng, case),
+        error=rng.standard_normal((n, c, h, w)),
+        filters=rng.standard_normal((m, c, k, k)),
+        decoder_filters=rng.standard_normal((m, c, k, k)),
+        bias=rng.standard_normal(m),
+        decoder_bias=rng.standard_normal(c),
+        maps=rng.standard_normal((n, m, h, w)),
+        d_maps=rng.standard_normal((n, m, h, w)),
+    )
+    arrays.values, arrays.positions, _ = draw_code(rng, case, m)
+    arrays.general_code = draw_code(rng, case, 2 * m + 1)
+    _, arrays.argmax = reference.max_pool(arrays.maps, case.pool_width, case.pool_stride)
+    arrays.d_pooled = rng.standard_normal(arrays.argmax.shape)
+    arrays.velocity = rng.standard_normal((m, c, k, k))
+    for name, array in vars(arrays).items():
+        if name != "general_code" and array.dtype.kind == "f":
+            setattr(arrays, name, rounded_to_float32(array))
+    values, *places = arrays.general_code
+    arrays.general_code = rounded_to_float32(values), *places
+    return arrays
+
+
+def rounded_to_float32(array):
+    return array.astype(np.float32).astype(np.float64)
+
+
+def arguments(operation, case):
+    """The positional arguments of `operation`, floats in float64; general codes as "name, maps"."""
+    a = draw(case)
+    values, positions, maps = a.general_code
+    pooling = case.pool_width, case.pool_stride
+    return {
+        "conv2d": (a.x, a.filters, a.bias),
+        "conv2d_backward": (a.x, a.filters, a.d_maps),
+        "deconv2d": (a.maps, a.filters, a.decoder_bias),
+        "deconv2d_backward": (a.maps, a.filters, a.error),
+        "relu": (a.maps,),
+        "relu_backward": (a.d_maps, a.maps),
+        "winner_take_all": (a.maps,),
+        "winner_take_all_backward": (a.values, a.positions, a.maps.shape),
+        "encode_winners": (a.x, a.filters, a.bias),
+        "encode_top_n": (a.x, a.filters, a.bias, 3),
+        "encode_k_largest": (a.x, a.filters, a.bias, 7),
+        "lifetime_sparsity": (a.values, 0.3),
+        "decode_winners": (a.values, a.positions, a.filters, a.decoder_bias, (case.h, case.w)),
+        "decode_winners, maps": (
+            *(values, positions, a.filters, a.decoder_bias, (case.h, case.w)),
+            maps,
+        ),
+        "winners_backward": (
+            *(a.x, a.error, a.values, a.positions),
+            *(a.filters, a.decoder_filters),
+        ),
+        "winners_backward, maps": (
+            *(a.x, a.error, values, positions),
+            *(a.filters, a.decoder_filters, maps),
+        ),
+        "max_pool": (a.maps, *pooling),
+        "max_pool_backward": (a.d_pooled, a.argmax, a.maps.shape),
+        "encode_pooled": (a.x, a.filters, a.bias, *pooling),
+        "sgd_momentum_": (a.filters, a.decoder_filters, a.velocity, 0.1, 0.9),
+    }[operation]
+
+
+CALLS = (
+    *("conv2d", "conv2d_backward", "deconv2d", "deconv2d_backward", "relu", "relu_backward"),
+    *("winner_take_all", "winner_take_all_backward", "encode_winners", "encode_top_n"),
+    *("encode_k_largest", "lifetime_sparsity", "decode_winners", "decode_winners, maps"),
+    *("winners_backward", "winners_backward, maps", "max_pool", "max_pool_backward"),
+    *("encode_pooled", "sgd_momentum_"),
+)
+
+
+def as_dtype(args, dtype):
+    """Fresh copies of the arrays among `args`, floats in `dtype`, places still int32."""
+    return tuple(
+        (a.astype(dtype) if a.dtype.kind == "f" else a.copy()) if isinstance(a, np.ndarray) else a
+        for a in args
+    )
+
+
+def call(operations, name, args):
+    """Call the operation of that name ("name, maps" is the same operation on a general code)."""
+    return getattr(operations, name.split(",")[0])(*args)

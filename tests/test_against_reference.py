@@ -1,0 +1,204 @@
+"""Every operation of a backend computes what the reference does, over awkward shapes and images.
+
+Operations that only move or compare numbers must agree exactly. Sums of products must agree within
+`rounding_bound`; selections wherever the units differ by more than their bound.
+"""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+from cases import CASES, Case, arguments, as_dtype, call
+from helpers import as_tuple, assert_within, rounding_bound
+
+import reference
+
+over_cases = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+def absolute(args):
+    """The arguments with every float array replaced by its absolute values."""
+    return tuple(
+        np.abs(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in args
+    )
+
+
+@functools.cache
+def expected(name, case):
+    return as_tuple(call(reference, name, arguments(name, case)))
+
+
+@functools.cache
+def magnitude(name, case):
+    """The sums of the absolute values of the terms of every result."""
+    return as_tuple(call(reference, name, absolute(arguments(name, case))))
+
+
+def roundings(name, case):
+    """The most roundings in a row on the way to each result: products, sums, biases."""
+    patch, places = case.c * case.k**2, case.n * case.h * case.w
+    n_slots = 2 * case.m + 1
+    windows = math.ceil(case.pool_width / case.pool_stride) ** 2
+    return {
+        "conv2d": (patch + 1,),
+        "conv2d_backward": (case.m * case.k**2, places, places),
+        "deconv2d": (case.m * case.k**2 + 1,),
+        "deconv2d_backward": (patch, places, places),
+        "decode_winners": (case.m + 1,),
+        "decode_winners, maps": (n_slots + 1,),
+        # delta takes a patch of roundings, then joins a sum over the survivors of its map
+        "winners_backward": (patch + case.n + 1, patch + case.n, case.n + 1, places),
+        "winners_backward, maps": (
+            *(patch + case.n * n_slots + 1, patch + case.n * n_slots),
+            *(case.n * n_slots + 1, places),
+        ),
+        "max_pool_backward": (windows,),
+        "lifetime_sparsity": (0,),
+    }[name]
+
+
+def check_dtypes(results, dtype):
+    for result in results:
+        assert result.dtype == (dtype if result.dtype.kind == "f" else np.int32)
+        assert result.flags.c_contiguous
+
+
+SUMS = [
+    *("conv2d", "conv2d_backward", "deconv2d", "deconv2d_backward", "max_pool_backward"),
+    *("decode_winners", "decode_winners, maps", "winners_backward", "winners_backward, maps"),
+]
+
+
+@over_cases
+@pytest.mark.parametrize("name", SUMS)
+def test_sums_of_products_are_the_references_up_to_rounding(backend, name, case, dtype):
+    results = as_tuple(call(backend, name, as_dtype(arguments(name, case), dtype)))
+    check_dtypes(results, dtype)
+    assert len(results) == len(expected(name, case))
+    for result, right, sizes, steps in zip(
+        results, expected(name, case), magnitude(name, case), roundings(name, case), strict=True
+    ):
+        assert_within(result, right, rounding_bound(steps, sizes, dtype))
+
+
+EXACT = [
+    *("relu", "relu_backward", "winner_take_all", "winner_take_all_backward"),
+    *("lifetime_sparsity", "max_pool"),
+]
+
+
+@over_cases
+@pytest.mark.parametrize("name", EXACT)
+def test_what_only_moves_and_compares_numbers_is_exact(backend, name, case, dtype):
+    results = as_tuple(call(backend, name, as_dtype(arguments(name, case), dtype)))
+    check_dtypes(results, dtype)
+    for result, right in zip(results, expected(name, case), strict=True):
+        np.testing.assert_array_equal(result, right)
+
+
+@functools.cache
+def units_and_bound(case, dtype):
+    """The reference's pre-activations and how far a backend's may be from them."""
+    (maps,), (sizes,) = expected("conv2d", case), magnitude("conv2d", case)
+    return maps, rounding_bound(case.c * case.k**2 + 1, sizes, dtype)
+
+
+def check_selection(units, bound, values, places):
+    """The largest positive units of every group, falling: `values` and `places`, (groups, slots).
+
+    If no unit is off by more than b, neither is the r-th largest of a group. Two units more than
+    2 b apart keep their order, so a unit that far from its neighbours in rank is selected there.
+    """
+    n_groups, n_slots = values.shape
+    bound = bound.reshape(n_groups, -1).max(axis=1, keepdims=True)
+    units = units.reshape(n_groups, -1)
+    missing = max(0, n_slots + 1 - units.shape[1])  # units that are not there count as smallest
+    padded = np.pad(units, ((0, 0), (0, missing)), constant_values=-np.inf)
+    by_rank = np.argsort(-padded, axis=1, kind="stable")[:, : n_slots + 1]
+    ranked = np.take_along_axis(padded, by_rank, axis=1)
+    right = ranked[:, :n_slots]
+
+    active = values > 0
+    assert np.all(active[right > bound])
+    assert not np.any(active[right < -bound])
+    assert np.all(values[~active] == 0)
+    assert np.all(places[~active] == 0)
+    assert np.all(np.diff(values, axis=1) <= 0)
+    assert_within(values, np.maximum(right, 0), bound)
+    at_places = np.take_along_axis(units, places, axis=1)
+    assert_within(values, np.where(active, at_places, 0), bound)
+    for group in range(n_groups):
+        found = places[group][active[group]]
+        assert len(set(found)) == len(found)
+
+    apart = ranked[:, :-1] - ranked[:, 1:] > 2 * bound
+    from_above = np.pad(apart, ((0, 0), (1, 0)), constant_values=True)[:, :-1]
+    clear = (right > bound) & from_above & apart
+    np.testing.assert_array_equal(places[clear], by_rank[:, :n_slots][clear])
+    return clear
+
+
+def check_some_clear(clear, case):
+    """On random images most selections are clear, so that the check above checks something."""
+    if case.images == "normal" and clear.size > 20:
+        assert clear.mean() > 0.5
+
+
+@over_cases
+def test_the_winners_are_the_references(backend, case, dtype):
+    values, positions = backend.encode_winners(*as_dtype(arguments("encode_winners", case), dtype))
+    check_dtypes((values, positions), dtype)
+    assert values.shape == positions.shape == (case.n, case.m)
+    units, bound = units_and_bound(case, dtype)
+    clear = check_selection(units, bound, values.reshape(-1, 1), positions.reshape(-1, 1))
+    check_some_clear(clear, case)
+
+
+@over_cases
+@pytest.mark.parametrize("n_active", [1, 3])
+def test_the_top_n_are_the_references(backend, case, dtype, n_active):
+    x, filters, bias, _ = as_dtype(arguments("encode_top_n", case), dtype)
+    values, positions, maps = backend.encode_top_n(x, filters, bias, n_active)
+    check_dtypes((values, positions, maps), dtype)
+    assert values.shape == positions.shape == (case.n, case.m * n_active)
+    by_map = np.repeat(np.arange(case.m), n_active)
+    np.testing.assert_array_equal(maps, np.broadcast_to(by_map, values.shape))
+    units, bound = units_and_bound(case, dtype)
+    clear = check_selection(
+        units, bound, values.reshape(-1, n_active), positions.reshape(-1, n_active)
+    )
+    check_some_clear(clear, case)
+
+
+@over_cases
+@pytest.mark.parametrize("n_active", [1, 7])
+def test_the_k_largest_are_the_references(backend, case, dtype, n_active):
+    x, filters, bias, _ = as_dtype(arguments("encode_k_largest", case), dtype)
+    values, positions, maps = backend.encode_k_largest(x, filters, bias, n_active)
+    check_dtypes((values, positions, maps), dtype)
+    assert values.shape == positions.shape == maps.shape == (case.n, n_active)
+    units, bound = units_and_bound(case, dtype)
+    clear = check_selection(units, bound, values, maps * (case.h * case.w) + positions)
+    check_some_clear(clear, case)
+
+
+@over_cases
+def test_pooled_features_are_the_references_up_to_rounding(backend, case, dtype):
+    pooled = backend.encode_pooled(*as_dtype(arguments("encode_pooled", case), dtype))
+    check_dtypes((pooled,), dtype)
+    # the largest of units that are each off by at most their bound is off by at most the largest
+    _, bound = units_and_bound(case, dtype)
+    bound, _ = reference.max_pool(bound, case.pool_width, case.pool_stride)
+    assert_within(pooled, expected("encode_pooled", case)[0], bound)
+
+
+def test_the_bound_notices_one_missing_term():
+    """A pixel left out of one sum is far more than rounding, even in float32."""
+    case = Case(1, 1, 7, 7, 1, 3)
+    (right,), (sizes,) = expected("conv2d", case), magnitude("conv2d", case)
+    x, filters, _ = arguments("conv2d", case)
+    wrong = right.copy()
+    wrong[0, 0, 3, 3] -= x[0, 0, 3, 3] * filters[0, 0, 1, 1]
+    with pytest.raises(AssertionError, match=r"at \(0, 0, 3, 3\)"):
+        assert_within(wrong, right, rounding_bound(10, sizes, "float32"))
