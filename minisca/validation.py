@@ -92,3 +92,28 @@ def read_batch(images, rows, dtype, name="X"):
             "every pixel must be finite (no NaN, no infinity)"
         )
     return batch
+
+
+def check_labels(labels, n, name="y"):
+    """Return labels (n,) as integers, booleans or text, or raise.
+
+    Floats that are whole numbers become int64; text of dtype object becomes a text array.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(f"{name} has shape {labels.shape}; it must be (n,), one label a row of X")
+    if len(labels) != n:
+        raise ValueError(f"{name} has {len(labels)} labels; it must have {n}, one a row of X")
+    if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels):
+        labels = labels.astype(str)
+    if labels.dtype.kind == "f":
+        fractional = ~(np.isfinite(labels) & (labels == np.trunc(labels)))
+        if fractional.any():
+            raise ValueError(
+                f"{name} has the label {labels[fractional][0]} in row {fractional.argmax()}; "
+                "labels must be whole numbers or text"
+            )
+        labels = labels.astype(np.int64)
+    if labels.dtype.kind not in "biuU":
+        raise TypeError(f"{name} has dtype {labels.dtype}; labels must be whole numbers or text")
+    return labels

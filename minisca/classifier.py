@@ -1,0 +1,251 @@
+"""Multinomial logistic regression on features too large to copy, minimised by L-BFGS.
+
+The classifier of the paper's section 3: linear, on the last layer's pooled maps. One pass over the
+features gives both the loss and its gradient, a block of rows at a time.
+"""
+
+import numpy as np
+
+from minisca.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
+from minisca.estimator import Estimator
+from minisca.feature_blocks import FeatureBlocks
+from minisca.validation import check_fitted, check_integer, check_labels, check_number
+
+_KIND = "LogisticRegression"
+
+
+class LogisticRegression(Estimator):
+    """Softmax regression with an L2 penalty on the weights and none on the intercepts.
+
+    Minimises the mean over rows of the cross-entropy, plus `l2 / 2` times the sum of the squared
+    weights. The weights of that sum are those of features divided by their root mean square (one
+    number for all of them), so that a good `l2` does not depend on the features' scale.
+
+    Parameters
+    ----------
+    l2 : float >= 0, default 3e-4
+    max_iter : int >= 1, default 200
+        Iterations of L-BFGS at most. Stopping there is no error; `converged_` tells.
+    tol : float >= 0, default 1e-4
+        Stop when no entry of the gradient is larger than this.
+    verbose : bool, default True
+        Show a progress bar when fitting takes longer than two seconds and stderr is a terminal.
+
+    Attributes
+    ----------
+    classes_ (n_classes,)
+        The labels, sorted.
+    coef_ (n_classes, n_features), intercept_ (n_classes,)
+        Of the raw features; float64 if the features need it, else float32.
+    loss_ : float
+        The objective reached.
+    n_iter_ : int
+    converged_ : bool
+    n_features_in_ : int
+
+    >>> classifier = LogisticRegression().fit(features, labels)
+    >>> classifier.score(test_features, test_labels)
+    """
+
+    _estimator_type = "classifier"
+
+    def __init__(self, l2=3e-4, max_iter=200, tol=1e-4, verbose=True):
+        self.l2 = l2
+        self.max_iter = max_iter
+        self.tol = tol
+        self.verbose = verbose
+
+    def fit(self, X, y):
+        """Learn from features X (n, ...) and labels y (n,); returns self.
+
+        X: any real dtype, any rank from 2, each row flattened; any array that slices along its
+        first axis (np.memmap, HDF5 data set), of which a block of rows is read at a time. float16,
+        float32 and small integers are computed in float32, all else in float64.
+        y: integers, or text.
+
+        Raises ValueError or TypeError, naming the argument, for empty, 1-D, sparse, NaN or infinite
+        features, for labels of another length or type, and for fewer than two classes.
+        """
+        l2 = check_number("l2", self.l2)
+        max_iter = check_integer("max_iter", self.max_iter)
+        tol = check_number("tol", self.tol)
+        blocks = FeatureBlocks(X)
+        labels = check_labels(y, blocks.n)
+        classes, codes = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(f"y has one class, {classes[0]!r}; it must have two or more")
+        scale = _inverse_root(blocks.mean_square(), blocks.name)
+        shape = (len(classes), blocks.n_features)
+
+        def objective(parameters):
+            weights, intercept = _split(parameters, shape)
+            loss, *gradients = loss_and_gradient(blocks, codes, weights, intercept, scale, l2)
+            return loss, np.concatenate(gradients, axis=None)
+
+        start = np.zeros(shape[0] * shape[1] + shape[0])
+        # What is lost to rounding in a mean of float32 cross-entropies; less is no progress.
+        smallest_decrease = 1e-9 if blocks.dtype == np.float32 else 1e-14
+        result = _minimise(objective, start, max_iter, tol, smallest_decrease, self.verbose)
+        if not np.isfinite(result.x).all():
+            raise ValueError("X has values too far apart for the loss to stay finite; rescale them")
+        weights, intercept = _split(result.x, shape)
+        self.classes_ = classes
+        self.coef_ = (scale * weights).astype(blocks.dtype)
+        self.intercept_ = intercept.astype(blocks.dtype)
+        self.loss_ = float(result.fun)
+        self.n_iter_ = int(result.nit)
+        self.converged_ = bool(result.success)
+        self.n_features_in_ = blocks.n_features
+        return self
+
+    def decision_function(self, X):
+        """Scores of features X (n, ...): logits (n, n_classes), float64.
+
+        With two classes, as scikit-learn has it: (n,), the second class's logit less the first's.
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def predict_proba(self, X):
+        """Probabilities of features X (n, ...): (n, n_classes) float64, in `classes_`'s order."""
+        return np.exp(_log_softmax(self._logits(X)))
+
+    def predict(self, X):
+        """The most probable label of each row of X (n, ...): (n,) of the labels' type."""
+        logits = self._logits(X)
+        return self.classes_[logits.argmax(axis=1)]
+
+    def score(self, X, y):
+        """The fraction of the rows of X (n, ...) whose label in y (n,) is predicted."""
+        check_fitted(self, "coef_")
+        labels = check_labels(y, FeatureBlocks(X).n)
+        if (labels.dtype.kind == "U") != (self.classes_.dtype.kind == "U"):
+            raise TypeError(
+                f"y has dtype {labels.dtype}; it must be like the labels of fit, "
+                f"{self.classes_.dtype}"
+            )
+        return float(np.mean(self.predict(X) == labels))
+
+    def save(self, path):
+        """Write the fitted classifier to `path`: whole or not at all, a .npz without pickle."""
+        check_fitted(self, "coef_")
+        arrays = {"classes": self.classes_, "coef": self.coef_, "intercept": self.intercept_}
+        settings = {
+            "parameters": self.get_params(),
+            "loss": self.loss_,
+            "n_iter": self.n_iter_,
+            "converged": self.converged_,
+        }
+        save_checkpoint(path, _KIND, arrays, settings)
+
+    @classmethod
+    def load(cls, path):
+        """The classifier that `save(path)` wrote; raises CheckpointError for any other file."""
+        arrays, settings = load_checkpoint(path, _KIND)
+        shapes = {
+            "classes": ("classes",),
+            "coef": ("classes", "features"),
+            "intercept": ("classes",),
+        }
+        names = ("parameters", "loss", "n_iter", "converged")
+        sizes = require(path, arrays, shapes, settings, names)
+        try:
+            classifier = cls(**settings["parameters"])
+        except TypeError as error:
+            raise CheckpointError(f"{path} has other parameters: {error}") from error
+        classifier.classes_ = arrays["classes"]
+        classifier.coef_ = arrays["coef"]
+        classifier.intercept_ = arrays["intercept"]
+        classifier.loss_ = settings["loss"]
+        classifier.n_iter_ = settings["n_iter"]
+        classifier.converged_ = settings["converged"]
+        classifier.n_features_in_ = sizes["features"]
+        return classifier
+
+    def _logits(self, X):
+        check_fitted(self, "coef_")
+        blocks = FeatureBlocks(X, dtype=self.coef_.dtype)
+        if blocks.n_features != self.n_features_in_:
+            raise ValueError(
+                f"X has {blocks.n_features} features a row (shape {tuple(np.shape(X))}); "
+                f"it must have {self.n_features_in_}, as in fit"
+            )
+        weights = self.coef_.astype(blocks.dtype, copy=False).T
+        logits = np.empty((blocks.n, len(self.classes_)))
+        for first, block in blocks.checked():
+            logits[first : first + len(block)] = block @ weights
+        return logits + self.intercept_
+
+
+def loss_and_gradient(blocks, codes, weights, intercept, scale, l2):
+    """The objective and its gradient in one pass over the features.
+
+    blocks: FeatureBlocks (n, n_features). codes (n,): the class of each row, from 0. weights
+    (n_classes, n_features) of the features times `scale`, intercept (n_classes,): float64.
+
+    Returns loss, d_weights, d_intercept, summed in float64 in an order that is always the same.
+    """
+    # The features stay as they are: scaling the weights gives the same products.
+    narrow = (scale * weights).astype(blocks.dtype)
+    loss = 0.0
+    d_weights = np.zeros(weights.shape)
+    d_intercept = np.zeros(len(intercept))
+    product = np.empty(weights.shape, blocks.dtype)
+    for first, block in blocks:
+        # Measured with OpenBLAS and 10 classes: this product, and the one below from a row-major
+        # (classes, rows) residual, take 1 / 1.3 to 1 / 1.6 of the time of the other ways round.
+        logits = (block @ narrow.T) + intercept
+        rows = np.arange(len(block))
+        truth = codes[first : first + len(block)]
+        log_probabilities = _log_softmax(logits)
+        loss -= log_probabilities[rows, truth].sum()
+        residual = np.exp(log_probabilities)
+        residual[rows, truth] -= 1
+        d_intercept += residual.sum(axis=0)
+        np.matmul(np.ascontiguousarray(residual.T, blocks.dtype), block, out=product)
+        d_weights += product
+    loss = loss / blocks.n + l2 / 2 * np.vdot(weights, weights)
+    d_weights *= scale / blocks.n
+    d_weights += l2 * weights
+    return float(loss), d_weights, d_intercept / blocks.n
+
+
+def _minimise(objective, start, max_iter, tol, smallest_decrease, verbose):
+    """L-BFGS from `start`; returns SciPy's result."""
+    from scipy.optimize import minimize
+    from tqdm import tqdm
+
+    # disable=None: no bar unless stderr is a terminal.
+    disable = None if verbose else True
+    with tqdm(total=max_iter, desc="L-BFGS", delay=2, leave=False, disable=disable) as bar:
+
+        def show(intermediate_result):
+            bar.set_postfix(loss=f"{intermediate_result.fun:.4g}", refresh=False)
+            bar.update()
+
+        options = {"maxiter": max_iter, "gtol": tol, "ftol": smallest_decrease}
+        options["maxfun"] = 20 * max_iter
+        return minimize(
+            objective, start, jac=True, method="L-BFGS-B", callback=show, options=options
+        )
+
+
+def _split(parameters, shape):
+    """The flat vector of L-BFGS as weights (n_classes, n_features) and intercept (n_classes,)."""
+    n_weights = shape[0] * shape[1]
+    return parameters[:n_weights].reshape(shape), parameters[n_weights:]
+
+
+def _log_softmax(logits):
+    """Logarithms of the softmax of each row; safe from overflow."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def _inverse_root(mean_square, name):
+    """1 / sqrt(mean_square), and 1 where the features are all zero."""
+    if not np.isfinite(mean_square):
+        raise ValueError(
+            f"{name} has values too large to square; divide the features by a constant"
+        )
+    return 1 / np.sqrt(mean_square) if mean_square > 0 else 1.0

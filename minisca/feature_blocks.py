@@ -1,0 +1,123 @@
+"""Features of any size, read a block of rows at a time.
+
+A classifier's features can be larger than memory (60,000 x 51,200), so they are never copied whole:
+any array that slices along its first axis will do, and each block is small enough to stay in cache
+while it is used twice.
+"""
+
+import numpy as np
+
+# Measured on 2 cores with 32 MB of L3 cache, 12,800 float32 features: blocks of 8 to 64 MB are
+# equally fast; smaller ones lose to the cost of starting each matrix product.
+BLOCK_BYTES = 16 * 2**20
+
+_HALF_MAX = 65504
+
+
+class FeatureBlocks:
+    """The rows of `features` (n, ...) as blocks (rows, n_features) of float32 or float64.
+
+    features: an array that has a shape and a dtype and slices along its first axis (ndarray,
+    np.memmap, HDF5 data set), or what `np.asarray` makes one of. float16, float32 and small
+    integers are read as float32, everything else as float64.
+    dtype: read as this dtype at least (float32 features for a float64 model).
+
+    Iterating yields (first row, block). A block is valid until the next one is read: either a view
+    of the features or a buffer that is used again.
+    """
+
+    def __init__(self, features, name="X", dtype=np.float32, block_bytes=BLOCK_BYTES):
+        if hasattr(features, "toarray"):  # scipy.sparse
+            raise TypeError(
+                f"{name} is a sparse matrix; it must be dense, such as {name}.toarray()"
+            )
+        if not (
+            hasattr(features, "shape") and isinstance(getattr(features, "dtype", None), np.dtype)
+        ):
+            features = np.asarray(features)
+        shape = tuple(features.shape)
+        if len(shape) < 2:
+            raise ValueError(f"{name} has shape {shape}; it must be (n, ...) of rank 2 or more")
+        if 0 in shape:
+            raise ValueError(f"{name} has shape {shape}; no side may be 0")
+        if np.dtype(features.dtype).kind not in "fiub":
+            raise TypeError(f"{name} has dtype {features.dtype}; it must be a real number type")
+        self.name = name
+        self.features = features
+        self.n = shape[0]
+        self.n_features = int(np.prod(shape[1:], dtype=np.int64))
+        wide = np.dtype(np.result_type(features.dtype, dtype)).itemsize > 4
+        self.dtype = np.dtype(np.float64 if wide else np.float32)
+        rows = block_bytes // (self.n_features * self.dtype.itemsize)
+        self.rows = min(self.n, max(1, rows))
+        self._buffer = None
+
+    def __iter__(self):
+        for first in range(0, self.n, self.rows):
+            yield first, self._read(first)
+
+    def checked(self):
+        """Iterate as usual, raising ValueError at the first NaN or infinite feature."""
+        for first, block in self:
+            # A half-precision infinity or NaN is read as 65,536 or more: see `_widen_halves`.
+            if self.features.dtype == np.float16:
+                finite = max(block.max(), -block.min()) <= _HALF_MAX
+            else:
+                finite = np.isfinite(block).all()
+            if not finite:
+                self._refuse(first)
+            yield first, block
+
+    def mean_square(self):
+        """The mean of all features' squares, in float64; every feature is checked on the way."""
+        total = 0.0
+        for _, block in self.checked():
+            squares = float(np.einsum("ij,ij->i", block, block).sum(dtype=np.float64))
+            if not 1e-20 < squares < 1e30:  # near the ends of float32's range
+                with np.errstate(over="ignore"):  # the caller sees an infinite mean
+                    squares = float(np.square(block, dtype=np.float64).sum())
+            total += squares
+        return total / (self.n * self.n_features)
+
+    def _read(self, first):
+        rows = self.features[first : first + self.rows]
+        if (
+            isinstance(rows, np.ndarray)
+            and rows.dtype == self.dtype
+            and rows.dtype.isnative
+            and rows.flags.c_contiguous
+        ):
+            return np.asarray(rows).reshape(len(rows), self.n_features)
+        if self._buffer is None:
+            self._buffer = np.empty((self.rows, *self.features.shape[1:]), self.dtype)
+        buffer = self._buffer[: len(rows)]
+        rows = np.asarray(rows)
+        if rows.dtype == np.float16 and rows.dtype.isnative and self.dtype == np.float32:
+            _widen_halves(rows, buffer)
+        else:
+            np.copyto(buffer, rows, casting="unsafe")
+        return buffer.reshape(len(rows), self.n_features)
+
+    def _refuse(self, first):
+        rows = np.asarray(self.features[first : first + self.rows]).reshape(-1, self.n_features)
+        row, column = np.argwhere(~np.isfinite(rows))[0]
+        raise ValueError(
+            f"{self.name} has the value {rows[row, column]} in row {first + row}; "
+            "every feature must be finite (no NaN, no infinity)"
+        )
+
+
+def _widen_halves(halves, out):
+    """Write finite float16 `halves` into float32 `out`, exactly; infinity and NaN become >= 65,536.
+
+    NumPy's own conversion takes 13 times as long. A float16 is sign, 5 bits of exponent, 10 of
+    fraction: moved to where float32 has them, the number is right but for the exponents' different
+    zero, which is a factor of 2^112. That holds for subnormal numbers too.
+    """
+    for row in range(0, len(halves), 8):  # a few rows at a time stay in the L2 cache
+        part = out[row : row + 8]
+        bits = part.view(np.int32)
+        np.copyto(bits, halves[row : row + 8].view(np.int16))  # copies the sign into the top bits
+        np.left_shift(bits, 13, out=bits)
+        np.bitwise_and(bits, np.int32(-0x70000001), out=bits)  # all but bits 28 to 30
+        np.multiply(part, np.float32(2.0**112), out=part)

@@ -1,0 +1,524 @@
+"""Logistic regression: the right minimum, from any array that slices, without copying it."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import minisca.feature_blocks
+from minisca.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from minisca.classifier import LogisticRegression, loss_and_gradient
+from minisca.feature_blocks import FeatureBlocks
+from minisca.validation import NotFittedError
+
+
+def problem(n=120, n_features=12, n_classes=3, seed=0, dtype=np.float64):
+    """Features of a few overlapping classes, far from unit scale, and their labels from 0."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % n_classes
+    centres = rng.standard_normal((n_classes, n_features))
+    features = 7 * (rng.standard_normal((n, n_features)) * 1.5 + centres[labels] + 0.5)
+    return features.astype(dtype), labels
+
+
+class Sliced:
+    """Like an HDF5 data set: it slices, and nothing else; it remembers the most rows asked for."""
+
+    def __init__(self, array):
+        self.array = array
+        self.shape = array.shape
+        self.dtype = array.dtype
+        self.most_rows = 0
+
+    def __getitem__(self, rows):
+        assert isinstance(rows, slice)
+        part = self.array[rows].copy()
+        self.most_rows = max(self.most_rows, len(part))
+        return part
+
+    def __array__(self, *args, **kwargs):
+        raise AssertionError("the whole array was asked for")
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of 10 rows of 12 float64 features."""
+    defaults = list(FeatureBlocks.__init__.__defaults__)
+    defaults[-1] = 10 * 12 * 8
+    monkeypatch.setattr(FeatureBlocks.__init__, "__defaults__", tuple(defaults))
+
+
+def test_importing_the_classifier_imports_neither_scipy_nor_tqdm():
+    code = (
+        "import sys, minisca.classifier as c; print('scipy' in sys.modules, 'tqdm' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert result.stdout.split() == [b"False", b"False"]
+
+
+# The objective ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+def test_gradient_is_the_derivative_of_the_loss(l2):
+    # The loss is smooth: a five-point stencil errs by h^4, rounding by 1e-16 / h.
+    features, codes = problem()
+    blocks = FeatureBlocks(features, block_bytes=1000)
+    rng = np.random.default_rng(1)
+    weights, intercept = rng.standard_normal((3, 12)), rng.standard_normal(3)
+    scale, step = 0.1, 1e-3
+
+    def loss(t):
+        moved = (weights + t * d_weights, intercept + t * d_intercept)
+        return loss_and_gradient(blocks, codes, *moved, scale, l2)[0]
+
+    for _ in range(5):
+        d_weights, d_intercept = rng.standard_normal((3, 12)), rng.standard_normal(3)
+        slope = (loss(-2 * step) - 8 * loss(-step) + 8 * loss(step) - loss(2 * step)) / (12 * step)
+        _, g_weights, g_intercept = loss_and_gradient(blocks, codes, weights, intercept, scale, l2)
+        expected = np.vdot(g_weights, d_weights) + np.vdot(g_intercept, d_intercept)
+        assert slope == pytest.approx(expected, rel=1e-9, abs=1e-10)
+
+
+def test_loss_is_the_mean_cross_entropy_plus_the_penalty_of_the_weights_alone():
+    features, codes = problem()
+    weights = np.random.default_rng(1).standard_normal((3, 12))
+    intercept = np.array([3.0, -1.0, 0.5])
+    exponentials = np.exp(0.1 * features @ weights.T + intercept)
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    expected = -np.log(probabilities[np.arange(120), codes]).mean() + 0.2 / 2 * (weights**2).sum()
+    loss = loss_and_gradient(FeatureBlocks(features), codes, weights, intercept, 0.1, 0.2)[0]
+    assert loss == pytest.approx(expected, rel=1e-13)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-13), (np.float32, 1e-5)])
+def test_blocked_is_unblocked(dtype, tolerance):
+    features, codes = problem(dtype=dtype)
+    weights = np.random.default_rng(1).standard_normal((3, 12))
+    whole = loss_and_gradient(FeatureBlocks(features), codes, weights, np.ones(3), 0.1, 0.01)
+    for block_bytes in (1, 1000, 7000):
+        blocks = FeatureBlocks(features, block_bytes=block_bytes)
+        parts = loss_and_gradient(blocks, codes, weights, np.ones(3), 0.1, 0.01)
+        for part, reference in zip(parts, whole, strict=True):
+            np.testing.assert_allclose(part, reference, rtol=tolerance, atol=tolerance)
+
+
+def test_logits_in_the_thousands_do_not_overflow():
+    features, codes = problem()
+    loss, *gradients = loss_and_gradient(
+        FeatureBlocks(features), codes, np.full((3, 12), 1e4) * [[1], [2], [3]], np.zeros(3), 1.0, 0
+    )
+    assert np.isfinite(loss)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+# The minimum --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("l2", [1e-3, 0.1])
+def test_the_minimum_is_scikit_learns(l2):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    features, labels = problem()
+    ours = LogisticRegression(l2=l2, tol=1e-10, max_iter=5000).fit(features, labels)
+    scale = 1 / np.sqrt(np.mean(features**2))
+    # scikit-learn minimises C * sum(cross-entropy) + |w|^2 / 2.
+    theirs = linear_model.LogisticRegression(C=1 / (120 * l2), tol=1e-10, max_iter=5000)
+    theirs.fit(scale * features, labels)
+    held_out, _ = problem(seed=0, n=90)
+    np.testing.assert_allclose(
+        ours.predict_proba(held_out), theirs.predict_proba(scale * held_out), atol=1e-6
+    )
+    np.testing.assert_allclose(ours.coef_, scale * theirs.coef_, atol=1e-6)
+    assert np.array_equal(ours.predict(held_out), theirs.predict(scale * held_out))
+
+
+def test_the_loss_reached_is_the_objective_at_the_coefficients():
+    features, labels = problem()
+    classifier = LogisticRegression(l2=0.01).fit(features, labels)
+    scale = 1 / np.sqrt(np.mean(features**2))
+    loss, d_weights, d_intercept = loss_and_gradient(
+        FeatureBlocks(features),
+        labels,
+        classifier.coef_ / scale,
+        classifier.intercept_,
+        scale,
+        0.01,
+    )
+    assert classifier.loss_ == pytest.approx(loss, rel=1e-12)
+    assert classifier.converged_
+    assert max(np.abs(d_weights).max(), np.abs(d_intercept).max()) <= 1e-4
+
+
+def test_the_scale_of_the_features_changes_nothing_but_the_coefficients():
+    features, labels = problem()
+    first = LogisticRegression(l2=0.01, tol=1e-9, max_iter=1000).fit(features, labels)
+    for factor in (2.0**-200, 2.0**20):  # powers of two: not even rounding differs
+        other = LogisticRegression(l2=0.01, tol=1e-9, max_iter=1000).fit(factor * features, labels)
+        assert np.array_equal(other.coef_ * factor, first.coef_)
+        assert np.array_equal(other.predict_proba(factor * features), first.predict_proba(features))
+
+
+@pytest.mark.parametrize("factor", [1e-25, 1e25])
+def test_float32_features_whose_squares_leave_float32_are_fitted(factor):
+    features, labels = problem(dtype=np.float32)
+    reference = LogisticRegression(l2=0.01).fit(features, labels)
+    classifier = LogisticRegression(l2=0.01).fit(features * np.float32(factor), labels)
+    assert classifier.loss_ == pytest.approx(reference.loss_, rel=1e-3)
+
+
+def test_the_penalty_leaves_the_intercepts_free():
+    labels = np.repeat([0, 1, 2], [60, 30, 10])
+    features = np.random.default_rng(0).standard_normal((100, 5))
+    classifier = LogisticRegression(l2=1e6, tol=1e-9).fit(features, labels)
+    assert np.abs(classifier.coef_).max() < 1e-5
+    np.testing.assert_allclose(classifier.predict_proba(features)[0], [0.6, 0.3, 0.1], atol=1e-5)
+
+
+def test_all_zero_features_give_the_class_frequencies():
+    classifier = LogisticRegression(tol=1e-9).fit(np.zeros((10, 3)), np.arange(10) % 5 // 2)
+    np.testing.assert_allclose(classifier.predict_proba(np.zeros((1, 3)))[0], [0.4, 0.4, 0.2], 1e-6)
+    assert not classifier.coef_.any()
+
+
+def test_stopping_at_max_iter_is_recorded_and_no_warning(recwarn):
+    features, labels = problem()
+    classifier = LogisticRegression(max_iter=3).fit(features, labels)
+    assert (classifier.n_iter_, classifier.converged_) == (3, False)
+    assert not recwarn.list
+
+
+def test_two_fits_are_bit_identical():
+    features, labels = problem(dtype=np.float32)
+    first, second = (LogisticRegression().fit(features, labels) for _ in range(2))
+    assert first.coef_.tobytes() == second.coef_.tobytes()
+    assert first.intercept_.tobytes() == second.intercept_.tobytes()
+
+
+# What the features may be -------------------------------------------------------------------
+
+
+def test_float32_is_near_float64_and_each_keeps_its_type():
+    features, labels = problem(dtype=np.float32)
+    single = LogisticRegression(l2=0.01).fit(features, labels)
+    double = LogisticRegression(l2=0.01).fit(features.astype(np.float64), labels)
+    assert (single.coef_.dtype, double.coef_.dtype) == (np.float32, np.float64)
+    # Both stop within tol of the minimum, whose curvature is at least l2.
+    np.testing.assert_allclose(
+        single.predict_proba(features), double.predict_proba(features), atol=0.01
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ">f2", ">f4", np.uint8, np.int8, bool])
+def test_what_float32_holds_is_computed_in_float32(dtype):
+    features, labels = problem()
+    features = np.abs(features).astype(dtype)
+    classifier = LogisticRegression(l2=0.01).fit(features, labels)
+    reference = LogisticRegression(l2=0.01).fit(features.astype(np.float32), labels)
+    assert classifier.coef_.dtype == np.float32
+    assert np.array_equal(classifier.coef_, reference.coef_)
+    assert np.array_equal(classifier.predict_proba(features), reference.predict_proba(features))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.longdouble])
+def test_what_float32_cannot_hold_is_computed_in_float64(dtype):
+    features, labels = problem()
+    classifier = LogisticRegression(max_iter=5).fit(features.astype(dtype), labels)
+    assert classifier.coef_.dtype == np.float64
+
+
+def test_every_float16_is_read_exactly():
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    halves = halves[np.isfinite(halves)].reshape(-1, 16)
+    blocks = np.concatenate([block.copy() for _, block in FeatureBlocks(halves, block_bytes=9000)])
+    assert blocks.dtype == np.float32
+    assert blocks.tobytes() == halves.astype(np.float32).tobytes()  # the sign of zero too
+
+
+def test_rows_of_any_rank_are_flattened():
+    features, labels = problem()
+    flat = LogisticRegression().fit(features, labels)
+    maps = features.reshape(-1, 3, 2, 2)
+    for images in (maps, np.asfortranarray(maps), np.repeat(maps, 2, axis=1)[:, ::2]):
+        classifier = LogisticRegression().fit(images, labels)
+        assert np.array_equal(classifier.coef_, flat.coef_)
+        assert np.array_equal(
+            classifier.decision_function(images), flat.decision_function(features)
+        )
+        assert classifier.n_features_in_ == 12
+        assert classifier.coef_.shape == (3, 12)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_arrays_that_only_slice_are_read_in_blocks(small_blocks, dtype):
+    features, labels = problem(dtype=dtype)
+    sliced = Sliced(features.reshape(-1, 3, 2, 2))
+    classifier = LogisticRegression().fit(sliced, labels)
+    reference = LogisticRegression().fit(features, labels)
+    assert np.array_equal(classifier.coef_, reference.coef_)
+    assert np.array_equal(classifier.predict(sliced), reference.predict(features))
+    assert classifier.score(sliced, labels) == reference.score(features, labels)
+    assert sliced.most_rows == 80 // np.dtype(np.float32 if dtype == np.float16 else dtype).itemsize
+
+
+def test_a_memory_mapped_file_is_fitted(small_blocks, tmp_path):
+    features, labels = problem(dtype=np.float32)
+    np.save(tmp_path / "features.npy", features)
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
+    classifier = LogisticRegression().fit(mapped, labels)
+    assert np.array_equal(classifier.coef_, LogisticRegression().fit(features, labels).coef_)
+    assert type(classifier.predict_proba(mapped)) is np.ndarray
+
+
+def test_nothing_as_large_as_the_features_is_allocated():
+    import tracemalloc
+
+    features = np.zeros((4000, 4096), np.float16)
+    features[::2, 0] = 1
+    labels = np.arange(4000) % 2
+    LogisticRegression(max_iter=1).fit(features[:10], labels[:10])  # imports SciPy
+    tracemalloc.start()
+    LogisticRegression(max_iter=2).fit(features, labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < minisca.feature_blocks.BLOCK_BYTES + 4e6  # 32 MB of features, 64 MB in float32
+
+
+def test_lists_are_taken():
+    classifier = LogisticRegression().fit([[0.0], [1.0], [0.1], [0.9]], ["a", "b", "a", "b"])
+    assert classifier.predict([[-3], [4]]).tolist() == ["a", "b"]
+
+
+def test_the_features_are_not_written_to():
+    features, labels = problem(dtype=np.float16)
+    before = features.copy()
+    features.flags.writeable = False
+    LogisticRegression().fit(features, labels).predict(features)
+    assert np.array_equal(features, before)
+
+
+# What the labels may be ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        np.array([30, -5, 7]),
+        np.array([2, 0, 1], np.uint8),
+        np.array(["gull", "auk", "tern"]),
+        np.array(["gull", "auk", "tern"], dtype=object),
+        np.array([2.0, 0.0, 1.0]),
+    ],
+)
+def test_labels_of_any_kind_come_back_in_sorted_classes(names):
+    features, codes = problem()
+    classifier = LogisticRegression().fit(features, names[codes])
+    assert classifier.classes_.tolist() == sorted(names.tolist())
+    assert classifier.score(features, names[codes]) > 0.8
+    assert set(classifier.predict(features)) == set(names)
+
+
+def test_two_classes_have_a_score_a_row_as_in_scikit_learn():
+    features, labels = problem(n_classes=2)
+    classifier = LogisticRegression().fit(features, labels == 1)
+    scores = classifier.decision_function(features)
+    assert scores.shape == (120,)
+    assert np.array_equal(classifier.predict(features), scores > 0)
+    probabilities = classifier.predict_proba(features)
+    assert probabilities.shape == (120, 2)
+    np.testing.assert_allclose(probabilities[:, 1], 1 / (1 + np.exp(-scores)), rtol=1e-12)
+
+
+def test_probabilities_are_the_softmax_of_the_scores():
+    features, labels = problem()
+    classifier = LogisticRegression().fit(features, labels)
+    probabilities = classifier.predict_proba(features)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-14)
+    exponentials = np.exp(classifier.decision_function(features))
+    np.testing.assert_allclose(probabilities, exponentials / exponentials.sum(1, keepdims=True))
+
+
+def test_score_is_the_fraction_that_is_right():
+    features, labels = problem()
+    classifier = LogisticRegression().fit(features, labels)
+    wrong = np.where(np.arange(120) < 30, 99, classifier.predict(features))
+    assert classifier.score(features, wrong) == 0.75
+
+
+# What is refused ----------------------------------------------------------------------------
+
+X, Y = problem(n=6)
+HOLED = X.copy()
+HOLED[4, 1] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("features", "labels", "error", "message"),
+    [
+        (X, Y[:5], ValueError, r"y has 5 labels; it must have 6, one a row of X"),
+        (X, Y[:, None], ValueError, r"y has shape \(6, 1\); it must be \(n,\)"),
+        (X, 0 * Y, ValueError, r"y has one class, .*0.*; it must have two or more"),
+        (X, Y + 0.5, ValueError, r"y has the label 0\.5 in row 0; labels must be whole numbers"),
+        (X, np.where(Y == 1, np.nan, Y), ValueError, r"y has the label nan in row 1"),
+        (X, Y + 1j, TypeError, r"y has dtype complex128; labels must be whole numbers or text"),
+        (X, [None] * 6, TypeError, r"y has dtype object; labels must be"),
+        (X[:, 0], Y, ValueError, r"X has shape \(6,\); it must be \(n, \.\.\.\) of rank 2 or more"),
+        (X[:0], Y[:0], ValueError, r"X has shape \(0, 12\); no side may be 0"),
+        (X[:, :0], Y, ValueError, r"X has shape \(6, 0\); no side may be 0"),
+        (X * 1j, Y, TypeError, r"X has dtype complex128; it must be a real number type"),
+        (X.astype(str), Y, TypeError, r"X has dtype <U\d+; it must be a real number type"),
+        (HOLED, Y, ValueError, r"X has the value nan in row 4; every feature must be finite"),
+        (HOLED.astype(np.float16), Y, ValueError, r"X has the value nan in row 4"),
+        (np.where(HOLED == X, X, -np.inf).astype("f2"), Y, ValueError, r"value -inf in row 4"),
+        (np.where(HOLED == X, X, np.inf).astype("f4"), Y, ValueError, r"value inf in row 4"),
+        (np.full((6, 2), 1e300), Y, ValueError, r"X has values too large to square"),
+    ],
+)
+def test_bad_features_and_labels_are_refused(small_blocks, features, labels, error, message):
+    with pytest.raises(error, match=message):
+        LogisticRegression().fit(features, labels)
+
+
+def test_sparse_matrices_are_refused():
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(TypeError, match=r"X is a sparse matrix; it must be dense, such as X\.toa"):
+        LogisticRegression().fit(sparse.csr_matrix(X), Y)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"l2": -1}, ValueError, "l2 is -1; it must be a number in"),
+        ({"l2": "0.1"}, TypeError, "l2 is '0.1'; it must be a number in"),
+        ({"tol": np.nan}, ValueError, "tol is nan; it must be a number in"),
+        ({"max_iter": 0}, ValueError, "max_iter is 0; it must be an integer of at least 1"),
+        ({"max_iter": 2.5}, TypeError, "max_iter is 2.5; it must be an integer of at least 1"),
+    ],
+)
+def test_bad_parameters_are_refused_by_fit(parameters, error, message):
+    with pytest.raises(error, match=message):
+        LogisticRegression(**parameters).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "method", ["predict", "predict_proba", "decision_function", "score", "save"]
+)
+def test_an_unfitted_classifier_says_so(method, tmp_path):
+    arguments = {"score": (X, Y), "save": (tmp_path / "c.npz",)}.get(method, (X,))
+    with pytest.raises(NotFittedError, match="this LogisticRegression is not fitted yet"):
+        getattr(LogisticRegression(), method)(*arguments)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (X[:, :5], r"X has 5 features a row \(shape \(6, 5\)\); it must have 12, as in fit"),
+        (X[0], r"X has shape \(12,\); it must be"),
+        (X[:0], r"no side may be 0"),
+        (HOLED, r"X has the value nan in row 4"),
+        (HOLED.astype(np.float16), r"X has the value nan in row 4"),
+    ],
+)
+def test_bad_features_are_refused_by_predict(features, message):
+    classifier = LogisticRegression().fit(X, Y)
+    for method in (classifier.predict, classifier.predict_proba, classifier.decision_function):
+        with pytest.raises(ValueError, match=message):
+            method(features)
+
+
+def test_score_refuses_labels_of_another_length_or_kind():
+    classifier = LogisticRegression().fit(X, Y)
+    with pytest.raises(ValueError, match="y has 2 labels; it must have 6"):
+        classifier.score(X, Y[:2])
+    with pytest.raises(
+        TypeError, match="y has dtype <U1; it must be like the labels of fit, int64"
+    ):
+        classifier.score(X, list("abcabc"))
+
+
+def test_a_fit_that_fails_leaves_the_classifier_as_it_was():
+    classifier = LogisticRegression().fit(X, Y)
+    before = dict(vars(classifier))
+    with pytest.raises(ValueError, match="row 4"):
+        classifier.fit(HOLED, Y)
+    assert vars(classifier) == before
+
+
+def test_nothing_is_printed_when_stderr_is_no_terminal(capsys):
+    LogisticRegression(verbose=True).fit(X, Y)
+    assert capsys.readouterr() == ("", "")
+
+
+# Saving -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", [np.array([5, 6, 7]), np.array(["auk", "gull", "tern"])])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_saved_classifier_comes_back_bit_for_bit(tmp_path, names, dtype):
+    features, codes = problem(dtype=dtype)
+    saved = LogisticRegression(l2=0.02, max_iter=9, verbose=False).fit(features, names[codes])
+    saved.save(tmp_path / "classifier")
+    loaded = LogisticRegression.load(tmp_path / "classifier")
+    assert loaded.get_params() == saved.get_params()
+    assert vars(loaded).keys() == vars(saved).keys()
+    for name, value in vars(saved).items():
+        found = getattr(loaded, name)
+        assert type(found) is type(value)
+        assert np.array_equal(found, value)
+        assert np.asarray(found).dtype == np.asarray(value).dtype
+    scores = saved.decision_function(features)
+    assert loaded.decision_function(features).tobytes() == scores.tobytes()
+
+
+def test_loading_names_what_is_wrong_with_the_file(tmp_path):
+    path = tmp_path / "classifier.npz"
+    LogisticRegression().fit(X, Y).save(path)
+    arrays, settings = load_checkpoint(path, "LogisticRegression")
+
+    def refused(message, kind="LogisticRegression", **changes):
+        changed = {**arrays, **changes.pop("arrays", {})}
+        changed = {name: array for name, array in changed.items() if array is not None}
+        save_checkpoint(path, kind, changed, {**settings, **changes})
+        with pytest.raises(CheckpointError, match=message):
+            LogisticRegression.load(path)
+
+    refused("holds a Stack; it must hold a LogisticRegression", kind="Stack")
+    refused("lacks the array 'intercept'", arrays={"intercept": None})
+    refused(r"'coef' has shape \(3,\); it must be", arrays={"coef": np.ones(3)})
+    refused(r"'intercept' has shape \(4,\); it must be \(3\)", arrays={"intercept": np.ones(4)})
+    refused("has other parameters: .*'C'", parameters={"C": 1.0})
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(CheckpointError, match="damaged or cut short"):
+        LogisticRegression.load(path)
+
+
+# With scikit-learn ---------------------------------------------------------------------------
+
+
+def test_clone_pipeline_and_grid_search_work():
+    pytest.importorskip("sklearn")
+    from sklearn.base import clone, is_classifier
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    features, codes = problem()
+    labels = np.array(["auk", "gull", "tern"])[codes]
+    classifier = LogisticRegression(l2=0.5).fit(features, labels)
+    assert is_classifier(classifier)
+    assert repr(clone(classifier)) == "LogisticRegression(l2=0.5)"
+    assert not hasattr(clone(classifier), "coef_")
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+    assert pipeline.fit(features, labels).score(features, labels) > 0.8
+    search = GridSearchCV(pipeline, {"logisticregression__l2": [1e6, 1e-2]}, cv=3)
+    assert search.fit(features, labels).best_params_ == {"logisticregression__l2": 1e-2}
+
+
+def test_two_class_scores_fit_scikit_learns_metrics():
+    pytest.importorskip("sklearn")
+    from sklearn.model_selection import cross_val_score
+
+    features, labels = problem(n_classes=2)
+    maps = features.reshape(-1, 3, 2, 2)
+    assert cross_val_score(LogisticRegression(), maps, labels, cv=3, scoring="roc_auc").min() > 0.8
