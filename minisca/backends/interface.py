@@ -78,10 +78,11 @@ class Backend(Protocol):
     def encode_top_n(
         x: Array, filters: Array, bias: Array, n_active: int
     ) -> tuple[Array, Array, Array]:
-        """The n_active largest positive units of every map: values, positions, maps (n, m * n_active).
+        """The n_active largest positive units of every map.
 
-        Slots run map by map, within a map by falling value; equal values by rising position.
-        Where a map has fewer positive units than n_active, its last slots are silent.
+        Returns values, positions, maps, each (n, m * n_active). Slots run map by map, within a map
+        by falling value; equal values by rising position. Where a map has fewer positive units
+        than n_active, its last slots are silent.
         """
 
     def encode_k_largest(
@@ -108,9 +109,9 @@ class Backend(Protocol):
         size: tuple[int, int],
         maps: Array | None = None,
     ) -> Array:
-        """`deconv2d` of a code: filters (m, c, k, k), bias (c,), size (h, w) -> images (n, c, h, w).
+        """`deconv2d` of a code: filters (m, c, k, k), bias (c,) -> images (n, c, h, w).
 
-        Without `maps`, the code has one slot a map.
+        `size` is (h, w). Without `maps`, the code has one slot a map.
         """
 
     def winners_backward(
@@ -154,7 +155,7 @@ class Backend(Protocol):
     def sgd_momentum_(
         parameter: Array, gradient: Array, velocity: Array, learning_rate: float, momentum: float
     ) -> None:
-        """In place: velocity <- momentum * velocity - learning_rate * gradient; parameter += velocity."""
+        """v <- momentum * v - learning_rate * gradient; parameter <- parameter + v, in place."""
 
 
 #: The room (module of a backend) that holds each operation, in reading order.

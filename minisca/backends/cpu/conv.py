@@ -1,0 +1,104 @@
+"""Same-padded cross-correlation and its gradients (paper section 2; spec: a_i = P_i * x + b_i).
+
+Forward through the register tile of `direct`; the filter gradient as matrix products over patches.
+"""
+
+import numpy as np
+from numba import njit, prange
+
+from minisca.backends.cpu import direct
+from minisca.backends.cpu.arrays import chunks, plain
+
+
+def conv2d(x, filters, bias):
+    """See `minisca.backends.interface.Backend.conv2d`."""
+    x, filters, bias = plain(x, filters, bias)
+    maps = np.empty((len(x), len(filters), *x.shape[2:]), x.dtype)
+    _store_maps(x, *direct.make_plan(x, filters, bias), maps)
+    return maps
+
+
+@njit(parallel=True, cache=True)
+def _store_maps(x, plan, places, vectors, maps):
+    size = (x.shape[2], x.shape[3])
+    block = plan.bias.shape[1]
+    for piece in prange(plan.pieces * plan.groups):
+        first, end = direct.share(piece // plan.groups, plan.pieces, len(x))
+        first_block, end_block = direct.share(piece % plan.groups, plan.groups, len(plan.bias))
+        memory = direct.scratch(x, plan, len(places))
+        for i in range(first, end):
+            direct.load_image(x[i], plan, len(places), memory)
+            for b in range(first_block, end_block):
+                computed = direct.convolve_block(b, size, plan, places, vectors, memory)
+                for j in range(min(block, plan.n_maps - b * block)):
+                    out = maps[i, b * block + j].reshape(-1)
+                    for p in range(len(out)):
+                        out[p] = computed[p, j]
+
+
+def conv2d_backward(x, filters, d_maps):
+    """See `minisca.backends.interface.Backend.conv2d_backward`."""
+    x, filters, d_maps = plain(x, filters, d_maps)
+    d_x = paste_filters(d_maps, filters)
+    d_filters = correlate_patches(d_maps, x, filters.shape[2])
+    return d_x, d_filters, d_maps.sum(axis=(2, 3)).sum(axis=0)
+
+
+def paste_filters(maps, filters):
+    """Sum over maps and places of value times filter: the transpose of `conv2d` in x, no bias."""
+    n, n_maps, height, width = maps.shape
+    _, channels, k, _ = filters.shape
+    images = np.empty((n, channels, height, width), maps.dtype)
+    by_tap = filters.reshape(n_maps, -1).T
+    for rows in chunks(n, channels * k * k * height * width * maps.itemsize):
+        pasted = by_tap @ maps[rows].reshape(-1, n_maps, height * width)
+        _sum_taps(pasted.reshape(-1, channels, k, k, height, width), images[rows])
+    return images
+
+
+@njit(parallel=True, cache=True)
+def _sum_taps(pasted, images):
+    """pasted[i, c, dy, dx, y, x] belongs to pixel (y + dy - k//2, x + dx - k//2)."""
+    n, channels, k, _, height, width = pasted.shape
+    padding = k // 2
+    for i in prange(n):
+        image = images[i]
+        image[:] = 0
+        for c in range(channels):
+            for dy in range(k):
+                for dx in range(k):
+                    for y in range(max(0, padding - dy), min(height, height + padding - dy)):
+                        for x in range(max(0, padding - dx), min(width, width + padding - dx)):
+                            image[c, y + dy - padding, x + dx - padding] += pasted[
+                                i, c, dy, dx, y, x
+                            ]
+
+
+def correlate_patches(maps, images, k):
+    """sum over images and places of maps[i, j, p] times the k x k patch of images[i] around p."""
+    n, n_maps, height, width = maps.shape
+    channels = images.shape[1]
+    total = np.zeros((n_maps, channels * k * k), maps.dtype)
+    patch_bytes = channels * k * k * height * width * maps.itemsize
+    product_bytes = total.nbytes
+    for rows in chunks(n, patch_bytes + product_bytes):
+        patches = np.empty((len(maps[rows]), height * width, channels * k * k), maps.dtype)
+        _gather_patches(images[rows], k, patches)
+        products = maps[rows].reshape(-1, n_maps, height * width) @ patches
+        total += products.sum(axis=0)
+    return total.reshape(n_maps, channels, k, k)
+
+
+@njit(parallel=True, cache=True)
+def _gather_patches(images, k, patches):
+    n, channels, height, width = images.shape
+    padding = k // 2
+    for i in prange(n):
+        for y in range(height):
+            for x in range(width):
+                patch = patches[i, y * width + x].reshape(channels, k, k)
+                patch[:] = 0
+                for c in range(channels):
+                    for dy in range(max(0, padding - y), min(k, height + padding - y)):
+                        for dx in range(max(0, padding - x), min(k, width + padding - x)):
+                            patch[c, dy, dx] = images[i, c, y + dy - padding, x + dx - padding]

@@ -1,0 +1,25 @@
+"""The linear decoder, the exact transpose of the same-padded convolution, and its gradients.
+
+Spec: x_hat = b' + sum over maps of W_i pasted at every unit, times its value (paper section 2).
+"""
+
+import numpy as np
+
+from minisca.backends.cpu.arrays import plain
+from minisca.backends.cpu.conv import conv2d, correlate_patches, paste_filters
+
+
+def deconv2d(maps, filters, bias):
+    """See `minisca.backends.interface.Backend.deconv2d`."""
+    maps, filters, bias = plain(maps, filters, bias)
+    images = paste_filters(maps, filters)
+    images += bias[:, None, None]
+    return images
+
+
+def deconv2d_backward(maps, filters, d_images):
+    """See `minisca.backends.interface.Backend.deconv2d_backward`."""
+    maps, filters, d_images = plain(maps, filters, d_images)
+    d_maps = conv2d(d_images, filters, np.zeros(len(filters), maps.dtype))
+    d_filters = correlate_patches(maps, d_images, filters.shape[2])
+    return d_maps, d_filters, d_images.sum(axis=(2, 3)).sum(axis=0)

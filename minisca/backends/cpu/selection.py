@@ -1,0 +1,97 @@
+"""Convolution and selection in one pass: a block of maps is reduced while it is in cache.
+
+Each kernel computes block after block with `direct` and keeps the survivors of one sparsity rule
+(paper section 2.1); the maps themselves are overwritten by the next block.
+"""
+
+import numpy as np
+from numba import njit, prange
+
+from minisca.backends.cpu import direct
+
+
+@njit(parallel=True, cache=True)
+def convolve_and_keep_winners(x, plan, places, vectors, values, positions):
+    size = (x.shape[2], x.shape[3])
+    block = plan.bias.shape[1]
+    for piece in prange(plan.pieces * plan.groups):
+        first, end = direct.share(piece // plan.groups, plan.pieces, len(x))
+        first_block, end_block = direct.share(piece % plan.groups, plan.groups, len(plan.bias))
+        memory = direct.scratch(x, plan, len(places))
+        largest = np.empty(block, x.dtype)
+        place = np.empty(block, np.int32)
+        for i in range(first, end):
+            direct.load_image(x[i], plan, len(places), memory)
+            for b in range(first_block, end_block):
+                computed = direct.convolve_block(b, size, plan, places, vectors, memory)
+                largest[:] = 0
+                place[:] = 0
+                for p in range(len(computed)):
+                    for j in range(block):
+                        value = computed[p, j]
+                        wins = value > largest[j]
+                        largest[j] = value if wins else largest[j]
+                        place[j] = p if wins else place[j]
+                for j in range(min(block, plan.n_maps - b * block)):
+                    values[i, b * block + j] = largest[j]
+                    positions[i, b * block + j] = place[j]
+
+
+@njit(parallel=True, cache=True)
+def convolve_and_keep_top_n(x, plan, places, vectors, values, positions):
+    size = (x.shape[2], x.shape[3])
+    block = plan.bias.shape[1]
+    for piece in prange(plan.pieces * plan.groups):
+        first, end = direct.share(piece // plan.groups, plan.pieces, len(x))
+        first_block, end_block = direct.share(piece % plan.groups, plan.groups, len(plan.bias))
+        memory = direct.scratch(x, plan, len(places))
+        for i in range(first, end):
+            direct.load_image(x[i], plan, len(places), memory)
+            for b in range(first_block, end_block):
+                computed = direct.convolve_block(b, size, plan, places, vectors, memory)
+                for j in range(min(block, plan.n_maps - b * block)):
+                    largest = values[i, b * block + j]
+                    places = positions[i, b * block + j]
+                    for p in range(len(computed)):
+                        value = computed[p, j]
+                        if value > largest[-1]:
+                            slot = _insert(value, largest)
+                            _shift_in(p, slot, places)
+
+
+@njit(parallel=True, cache=True)
+def convolve_and_keep_k_largest(x, plan, places, vectors, values, positions, maps):
+    size = (x.shape[2], x.shape[3])
+    block = plan.bias.shape[1]
+    for piece in prange(plan.pieces):
+        first, end = direct.share(piece, plan.pieces, len(x))
+        memory = direct.scratch(x, plan, len(places))
+        for i in range(first, end):
+            direct.load_image(x[i], plan, len(places), memory)
+            for b in range(len(plan.bias)):
+                computed = direct.convolve_block(b, size, plan, places, vectors, memory)
+                for j in range(min(block, plan.n_maps - b * block)):
+                    for p in range(len(computed)):
+                        value = computed[p, j]
+                        if value > values[i, -1]:
+                            slot = _insert(value, values[i])
+                            _shift_in(p, slot, positions[i])
+                            _shift_in(b * block + j, slot, maps[i])
+
+
+@njit(cache=True)
+def _insert(value, falling):
+    """Insert `value` behind its equals in a falling array, whose last element drops out."""
+    slot = len(falling) - 1
+    while slot > 0 and falling[slot - 1] < value:
+        falling[slot] = falling[slot - 1]
+        slot -= 1
+    falling[slot] = value
+    return slot
+
+
+@njit(cache=True)
+def _shift_in(item, slot, items):
+    for s in range(len(items) - 1, slot, -1):
+        items[s] = items[s - 1]
+    items[slot] = item

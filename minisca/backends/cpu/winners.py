@@ -1,0 +1,127 @@
+"""Which units survive, and everything that is computed from the survivors alone.
+
+The maps of a block are reduced to their winners while they are in cache (`selection`);
+reconstruction and gradients then touch one k x k patch a survivor (`survivors`). Paper section 2.1.
+"""
+
+import numpy as np
+
+from minisca.backends.cpu import direct, selection, slices, survivors
+from minisca.backends.cpu.arrays import plain
+
+
+def relu(maps):
+    """See `minisca.backends.interface.Backend.relu`."""
+    return np.maximum(maps, 0)
+
+
+def relu_backward(d_activations, maps):
+    """See `minisca.backends.interface.Backend.relu_backward`."""
+    return np.where(maps > 0, d_activations, d_activations.dtype.type(0))
+
+
+def winner_take_all(maps):
+    """See `minisca.backends.interface.Backend.winner_take_all`."""
+    activations = relu(maps).reshape(*maps.shape[:2], -1)
+    positions = activations.argmax(axis=2)
+    values = np.take_along_axis(activations, positions[..., None], axis=2)[..., 0]
+    return values, positions.astype(np.int32)
+
+
+def winner_take_all_backward(d_values, positions, shape):
+    """See `minisca.backends.interface.Backend.winner_take_all_backward`."""
+    d_maps = np.zeros(shape, d_values.dtype)
+    flat = d_maps.reshape(*shape[:2], -1)
+    np.put_along_axis(flat, positions[..., None].astype(np.int64), d_values[..., None], axis=2)
+    return d_maps
+
+
+def lifetime_sparsity(values, fraction):
+    """See `minisca.backends.interface.Backend.lifetime_sparsity`."""
+    kept = np.argsort(-values, axis=0, kind="stable")[: survivors_over_batch(len(values), fraction)]
+    sparse = np.zeros_like(values)
+    np.put_along_axis(sparse, kept, np.take_along_axis(values, kept, axis=0), axis=0)
+    return sparse
+
+
+def survivors_over_batch(n, fraction):
+    """ceil(fraction * n), unharmed by the rounding of the product (0.07 * 100 is 7, not 8)."""
+    return max(1, min(n, int(np.ceil(fraction * n - 1e-9 * n))))
+
+
+def encode_winners(x, filters, bias):
+    """See `minisca.backends.interface.Backend.encode_winners`."""
+    x, filters, bias = plain(x, filters, bias)
+    values = np.empty((len(x), len(filters)), x.dtype)
+    positions = np.empty(values.shape, np.int32)
+    selection.convolve_and_keep_winners(x, *direct.make_plan(x, filters, bias), values, positions)
+    return values, positions
+
+
+def encode_top_n(x, filters, bias, n_active):
+    """See `minisca.backends.interface.Backend.encode_top_n`."""
+    x, filters, bias = plain(x, filters, bias)
+    shape = (len(x), len(filters), n_active)
+    values = np.zeros(shape, x.dtype)
+    positions = np.zeros(shape, np.int32)
+    selection.convolve_and_keep_top_n(x, *direct.make_plan(x, filters, bias), values, positions)
+    maps = np.repeat(np.arange(len(filters), dtype=np.int32), n_active)
+    maps = np.tile(maps, (len(x), 1))
+    return values.reshape(maps.shape), positions.reshape(maps.shape), maps
+
+
+def encode_k_largest(x, filters, bias, n_active):
+    """See `minisca.backends.interface.Backend.encode_k_largest`."""
+    x, filters, bias = plain(x, filters, bias)
+    values = np.zeros((len(x), n_active), x.dtype)
+    positions = np.zeros(values.shape, np.int32)
+    maps = np.zeros(values.shape, np.int32)
+    plan = direct.make_plan(x, filters, bias, whole_images=True)
+    selection.convolve_and_keep_k_largest(x, *plan, values, positions, maps)
+    return values, positions, maps
+
+
+def decode_winners(values, positions, filters, bias, size, maps=None):
+    """See `minisca.backends.interface.Backend.decode_winners`."""
+    values, positions, filters, bias = plain(values, positions, filters, bias)
+    n, (height, line) = len(values), size
+    channels, k = filters.shape[1:3]
+    images = np.empty((n, channels, height, line), values.dtype)
+    pasted = np.zeros(slices.sliced_shape(n, channels, height, line, k), values.dtype)
+    maps = _maps_of_slots(values, maps)
+    block = _maps_in_cache(filters, arrays=1)
+    survivors.paste_filters(values, positions, maps, filters, line, block, pasted)
+    slices.unslice_images(pasted, bias, k // 2, images)
+    return images
+
+
+def winners_backward(x, error, values, positions, encoder_filters, decoder_filters, maps=None):
+    """See `minisca.backends.interface.Backend.winners_backward`."""
+    x, error, values, positions, decoder_filters = plain(
+        x, error, values, positions, decoder_filters
+    )
+    n_maps, _, k, _ = decoder_filters.shape
+    order, starts = survivors.sort_by_map(values, _maps_of_slots(values, maps), n_maps)
+    d_encoder_filters = np.empty(encoder_filters.shape, x.dtype)
+    d_encoder_bias = np.empty(n_maps, x.dtype)
+    d_decoder_filters = np.empty(decoder_filters.shape, x.dtype)
+    block = min(-(-n_maps // 16), _maps_in_cache(decoder_filters, arrays=3))
+    survivors.sum_gradients(
+        slices.slice_images(x, k), slices.slice_images(error, k), x.shape[3], values, positions,
+        order, starts, block, decoder_filters, d_encoder_filters, d_encoder_bias, d_decoder_filters,
+    )  # fmt: skip
+    d_decoder_bias = 2 * error.sum(axis=(2, 3)).sum(axis=0)
+    return d_encoder_filters, d_encoder_bias, d_decoder_filters, d_decoder_bias
+
+
+def _maps_of_slots(values, maps):
+    if maps is None:
+        maps = np.tile(np.arange(values.shape[1], dtype=np.int32), (len(values), 1))
+    return plain(maps)[0]
+
+
+def _maps_in_cache(filters, arrays):
+    """How many maps' sliced filters, `arrays` times over, stay in half of a second-level cache."""
+    _, channels, k, _ = filters.shape
+    run = slices.run_length(k, slices.slice_channels(channels))
+    return max(1, (256 << 10) // (arrays * k * run * filters.itemsize))
