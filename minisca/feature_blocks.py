@@ -7,9 +7,10 @@ while it is used twice.
 
 import numpy as np
 
-# Measured on 2 cores with 32 MB of L3 cache, 12,800 float32 features: blocks of 8 to 64 MB are
-# equally fast; smaller ones lose to the cost of starting each matrix product.
-BLOCK_BYTES = 16 * 2**20
+# Of the size of a large L3 cache. Measured on 2 cores with 32 MB of it, 12,800 float32 features:
+# 8 to 64 MB are equally fast on a quiet machine; on a busy one, or with 51,200 features, smaller
+# blocks lose to starting each matrix product and to adding up each block's gradient.
+BLOCK_BYTES = 32 * 2**20
 
 _HALF_MAX = 65504
 
@@ -21,12 +22,13 @@ class FeatureBlocks:
     np.memmap, HDF5 data set), or what `np.asarray` makes one of. float16, float32 and small
     integers are read as float32, everything else as float64.
     dtype: read as this dtype at least (float32 features for a float64 model).
+    block_bytes: the size of a block as it is read, default BLOCK_BYTES; at least one row.
 
     Iterating yields (first row, block). A block is valid until the next one is read: either a view
     of the features or a buffer that is used again.
     """
 
-    def __init__(self, features, name="X", dtype=np.float32, block_bytes=BLOCK_BYTES):
+    def __init__(self, features, name="X", dtype=np.float32, block_bytes=None):
         if hasattr(features, "toarray"):  # scipy.sparse
             raise TypeError(
                 f"{name} is a sparse matrix; it must be dense, such as {name}.toarray()"
@@ -48,7 +50,7 @@ class FeatureBlocks:
         self.n_features = int(np.prod(shape[1:], dtype=np.int64))
         wide = np.dtype(np.result_type(features.dtype, dtype)).itemsize > 4
         self.dtype = np.dtype(np.float64 if wide else np.float32)
-        rows = block_bytes // (self.n_features * self.dtype.itemsize)
+        rows = (block_bytes or BLOCK_BYTES) // (self.n_features * self.dtype.itemsize)
         self.rows = min(self.n, max(1, rows))
         self._buffer = None
 
