@@ -114,7 +114,7 @@ def check_selection(units, bound, values, places):
     bound = bound.reshape(n_groups, -1).max(axis=1, keepdims=True)
     units = units.reshape(n_groups, -1)
     missing = max(0, n_slots + 1 - units.shape[1])  # units that are not there count as smallest
-    padded = np.pad(units, ((0, 0), (0, missing)), constant_values=-np.inf)
+    padded = np.pad(units, ((0, 0), (0, missing)), constant_values=-1e300)
     by_rank = np.argsort(-padded, axis=1, kind="stable")[:, : n_slots + 1]
     ranked = np.take_along_axis(padded, by_rank, axis=1)
     right = ranked[:, :n_slots]
@@ -139,10 +139,10 @@ def check_selection(units, bound, values, places):
     return clear
 
 
-def check_some_clear(clear, case):
-    """On random images most selections are clear, so that the check above checks something."""
-    if case.images == "normal" and clear.size > 20:
-        assert clear.mean() > 0.5
+def check_most_clear(clear, values, case):
+    """On random images the check above checks something: it leaves few winners to rounding."""
+    if case.images == "normal":
+        assert np.count_nonzero(clear) >= 0.8 * np.count_nonzero(values)
 
 
 @over_cases
@@ -152,7 +152,7 @@ def test_the_winners_are_the_references(backend, case, dtype):
     assert values.shape == positions.shape == (case.n, case.m)
     units, bound = units_and_bound(case, dtype)
     clear = check_selection(units, bound, values.reshape(-1, 1), positions.reshape(-1, 1))
-    check_some_clear(clear, case)
+    check_most_clear(clear, values, case)
 
 
 @over_cases
@@ -168,7 +168,7 @@ def test_the_top_n_are_the_references(backend, case, dtype, n_active):
     clear = check_selection(
         units, bound, values.reshape(-1, n_active), positions.reshape(-1, n_active)
     )
-    check_some_clear(clear, case)
+    check_most_clear(clear, values, case)
 
 
 @over_cases
@@ -180,7 +180,7 @@ def test_the_k_largest_are_the_references(backend, case, dtype, n_active):
     assert values.shape == positions.shape == maps.shape == (case.n, n_active)
     units, bound = units_and_bound(case, dtype)
     clear = check_selection(units, bound, values, maps * (case.h * case.w) + positions)
-    check_some_clear(clear, case)
+    check_most_clear(clear, values, case)
 
 
 @over_cases
