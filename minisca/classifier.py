@@ -5,6 +5,7 @@ features gives both the loss and its gradient, a block of rows at a time.
 """
 
 import numpy as np
+from tqdm import tqdm
 
 from minisca.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
 from minisca.estimator import Estimator
@@ -212,8 +213,7 @@ def loss_and_gradient(blocks, codes, weights, intercept, scale, l2):
 
 def _minimise(objective, start, max_iter, tol, smallest_decrease, verbose):
     """L-BFGS from `start`; returns SciPy's result."""
-    from scipy.optimize import minimize
-    from tqdm import tqdm
+    from scipy.optimize import minimize  # takes longer to import than all of minisca
 
     # disable=None: no bar unless stderr is a terminal.
     disable = None if verbose else True
