@@ -1,0 +1,23 @@
+"""minisca: sparse convolutional autoencoders trained by winner-take-all, every pass written out.
+
+Importing it compiles nothing and loads no backend; that happens at the first use.
+"""
+
+from minisca import datasets
+from minisca.autoencoder import DivergenceError, SparseConvAutoencoder
+from minisca.checkpoint import CheckpointError
+from minisca.classifier import LogisticRegression
+from minisca.stack import Stack
+from minisca.validation import NotFittedError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CheckpointError",
+    "DivergenceError",
+    "LogisticRegression",
+    "NotFittedError",
+    "SparseConvAutoencoder",
+    "Stack",
+    "datasets",
+]

@@ -51,8 +51,8 @@ def check_choice(name, value, choices):
 def check_images(images, name="X", channels=None, size=None):
     """Check an image array (n, c, h, w) without reading it: rank, emptiness, dtype, sizes.
 
-    `images` is any array that has a shape and a dtype and slices along its first axis. `channels` and
-    `size` (h, w), where given, are what the estimator was fitted on. Returns `images`.
+    `images` is any array that has a shape and a dtype and slices along its first axis. `channels`
+    and `size` (h, w), where given, are what the estimator was fitted on. Returns `images`.
     """
     if not (hasattr(images, "shape") and hasattr(images, "dtype")):
         images = np.asarray(images)

@@ -51,12 +51,12 @@ def convolve_and_keep_top_n(x, plan, places, vectors, values, positions):
                 computed = direct.convolve_block(b, size, plan, places, vectors, memory)
                 for j in range(min(block, plan.n_maps - b * block)):
                     largest = values[i, b * block + j]
-                    places = positions[i, b * block + j]
+                    found = positions[i, b * block + j]
                     for p in range(len(computed)):
                         value = computed[p, j]
                         if value > largest[-1]:
                             slot = _insert(value, largest)
-                            _shift_in(p, slot, places)
+                            _shift_in(p, slot, found)
 
 
 @njit(parallel=True, cache=True)

@@ -1,0 +1,95 @@
+"""The loss of one layer and its gradients: mean over images of ||x_hat - x||^2 (paper section 2).
+
+images -> survivors -> reconstruction -> error -> gradients, each arrow one call of the backend.
+"""
+
+import numpy as np
+
+#: Working memory for the dense path ("none"), which stores feature maps of a chunk of images.
+DENSE_BYTES = 64 << 20
+
+
+def reconstruct(backend, sparsity, parameters, x):
+    """Images rebuilt from the survivors (from every unit where sparsity is "none")."""
+    encoder, decoder = parameters["encoder_filters"], parameters["decoder_filters"]
+    if sparsity.rule == "none":
+        return np.concatenate(
+            [
+                backend.deconv2d(
+                    backend.relu(backend.conv2d(part, encoder, parameters["encoder_bias"])),
+                    decoder,
+                    parameters["decoder_bias"],
+                )
+                for part in _dense_chunks(x, encoder)
+            ]
+        )
+    code = sparsity.encode(backend, x, encoder, parameters["encoder_bias"])
+    return backend.decode_winners(
+        code.values, code.positions, decoder, parameters["decoder_bias"], x.shape[2:], code.maps
+    )
+
+
+def loss_and_gradients(backend, sparsity, parameters, x):
+    """Mean of ||x_hat - x||^2 over the images x (n, c, h, w), and its gradients by parameter name.
+
+    Where `parameters["decoder_filters"]` is the very array of the encoder's (tied weights), the
+    gradient of both stands under "encoder_filters".
+    """
+    if sparsity.rule == "none":
+        loss, gradients = _through_all_units(backend, parameters, x)
+    else:
+        loss, gradients = _through_survivors(backend, sparsity, parameters, x)
+    if parameters["decoder_filters"] is parameters["encoder_filters"]:
+        gradients["encoder_filters"] = gradients["encoder_filters"] + gradients.pop(
+            "decoder_filters"
+        )
+    for gradient in gradients.values():
+        gradient /= len(x)
+    return loss / len(x), gradients
+
+
+def _through_survivors(backend, sparsity, parameters, x):
+    encoder, decoder = parameters["encoder_filters"], parameters["decoder_filters"]
+    code = sparsity.encode(backend, x, encoder, parameters["encoder_bias"])
+    values, positions, maps = code
+    x_hat = backend.decode_winners(
+        values, positions, decoder, parameters["decoder_bias"], x.shape[2:], maps
+    )
+    error = x_hat - x
+    gradients = backend.winners_backward(x, error, values, positions, encoder, decoder, maps)
+    return squared_norm(error), dict(zip(_ORDER, gradients, strict=True))
+
+
+def _through_all_units(backend, parameters, x):
+    encoder, decoder = parameters["encoder_filters"], parameters["decoder_filters"]
+    loss, total = 0.0, None
+    for part in _dense_chunks(x, encoder):
+        maps = backend.conv2d(part, encoder, parameters["encoder_bias"])
+        activations = backend.relu(maps)
+        error = backend.deconv2d(activations, decoder, parameters["decoder_bias"]) - part
+        d_activations, d_decoder, d_decoder_bias = backend.deconv2d_backward(
+            activations, decoder, 2 * error
+        )
+        d_maps = backend.relu_backward(d_activations, maps)
+        _, d_encoder, d_encoder_bias = backend.conv2d_backward(part, encoder, d_maps)
+        gradients = (d_encoder, d_encoder_bias, d_decoder, d_decoder_bias)
+        total = (
+            gradients if total is None else [a + b for a, b in zip(total, gradients, strict=True)]
+        )
+        loss += squared_norm(error)
+    return loss, dict(zip(_ORDER, total, strict=True))
+
+
+_ORDER = ("encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
+
+
+def squared_norm(error):
+    """Sum of squares as a Python float."""
+    flat = error.reshape(-1)
+    return float(flat @ flat)
+
+
+def _dense_chunks(x, filters):
+    per_image = len(filters) * x.shape[2] * x.shape[3] * x.itemsize
+    step = max(1, DENSE_BYTES // per_image)
+    return [x[start : start + step] for start in range(0, len(x), step)]
