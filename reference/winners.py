@@ -78,10 +78,11 @@ def encode_k_largest(x, filters, bias, n_active):
 
 def lifetime_sparsity(values, fraction):
     n, s = values.shape
+    n_kept = math.ceil(round(fraction * n, 9))  # 0.07 * 100 is 7, not 7.000000000000001
     kept = np.zeros((n, s))
     for slot in range(s):
         by_falling_value = sorted(range(n), key=lambda image: (-values[image, slot], image))
-        for image in by_falling_value[: math.ceil(fraction * n)]:
+        for image in by_falling_value[:n_kept]:
             kept[image, slot] = values[image, slot]
     return kept
 

@@ -11,9 +11,9 @@ from helpers import check_gradient, spaced
 import reference
 from reference.autoencoder import loss_and_gradients, winner_mask
 
-# n, c, h, w, m, k; the last: rectangles narrower than their filters
-SHAPES = [(2, 1, 6, 7, 3, 3), (1, 2, 5, 4, 2, 5), (2, 3, 1, 1, 1, 1), (3, 2, 2, 3, 5, 7)]
-SMALL = (1, 2, 3, 4, 2, 3)
+# n, c, h, w, m, k; the last but one: one pixel; the last: narrower than its filters
+SHAPES = [(2, 1, 6, 7, 3, 3), (1, 2, 4, 7, 2, 5), (2, 3, 1, 1, 1, 1), (3, 2, 2, 7, 5, 9)]
+SMALL = (1, 2, 2, 7, 2, 3)
 # Where units are selected the step stays below the distances between them.
 SELECTION_STEP = 2.0**-10
 
