@@ -1,0 +1,75 @@
+"""Every backend, and the reference, keeps to the contract: the same names in the same rooms."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+from cases import CALLS
+
+import reference
+from minisca.backends import available_backends, get_backend
+from minisca.backends.interface import OPERATIONS, ROOMS, Backend
+
+
+def parameters(function):
+    """Names and defaults of a function's parameters, in order."""
+    return [(p.name, p.default) for p in inspect.signature(function).parameters.values()]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_has_the_parameters_of_the_contract(operations, name):
+    assert parameters(getattr(operations, name)) == parameters(getattr(Backend, name))
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_operation_lives_in_its_room(operations, room):
+    module = importlib.import_module(f"{operations.__name__}.{room}")
+    for name in ROOMS[room]:
+        assert getattr(operations, name) is getattr(module, name)
+        assert getattr(module, name).__module__ == module.__name__
+
+
+def test_nothing_but_the_operations_is_public(operations):
+    assert sorted(operations.__all__) == sorted(OPERATIONS)
+
+
+def test_the_contract_lists_its_own_operations():
+    declared = [name for name in vars(Backend) if not name.startswith("_")]
+    assert declared == list(OPERATIONS)
+
+
+def test_the_tests_call_every_operation():
+    assert {name.split(",")[0] for name in CALLS} == set(OPERATIONS)
+
+
+def test_an_unknown_backend_is_refused_by_naming_the_known_ones():
+    with pytest.raises(ValueError, match="nonsense") as refusal:
+        get_backend("nonsense")
+    for name in ("auto", *available_backends()):
+        assert repr(name) in str(refusal.value)
+
+
+def test_the_reference_imports_nothing_of_the_package():
+    for file in Path(reference.__file__).parent.glob("*.py"):
+        assert "import minisca" not in file.read_text()
+        assert "from minisca" not in file.read_text()
+
+
+def test_the_papers_figures_are_on_record_for_every_experiment():
+    tomllib = pytest.importorskip("tomllib")  # Python 3.11
+    paper = tomllib.loads((Path(reference.__file__).parent / "paper.toml").read_text())
+    experiments = {name: row["value"] for name, row in paper["experiments"].items()}
+    assert experiments == {
+        "mnist-16": 1.15,
+        "mnist-128": 0.64,
+        "mnist-deep": 0.48,
+        "cifar-512": 72.7,
+        "cifar-deep": 78.1,
+        "norb-128": 6.6,
+        "norb-deep": 4.7,
+    }
+    for row in [*paper["experiments"].values(), *paper["compared"].values()]:
+        assert row["metric"] in ("test error %", "test accuracy %")
+    for row in paper["experiments"].values():
+        assert row["features"][-3] == row["layers"][-1]["maps"]
