@@ -22,9 +22,11 @@ from minisca.sparsity import make_sparsity
 from minisca.validation import (
     check_choice,
     check_fitted,
+    check_flag,
     check_images,
     check_integer,
     check_number,
+    check_out,
     read_batch,
 )
 
@@ -132,23 +134,27 @@ class SparseConvAutoencoder(Estimator):
         """Train from fresh filters on images X (n, c, h, w); y is ignored. Returns self.
 
         X may be any array that slices along its first axis (a memory map, an HDF5 data set): a
-        batch is read at a time. With `checkpoint`, a path, the state is saved there after every
-        epoch; with `resume` as well, training goes on from that file if it exists, to the very
-        parameters that an uninterrupted fit would have reached.
+        batch is read at a time. With `checkpoint`, a path, the state is saved there before the
+        first epoch and after every one; with `resume` as well, training goes on from that file if
+        it exists, to the very parameters that an uninterrupted fit would have reached. An epoch
+        that is interrupted leaves everything as it was before it.
 
         Raises ValueError or TypeError for bad images or parameters, DivergenceError when the loss
         stops being finite, CheckpointError if the file to resume from does not fit.
         """
         self._check_parameters()
+        if resume and checkpoint is None:
+            raise ValueError("checkpoint is None; with resume it must be the path to resume from")
         X = check_images(X)
-        if checkpoint is not None and resume and self._resume(checkpoint, X):
-            velocities = self._velocities
-        else:
+        resumed = resume and self._resume(checkpoint, X)
+        if not resumed:
             self._initialise(X)
-            velocities = None
-        optimiser = self._optimiser(velocities)
-        steps = -(-len(X) // self.batch_size)
-        with self._bar(total=(self.n_epochs - self.n_epochs_done_) * steps, unit="batch") as bar:
+        optimiser = self._optimiser(self._velocities)
+        if checkpoint is not None and not resumed:
+            self.save(checkpoint)  # what lay there is of another run: nothing may resume from it
+        steps = -(-X.shape[0] // self.batch_size)
+        epochs_left = max(0, self.n_epochs - self.n_epochs_done_)
+        with self._bar(total=epochs_left * steps, unit="batch") as bar:
             for epoch in range(self.n_epochs_done_, self.n_epochs):
                 bar.set_description(f"epoch {epoch + 1}/{self.n_epochs}")
                 rates = [
@@ -168,9 +174,10 @@ class SparseConvAutoencoder(Estimator):
         self._check_parameters()
         if not hasattr(self, "encoder_filters_"):
             self._initialise(check_images(X))
+        self._check_trained_as_set()
         X = check_images(X, channels=self.n_channels_, size=self.image_size_)
         optimiser = self._optimiser(self._velocities)
-        steps = -(-len(X) // self.batch_size)
+        steps = -(-X.shape[0] // self.batch_size)
         with self._bar(total=steps, unit="batch") as bar:
             self._run_epoch(X, optimiser, [self.learning_rate] * steps, bar)
         return self
@@ -190,34 +197,49 @@ class SparseConvAutoencoder(Estimator):
         return optimiser
 
     def _run_epoch(self, X, optimiser, rates, bar):
-        """One shuffled pass; if the loss stops being finite, everything is as it was before it."""
-        parameters, velocities = optimiser.parameters, optimiser.velocities
-        before = {name: value.copy() for name, value in parameters.items()}
-        velocities_before = {name: value.copy() for name, value in velocities.items()}
+        """One shuffled pass over X; whatever stops it, everything is then as it was before it."""
+        arrays = [*optimiser.parameters.values(), *optimiser.velocities.values()]
+        before = [array.copy() for array in arrays]
+        random_state = self._random.bit_generator.state
+        try:
+            total = self._pass_over(X, optimiser, rates, bar)
+        except BaseException:
+            for array, value in zip(arrays, before, strict=True):
+                array[...] = value
+            self._random.bit_generator.state = random_state
+            raise
+        self.loss_history_.append(total / X.shape[0])
+        self.n_epochs_done_ += 1
+
+    def _pass_over(self, X, optimiser, rates, bar):
+        """One step a batch, in a new random order; returns the sum of the images' losses."""
         sparsity = self._sparsity()
-        order = self._random.permutation(len(X))
+        order = self._random.permutation(X.shape[0])
         total = 0.0
         for step, rate in enumerate(rates):
             rows = np.sort(order[step * self.batch_size : (step + 1) * self.batch_size])
             x = read_batch(X, rows, self.dtype)
-            loss, gradients = loss_and_gradients(optimiser.backend, sparsity, self._parameters(), x)
-            optimiser.step(gradients, rate)
+            # What overflows shows in the loss, which is looked at: no need to warn of it too.
+            with np.errstate(over="ignore", invalid="ignore"):
+                loss, gradients = loss_and_gradients(
+                    optimiser.backend, sparsity, self._parameters(), x
+                )
+                optimiser.step(gradients, rate)
             total += loss * len(rows)
-            if not np.isfinite(loss):
-                break
+            if not loss <= np.finfo(self.dtype).max:  # beyond its range, and not a number either
+                self._diverged(f"the loss became {loss}", step)
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-        if not (np.isfinite(total) and all(np.isfinite(v).all() for v in parameters.values())):
-            for name, value in before.items():
-                parameters[name][...] = value
-                velocities[name][...] = velocities_before[name]
-            raise DivergenceError(
-                f"the loss became {loss} in epoch {self.n_epochs_done_ + 1}, batch {step + 1}; "
-                f"lower learning_rate, which is {self.learning_rate:g}. "
-                f"The filters are those after epoch {self.n_epochs_done_}"
-            )
-        self.loss_history_.append(total / len(X))
-        self.n_epochs_done_ += 1
+        if not all(np.isfinite(value).all() for value in optimiser.parameters.values()):
+            self._diverged("the parameters stopped being finite", step)
+        return total
+
+    def _diverged(self, what, step):
+        raise DivergenceError(
+            f"{what} in epoch {self.n_epochs_done_ + 1}, batch {step + 1}; "
+            f"lower learning_rate, which is {self.learning_rate:g}. "
+            f"The filters are those after epoch {self.n_epochs_done_}"
+        )
 
     def _initialise(self, X):
         self._random = np.random.default_rng(self.random_state)
@@ -252,11 +274,8 @@ class SparseConvAutoencoder(Estimator):
 
         X = self._check_new(X)
         sides = [-(-side // self.pool_stride) for side in X.shape[2:]]
-        shape = (len(X), len(self.encoder_filters_), *sides)
-        if out is None:
-            out = np.empty(shape, self.dtype)
-        elif tuple(out.shape) != shape:
-            raise ValueError(f"out has shape {tuple(out.shape)}; it must be {shape}")
+        shape = (X.shape[0], len(self.encoder_filters_), *sides)
+        out = np.empty(shape, self._trained_dtype) if out is None else check_out(out, shape)
         for rows, features in self._by_batch(X, encode, "encoding"):
             out[rows] = features
         return out
@@ -307,15 +326,15 @@ class SparseConvAutoencoder(Estimator):
         X = self._check_new(X)
         total = 0.0
         for rows, x_hat in self._by_batch(X, self._rebuild, "scoring"):
-            total += squared_norm(x_hat - read_batch(X, rows, self.dtype))
-        return -total / len(X)
+            total += squared_norm(x_hat - read_batch(X, rows, self._trained_dtype))
+        return -total / X.shape[0]
 
     def usage(self, X):
         """Fraction of the images X in which each map has a survivor: (m,) float64.
 
         A map that hardly ever has one is dead (paper section 2.1, "dead filters").
         """
-        n_maps = len(self.encoder_filters_) if hasattr(self, "encoder_filters_") else 0
+        X = self._check_new(X)
         sparsity = self._sparsity()._replace(lifetime=None)
 
         def active(backend, x):
@@ -325,14 +344,13 @@ class SparseConvAutoencoder(Estimator):
             values, _, maps = sparsity.encode(backend, *arguments)
             if maps is None:
                 return values > 0
-            found = np.zeros((len(x), n_maps), bool)
+            found = np.zeros((len(x), len(self.encoder_filters_)), bool)
             images, slots = np.nonzero(values > 0)
             found[images, maps[images, slots]] = True
             return found
 
-        X = self._check_new(X)
         counts = sum(found.sum(axis=0) for _, found in self._by_batch(X, active, "usage"))
-        return counts / len(X)
+        return counts / X.shape[0]
 
     def loss_and_gradients(self, X):
         """Mean over images X of ||x_hat - x||^2 and its gradients, by parameter name.
@@ -342,7 +360,7 @@ class SparseConvAutoencoder(Estimator):
         under "encoder_filters" and there is no "decoder_filters".
         """
         X = self._check_new(X)
-        x = read_batch(X, slice(0, len(X)), self.dtype)
+        x = read_batch(X, slice(0, X.shape[0]), self._trained_dtype)
         return loss_and_gradients(
             get_backend(self.backend), self._sparsity(), self._parameters(), x
         )
@@ -350,10 +368,11 @@ class SparseConvAutoencoder(Estimator):
     def _by_batch(self, X, function, description):
         """Yield (rows, function(backend, images)) over X, with a progress bar if it takes long."""
         backend = get_backend(self.backend)
-        with self._bar(total=len(X), unit="image", desc=description, delay=2) as bar:
-            for start in range(0, len(X), ENCODE_BATCH):
-                rows = slice(start, min(start + ENCODE_BATCH, len(X)))
-                yield rows, function(backend, read_batch(X, rows, self.dtype))
+        n = X.shape[0]
+        with self._bar(total=n, unit="image", desc=description, delay=2) as bar:
+            for start in range(0, n, ENCODE_BATCH):
+                rows = slice(start, min(start + ENCODE_BATCH, n))
+                yield rows, function(backend, read_batch(X, rows, self._trained_dtype))
                 bar.update(rows.stop - rows.start)
 
     # saving -----------------------------------------------------------------------------
@@ -361,9 +380,11 @@ class SparseConvAutoencoder(Estimator):
     def save(self, path):
         """Write the layer, and where its training stands, to `path` (.npz, no pickle), atomically.
 
-        Raises NotFittedError before `fit`.
+        Raises NotFittedError before `fit`, ValueError if a parameter that shapes the filters was
+        changed after it.
         """
         check_fitted(self, "encoder_filters_")
+        self._check_trained_as_set()
         save_checkpoint(path, type(self).__name__, *self.state())
 
     @classmethod
@@ -396,7 +417,6 @@ class SparseConvAutoencoder(Estimator):
             "encoder_bias": ("maps",),
             "decoder_filters": filters,
             "decoder_bias": ("channels",),
-            "loss_history": (None,),
         }
         sizes = require(path, arrays, shapes, settings, names)
         try:
@@ -406,14 +426,18 @@ class SparseConvAutoencoder(Estimator):
             layer.image_size_ = tuple(
                 check_integer("image_size", s) for s in settings["image_size"]
             )
+            if len(layer.image_size_) != 2:
+                raise ValueError(f"image_size is {layer.image_size_}; it must be (height, width)")
             layer.n_epochs_done_ = check_integer("n_epochs_done", settings["n_epochs_done"], 0)
+            layer.n_channels_ = sizes["channels"]
+            for name in PARAMETERS:
+                setattr(layer, f"{name}_", arrays[name])
+            if layer.tied:
+                layer.decoder_filters_ = layer.encoder_filters_
+            layer._check_trained_as_set()
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{path} has settings that do not fit: {error}") from error
-        layer.n_channels_ = sizes["channels"]
-        for name in PARAMETERS:
-            setattr(layer, f"{name}_", arrays[name].astype(layer.dtype, copy=False))
-        if layer.tied:
-            layer.decoder_filters_ = layer.encoder_filters_
+        require(path, arrays, {"loss_history": (layer.n_epochs_done_,)})
         layer.loss_history_ = arrays["loss_history"].tolist()
         trained = layer._trained_parameters()
         velocities = {name: f"velocity/{name}" for name in trained}
@@ -421,6 +445,12 @@ class SparseConvAutoencoder(Estimator):
         if any(key in arrays for key in velocities.values()):
             require(path, arrays, {key: trained[name].shape for name, key in velocities.items()})
             layer._velocities = {name: arrays[key] for name, key in velocities.items()}
+        for name in (*PARAMETERS, *velocities.values()):
+            if name in arrays and arrays[name].dtype != layer.dtype:
+                raise CheckpointError(
+                    f"{path}: array {name!r} has dtype {arrays[name].dtype}; "
+                    f"it must be {layer.dtype}"
+                )
         return layer
 
     def _resume(self, path, X):
@@ -455,6 +485,7 @@ class SparseConvAutoencoder(Estimator):
         check_number("learning_rate", self.learning_rate, low_open=True)
         check_number("momentum", self.momentum, 0, 1, high_open=True)
         check_number("init_scale", self.init_scale, low_open=True)
+        check_flag("tied", self.tied)
         check_choice("dtype", self.dtype, ("float32", "float64"))
         if self.random_state is not None:
             check_integer("random_state", self.random_state, minimum=0)
@@ -474,8 +505,28 @@ class SparseConvAutoencoder(Estimator):
             del parameters["decoder_filters"]
         return parameters
 
+    @property
+    def _trained_dtype(self):
+        return self.encoder_filters_.dtype
+
+    def _check_trained_as_set(self):
+        """Refuse to train on, or to save, filters that the parameters no longer describe."""
+        trained = {
+            "n_maps": len(self.encoder_filters_),
+            "filter_width": self.encoder_filters_.shape[2],
+            "tied": self.decoder_filters_ is self.encoder_filters_,
+            "dtype": str(self._trained_dtype),
+        }
+        for name, value in trained.items():
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; it must be {value!r}, as the filters "
+                    "were trained, unless fit is called again"
+                )
+
     def _check_new(self, X):
         check_fitted(self, "encoder_filters_")
+        self._check_parameters()
         return check_images(X, channels=self.n_channels_, size=self.image_size_)
 
     def _bar(self, **options):

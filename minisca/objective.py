@@ -84,9 +84,8 @@ _ORDER = ("encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
 
 
 def squared_norm(error):
-    """Sum of squares as a Python float."""
-    flat = error.reshape(-1)
-    return float(flat @ flat)
+    """Sum of squares, taken in float64, as a Python float; the same on any number of threads."""
+    return float(np.square(error, dtype=np.float64).sum())
 
 
 def _dense_chunks(x, filters):

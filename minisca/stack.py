@@ -1,5 +1,6 @@
 """Stack: layers trained greedily, one on the pooled features of the other (paper section 2.2)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from minisca.checkpoint import (
     take_prefix,
 )
 from minisca.estimator import Estimator
-from minisca.validation import check_fitted, check_images, check_integer, read_batch
+from minisca.validation import check_fitted, check_images, check_integer, check_out, read_batch
 
 
 class Stack(Estimator):
@@ -39,9 +40,11 @@ class Stack(Estimator):
 
         The images are encoded once by each layer, as the next layer's training set. With
         `checkpoint`, a directory, every layer saves its state there after every epoch
-        ("layer1.npz" and so on); with `resume` as well, training goes on from what lies there.
+        ("layer1.npz" and so on); with `resume` as well, training goes on from what lies there. The
+        files of the layers above one that starts afresh are removed: they are of another run.
 
-        Raises as `SparseConvAutoencoder.fit` does, and ValueError if there are no layers.
+        Raises as `SparseConvAutoencoder.fit` does, all bad parameters before anything is trained,
+        and ValueError if there are no layers.
         """
         self._fit(X, checkpoint, resume, encode_last=False)
         return self
@@ -52,12 +55,18 @@ class Stack(Estimator):
 
     def _fit(self, X, checkpoint, resume, encode_last):
         features = check_images(X)
+        layers = self._check_layers()
+        paths = [None] * len(layers)
+        if checkpoint is not None:
+            paths = [Path(checkpoint) / f"layer{n}.npz" for n in range(1, len(layers) + 1)]
         fitted = []
-        for number, layer in enumerate(self._check_layers(), start=1):
-            path = None if checkpoint is None else Path(checkpoint) / f"layer{number}.npz"
+        for index, (layer, path) in enumerate(zip(layers, paths, strict=True)):
+            if path is not None and not (resume and path.exists()):
+                for above in paths[index + 1 :]:
+                    above.unlink(missing_ok=True)
             layer = type(layer)(**layer.get_params(deep=False))
             fitted.append(layer.fit(features, checkpoint=path, resume=resume))
-            if encode_last or number < len(self.layers):
+            if encode_last or index + 1 < len(layers):
                 features = layer.transform(features)
         self.layers_ = fitted
         return features
@@ -79,19 +88,15 @@ class Stack(Estimator):
             layers = layers[:depth]
         first = layers[0]
         X = check_images(X, channels=first.n_channels_, size=first.image_size_)
-        with first._bar(total=len(X), unit="image", desc="encoding", delay=2) as bar:
-            for start in range(0, len(X), ENCODE_BATCH):
-                rows = slice(start, min(start + ENCODE_BATCH, len(X)))
+        n = X.shape[0]
+        with first._bar(total=n, unit="image", desc="encoding", delay=2) as bar:
+            for start in range(0, n, ENCODE_BATCH):
+                rows = slice(start, min(start + ENCODE_BATCH, n))
                 features = read_batch(X, rows, first.dtype)
                 for layer in layers:
                     features = layer.transform(features)
-                if out is None:
-                    out = np.empty((len(X), *features.shape[1:]), features.dtype)
-                elif tuple(out.shape) != (len(X), *features.shape[1:]):
-                    raise ValueError(
-                        f"out has shape {tuple(out.shape)}; it must be "
-                        f"{(len(X), *features.shape[1:])}"
-                    )
+                shape = (n, *features.shape[1:])
+                out = np.empty(shape, features.dtype) if out is None else check_out(out, shape)
                 out[rows] = features
                 bar.update(rows.stop - rows.start)
         return out
@@ -113,19 +118,27 @@ class Stack(Estimator):
         described = settings.get("layers")
         if not isinstance(described, list) or not described:
             raise CheckpointError(f"{path} lists no layers; it must be a saved Stack")
-        layers = [
-            SparseConvAutoencoder.from_state(path, take_prefix(f"layer{number}", arrays), layer)
-            for number, layer in enumerate(described, start=1)
-        ]
+        layers = []
+        for number, settings in enumerate(described, start=1):
+            part = f"layer {number} of {path}"
+            if not isinstance(settings, dict):
+                raise CheckpointError(f"{part} is {settings!r}; it must be a saved layer")
+            state = take_prefix(f"layer{number}", arrays), settings
+            layers.append(SparseConvAutoencoder.from_state(part, *state))
         stack = cls([SparseConvAutoencoder(**layer.get_params(deep=False)) for layer in layers])
         stack.layers_ = layers
         return stack
 
     def _check_layers(self):
-        layers = list(self.layers)
-        if not layers:
+        if not isinstance(self.layers, Sequence):
+            raise TypeError(f"layers is {self.layers!r}; it must be a list of layers")
+        if not self.layers:
             raise ValueError("layers is empty; it must hold at least one SparseConvAutoencoder")
-        for index, layer in enumerate(layers):
+        for index, layer in enumerate(self.layers):
             if not isinstance(layer, SparseConvAutoencoder):
                 raise TypeError(f"layers[{index}] is {layer!r}; it must be a SparseConvAutoencoder")
-        return layers
+            try:
+                layer._check_parameters()
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"layers[{index}]: {error}") from error
+        return self.layers

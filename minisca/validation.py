@@ -29,8 +29,9 @@ def check_integer(name, value, minimum=1, odd=False):
 
 def check_number(name, value, low=0.0, high=np.inf, low_open=False, high_open=False):
     """Return `value` as a finite float within [low, high] (ends open if asked), or raise."""
-    interval = f"{'(' if low_open else '['}{low:g}, {high:g}{')' if high_open else ']'}"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+    end = ")" if high_open or high == np.inf else "]"
+    interval = f"{'(' if low_open else '['}{low:g}, {high:g}{end}"
+    if isinstance(value, bool) or not isinstance(value, float | int | np.floating | np.integer):
         raise TypeError(f"{name} is {value!r}; it must be a number in {interval}")
     inside = (low < value if low_open else low <= value) and (
         value < high if high_open else value <= high
@@ -40,9 +41,16 @@ def check_number(name, value, low=0.0, high=np.inf, low_open=False, high_open=Fa
     return float(value)
 
 
+def check_flag(name, value):
+    """Return `value` as a bool if it is one, or raise."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {value!r}; it must be True or False")
+    return bool(value)
+
+
 def check_choice(name, value, choices):
-    """Return `value` if it is one of `choices`, or raise."""
-    if value not in choices:
+    """Return `value` if it is one of `choices`, all text, or raise."""
+    if not isinstance(value, str) or value not in choices:
         options = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{name} is {value!r}; it must be one of {options}")
     return value
@@ -55,15 +63,21 @@ def check_images(images, name="X", channels=None, size=None):
     and `size` (h, w), where given, are what the estimator was fitted on. Returns `images`.
     """
     if not (hasattr(images, "shape") and hasattr(images, "dtype")):
-        images = np.asarray(images)
+        try:
+            images = np.asarray(images)
+        except ValueError as error:  # nested lists of unequal lengths
+            raise ValueError(
+                f"{name} is a {type(images).__name__} that is no array ({error}); "
+                "it must be an array (n, channels, height, width)"
+            ) from error
     if len(images.shape) != 4:
         raise ValueError(
             f"{name} has shape {tuple(images.shape)}; it must be (n, channels, height, width)"
         )
     if 0 in images.shape:
         raise ValueError(f"{name} has shape {tuple(images.shape)}; no side may be 0")
-    if np.dtype(images.dtype).kind not in "fiub":
-        raise TypeError(f"{name} has dtype {images.dtype}; it must be a real number type")
+    if getattr(images.dtype, "kind", None) not in ("f", "i", "u", "b"):
+        raise TypeError(f"{name} has dtype {images.dtype}; it must be a real number type of NumPy")
     if channels is not None and images.shape[1] != channels:
         raise ValueError(
             f"{name} has {images.shape[1]} channels (shape {tuple(images.shape)}); "
@@ -78,20 +92,32 @@ def check_images(images, name="X", channels=None, size=None):
 
 
 def read_batch(images, rows, dtype, name="X"):
-    """Read images[rows] as a C-contiguous array of `dtype`, refusing NaN and infinity.
+    """Read images[rows] as a C-contiguous array of `dtype`, refusing what is not finite in it.
 
     `rows` is a slice or a rising index array, which memory-mapped arrays and HDF5 data sets take.
     """
-    batch = np.ascontiguousarray(images[rows], dtype=dtype)
+    found = images[rows]
+    with np.errstate(over="ignore"):  # what is too large for `dtype` is refused below
+        batch = np.ascontiguousarray(found, dtype=dtype)
     if not np.isfinite(batch).all():
         bad = np.argwhere(~np.isfinite(batch))[0]
         first = rows.start or 0 if isinstance(rows, slice) else None
         image = bad[0] + first if first is not None else rows[bad[0]]
         raise ValueError(
-            f"{name} has the value {batch[tuple(bad)]} in image {image}; "
-            "every pixel must be finite (no NaN, no infinity)"
+            f"{name} has the value {found[tuple(bad)]} in image {image}; "
+            f"every pixel must be finite (no NaN, no infinity) in {np.dtype(dtype)}"
         )
     return batch
+
+
+def check_out(out, shape):
+    """Return `out` if it is an array of floats of this shape, to be filled, or raise."""
+    if getattr(getattr(out, "dtype", None), "kind", None) != "f":
+        found = getattr(out, "dtype", type(out).__name__)
+        raise TypeError(f"out is of {found}; it must be an array of floating-point numbers")
+    if tuple(out.shape) != tuple(shape):
+        raise ValueError(f"out has shape {tuple(out.shape)}; it must be {tuple(shape)}")
+    return out
 
 
 def check_labels(labels, n, name="y"):
