@@ -1,0 +1,186 @@
+"""An image on its way through the layers (paper Figure 3)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minisca.autoencoder import SparseConvAutoencoder
+from minisca.figures.filters import filter_grid
+from minisca.figures.mosaic import check_pictures, corner, near_square, stretch, tile, zoom_to
+from minisca.figures.page import DPI, FAINT, Page, import_matplotlib
+from minisca.stack import Stack
+from minisca.validation import check_fitted, check_images, check_integer
+
+#: Pixels: the width that panels come close to, unless large maps need more, and the lines between.
+PANEL = 500
+BORDER = 5
+
+
+class Panel(NamedTuple):
+    """A picture (h, w) or (h, w, 3) of [0, 1], its name, and what stands in grey beside it."""
+
+    name: str
+    note: str
+    picture: np.ndarray
+
+
+def winner_maps(values, positions, size):
+    """Maps that are 0 everywhere but at their winner, as while training.
+
+    values (n, m) and positions (n, m), row-major, are what `SparseConvAutoencoder.winners` returns;
+    size is the maps' (h, w). Returns (n, m, h, w) of the values' dtype. Raises ValueError if they
+    do not fit each other.
+    """
+    values, positions = np.asarray(values), np.asarray(positions)
+    if values.ndim != 2 or values.shape != positions.shape:
+        raise ValueError(
+            f"values has shape {values.shape} and positions {positions.shape}; "
+            "both must be (n, maps)"
+        )
+    height, width = size
+    if positions.size and not 0 <= positions.min() <= positions.max() < height * width:
+        raise ValueError(
+            f"positions has {positions.min()} to {positions.max()}; they must be from 0 to "
+            f"{height * width - 1} in maps of {height}x{width}"
+        )
+    maps = np.zeros((*values.shape, height * width), values.dtype)
+    np.put_along_axis(maps, positions[..., None].astype(np.intp), values[..., None], axis=2)
+    return maps.reshape(*values.shape, height, width)
+
+
+def save_feature_panels(path, image, model, max_maps=48):
+    """Write the paper's Figure 3 of one image to the PNG `path`.
+
+    a the image; b the first layer's decoder filters; c its maps with their winners alone, as while
+    training: each ringed, and its value written if there are few maps; d its maps after ReLU, the
+    sparsity turned off; e the same after overlapping max-pooling; f for a Stack of two layers or
+    more, the second layer's maps after pooling. The maps of c, d and e share one scale.
+
+    Parameters
+    ----------
+    image : array (c, h, w), c = 1 or 3
+    model : fitted SparseConvAutoencoder or Stack
+    max_maps : int
+        Of layers with more maps the first so many are shown.
+
+    Raises ValueError or TypeError for an image unlike those of `fit` or one that cannot be shown,
+    NotFittedError before `fit`, OSError if the file cannot be written, ImportError without
+    matplotlib.
+    """
+    layers = _layers(model)
+    max_maps = check_integer("max_maps", max_maps)
+    image = np.asarray(image)
+    if image.ndim != 3:
+        raise ValueError(f"image has shape {image.shape}; it must be (channels, height, width)")
+    first = layers[0]
+    x = check_images(image[None], "image", first.n_channels_, first.image_size_)
+    check_pictures(x, "image", "; of a deeper layer give the Stack, and an image for its first")
+    import_matplotlib()
+
+    values, positions = (code[:, :max_maps] for code in first.winners(x))
+    maps = first.feature_maps(x)[0, :max_maps]
+    pooled = first.transform(x)
+    filters = first.decoder_filters_[:max_maps]
+    columns = near_square(len(maps))
+    room = max(PANEL, columns * (2 * maps.shape[2] + BORDER) + BORDER)
+    zoom = zoom_to(room, columns, filters.shape[3], BORDER)
+    winners = winner_maps(values, positions, maps.shape[1:])[0]
+    largest = maps.max()
+    trained = first.sparsity == "winner-take-all"
+    panels = [
+        Panel("image", _size(x), _tiled(stretch(x, x.min(), x.max()), room)),
+        Panel(
+            "decoder filters",
+            _count(first, max_maps),
+            filter_grid(filters, border=BORDER, zoom=zoom),
+        ),
+        Panel(
+            "while training" if trained else "winners", _size(maps), _heat(winners, largest, room)
+        ),
+        Panel("sparsity off", f"values to {largest:.3g}", _heat(maps, largest, room)),
+        Panel("max-pooled", _size(pooled), _heat(pooled[0, :max_maps], largest, room)),
+    ]
+    if len(layers) > 1:
+        second = layers[1].transform(pooled)
+        maps = second[0, :max_maps]
+        name = f"second layer, {_count(layers[1], max_maps)}"
+        panels.append(Panel(name, _size(second), _heat(maps, maps.max(), room)))
+    page, places = _lay_out(panels)
+    _ring_winners(places[2], winners, largest, room)
+    page.save(path)
+
+
+def _layers(model):
+    """The fitted layers of a Stack or of a single autoencoder."""
+    if isinstance(model, Stack):
+        check_fitted(model, "layers_")
+        return model.layers_
+    if not isinstance(model, SparseConvAutoencoder):
+        raise TypeError(f"model is {model!r}; it must be a SparseConvAutoencoder or a Stack")
+    check_fitted(model, "encoder_filters_")
+    return [model]
+
+
+def _count(layer, max_maps):
+    n_maps = len(layer.decoder_filters_)
+    return f"{max_maps} of {n_maps} maps" if n_maps > max_maps else f"{n_maps} maps"
+
+
+def _size(maps):
+    return "{}×{}".format(*maps.shape[-2:])
+
+
+def _tiled(cells, room):
+    """Cells (n, c, h, w) as one picture that takes most of `room` pixels from left to right."""
+    columns = near_square(len(cells))
+    return tile(cells, columns, BORDER, zoom_to(room, columns, cells.shape[3], BORDER))
+
+
+def _heat(maps, largest, room):
+    """Maps (m, h, w) as one picture, from 0 (black) to `largest` (pale yellow)."""
+    from matplotlib import colormaps
+
+    colours = colormaps["inferno"](stretch(maps, 0, largest))[..., :3]
+    return _tiled(np.moveaxis(colours, -1, 1), room)
+
+
+def _lay_out(panels):
+    """A page of the panels, three a row, and the axes of each."""
+    margin, gap, head = 30, 40, 64
+    rows = [panels[start : start + 3] for start in range(0, len(panels), 3)]
+    side = max(max(panel.picture.shape[:2]) for panel in panels)
+    heights = [head + max(panel.picture.shape[0] for panel in row) for row in rows]
+    page = Page(2 * margin + 3 * side + 2 * gap, sum(heights) + gap * (len(rows) - 1) + margin)
+    places = []
+    for number, panel in enumerate(panels):
+        row, column = divmod(number, 3)
+        left = margin + column * (side + gap)
+        top = sum(heights[:row]) + gap * row
+        width = panel.picture.shape[1]
+        page.text(left + 5, top + head / 2, "abcdef"[number], 9, weight="bold")
+        page.text(left + 38, top + head / 2, panel.name)
+        page.text(left + width - 5, top + head / 2, panel.note, 7, ha="right", color=FAINT)
+        places.append(page.image(panel.picture, left, top + head))
+    return page, places
+
+
+def _ring_winners(axes, winners, largest, room):
+    """Ring the active unit of each map (m, h, w) in its picture; with few maps, write its value."""
+    from matplotlib import colormaps
+
+    columns, side = near_square(len(winners)), winners.shape[1:]
+    zoom = zoom_to(room, columns, side[1], BORDER)
+    ring = {"s": (max(9, 3 * zoom) * 72 / DPI) ** 2, "facecolor": "none", "linewidth": 0.6}
+    for index, winner in enumerate(winners):
+        top, left = corner(index, columns, side, BORDER, zoom)
+        row, column = np.unravel_index(winner.argmax(), side)
+        value = winner[row, column]
+        if value > 0:
+            colour = colormaps["inferno"](0.4 + 0.6 * value / largest)  # never lost in the black
+            x, y = left + zoom * (column + 0.5) - 0.5, top + zoom * (row + 0.5) - 0.5
+            axes.scatter(x, y, edgecolor=colour, clip_on=False, **ring)
+        if columns <= 5:
+            label = f"{value:.{2 if 0 < value < 10 else 0}f}"
+            upper = row >= side[0] / 2  # out of the ring's way
+            y, va = (top + 5, "top") if upper else (top + zoom * side[0] - 6, "bottom")
+            axes.text(left + 6, y, label, va=va, color="#bbbbbb", fontsize=5)

@@ -1,0 +1,96 @@
+"""Filters as pictures (paper Figures 1, 2, 4, 5), deeper layers' projected down to pixels."""
+
+import numpy as np
+
+from minisca.figures.mosaic import check_pictures, near_square, tile, zoom_to
+from minisca.figures.page import Page, text_width
+from minisca.stack import Stack
+from minisca.validation import check_fitted, check_integer
+
+
+def filter_grid(filters, columns=None, shared_scale=False, border=1, zoom=1):
+    """All filters in one picture: a weight of 0 is mid-grey, positive brighter, negative darker.
+
+    Parameters
+    ----------
+    filters : array (m, c, k, k), c = 1 (grey) or 3 (colour)
+    columns : int or None
+        Filters a row; by default the grid is near to square.
+    shared_scale : bool
+        False: each filter reaches black or white at its own largest |weight|. True: all of them at
+        the largest of all, so that weak filters look weak.
+    border, zoom : int
+        Pixels between and around the filters, white; pixels to the side of a weight.
+
+    Returns a float64 array of values in [0, 1], (H, W) or (H, W, 3), with
+    H = rows * (zoom * k + border) + border and W likewise. Raises ValueError or TypeError for
+    filters of another rank or number of channels, empty or not finite.
+    """
+    filters = _check_filters(filters)
+    largest = np.abs(filters).max(axis=None if shared_scale else (1, 2, 3), keepdims=True)
+    brightness = 0.5 + 0.5 * filters / np.where(largest > 0, largest, 1)
+    return tile(brightness, _columns(filters, columns), border, zoom)
+
+
+def save_filters(path, filters, title=None, columns=None, shared_scale=False):
+    """Write `filter_grid(filters, columns, shared_scale)`, enlarged, to the PNG `path`.
+
+    filters: (m, c, k, k), c = 1 or 3. `title` stands above it. Raises as `filter_grid` does,
+    OSError if the file cannot be written, ImportError without matplotlib.
+    """
+    filters = _check_filters(filters)
+    border, margin, head = 6, 18, 60 if title else 18
+    zoom = zoom_to(1000, _columns(filters, columns), filters.shape[3], border)
+    grid = filter_grid(filters, columns, shared_scale, border, zoom)
+    height, width = grid.shape[:2]
+    page = Page(max(width, text_width(title, 9)) + 2 * margin, height + head + margin)
+    if title:
+        page.text(margin + border, head / 2 + 4, title, 9)
+    page.image(grid, margin, head)
+    page.save(path)
+
+
+def project_filters(stack, layer_index):
+    """Decoder filters of a Stack's layer, seen in pixels: float64 (m, c, K, K).
+
+    layer_index counts from 0 in `stack.layers_`; 0 gives the first layer's own decoder filters.
+    Every weight of a filter pastes the decoder filter of the map below it, at the stride of the
+    pooling between. K = (k - 1) * pool_stride + (K of the layer below).
+
+    This approximates what the layer stands for: a pooled value does not say where in its window the
+    largest unit was, so the middle is taken; the same unit, seen by overlapping windows, is pasted
+    by each of them; and the layers' biases and rectifications are left out.
+
+    Raises NotFittedError before `fit`, TypeError or ValueError for another stack or index.
+    """
+    if not isinstance(stack, Stack):
+        raise TypeError(f"stack is {stack!r}; it must be a Stack")
+    check_fitted(stack, "layers_")
+    index = check_integer("layer_index", layer_index, minimum=0)
+    if index >= len(stack.layers_):
+        raise ValueError(f"layer_index is {index}; it must be less than {len(stack.layers_)}")
+    *below, top = stack.layers_[: index + 1]
+    projected = top.decoder_filters_.astype(np.float64)
+    for layer in reversed(below):
+        lower, stride = layer.decoder_filters_, layer.pool_stride
+        m, _, k, _ = projected.shape
+        side = lower.shape[-1]
+        width = (k - 1) * stride + side
+        pixels = np.zeros((m, lower.shape[1], width, width))
+        for row, column in np.ndindex(k, k):
+            y, x = row * stride, column * stride
+            patch = np.tensordot(projected[:, :, row, column], lower, axes=1)
+            pixels[:, :, y : y + side, x : x + side] += patch
+        projected = pixels
+    return projected
+
+
+def _check_filters(filters):
+    advice = "; see a deeper layer's filters in pixels by project_filters(stack, layer_index)"
+    return check_pictures(filters, "filters", advice)
+
+
+def _columns(filters, columns):
+    if columns is None:
+        return near_square(len(filters))
+    return min(check_integer("columns", columns), len(filters))

@@ -1,0 +1,78 @@
+"""A white page measured in pixels, on which arrays are placed pixel for pixel.
+
+matplotlib's Figure on its Agg canvas: no pyplot, no window, no state shared between figures.
+"""
+
+import io
+import math
+
+import numpy as np
+
+from minisca.atomic import atomic_write
+
+DPI = 200
+INK = "#222222"
+FAINT = "#767676"
+#: Distinguishable by colour-blind readers, and in this order by their darkness (after Okabe, Ito).
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#222222")
+
+
+def import_matplotlib():
+    """Return matplotlib's Figure and FigureCanvasAgg; ImportError says what to install."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            'figures are drawn by matplotlib, which is missing: pip install "minisca[figures]"'
+        ) from error
+    return Figure, FigureCanvasAgg
+
+
+def text_width(text, size=8):
+    """Pixels that `text` takes at `size` points: rather too many, most letters are narrower."""
+    return math.ceil(0.6 * size * DPI / 72 * len(text or ""))
+
+
+class Page:
+    """A page of width x height pixels; places are counted from its top left corner."""
+
+    def __init__(self, width, height):
+        figure_class, canvas_class = import_matplotlib()
+        self.width, self.height = width, height
+        self.figure = figure_class(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+        canvas_class(self.figure)
+
+    def axes(self, left, top, width, height):
+        """Empty axes over the given pixels."""
+        bottom = self.height - top - height
+        bounds = (left / self.width, bottom / self.height, width / self.width, height / self.height)
+        return self.figure.add_axes(bounds)
+
+    def image(self, picture, left, top):
+        """Place a grey (h, w) or RGB (h, w, 3) array of [0, 1], a pixel for every entry.
+
+        Returns its axes, in which entry (row, column) is at x = column, y = row.
+        """
+        height, width = picture.shape[:2]
+        axes = self.axes(left, top, width, height)
+        # Bytes, because a colour map would round to one of 256 shades in its own way.
+        shades = np.rint(255 * picture).astype(np.uint8)
+        if shades.ndim == 2:
+            shades = np.repeat(shades[:, :, None], 3, axis=2)
+        axes.imshow(shades, interpolation="nearest", aspect="auto")
+        axes.set_axis_off()
+        return axes
+
+    def text(self, x, y, text, size=8, **options):
+        """Write `text` with its left end (option ha) and middle (option va) at pixel (x, y)."""
+        options = {"ha": "left", "va": "center", "color": INK, "parse_math": False} | options
+        self.figure.text(x / self.width, 1 - y / self.height, text, fontsize=size, **options)
+
+    def save(self, path):
+        """Write the page to `path` as a PNG, atomically."""
+        png = io.BytesIO()
+        # Without matplotlib's version in it, the same picture is the same file for longer.
+        self.figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
+        with atomic_write(path) as file:
+            file.write(png.getbuffer())

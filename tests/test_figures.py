@@ -1,0 +1,400 @@
+"""Figures: every pixel where the numbers say, and files that a reader can open."""
+
+import io
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from minisca import SparseConvAutoencoder, Stack, figures
+from minisca.figures.mosaic import near_square
+from minisca.figures.page import Page, text_width
+from minisca.validation import NotFittedError
+
+SIZE = (12, 10)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).random((20, 1, *SIZE), dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def stack(images):
+    options = {"filter_width": 3, "n_epochs": 1, "batch_size": 10, "random_state": 0}
+    lower = SparseConvAutoencoder(n_maps=5, pool_width=3, pool_stride=2, **options)
+    upper = SparseConvAutoencoder(n_maps=7, pool_width=2, pool_stride=2, **options)
+    return Stack([lower, upper]).fit(images)
+
+
+def read_png(path):
+    """The file's pixels (h, w, 3) in [0, 1], from the bytes alone."""
+    pytest.importorskip("matplotlib")
+    from matplotlib.image import imread
+
+    return imread(io.BytesIO(path.read_bytes()), format="png")[..., :3]
+
+
+def contains(page, picture):
+    """Whether a grey picture stands somewhere on the page, pixel for pixel."""
+    shades, wanted = (np.rint(255 * values).astype(int) for values in (page[..., 0], picture))
+    height, width = wanted.shape
+    fits = np.ones(
+        [whole - part + 1 for whole, part in zip(shades.shape, wanted.shape, strict=True)]
+    )
+    rng = np.random.default_rng(0)
+    for row, column in rng.integers(0, wanted.shape, (50, 2)):  # leaves few places to look at
+        moved = shades[row : row + fits.shape[0], column : column + fits.shape[1]]
+        fits *= moved == wanted[row, column]
+    return any(
+        np.array_equal(shades[top : top + height, left : left + width], wanted)
+        for top, left in np.argwhere(fits)
+    )
+
+
+# the grid of filters ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("m", "columns"), [(1, 1), (2, 2), (5, 3), (16, 4), (32, 6), (48, 8), (128, 12)]
+)
+def test_grids_are_near_to_square(m, columns):
+    assert near_square(m) == columns
+
+
+def test_grid_has_every_filter_at_its_place_between_borders():
+    filters = np.random.default_rng(0).standard_normal((5, 1, 3, 3))
+    grid = figures.filter_grid(filters, columns=2)
+    assert grid.shape == (3 * 4 + 1, 2 * 4 + 1)
+    for index, (weights,) in enumerate(filters):
+        row, column = divmod(index, 2)
+        cell = grid[4 * row + 1 : 4 * row + 4, 4 * column + 1 : 4 * column + 4]
+        expected = 0.5 + 0.5 * weights / np.abs(weights).max()
+        np.testing.assert_array_equal(cell, expected, f"filter {index}")
+    np.testing.assert_array_equal(grid[::4], 1, "the borders are white")
+    np.testing.assert_array_equal(grid[:, ::4], 1, "the borders are white")
+    np.testing.assert_array_equal(grid[8:, 4:], 1, "the cell left over is white")
+
+
+def test_zero_is_mid_grey_and_the_largest_weight_black_or_white():
+    filters = np.array([[0, 1, -4], [0, 2, 1], [0, 0, 0]], float).reshape(3, 1, 1, 3)
+    rows = figures.filter_grid(filters, columns=1, border=0)
+    np.testing.assert_array_equal(rows, [[0.5, 0.625, 0], [0.5, 1, 0.75], [0.5, 0.5, 0.5]])
+    shared = figures.filter_grid(filters, columns=1, border=0, shared_scale=True)
+    np.testing.assert_array_equal(shared, [[0.5, 0.625, 0], [0.5, 0.75, 0.625], [0.5, 0.5, 0.5]])
+
+
+def test_colour_filters_keep_their_channels_on_one_scale():
+    filters = np.zeros((1, 3, 1, 1))
+    filters[0, :, 0, 0] = 2, -1, 0
+    grid = figures.filter_grid(filters, border=0)
+    np.testing.assert_array_equal(grid, [[[1, 0.25, 0.5]]])
+
+
+def test_zoom_repeats_every_weight():
+    filters = np.random.default_rng(0).standard_normal((2, 1, 3, 3))
+    plain = figures.filter_grid(filters, border=0)
+    zoomed = figures.filter_grid(filters, border=0, zoom=4)
+    np.testing.assert_array_equal(zoomed, np.kron(plain, np.ones((4, 4))))
+
+
+def test_saved_filters_are_the_grid_pixel_for_pixel(tmp_path):
+    filters = np.random.default_rng(0).standard_normal((6, 1, 5, 5))
+    figures.save_filters(tmp_path / "filters.png", filters, title="Six")
+    assert contains(
+        read_png(tmp_path / "filters.png"), figures.filter_grid(filters, border=6, zoom=24)
+    )
+
+
+# deeper layers in pixels --------------------------------------------------------------------
+
+
+def test_projected_filters_paste_lower_filters_at_the_pooling_stride(stack):
+    lower, upper = stack.layers_
+    projected = figures.project_filters(stack, 1)
+    assert projected.shape == (7, 1, 2 * 2 + 3, 2 * 2 + 3)
+    expected = np.zeros_like(projected)
+    for unit, below, row, column in np.ndindex(upper.decoder_filters_.shape):
+        weight = float(upper.decoder_filters_[unit, below, row, column])
+        for y, x in np.ndindex(3, 3):
+            pasted = weight * float(lower.decoder_filters_[below, 0, y, x])
+            expected[unit, 0, 2 * row + y, 2 * column + x] += pasted
+    np.testing.assert_allclose(projected, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+def test_first_layer_projects_to_its_own_filters(stack):
+    own = stack.layers_[0].decoder_filters_
+    np.testing.assert_array_equal(figures.project_filters(stack, 0), own)
+
+
+# feature maps -------------------------------------------------------------------------------
+
+
+def test_winner_maps_hold_the_winners_and_nothing_else(stack, images):
+    layer = stack.layers_[0]
+    values, positions = layer.winners(images)
+    maps = figures.winner_maps(values, positions, SIZE)
+    assert maps.shape == (20, 5, *SIZE)
+    rows, columns = np.divmod(positions, SIZE[1])
+    images_, maps_ = np.indices(values.shape)
+    np.testing.assert_array_equal(maps[images_, maps_, rows, columns], values)
+    assert np.count_nonzero(maps) == np.count_nonzero(values)
+    full = layer.feature_maps(images)
+    # Convolved in another order of sums, perhaps: the same up to float32's rounding.
+    np.testing.assert_allclose(maps.max(axis=(2, 3)), full.max(axis=(2, 3)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_feature_panels_are_written_for_layer_and_stack(tmp_path, stack, images, depth):
+    path = tmp_path / "panels.png"
+    figures.save_feature_panels(path, images[0], stack if depth == 2 else stack.layers_[0])
+    page = read_png(path)
+    filters = stack.layers_[0].decoder_filters_
+    assert contains(page, figures.filter_grid(filters, border=5, zoom=24))
+    third = page[page.shape[0] // 2 + 60 :, 2 * page.shape[1] // 3 :]
+    assert (third.min() < 1) == (depth == 2), "the sixth panel is the second layer's"
+
+
+def test_feature_panels_of_silent_maps(tmp_path, images):
+    layer = SparseConvAutoencoder(n_maps=60, filter_width=3, n_epochs=0, random_state=0)
+    layer.fit(images).encoder_bias_[...] = -100
+    figures.save_feature_panels(tmp_path / "panels.png", images[0], layer, max_maps=8)
+    assert read_png(tmp_path / "panels.png").size
+
+
+# reconstructions, curves ----------------------------------------------------------------------
+
+
+def test_reconstructions_stand_under_their_originals_on_one_scale(tmp_path):
+    originals = np.random.default_rng(0).random((3, 1, 8, 8))
+    originals[0, 0, 0, :2] = 0, 1
+    figures.save_reconstructions(tmp_path / "r.png", originals, 2 * originals - 0.5)
+    page = read_png(tmp_path / "r.png")
+    for picture in (originals[1, 0], np.clip(2 * originals[1, 0] - 0.5, 0, 1)):
+        assert contains(page, np.kron(picture, np.ones((6, 6))))
+
+
+def test_reconstructions_wrap_and_may_be_coloured(tmp_path):
+    originals = np.random.default_rng(0).random((5, 3, 8, 8))
+    figures.save_reconstructions(tmp_path / "1.png", originals, originals, columns=5)
+    figures.save_reconstructions(tmp_path / "3.png", originals, originals, columns=2)
+    one, three = read_png(tmp_path / "1.png"), read_png(tmp_path / "3.png")
+    assert three.shape[0] > 2.5 * one.shape[0]
+    assert (one[..., 0] != one[..., 1]).any()
+
+
+def test_rows_of_reconstructions_are_about_equally_long(tmp_path):
+    images = np.random.default_rng(0).random((16, 1, 8, 8))
+    for columns in (8, 10):
+        figures.save_reconstructions(tmp_path / f"{columns}.png", images, images, columns=columns)
+    assert (tmp_path / "8.png").read_bytes() == (tmp_path / "10.png").read_bytes()
+
+
+@pytest.mark.parametrize("log", [False, True, "x", "xy"])
+def test_curves_are_written(tmp_path, log):
+    curves = {"layer 1": [3.5, 2.5, 2.4], "": ([10, 100, 1000], [1, 20, 300])}
+    path = tmp_path / "new" / "curves.png"
+    figures.save_curves(path, curves, title="Loss", log=log)
+    assert read_png(path).shape == (800, 1200, 3)
+
+
+# what a classifier got wrong --------------------------------------------------------------------
+
+
+def test_confusion_matrix_counts_true_classes_in_rows():
+    counts, classes = figures.confusion_matrix([3, 3, 5, 3], [3, 5, 5, 7])
+    np.testing.assert_array_equal(classes, [3, 5, 7])
+    np.testing.assert_array_equal(counts, [[1, 1, 1], [0, 1, 0], [0, 0, 0]])
+    counts, classes = figures.confusion_matrix(["b", "a"], ["a", "a"])
+    np.testing.assert_array_equal(classes, ["a", "b"])
+    np.testing.assert_array_equal(counts, [[1, 0], [1, 0]])
+
+
+def test_confusion_matrix_keeps_classes_that_never_occur():
+    counts, classes = figures.confusion_matrix([0, 2], [2, 2], n_classes=4)
+    np.testing.assert_array_equal(classes, range(4))
+    np.testing.assert_array_equal(np.argwhere(counts), [[0, 2], [2, 2]])
+
+
+def test_only_errors_are_coloured_in_the_confusion_matrix(tmp_path):
+    path = tmp_path / "confusion.png"
+    figures.save_confusion_matrix(path, [0] * 50 + [1] * 50, [0] * 50 + [1] * 50)
+    page = read_png(path)
+    assert np.ptp(page, axis=2).max() == 0
+    figures.save_confusion_matrix(path, [0, 1], [1, 1], class_names=["aeroplane", "$1"])
+    page = read_png(path)
+    assert np.ptp(page, axis=2).max() > 0.4
+
+
+def test_misclassified_lists_exactly_the_wrong_ones():
+    np.testing.assert_array_equal(figures.misclassified([1, 2, 3, 4], [1, 0, 3, 5]), [1, 3])
+    np.testing.assert_array_equal(figures.misclassified([1.0, 2.0], [1, 2]), [])
+
+
+def test_misclassified_images_are_shown_and_no_others(tmp_path):
+    images = np.random.default_rng(0).random((30, 1, 28, 28))
+    images[:, 0, 0, :2] = 0, 1
+    predicted = np.zeros(30, int)
+    predicted[[4, 17, 20]] = 9
+    figures.save_misclassified(tmp_path / "m.png", images, np.zeros(30, int), predicted, limit=2)
+    page = read_png(tmp_path / "m.png")
+    shown = [i for i in range(30) if contains(page, np.kron(images[i, 0], np.ones((4, 4))))]
+    assert shown == [4, 17]
+
+
+def test_only_wrong_images_are_read(tmp_path):
+    class Sliced:
+        shape, dtype = (1000, 1, 8, 8), np.dtype(np.uint8)
+
+        def __getitem__(self, rows):
+            assert list(rows) == [7, 900]
+            return np.zeros((2, 1, 8, 8), np.uint8)
+
+    predicted = np.zeros(1000, int)
+    predicted[[7, 900]] = 1
+    figures.save_misclassified(tmp_path / "m.png", Sliced(), np.zeros(1000, int), predicted)
+
+
+def test_a_page_says_that_nothing_was_misclassified(tmp_path):
+    figures.save_misclassified(tmp_path / "m.png", np.zeros((3, 1, 8, 8)), [1, 2, 3], [1, 2, 3])
+    page = read_png(tmp_path / "m.png")
+    assert page.shape[0] < 200
+    assert page.min() < 0.5
+
+
+# files, imports, errors ---------------------------------------------------------------------------
+
+
+def test_a_failing_figure_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "curves.png"
+    path.write_bytes(b"before")
+    with pytest.raises(ValueError, match="positive"):
+        figures.save_curves(path, {"loss": [1, 0]}, log="y")
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_same_figure_is_the_same_file(tmp_path):
+    for name in ("a.png", "b.png"):
+        figures.save_curves(tmp_path / name, {"loss": [3, 2, 1]})
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_text_is_no_wider_than_reckoned():
+    pytest.importorskip("matplotlib")
+    page = Page(100, 100)
+    text = "MNIST, 2 layers (128, 2048 maps): 48 of 10,000 misclassified: 0.48 %"
+    page.text(0, 50, text, 9)
+    renderer = page.figure.canvas.get_renderer()
+    assert page.figure.texts[0].get_window_extent(renderer).width <= text_width(text, 9)
+
+
+def test_importing_figures_does_not_import_matplotlib_nor_drawing_pyplot():
+    code = (
+        "import sys, minisca.figures as figures\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "import tempfile, os\n"
+        "with tempfile.TemporaryDirectory() as folder:\n"
+        "    figures.save_curves(os.path.join(folder, 'c.png'), {'a': [1, 2]})\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    pytest.importorskip("matplotlib")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_matplotlib_the_error_says_what_to_install(tmp_path, monkeypatch):
+    for module in ("matplotlib.figure", "matplotlib.backends.backend_agg"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=re.escape('pip install "minisca[figures]"')):
+        figures.save_curves(tmp_path / "curves.png", {"loss": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("filters", "error", "message"),
+    [
+        (np.zeros((4, 3, 3)), ValueError, r"filters has shape \(4, 3, 3\)"),
+        (np.zeros((0, 1, 3, 3)), ValueError, "no side may be 0"),
+        (np.zeros((4, 128, 3, 3)), ValueError, "128 channels.*only 1.*or 3.*project_filters"),
+        (np.full((4, 1, 3, 3), np.nan), ValueError, "filters has NaN"),
+        (np.zeros((4, 1, 3, 3), complex), TypeError, "filters has dtype complex128"),
+    ],
+)
+def test_filters_that_cannot_be_shown(tmp_path, filters, error, message):
+    with pytest.raises(error, match=message):
+        figures.filter_grid(filters)
+    with pytest.raises(error, match=message):
+        figures.save_filters(tmp_path / "filters.png", filters)
+
+
+def test_stacks_and_images_that_cannot_be_shown(tmp_path, stack, images):
+    def panels(image, model):
+        figures.save_feature_panels(tmp_path / "panels.png", image, model)
+
+    with pytest.raises(ValueError, match="layer_index is 2; it must be less than 2"):
+        figures.project_filters(stack, 2)
+    with pytest.raises(TypeError, match="must be a Stack"):
+        figures.project_filters(stack.layers_[0], 0)
+    with pytest.raises(NotFittedError):
+        figures.project_filters(Stack([SparseConvAutoencoder()]), 0)
+    with pytest.raises(NotFittedError):
+        panels(images[0], SparseConvAutoencoder())
+    with pytest.raises(TypeError, match="must be a SparseConvAutoencoder or a Stack"):
+        panels(images[0], "layer1.npz")
+    with pytest.raises(ValueError, match=r"it must be \(channels, height, width\)"):
+        panels(images[:1], stack)
+    with pytest.raises(ValueError, match="image has images of 5x5 pixels"):
+        panels(np.zeros((1, 5, 5)), stack)
+    with pytest.raises(ValueError, match=r"5 channels.*of a deeper layer give the Stack"):
+        panels(np.zeros((5, 6, 5)), stack.layers_[1])
+    with pytest.raises(ValueError, match="from 0 to 119"):
+        figures.winner_maps([[1.0]], [[120]], SIZE)
+    with pytest.raises(ValueError, match=r"both must be \(n, maps\)"):
+        figures.winner_maps([[1.0]], [1], SIZE)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("curves", "error", "message"),
+    [
+        ({}, ValueError, "one label: values or more"),
+        ([1, 2], ValueError, "must be a dict"),
+        ({"a": []}, ValueError, r"curves\['a'\] has shape"),
+        ({"a": np.zeros((3, 4))}, ValueError, r"must be \(n,\) or \(2, n\)"),
+        ({"a": [1, np.inf]}, ValueError, "infinite"),
+        ({"a": ["1"]}, TypeError, "dtype <U1"),
+    ],
+)
+def test_curves_that_cannot_be_drawn(tmp_path, curves, error, message):
+    with pytest.raises(error, match=message):
+        figures.save_curves(tmp_path / "curves.png", curves)
+
+
+def test_unknown_logarithmic_axes(tmp_path):
+    with pytest.raises(ValueError, match="log is 'z'; it must be one of 'x', 'y', 'xy'"):
+        figures.save_curves(tmp_path / "curves.png", {"loss": [1, 2]}, log="z")
+
+
+def test_labels_that_do_not_fit(tmp_path):
+    path = tmp_path / "figure.png"
+    with pytest.raises(ValueError, match="predicted_labels has 2 labels; it must have 3"):
+        figures.confusion_matrix([1, 2, 3], [1, 2])
+    with pytest.raises(TypeError, match="both text"):
+        figures.misclassified([1, 2], ["a", "b"])
+    with pytest.raises(ValueError, match="true_labels is empty"):
+        figures.misclassified(np.zeros(0, int), np.zeros(0, int))
+    with pytest.raises(ValueError, match="labels run from 0 to 2; with 2 classes"):
+        figures.save_confusion_matrix(path, [0, 2], [0, 1], class_names=["a", "b"])
+    with pytest.raises(TypeError, match="with class names: integers"):
+        figures.save_confusion_matrix(path, ["a"], ["b"], class_names=["a", "b"])
+    with pytest.raises(ValueError, match="true_labels has 1 labels; it must have 2"):
+        figures.save_misclassified(path, np.zeros((2, 1, 4, 4)), [1], [1])
+    with pytest.raises(ValueError, match=r"only 1.*or 3"):
+        figures.save_misclassified(path, np.zeros((1, 5, 4, 4)), [1], [2])
+    with pytest.raises(ValueError, match="must be that of originals"):
+        figures.save_reconstructions(path, np.zeros((2, 1, 4, 4)), np.zeros((1, 1, 4, 4)))
+    with pytest.raises(ValueError, match="two names"):
+        figures.save_reconstructions(
+            path, np.zeros((2, 1, 4, 4)), np.zeros((2, 1, 4, 4)), titles="ab"
+        )
