@@ -55,13 +55,24 @@ def make_plan(x, filters, bias, whole_images=False):
     tile = choose_tile(n_maps, x.shape[3], x.dtype)
     block = len(tile[1]) * VECTOR_BYTES // x.itemsize
     blocks = -(-n_maps // block)
-    packed = np.zeros((blocks, filters[0].size * block), x.dtype)
-    pack_filters(filters.reshape(n_maps, -1), packed, block)
-    packed_bias = np.zeros((blocks, block), x.dtype)
-    packed_bias.reshape(-1)[:n_maps] = bias
+    packed, packed_bias = pack(filters, bias, block)
     pieces = min(len(x), 32)
     groups = 1 if whole_images else min(blocks, -(-16 // pieces))
     return Plan(packed, packed_bias, n_maps, width, pieces, groups), *tile
+
+
+def pack(filters, bias, block):
+    """Filters (blocks, c * k * k * block) and bias (blocks, block), the maps of a block together.
+
+    Maps that fill up the last block are zero.
+    """
+    n_maps = len(filters)
+    blocks = -(-n_maps // block)
+    packed = np.zeros((blocks, filters[0].size * block), filters.dtype)
+    pack_filters(filters.reshape(n_maps, -1), packed, block)
+    packed_bias = np.zeros((blocks, block), filters.dtype)
+    packed_bias.reshape(-1)[:n_maps] = bias
+    return packed, packed_bias
 
 
 @njit(parallel=True, cache=True)
@@ -165,8 +176,8 @@ def convolve_block(b, size, plan, places, vectors, memory):
             place = y * tiles + t
             start = (y * line + min(t * len(places), line - len(places))) * block
             multiply_tile(
-                image, pixel_rows[place], filters, filter_rows[place], n_rows[place], plan.width,
-                bias, maps, start, places, vectors,
+                image, pixel_rows[place], 1, filters, filter_rows[place], n_rows[place], plan.width,
+                bias, maps, start, block, places, vectors,
             )  # fmt: skip
     return maps.reshape(height * line, block)
 

@@ -36,6 +36,7 @@ def multiply_tile(
     typing_context,
     image,  # 1-D, one padded image
     pixel_rows,  # 1-D int32: where each filter row meets the image, at the tile's first place
+    tap_stride,  # int64: from one tap's pixel to the next tap's; 1 in an image
     filters,  # 1-D, packed: the same tap of MB = V * lanes neighbouring maps side by side
     filter_rows,  # 1-D int32: where each filter row starts in `filters`
     n_rows,  # int64: how many filter rows are listed
@@ -43,10 +44,13 @@ def multiply_tile(
     bias,  # 1-D, MB values
     out,  # 1-D, receives P x MB pre-activations
     start,  # int64: where in `out`
+    place_stride,  # int64: from one place to the next in `out`; MB where they stand side by side
     places,  # tuple of P elements: its length is what counts, at compile time
     vectors,  # tuple of V elements, likewise
 ):
-    """out[start + p*MB + j] = bias[j] + sum over rows and taps of pixel[p + tap] filter[tap, j]."""
+    """out[start + p * place_stride + j] = bias[j] + sum over rows r and taps t of
+    image[pixel_rows[r] + p + t * tap_stride] * filters[filter_rows[r] + t * MB + j].
+    """
     number = image.dtype
     scalar = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}[number]
     item_bytes = number.bitwidth // 8
@@ -56,17 +60,19 @@ def multiply_tile(
     rows = types.Array(types.int32, 1, "C")
     integer = types.int64
     signature = types.void(
-        image, rows, filters, rows, integer, integer, bias, out, integer, places, vectors
-    )
+        image, rows, integer, filters, rows, integer, integer,
+        bias, out, integer, integer, places, vectors,
+    )  # fmt: skip
 
     def generate(context, builder, signature, arguments):
         def data(index):
             array = context.make_array(signature.args[index])
             return array(context, builder, arguments[index]).data
 
-        image, pixel_rows, filters, filter_rows = data(0), data(1), data(2), data(3)
-        n_rows, row_taps = arguments[4], arguments[5]
-        bias, out = data(6), builder.gep(data(7), [arguments[8]])
+        image, pixel_rows, filters, filter_rows = data(0), data(1), data(3), data(4)
+        tap_stride, n_rows, row_taps = arguments[2], arguments[5], arguments[6]
+        bias, out = data(7), builder.gep(data(8), [arguments[9]])
+        place_stride = arguments[10]
         word = ir.IntType(64)
         undefined = ir.Constant(vector, ir.Undefined)
         to_all_lanes = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
@@ -93,7 +99,7 @@ def multiply_tile(
             pixel_row = builder.gep(image, [row_start(pixel_rows, row.index)])
             filter_row = builder.gep(filters, [row_start(filter_rows, row.index)])
             with cgutils.for_range(builder, row_taps) as tap:
-                pixels = builder.gep(pixel_row, [tap.index])
+                pixels = builder.gep(pixel_row, [builder.mul(tap.index, tap_stride)])
                 offset = builder.mul(tap.index, word(n_vectors * lanes))
                 tap_filters = builder.gep(filter_row, [offset])
                 weights = [load_vector(tap_filters, v) for v in range(n_vectors)]
@@ -104,8 +110,11 @@ def multiply_tile(
                         product = builder.fmul(pixel, weights[v], flags=("contract",))
                         added = builder.fadd(builder.load(total), product, flags=("contract",))
                         builder.store(added, total)
-        for index, total in enumerate(sums):
-            builder.store(builder.load(total), vector_at(out, index), align=item_bytes)
+        for p in range(n_places):
+            place = builder.gep(out, [builder.mul(word(p), place_stride)])
+            for v in range(n_vectors):
+                total = builder.load(sums[p * n_vectors + v])
+                builder.store(total, vector_at(place, v), align=item_bytes)
         return context.get_dummy_value()
 
     return signature, generate

@@ -7,8 +7,9 @@ layer, encoding"; paper sections 2.1 and 3.1).
 import numpy as np
 from numba import njit, prange
 
-from minisca.backends.cpu import direct
+from minisca.backends.cpu import direct, transform
 from minisca.backends.cpu.arrays import plain
+from minisca.backends.cpu.choice import choose_convolution
 
 
 def max_pool(maps, width, stride):
@@ -84,12 +85,32 @@ def encode_pooled(x, filters, bias, width, stride):
     x, filters, bias = plain(x, filters, bias)
     sides = (pooled_side(x.shape[2], stride), pooled_side(x.shape[3], stride))
     pooled = np.empty((len(x), len(filters), *sides), x.dtype)
-    _encode_pooled(x, *direct.make_plan(x, filters, bias), width, stride, pooled)
+    if choose_convolution(x, filters) == "transform":
+        plan = transform.make_plan(x, filters, bias)
+        _transform_and_pool(x.shape[2:], *plan, width, stride, pooled)
+    else:
+        _convolve_and_pool(x, *direct.make_plan(x, filters, bias), width, stride, pooled)
     return pooled
 
 
+@njit(cache=True)
+def pool_block(computed, size, width, stride, largest, pooled):
+    """ReLU and max-pooling of a block's maps (h * w, MB), lane by lane, into pooled (m, oh, ow)."""
+    for oy in range(pooled.shape[1]):
+        top, bottom = window(oy, size[0], width, stride)
+        for ox in range(pooled.shape[2]):
+            left, right = window(ox, size[1], width, stride)
+            largest[:] = 0
+            for y in range(top, bottom):
+                for p in range(y * size[1] + left, y * size[1] + right):
+                    for j in range(len(largest)):
+                        largest[j] = max(largest[j], computed[p, j])
+            for j in range(len(pooled)):
+                pooled[j, oy, ox] = largest[j]
+
+
 @njit(parallel=True, cache=True)
-def _encode_pooled(x, plan, places, vectors, width, stride, pooled):
+def _convolve_and_pool(x, plan, places, vectors, width, stride, pooled):
     size = (x.shape[2], x.shape[3])
     block = plan.bias.shape[1]
     for piece in prange(plan.pieces * plan.groups):
@@ -101,16 +122,18 @@ def _encode_pooled(x, plan, places, vectors, width, stride, pooled):
             direct.load_image(x[i], plan, len(places), memory)
             for b in range(first_block, end_block):
                 computed = direct.convolve_block(b, size, plan, places, vectors, memory)
-                used = min(block, plan.n_maps - b * block)
-                out = pooled[i, b * block : b * block + used]
-                for oy in range(pooled.shape[2]):
-                    top, bottom = window(oy, size[0], width, stride)
-                    for ox in range(pooled.shape[3]):
-                        left, right = window(ox, size[1], width, stride)
-                        largest[:] = 0
-                        for y in range(top, bottom):
-                            for p in range(y * size[1] + left, y * size[1] + right):
-                                for j in range(block):
-                                    largest[j] = max(largest[j], computed[p, j])
-                        for j in range(used):
-                            out[j, oy, ox] = largest[j]
+                own = slice(b * block, min((b + 1) * block, plan.n_maps))
+                pool_block(computed, size, width, stride, largest, pooled[i, own])
+
+
+@njit(parallel=True, cache=True)
+def _transform_and_pool(size, plan, places, vectors, width, stride, pooled):
+    block = plan.bias.shape[1]
+    for b in prange(len(plan.bias)):
+        memory = transform.scratch(plan, len(pooled))
+        largest = np.empty(block, pooled.dtype)
+        transform.multiply_spectra(b, len(pooled), plan, places, vectors, memory)
+        for i in range(len(pooled)):
+            computed = transform.transform_back(i, b, plan, places, vectors, memory)
+            own = slice(b * block, min((b + 1) * block, plan.n_maps))
+            pool_block(computed, size, width, stride, largest, pooled[i, own])

@@ -7,7 +7,23 @@ Each kernel computes block after block with `direct` and keeps the survivors of 
 import numpy as np
 from numba import njit, prange
 
-from minisca.backends.cpu import direct
+from minisca.backends.cpu import direct, transform
+
+
+@njit(cache=True)
+def keep_winners(computed, largest, place, values, positions):
+    """The largest positive unit of each of a block's maps, lane by lane: values, positions."""
+    largest[:] = 0
+    place[:] = 0
+    for p in range(len(computed)):
+        for j in range(len(largest)):
+            value = computed[p, j]
+            wins = value > largest[j]
+            largest[j] = value if wins else largest[j]
+            place[j] = p if wins else place[j]
+    for j in range(len(values)):
+        values[j] = largest[j]
+        positions[j] = place[j]
 
 
 @njit(parallel=True, cache=True)
@@ -18,23 +34,26 @@ def convolve_and_keep_winners(x, plan, places, vectors, values, positions):
         first, end = direct.share(piece // plan.groups, plan.pieces, len(x))
         first_block, end_block = direct.share(piece % plan.groups, plan.groups, len(plan.bias))
         memory = direct.scratch(x, plan, len(places))
-        largest = np.empty(block, x.dtype)
-        place = np.empty(block, np.int32)
+        largest, place = np.empty(block, x.dtype), np.empty(block, np.int32)
         for i in range(first, end):
             direct.load_image(x[i], plan, len(places), memory)
             for b in range(first_block, end_block):
                 computed = direct.convolve_block(b, size, plan, places, vectors, memory)
-                largest[:] = 0
-                place[:] = 0
-                for p in range(len(computed)):
-                    for j in range(block):
-                        value = computed[p, j]
-                        wins = value > largest[j]
-                        largest[j] = value if wins else largest[j]
-                        place[j] = p if wins else place[j]
-                for j in range(min(block, plan.n_maps - b * block)):
-                    values[i, b * block + j] = largest[j]
-                    positions[i, b * block + j] = place[j]
+                own = slice(b * block, min((b + 1) * block, plan.n_maps))
+                keep_winners(computed, largest, place, values[i, own], positions[i, own])
+
+
+@njit(parallel=True, cache=True)
+def transform_and_keep_winners(plan, places, vectors, values, positions):
+    block = plan.bias.shape[1]
+    for b in prange(len(plan.bias)):
+        memory = transform.scratch(plan, len(values))
+        largest, place = np.empty(block, values.dtype), np.empty(block, np.int32)
+        transform.multiply_spectra(b, len(values), plan, places, vectors, memory)
+        for i in range(len(values)):
+            computed = transform.transform_back(i, b, plan, places, vectors, memory)
+            own = slice(b * block, min((b + 1) * block, plan.n_maps))
+            keep_winners(computed, largest, place, values[i, own], positions[i, own])
 
 
 @njit(parallel=True, cache=True)

@@ -6,8 +6,9 @@ reconstruction and gradients then touch one k x k patch a survivor (`survivors`)
 
 import numpy as np
 
-from minisca.backends.cpu import direct, selection, slices, survivors
+from minisca.backends.cpu import direct, selection, slices, survivors, transform
 from minisca.backends.cpu.arrays import plain
+from minisca.backends.cpu.choice import choose_convolution
 
 
 def relu(maps):
@@ -54,7 +55,12 @@ def encode_winners(x, filters, bias):
     x, filters, bias = plain(x, filters, bias)
     values = np.empty((len(x), len(filters)), x.dtype)
     positions = np.empty(values.shape, np.int32)
-    selection.convolve_and_keep_winners(x, *direct.make_plan(x, filters, bias), values, positions)
+    if choose_convolution(x, filters) == "transform":
+        plan = transform.make_plan(x, filters, bias)
+        selection.transform_and_keep_winners(*plan, values, positions)
+    else:
+        plan = direct.make_plan(x, filters, bias)
+        selection.convolve_and_keep_winners(x, *plan, values, positions)
     return values, positions
 
 

@@ -1,0 +1,58 @@
+"""The pictures of reproduce_mnist.py: filters, the paper's Figure 3, reconstructions, errors."""
+
+import minisca
+from minisca import figures
+
+
+def draw_layer(directory, row, layers, data, quick):
+    """Filters, reconstructions and, for one layer, the panels of Figure 3."""
+    first = layers[0]
+    if row == "deep":
+        figures.save_feature_panels(
+            directory / "deep-figure3.png", data.test_images[0], as_stack(layers)
+        )
+        return
+    figures.save_filters(
+        directory / f"{row}-decoder-filters.png", first.decoder_filters_, title="decoder filters"
+    )
+    figures.save_filters(
+        directory / f"{row}-encoder-filters.png", first.encoder_filters_, title="encoder filters"
+    )
+    some = data.test_images[:16]
+    figures.save_reconstructions(
+        directory / f"{row}-reconstructions.png", some, first.reconstruct(some)
+    )
+    if row == "16":
+        figures.save_feature_panels(
+            directory / "16-figure3.png", data.test_images[0], with_second_layer(first, data, quick)
+        )
+
+
+def with_second_layer(first, data, quick):
+    """Figure 3 shows 128 second-layer maps on top of the 16: trained here, for the picture only."""
+    images = data.train_images[: 2000 if quick else 20_000]
+    second = minisca.SparseConvAutoencoder(
+        128, filter_width=5, pool_width=3, pool_stride=2, n_epochs=2, random_state=0
+    )
+    return as_stack([first, second.fit(first.transform(images))])
+
+
+def as_stack(layers):
+    stack = minisca.Stack(layers)
+    stack.layers_ = layers
+    return stack
+
+
+def draw_losses(path, layers):
+    curves = {f"layer {depth}": layer.loss_history_ for depth, layer in enumerate(layers, 1)}
+    figures.save_curves(
+        path, curves, xlabel="epoch", ylabel="mean squared error per image", log=len(layers) > 1
+    )
+
+
+def draw_results(directory, row, data, predicted):
+    """The confusion matrix, and every digit that was misclassified."""
+    figures.save_confusion_matrix(directory / f"{row}-confusion.png", data.test_labels, predicted)
+    figures.save_misclassified(
+        directory / f"{row}-misclassified.png", data.test_images, data.test_labels, predicted
+    )

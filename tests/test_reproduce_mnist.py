@@ -1,0 +1,136 @@
+"""The main script, run as a user runs it, on a data set small enough for a test."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minisca
+from minisca.datasets import write_idx
+
+ROOT = Path(__file__).resolve().parent.parent
+FIELDS = {
+    "row",
+    "seed",
+    "test_error_percent",
+    "validation_error_percent",
+    "paper_percent",
+    "data",
+    "settings",
+    "seconds",
+    "losses",
+    "versions",
+    "machine",
+    "command",
+}
+
+
+def run_script(*arguments):
+    return subprocess.run(
+        [sys.executable, "scripts/reproduce_mnist.py", *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | {"MINISCA_DATA": ""},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    """The rows 16, deep and reconstruction of --quick on 100 images with bars as classes."""
+    directory = tmp_path_factory.mktemp("bars")
+    random = np.random.default_rng(0)
+    for split, n in (("train", 100), ("t10k", 40)):
+        labels = np.arange(n, dtype=np.uint8) % 4
+        images = random.integers(0, 40, (n, 28, 28), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            place = 4 + 5 * (label // 2)
+            if label % 2:
+                image[place : place + 3, 4:24] = 255
+            else:
+                image[4:24, place : place + 3] = 255
+        write_idx(directory / f"{split}-images-idx3-ubyte", images)
+        write_idx(directory / f"{split}-labels-idx1-ubyte.gz", labels)
+    output = directory / "out"
+    rows = ["--rows", "16", "deep", "reconstruction"]
+    options = [*rows, "--quick", "--data-dir", directory, "--output", output]
+    return run_script(*options), output, options
+
+
+def test_every_row_leaves_a_record_with_all_its_fields(small_run):
+    done, output, _ = small_run
+    assert done.returncode == 0, done.stderr
+    records = json.loads((output / "results.json").read_text())
+    assert [record["row"] for record in records] == [
+        "mnist-16",
+        "mnist-deep",
+        "mnist-reconstruction",
+    ]
+    for record in records:
+        assert set(record) >= FIELDS
+        assert record["data"].startswith("bars")
+        assert all(np.isfinite(loss) for losses in record["losses"] for loss in losses)
+    assert records[0]["test_error_percent"] <= 10  # four bars are easy
+    assert records[2]["reconstruction_error"] > 0
+
+
+def test_figures_on_other_data_are_not_set_beside_the_papers(small_run):
+    done, output, _ = small_run
+    assert "compare with nothing published" in done.stdout
+    assert all(
+        record["paper_percent"] is None
+        for record in json.loads((output / "results.json").read_text())
+    )
+
+
+def test_layers_and_classifiers_are_left_to_load(small_run):
+    _, output, _ = small_run
+    layer = minisca.SparseConvAutoencoder.load(output / "layers" / "16-width7-seed0.npz")
+    assert layer.encoder_filters_.shape == (16, 1, 7, 7)
+    classifier = minisca.LogisticRegression.load(output / "classifiers" / "16-seed0.npz")
+    assert classifier.n_features_in_ == 1600
+
+
+def test_every_picture_is_written(small_run):
+    _, output, _ = small_run
+    found = {path.name for path in (output / "pictures").glob("*.png")}
+    assert found >= {
+        "16-decoder-filters.png",
+        "16-encoder-filters.png",
+        "16-reconstructions.png",
+        "16-figure3.png",
+        "16-loss.png",
+        "16-confusion.png",
+        "16-misclassified.png",
+        "deep-figure3.png",
+    }
+
+
+def test_resuming_a_finished_run_measures_nothing_again(small_run):
+    _, output, options = small_run
+    before = (output / "results.json").read_bytes()
+    done = run_script(*options, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("already in") == 3
+    assert (output / "results.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rows", "17"], "invalid choice: '17'"),
+        (["--epochs", "0"], "--epochs is 0; it must be at least 1"),
+        (["--seeds", "-1"], "--seeds has -1"),
+        (["--backend", "abacus"], "invalid choice: 'abacus'"),
+        (["--data-dir", "nowhere"], "nowhere"),
+    ],
+)
+def test_a_wrong_flag_is_named(arguments, message):
+    done = run_script(*arguments)
+    assert done.returncode != 0
+    assert message in done.stderr
