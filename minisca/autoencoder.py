@@ -51,6 +51,10 @@ class SparseConvAutoencoder(Estimator):
         Side k of the square filters. Maps keep the image's size (zero padding k // 2).
     pool_width, pool_stride : int, default 5 and 3
         Overlapping max-pooling after training; a side of `size` becomes ceil(size / pool_stride).
+    encoding_bias : float, default 0.5
+        Factor on the encoder's bias in `transform` and `feature_maps`. Training drives the biases
+        below zero, which silences what competes with a winner and helps the reconstruction;
+        a classifier is better served by denser features. 1 is the paper's encoding (section 2.1).
     sparsity : str, default "winner-take-all"
         What survives while training: "winner-take-all", the largest unit of each map; "top-n", the
         `n_active` largest of each map; "k-largest", the `n_active` largest of the image, whatever
@@ -96,6 +100,7 @@ class SparseConvAutoencoder(Estimator):
         filter_width=7,
         pool_width=5,
         pool_stride=3,
+        encoding_bias=0.5,
         sparsity="winner-take-all",
         n_active=None,
         lifetime=None,
@@ -114,6 +119,7 @@ class SparseConvAutoencoder(Estimator):
         self.filter_width = filter_width
         self.pool_width = pool_width
         self.pool_stride = pool_stride
+        self.encoding_bias = encoding_bias
         self.sparsity = sparsity
         self.n_active = n_active
         self.lifetime = lifetime
@@ -269,10 +275,11 @@ class SparseConvAutoencoder(Estimator):
 
         def encode(backend, x):
             return backend.encode_pooled(
-                x, self.encoder_filters_, self.encoder_bias_, self.pool_width, self.pool_stride
+                x, self.encoder_filters_, bias, self.pool_width, self.pool_stride
             )
 
         X = self._check_new(X)
+        bias = self.encoding_bias * self.encoder_bias_
         sides = [-(-side // self.pool_stride) for side in X.shape[2:]]
         shape = (X.shape[0], len(self.encoder_filters_), *sides)
         out = np.empty(shape, self._trained_dtype) if out is None else check_out(out, shape)
@@ -288,9 +295,10 @@ class SparseConvAutoencoder(Estimator):
         """ReLU feature maps before pooling: (n, m, h, w). Large: m times the size of X."""
 
         def encode(backend, x):
-            return backend.relu(backend.conv2d(x, self.encoder_filters_, self.encoder_bias_))
+            return backend.relu(backend.conv2d(x, self.encoder_filters_, bias))
 
         X = self._check_new(X)
+        bias = self.encoding_bias * self.encoder_bias_
         return np.concatenate([maps for _, maps in self._by_batch(X, encode, "feature maps")])
 
     def winners(self, X):
@@ -480,6 +488,7 @@ class SparseConvAutoencoder(Estimator):
         check_integer("filter_width", self.filter_width, odd=True)
         check_integer("pool_width", self.pool_width)
         check_integer("pool_stride", self.pool_stride)
+        check_number("encoding_bias", self.encoding_bias)
         check_integer("n_epochs", self.n_epochs, minimum=0)
         check_integer("batch_size", self.batch_size)
         check_number("learning_rate", self.learning_rate, low_open=True)
