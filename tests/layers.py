@@ -1,0 +1,87 @@
+"""What the tests of estimators share: small images with something to learn, and layers for them."""
+
+import json
+
+import numpy as np
+
+from minisca import SparseConvAutoencoder
+
+#: Every sparsity rule, with arguments at which `images` are learned quickly.
+RULES = {
+    "winner-take-all": {},
+    "top-n": {"sparsity": "top-n", "n_active": 2},
+    "k-largest": {"sparsity": "k-largest", "n_active": 5},
+    "none": {"sparsity": "none", "learning_rate": 0.003},
+    "tied": {"tied": True},
+    "lifetime": {"lifetime": 0.5},
+}
+
+#: What a layer has learned and a file of it must hold.
+PARAMETERS = ("encoder_filters_", "encoder_bias_", "decoder_filters_", "decoder_bias_")
+
+
+def images(n=40, channels=1, height=8, width=7, seed=0):
+    """Three motifs, each pasted at one random place of every image: (n, c, h, w) float32."""
+    rng = np.random.default_rng(seed)
+    motifs = np.random.default_rng(100).standard_normal((3, channels, 3, 3))
+    x = np.zeros((n, channels, height, width), np.float32)
+    for image in x:
+        for motif in motifs:
+            row, column = rng.integers(height - 2), rng.integers(width - 2)
+            image[:, row : row + 3, column : column + 3] += motif * rng.uniform(0.5, 1)
+    return x
+
+
+def layer(**parameters):
+    """A small layer; whatever is not given is small, quick and seeded."""
+    small = {
+        **{"n_maps": 4, "filter_width": 3, "pool_width": 3, "pool_stride": 2},
+        **{"n_epochs": 3, "batch_size": 6, "learning_rate": 0.01, "init_scale": 0.1},
+        **{"random_state": 0, "backend": "cpu", "verbose": False},
+    }
+    return SparseConvAutoencoder(**{**small, **parameters})
+
+
+def learned(layer):
+    """Everything that training set, as one dict of arrays."""
+    state = {name: getattr(layer, name) for name in PARAMETERS}
+    return {**state, "loss_history_": np.array(layer.loss_history_)}
+
+
+def assert_same_state(one, other):
+    """The two layers learned the same, bit for bit."""
+    for name, value in learned(one).items():
+        np.testing.assert_array_equal(value, learned(other)[name], err_msg=name, strict=True)
+
+
+class Slices:
+    """Like an HDF5 data set: a shape, a dtype, and slices; it remembers which rows were read.
+
+    fail_at: the number of the read that raises KeyboardInterrupt.
+    """
+
+    def __init__(self, array, fail_at=None):
+        self.array = array
+        self.shape = array.shape
+        self.dtype = array.dtype
+        self.reads = []
+        self.fail_at = fail_at
+
+    def __getitem__(self, rows):
+        if len(self.reads) == self.fail_at:
+            raise KeyboardInterrupt
+        self.reads.append(np.arange(self.shape[0])[rows])
+        assert np.all(np.diff(self.reads[-1]) > 0), "HDF5 takes rising rows only"
+        return self.array[rows]
+
+    def __array__(self, *args, **kwargs):
+        raise AssertionError("the whole array was asked for")
+
+
+def rewrite(path, change):
+    """Change the checkpoint at `path` by `change(arrays, settings)`, keeping it a valid file."""
+    with np.load(path, allow_pickle=False) as entries:
+        arrays = dict(entries)
+    header = json.loads(arrays.pop("minisca").tobytes())
+    change(arrays, header["settings"])
+    np.savez(path, minisca=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
