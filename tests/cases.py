@@ -44,7 +44,10 @@ CASES = [
     Case(1, 1, 10, 13, 1, 5),
     Case(2, 1, 1, 28, 16, 3, 5, 3),
     Case(5, 1, 13, 1, 8, 5, 1, 2),  # a pooling that leaves places out
-    Case(19, 2, 4, 7, 3, 3, 9, 2),  # more images than a block; a window wider than the map
+    Case(37, 2, 4, 7, 3, 3, 9, 2),  # many images; a window wider than the map
+    Case(2, 17, 4, 7, 70, 5),  # many channels, and not a multiple of a vector
+    Case(2, 35, 3, 7, 5, 7),
+    Case(2, 16, 3, 7, 33, 13),  # filters of 10 kB each in float32
     Case(3, 1, 28, 28, 3, 7, 5, 3, "mostly zero"),
     Case(2, 3, 13, 7, 33, 5, 3, 2, "mostly zero"),
     Case(2, 2, 13, 10, 16, 5, 3, 2, "zero"),

@@ -140,9 +140,9 @@ def check_selection(units, bound, values, places):
 
 
 def check_most_clear(clear, values, case):
-    """On random images the check above checks something: it leaves few winners to rounding."""
+    """On random images the check above checks something: it leaves few ranks to rounding."""
     if case.images == "normal":
-        assert np.count_nonzero(clear) >= 0.8 * np.count_nonzero(values)
+        assert np.count_nonzero(clear) >= 0.5 * np.count_nonzero(values)
 
 
 @over_cases
