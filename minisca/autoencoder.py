@@ -33,6 +33,9 @@ from minisca.validation import (
 #: Images that are encoded at a time outside training.
 ENCODE_BATCH = 256
 
+#: Learning rate of the encoder's bias, as a fraction of `learning_rate`.
+BIAS_RATE = 0.1
+
 PARAMETERS = ("encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
 
 
@@ -69,8 +72,11 @@ class SparseConvAutoencoder(Estimator):
     n_epochs, batch_size : int
         Passes over the images, and images a step.
     learning_rate : float
-        On the gradient of the mean over a batch of ||x_hat - x||^2; falls linearly to 0. The
-        decoder bias, at which every pixel pulls, gets it divided by the number of pixels.
+        Of stochastic gradient descent on the mean over a batch of ||x_hat - x||^2; falls linearly
+        to 0. It is relative: the filters' rate is `learning_rate / patch_energy_`, so that a good
+        value stays good for images of any scale and filters of any size (MNIST, 7 x 7: about a
+        fifth of it). The encoder bias gets a tenth of it, the decoder bias, at which every
+        pixel pulls, its quotient by the number of pixels.
     momentum : float in [0, 1)
     init_scale : float
         Standard deviation of the initial filters; biases start at 0.
@@ -86,6 +92,8 @@ class SparseConvAutoencoder(Estimator):
     ----------
     encoder_filters_, decoder_filters_ : arrays (m, c, k, k), P and W; PyTorch's layout
     encoder_bias_ : array (m,);  decoder_bias_ : array (c,)
+    patch_energy_ : float
+        Mean squared norm of the c x k x k patches of the images that training began with.
     loss_history_ : list of float
         Mean of ||x_hat - x||^2 over each epoch, measured on the batches while training.
     n_channels_, image_size_ : int, and (height, width) of the images seen in `fit`
@@ -107,7 +115,7 @@ class SparseConvAutoencoder(Estimator):
         tied=False,
         n_epochs=10,
         batch_size=100,
-        learning_rate=0.01,
+        learning_rate=0.015,
         momentum=0.9,
         init_scale=0.01,
         random_state=None,
@@ -189,15 +197,24 @@ class SparseConvAutoencoder(Estimator):
         return self
 
     def _optimiser(self, velocities):
+        """SGD at rates that make training the same whatever the images' scale and the filters' size.
+
+        Along a filter the loss is curved as the squared norm of the patches it meets, along the
+        encoder's bias as 1, along the decoder's bias as the number of pixels that pull at it.
+        """
         height, width = self.image_size_
+        of_filters = 1 / self.patch_energy_
         optimiser = SGD(
             get_backend(self.backend),
             self._trained_parameters(),
             self.momentum,
             velocities,
-            # Every pixel pulls at its channel's bias: the loss is h * w times as curved along it as
-            # along a filter's tap of a unit value, and diverges at rates that suit the filters.
-            rate_scales={"decoder_bias": 1 / (height * width)},
+            rate_scales={
+                "encoder_filters": of_filters,
+                "encoder_bias": BIAS_RATE,
+                "decoder_filters": of_filters,
+                "decoder_bias": 1 / (height * width),
+            },
         )
         self._velocities = optimiser.velocities
         return optimiser
@@ -256,9 +273,16 @@ class SparseConvAutoencoder(Estimator):
         self.decoder_filters_ = self.encoder_filters_ if self.tied else self._draw_filters(shape)
         self.encoder_bias_ = np.zeros(self.n_maps, self.dtype)
         self.decoder_bias_ = np.zeros(self.n_channels_, self.dtype)
+        self.patch_energy_ = self._measure_patch_energy(X)
         self.loss_history_ = []
         self.n_epochs_done_ = 0
         self._velocities = None
+
+    def _measure_patch_energy(self, X):
+        """Mean squared norm of a c x k x k patch, over up to 1,000 images spread over X."""
+        rows = np.unique(np.linspace(0, X.shape[0] - 1, min(1000, X.shape[0])).astype(np.int64))
+        mean_square = np.mean(np.square(read_batch(X, rows, np.float64)))
+        return float(mean_square * self.n_channels_ * self.filter_width**2) or 1.0
 
     def _draw_filters(self, shape):
         return (self.init_scale * self._random.standard_normal(shape)).astype(self.dtype)
@@ -411,6 +435,7 @@ class SparseConvAutoencoder(Estimator):
             "parameters": self.get_params(deep=False),
             "image_size": list(self.image_size_),
             "n_epochs_done": self.n_epochs_done_,
+            "patch_energy": self.patch_energy_,
             "random_state": random_state_to_json(self._random),
         }
         return arrays, settings
@@ -418,15 +443,8 @@ class SparseConvAutoencoder(Estimator):
     @classmethod
     def from_state(cls, path, arrays, settings):
         """The layer that `state` described; `path` is named in error messages."""
-        names = ("parameters", "image_size", "n_epochs_done", "random_state")
-        filters = ("maps", "channels", "width", "width")
-        shapes = {
-            "encoder_filters": filters,
-            "encoder_bias": ("maps",),
-            "decoder_filters": filters,
-            "decoder_bias": ("channels",),
-        }
-        sizes = require(path, arrays, shapes, settings, names)
+        names = ("parameters", "image_size", "n_epochs_done", "patch_energy", "random_state")
+        require(path, {}, {}, settings, names)
         try:
             layer = cls(**settings["parameters"])
             layer._check_parameters()
@@ -437,28 +455,39 @@ class SparseConvAutoencoder(Estimator):
             if len(layer.image_size_) != 2:
                 raise ValueError(f"image_size is {layer.image_size_}; it must be (height, width)")
             layer.n_epochs_done_ = check_integer("n_epochs_done", settings["n_epochs_done"], 0)
-            layer.n_channels_ = sizes["channels"]
-            for name in PARAMETERS:
-                setattr(layer, f"{name}_", arrays[name])
-            if layer.tied:
-                layer.decoder_filters_ = layer.encoder_filters_
-            layer._check_trained_as_set()
+            energy = check_number("patch_energy", settings["patch_energy"], low_open=True)
+            layer.patch_energy_ = energy
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{path} has settings that do not fit: {error}") from error
-        require(path, arrays, {"loss_history": (layer.n_epochs_done_,)})
+        filters = (layer.n_maps, "channels", layer.filter_width, layer.filter_width)
+        shapes = {
+            "encoder_filters": filters,
+            "encoder_bias": (layer.n_maps,),
+            "decoder_filters": filters,
+            "decoder_bias": ("channels",),
+        }
+        velocities = {f"velocity/{name}": shape for name, shape in shapes.items()}
+        if layer.tied:
+            del velocities["velocity/decoder_filters"]
+        if any(name in arrays for name in velocities):  # there is none before the first step
+            shapes |= velocities
+        sizes = require(path, arrays, shapes | {"loss_history": (layer.n_epochs_done_,)})
+        for name in (*shapes, "loss_history"):
+            dtype = "float64" if name == "loss_history" else layer.dtype
+            if arrays[name].dtype != dtype:
+                raise CheckpointError(
+                    f"{path}: array {name!r} has dtype {arrays[name].dtype}; it must be {dtype}"
+                )
+        layer.n_channels_ = sizes["channels"]
+        for name in PARAMETERS:
+            setattr(layer, f"{name}_", arrays[name])
+        if layer.tied:
+            layer.decoder_filters_ = layer.encoder_filters_
         layer.loss_history_ = arrays["loss_history"].tolist()
         trained = layer._trained_parameters()
-        velocities = {name: f"velocity/{name}" for name in trained}
         layer._velocities = None
-        if any(key in arrays for key in velocities.values()):
-            require(path, arrays, {key: trained[name].shape for name, key in velocities.items()})
-            layer._velocities = {name: arrays[key] for name, key in velocities.items()}
-        for name in (*PARAMETERS, *velocities.values()):
-            if name in arrays and arrays[name].dtype != layer.dtype:
-                raise CheckpointError(
-                    f"{path}: array {name!r} has dtype {arrays[name].dtype}; "
-                    f"it must be {layer.dtype}"
-                )
+        if velocities.keys() <= shapes.keys():
+            layer._velocities = {name: arrays[f"velocity/{name}"] for name in trained}
         return layer
 
     def _resume(self, path, X):
