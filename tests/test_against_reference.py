@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 from cases import CASES, Case, arguments, as_dtype, call
-from helpers import as_tuple, assert_within, rounding_bound
+from helpers import as_tuple, assert_within, check_selection, rounding_bound
 
 import reference
 
@@ -102,41 +102,6 @@ def units_and_bound(case, dtype):
     """The reference's pre-activations and how far a backend's may be from them."""
     (maps,), (sizes,) = expected("conv2d", case), magnitude("conv2d", case)
     return maps, rounding_bound(case.c * case.k**2 + 1, sizes, dtype)
-
-
-def check_selection(units, bound, values, places):
-    """The largest positive units of every group, falling: `values` and `places`, (groups, slots).
-
-    If no unit is off by more than b, neither is the r-th largest of a group. Two units more than
-    2 b apart keep their order, so a unit that far from its neighbours in rank is selected there.
-    """
-    n_groups, n_slots = values.shape
-    bound = bound.reshape(n_groups, -1).max(axis=1, keepdims=True)
-    units = units.reshape(n_groups, -1)
-    missing = max(0, n_slots + 1 - units.shape[1])  # units that are not there count as smallest
-    padded = np.pad(units, ((0, 0), (0, missing)), constant_values=-1e300)
-    by_rank = np.argsort(-padded, axis=1, kind="stable")[:, : n_slots + 1]
-    ranked = np.take_along_axis(padded, by_rank, axis=1)
-    right = ranked[:, :n_slots]
-
-    active = values > 0
-    assert np.all(active[right > bound])
-    assert not np.any(active[right < -bound])
-    assert np.all(values[~active] == 0)
-    assert np.all(places[~active] == 0)
-    assert np.all(np.diff(values, axis=1) <= 0)
-    assert_within(values, np.maximum(right, 0), bound)
-    at_places = np.take_along_axis(units, places, axis=1)
-    assert_within(values, np.where(active, at_places, 0), bound)
-    for group in range(n_groups):
-        found = places[group][active[group]]
-        assert len(set(found)) == len(found)
-
-    apart = ranked[:, :-1] - ranked[:, 1:] > 2 * bound
-    from_above = np.pad(apart, ((0, 0), (1, 0)), constant_values=True)[:, :-1]
-    clear = (right > bound) & from_above & apart
-    np.testing.assert_array_equal(places[clear], by_rank[:, :n_slots][clear])
-    return clear
 
 
 def check_most_clear(clear, values, case):
