@@ -197,7 +197,7 @@ class SparseConvAutoencoder(Estimator):
         return self
 
     def _optimiser(self, velocities):
-        """SGD at rates that make training the same whatever the images' scale and the filters' size.
+        """SGD at rates that suit any scale of the images and any size of the filters.
 
         Along a filter the loss is curved as the squared norm of the patches it meets, along the
         encoder's bias as 1, along the decoder's bias as the number of pixels that pull at it.
@@ -249,7 +249,7 @@ class SparseConvAutoencoder(Estimator):
                 )
                 optimiser.step(gradients, rate)
             total += loss * len(rows)
-            if not loss <= np.finfo(self.dtype).max:  # beyond its range, and not a number either
+            if not loss <= float(np.finfo(self.dtype).max):  # NaN is not either
                 self._diverged(f"the loss became {loss}", step)
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
@@ -265,6 +265,7 @@ class SparseConvAutoencoder(Estimator):
         )
 
     def _initialise(self, X):
+        self.patch_energy_ = self._measure_patch_energy(X)  # first: it may refuse the images
         self._random = np.random.default_rng(self.random_state)
         self.n_channels_ = int(X.shape[1])
         self.image_size_ = (int(X.shape[2]), int(X.shape[3]))
@@ -273,16 +274,23 @@ class SparseConvAutoencoder(Estimator):
         self.decoder_filters_ = self.encoder_filters_ if self.tied else self._draw_filters(shape)
         self.encoder_bias_ = np.zeros(self.n_maps, self.dtype)
         self.decoder_bias_ = np.zeros(self.n_channels_, self.dtype)
-        self.patch_energy_ = self._measure_patch_energy(X)
         self.loss_history_ = []
         self.n_epochs_done_ = 0
         self._velocities = None
 
     def _measure_patch_energy(self, X):
         """Mean squared norm of a c x k x k patch, over up to 1,000 images spread over X."""
-        rows = np.unique(np.linspace(0, X.shape[0] - 1, min(1000, X.shape[0])).astype(np.int64))
-        mean_square = np.mean(np.square(read_batch(X, rows, np.float64)))
-        return float(mean_square * self.n_channels_ * self.filter_width**2) or 1.0
+        n, _, height, width = X.shape
+        rows = np.unique(np.linspace(0, n - 1, min(1000, n)).astype(np.int64))
+        total = 0.0
+        for start in range(0, len(rows), self.batch_size):
+            with np.errstate(over="ignore"):
+                batch = rows[start : start + self.batch_size]
+                total += squared_norm(read_batch(X, batch, self.dtype))
+        energy = total / (len(rows) * height * width) * self.filter_width**2
+        if not np.isfinite(energy):
+            raise ValueError("X has values whose squares are too large for float64; scale it down")
+        return energy or 1.0
 
     def _draw_filters(self, shape):
         return (self.init_scale * self._random.standard_normal(shape)).astype(self.dtype)
@@ -303,7 +311,7 @@ class SparseConvAutoencoder(Estimator):
             )
 
         X = self._check_new(X)
-        bias = self.encoding_bias * self.encoder_bias_
+        bias = float(self.encoding_bias) * self.encoder_bias_
         sides = [-(-side // self.pool_stride) for side in X.shape[2:]]
         shape = (X.shape[0], len(self.encoder_filters_), *sides)
         out = np.empty(shape, self._trained_dtype) if out is None else check_out(out, shape)
@@ -322,7 +330,7 @@ class SparseConvAutoencoder(Estimator):
             return backend.relu(backend.conv2d(x, self.encoder_filters_, bias))
 
         X = self._check_new(X)
-        bias = self.encoding_bias * self.encoder_bias_
+        bias = float(self.encoding_bias) * self.encoder_bias_
         return np.concatenate([maps for _, maps in self._by_batch(X, encode, "feature maps")])
 
     def winners(self, X):

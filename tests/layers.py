@@ -35,7 +35,7 @@ def images(n=40, channels=1, height=8, width=7, seed=0):
 def layer(**parameters):
     """A small layer; whatever is not given is small, quick and seeded."""
     small = {
-        **{"n_maps": 4, "filter_width": 3, "pool_width": 3, "pool_stride": 2},
+        **{"n_maps": 4, "filter_width": 3, "pool_width": 3, "pool_stride": 2, "encoding_bias": 1},
         **{"n_epochs": 3, "batch_size": 6, "learning_rate": 0.01, "init_scale": 0.1},
         **{"random_state": 0, "backend": "cpu", "verbose": False},
     }
@@ -56,6 +56,8 @@ def assert_same_state(one, other):
 
 class Slices:
     """Like an HDF5 data set: a shape, a dtype, and slices; it remembers which rows were read.
+
+    A fresh fit reads every row once to measure the images, then once an epoch.
 
     fail_at: the number of the read that raises KeyboardInterrupt.
     """

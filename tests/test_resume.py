@@ -9,7 +9,7 @@ from minisca import checkpoint as checkpoint_module
 
 over_rules = pytest.mark.parametrize("rule", RULES)
 
-STEPS = 4  # batches an epoch: 20 images, 6 at a time
+STEPS = 4  # batches an epoch: 20 images, 6 at a time; a fresh fit reads as many before the first
 
 
 @pytest.fixture
@@ -18,7 +18,8 @@ def path(tmp_path):
 
 
 def interrupted(made, path, x, read, resume=False):
-    """Fit until the batch number `read` is asked for; returns the layer."""
+    """Fit until batch number `read` of all epochs' is asked for; returns the layer."""
+    read += 0 if resume and path.exists() else STEPS
     with pytest.raises(KeyboardInterrupt):
         made.fit(Slices(x, fail_at=read), checkpoint=path, resume=resume)
     return made
@@ -166,6 +167,7 @@ def test_divergence_leaves_the_state_and_the_file_of_the_last_good_epoch(path):
         ("filter_width", 5, "3"),
         ("pool_width", 2, "3"),
         ("pool_stride", 3, "2"),
+        ("encoding_bias", 0.5, "1"),
         ("sparsity", "none", "'winner-take-all'"),
         ("lifetime", 0.5, "None"),
         ("tied", True, "False"),
@@ -307,6 +309,7 @@ FILTERS = np.zeros((4, 1, 3, 3), np.float32)
         (put_setting("image_size", [8, 0]), "image_size is 0; it must be an integer of at least 1"),
         (put_setting("image_size", None), "settings that do not fit"),
         (put_setting("n_epochs_done", -1), "n_epochs_done is -1; it must be an integer"),
+        (put_setting("patch_energy", 0), r"patch_energy is 0; it must be a number in \(0, inf\)"),
         (put_setting("random_state", {}), "random state has the generator None"),
         (lambda arrays, settings: settings.pop("image_size"), "lacks the setting 'image_size'"),
     ],
