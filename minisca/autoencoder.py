@@ -17,7 +17,7 @@ from minisca.checkpoint import (
 )
 from minisca.estimator import Estimator
 from minisca.objective import loss_and_gradients, reconstruct, squared_norm
-from minisca.optim import SGD, falling_rate
+from minisca.optim import SGD, scheduled_rate
 from minisca.sparsity import make_sparsity
 from minisca.validation import (
     check_choice,
@@ -54,10 +54,10 @@ class SparseConvAutoencoder(Estimator):
         Side k of the square filters. Maps keep the image's size (zero padding k // 2).
     pool_width, pool_stride : int, default 5 and 3
         Overlapping max-pooling after training; a side of `size` becomes ceil(size / pool_stride).
-    encoding_bias : float, default 0.5
-        Factor on the encoder's bias in `transform` and `feature_maps`. Training drives the biases
-        below zero, which silences what competes with a winner and helps the reconstruction;
-        a classifier is better served by denser features. 1 is the paper's encoding (section 2.1).
+    encoding_bias : float, default 1
+        Factor on the encoder's bias in `transform` and `feature_maps`; 1 is the paper's encoding.
+        Training drives the biases below zero, which silences what competes with a winner. With
+        few maps the classifier is better served by denser features (16 maps: 0.5).
     sparsity : str, default "winner-take-all"
         What survives while training: "winner-take-all", the largest unit of each map; "top-n", the
         `n_active` largest of each map; "k-largest", the `n_active` largest of the image, whatever
@@ -72,11 +72,14 @@ class SparseConvAutoencoder(Estimator):
     n_epochs, batch_size : int
         Passes over the images, and images a step.
     learning_rate : float
-        Of stochastic gradient descent on the mean over a batch of ||x_hat - x||^2; falls linearly
-        to 0. It is relative: the filters' rate is `learning_rate / patch_energy_`, so that a good
-        value stays good for images of any scale and filters of any size (MNIST, 7 x 7: about a
-        fifth of it). The encoder bias gets a tenth of it, the decoder bias, at which every
-        pixel pulls, its quotient by the number of pixels.
+        Of stochastic gradient descent on the mean over a batch of ||x_hat - x||^2. After the
+        warm-up it falls linearly to 0. It is relative: the filters' rate is
+        `learning_rate / patch_energy_`, so that a good value stays good for images of any scale
+        and filters of any size (MNIST, 7 x 7: about a fifth of it). The encoder bias gets a tenth
+        of it, the decoder bias, at which every pixel pulls, its quotient by the number of pixels.
+    warmup_steps : int, default 1000
+        Steps over which the learning rate rises from 0, at most a fifth of all. Without it, rates
+        that end well begin by driving biases so low that maps fall silent for good.
     momentum : float in [0, 1)
     init_scale : float
         Standard deviation of the initial filters; biases start at 0.
@@ -108,14 +111,15 @@ class SparseConvAutoencoder(Estimator):
         filter_width=7,
         pool_width=5,
         pool_stride=3,
-        encoding_bias=0.5,
+        encoding_bias=1.0,
         sparsity="winner-take-all",
         n_active=None,
         lifetime=None,
         tied=False,
         n_epochs=10,
         batch_size=100,
-        learning_rate=0.015,
+        learning_rate=0.1,
+        warmup_steps=1000,
         momentum=0.9,
         init_scale=0.01,
         random_state=None,
@@ -135,6 +139,7 @@ class SparseConvAutoencoder(Estimator):
         self.n_epochs = n_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.warmup_steps = warmup_steps
         self.momentum = momentum
         self.init_scale = init_scale
         self.random_state = random_state
@@ -172,7 +177,12 @@ class SparseConvAutoencoder(Estimator):
             for epoch in range(self.n_epochs_done_, self.n_epochs):
                 bar.set_description(f"epoch {epoch + 1}/{self.n_epochs}")
                 rates = [
-                    falling_rate(self.learning_rate, epoch * steps + step, self.n_epochs * steps)
+                    scheduled_rate(
+                        self.learning_rate,
+                        epoch * steps + step,
+                        self.n_epochs * steps,
+                        self.warmup_steps,
+                    )
                     for step in range(steps)
                 ]
                 self._run_epoch(X, optimiser, rates, bar)
@@ -529,6 +539,7 @@ class SparseConvAutoencoder(Estimator):
         check_integer("n_epochs", self.n_epochs, minimum=0)
         check_integer("batch_size", self.batch_size)
         check_number("learning_rate", self.learning_rate, low_open=True)
+        check_integer("warmup_steps", self.warmup_steps, minimum=0)
         check_number("momentum", self.momentum, 0, 1, high_open=True)
         check_number("init_scale", self.init_scale, low_open=True)
         check_flag("tied", self.tied)

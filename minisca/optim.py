@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with classical momentum and a learning rate that falls linearly to 0.
+"""Stochastic gradient descent with classical momentum, and the schedule of its learning rate.
 
 v <- mu v - eta g, theta <- theta + v (spec, "One layer, training", step 7).
 """
@@ -34,6 +34,11 @@ class SGD:
             )
 
 
-def falling_rate(learning_rate, step, n_steps):
-    """The learning rate at `step` of `n_steps`, falling on a line from `learning_rate` to 0."""
-    return learning_rate * (1 - step / n_steps)
+def scheduled_rate(learning_rate, step, n_steps, warmup_steps=0):
+    """The learning rate at `step` of `n_steps`: a rise over the warm-up, on a fall to 0 at the end.
+
+    Both are linear. The warm-up takes `warmup_steps`, but at most a fifth of all steps.
+    """
+    warmup = min(warmup_steps, n_steps // 5)
+    rise = min(1, (step + 1) / (warmup + 1))
+    return learning_rate * rise * (1 - step / n_steps)

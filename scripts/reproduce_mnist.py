@@ -29,7 +29,7 @@ SECOND_LAYER = {"filter_width": 5, "pool_width": 3, "pool_stride": 2, "n_epochs"
 
 #: What each row trains: the arguments of its layers, lowest first, and of its classifier.
 ROWS = {
-    "16": {"layers": [{"n_maps": 16, **FIRST_LAYER}], "classifier": {}},
+    "16": {"layers": [{"n_maps": 16, "encoding_bias": 0.5, **FIRST_LAYER}], "classifier": {}},
     "128": {"layers": [{"n_maps": 128, **FIRST_LAYER}], "classifier": {}},
     "deep": {
         "layers": [{"n_maps": 128, **FIRST_LAYER}, {"n_maps": 2048, **SECOND_LAYER}],
