@@ -116,7 +116,7 @@ class SparseConvAutoencoder(Estimator):
         n_active=None,
         lifetime=None,
         tied=False,
-        n_epochs=10,
+        n_epochs=15,
         batch_size=100,
         learning_rate=0.1,
         warmup_steps=1000,

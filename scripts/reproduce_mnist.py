@@ -25,18 +25,27 @@ from minisca.backends import available_backends
 FLOAT32_BYTES = 4 << 30
 
 FIRST_LAYER = {"filter_width": 7, "pool_width": 5, "pool_stride": 3}
-SECOND_LAYER = {"filter_width": 5, "pool_width": 3, "pool_stride": 2, "n_epochs": 4}
+SECOND_LAYER = {
+    "filter_width": 5,
+    "pool_width": 3,
+    "pool_stride": 2,
+    "n_epochs": 4,
+    "init_scale": 0.002,
+}
 
 #: What each row trains: the arguments of its layers, lowest first, and of its classifier.
 ROWS = {
-    "16": {"layers": [{"n_maps": 16, "encoding_bias": 0.5, **FIRST_LAYER}], "classifier": {}},
+    "16": {
+        "layers": [{"n_maps": 16, "encoding_bias": 0.5, **FIRST_LAYER}],
+        "classifier": {"l2": 3e-4},
+    },
     "128": {"layers": [{"n_maps": 128, **FIRST_LAYER}], "classifier": {}},
     "deep": {
         "layers": [{"n_maps": 128, **FIRST_LAYER}, {"n_maps": 2048, **SECOND_LAYER}],
         "classifier": {},
     },
     "reconstruction": {
-        "layers": [{"n_maps": 16, "filter_width": 11, "pool_width": 5, "pool_stride": 3}],
+        "layers": [{**FIRST_LAYER, "n_maps": 16, "filter_width": 11, "n_epochs": 40}],
         "classifier": None,
     },
 }
