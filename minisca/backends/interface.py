@@ -14,6 +14,10 @@ A *code* is which units survive and with what value. One winner a map: `values (
 `(n, s)`, slot j of image i being the unit `positions[i, j]` (row-major place `row * w + column`) of
 map `maps[i, j]`. A slot with value 0 is silent: it has position 0, contributes nothing to a
 reconstruction and receives no gradient.
+
+Ties are exact where a backend computes the tied units alike. The convolution of an operation that
+selects may be carried out in the transform domain, where equal patches of an image need not give
+equal units to the last bit; an image without any pixel other than 0 still does.
 """
 
 from typing import Protocol
@@ -82,7 +86,7 @@ class Backend(Protocol):
 
         Returns values, positions, maps, each (n, m * n_active). Slots run map by map, within a map
         by falling value; equal values by rising position. Where a map has fewer positive units
-        than n_active, its last slots are silent.
+        than n_active, its last slots are silent; they name their map all the same.
         """
 
     def encode_k_largest(
@@ -97,7 +101,8 @@ class Backend(Protocol):
     def lifetime_sparsity(values: Array, fraction: float) -> Array:
         """Of every slot's values over the batch keep the ceil(fraction * n) largest, 0 the rest.
 
-        values (n, s) -> (n, s). Equal values go to the lowest image index. (Lifetime sparsity of
+        values (n, s) -> (n, s). The rounding of the product aside: 0.07 of 100 images is 7, not 8.
+        Equal values go to the lowest image index. (Lifetime sparsity of
         Makhzani and Frey, "Winner-Take-All Autoencoders", NIPS 2015, applied to spatial winners.)
         """
 

@@ -1,0 +1,53 @@
+"""The README and the recorded measurements say the same, and every record is whole."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MEASURED = ROOT / "reference" / "measured"
+FIELDS = (
+    "row seed test_error_percent validation_error_percent paper_percent data settings seconds "
+    "losses versions machine command"
+)
+
+
+def test_the_readmes_tables_are_made_from_the_records():
+    done = subprocess.run(
+        [sys.executable, "scripts/update_readme.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_record_of_mnist_is_whole_and_names_no_directory_of_its_machine():
+    text = (MEASURED / "mnist.json").read_text()
+    records = json.loads(text)
+    assert records
+    for record in records:
+        assert set(record) >= set(FIELDS.split())
+    assert "/root" not in text
+    assert "/home" not in text
+
+
+def test_the_readmes_pictures_are_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    pictures = [part.split(")")[0] for part in text.split("](")[1:]]
+    files = [link for link in pictures if not link.startswith("http")]
+    assert files
+    for link in files:
+        assert (ROOT / link).exists(), link
+
+
+@pytest.mark.parametrize("command", ["reproduce_mnist.py", "update_readme.py"])
+def test_every_script_says_what_it_does(command):
+    done = subprocess.run(
+        [sys.executable, f"scripts/{command}", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) > 5
