@@ -2,7 +2,9 @@
 
 import json
 
+import numba
 import numpy as np
+import pytest
 
 from minisca import SparseConvAutoencoder
 
@@ -52,6 +54,15 @@ def assert_same_state(one, other):
     """The two layers learned the same, bit for bit."""
     for name, value in learned(one).items():
         np.testing.assert_array_equal(value, learned(other)[name], err_msg=name, strict=True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """For modules that import it: tiny calls would spend their time on meeting other threads."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(before)
 
 
 class Slices:

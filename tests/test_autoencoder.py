@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import assert_within, rounding_bound
-from layers import PARAMETERS, RULES, Slices, assert_same_state, images, layer, learned
+from layers import PARAMETERS, RULES, Slices, assert_same_state, images, layer, learned, one_thread  # noqa: F401
 from scipy.signal import correlate2d
 
 import minisca
 import reference
 from minisca import autoencoder
+from minisca.optim import SGD
 
 over_rules = pytest.mark.parametrize("rule", RULES)
 
@@ -144,6 +145,33 @@ def test_the_first_step_is_minus_the_learning_rate_times_the_gradient():
         step = getattr(after, f"{name}_") - getattr(start, f"{name}_")
         np.testing.assert_allclose(step, -rate * gradient, rtol=1e-6, atol=1e-12)
     assert after.loss_history_ == [pytest.approx(loss)]
+
+
+def rates_of(made, x, monkeypatch):
+    """The learning rate of every step of `made.fit(x)`."""
+    rates = []
+    monkeypatch.setattr(SGD, "step", lambda self, gradients, rate: rates.append(rate))
+    made.fit(x)
+    return rates
+
+
+def test_the_learning_rate_rises_over_the_warm_up_and_falls_on_a_line_to_zero(monkeypatch):
+    made = layer(n_epochs=10, batch_size=2, learning_rate=1, warmup_steps=3)
+    rates = rates_of(made, images(n=8), monkeypatch)
+    assert len(rates) == 40
+    falling = 1 - np.arange(40) / 40
+    np.testing.assert_allclose(rates, falling * [0.25, 0.5, 0.75, *[1] * 37], rtol=1e-12)
+
+
+def test_the_warm_up_takes_at_most_a_fifth_of_all_steps(monkeypatch):
+    x = images(n=8)
+    long, fifth, without = (
+        rates_of(layer(n_epochs=10, batch_size=2, warmup_steps=steps), x, monkeypatch)
+        for steps in (1000, 8, 0)
+    )
+    assert long == fifth
+    assert long[8:] == without[8:]
+    assert max(without) == without[0] == 0.01
 
 
 def test_partial_fit_is_an_epoch_at_the_constant_rate_from_where_training_stands():
@@ -534,7 +562,7 @@ def digits():
 @pytest.mark.parametrize("seed", [0, 1])
 def test_winner_take_all_uses_every_map_where_k_largest_leaves_most_of_them_dead(digits, seed):
     settings = {"n_maps": 16, "filter_width": 7, "n_epochs": 8, "batch_size": 50}
-    settings |= {"learning_rate": 0.005, "init_scale": 0.01, "random_state": seed}
+    settings |= {"learning_rate": 0.01, "init_scale": 0.01, "random_state": seed}
     winners = layer(**settings).fit(digits)
     # as many units survive, 16 an image; they need not be in different maps
     largest = layer(**settings, sparsity="k-largest", n_active=16).fit(digits)

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from layers import RULES, Slices, images, layer, learned
+from layers import RULES, Slices, images, layer, learned, one_thread  # noqa: F401
 
 import minisca
 from minisca import DivergenceError, NotFittedError
@@ -33,7 +33,8 @@ def assert_refused(error, call, *parts):
 
 # Parameters -----------------------------------------------------------------------------------
 
-COUNTS = ("n_maps", "pool_width", "pool_stride", "batch_size", "filter_width", "n_epochs")
+COUNTS_FROM_0 = ("n_epochs", "warmup_steps")
+COUNTS = ("n_maps", "pool_width", "pool_stride", "batch_size", "filter_width", *COUNTS_FROM_0)
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -47,12 +48,12 @@ def test_a_count_that_is_no_integer_is_refused(name, value):
 
 @pytest.mark.parametrize("name", COUNTS)
 @pytest.mark.parametrize("value", [0, -1])
-def test_a_count_below_one_is_refused_but_no_epochs_are_fine(name, value):
+def test_a_count_below_one_is_refused_but_no_epochs_and_no_warm_up_are_fine(name, value):
     made = layer(**{name: value})
-    if (name, value) == ("n_epochs", 0):
-        assert made.fit(images(n=6)).loss_history_ == []
+    least = 0 if name in COUNTS_FROM_0 else 1
+    if value == least:
+        assert made.fit(images(n=6)).n_epochs_done_ == made.n_epochs
     else:
-        least = 0 if name == "n_epochs" else 1
         assert_refused(
             ValueError, lambda: made.fit(images(n=6)), f"{name} is {value};", f"at least {least}"
         )

@@ -7,7 +7,7 @@ and against the dense path of the reference, which stores every map.
 import numpy as np
 import pytest
 from helpers import EPSILON, check_gradient
-from layers import RULES, layer
+from layers import RULES, layer, one_thread  # noqa: F401
 
 import reference.autoencoder
 from minisca import objective

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from layers import RULES, Slices, assert_same_state, images, layer, learned, rewrite
+from layers import RULES, Slices, assert_same_state, images, layer, learned, one_thread, rewrite  # noqa: F401
 
 from minisca import CheckpointError, DivergenceError, SparseConvAutoencoder, Stack
 from minisca import checkpoint as checkpoint_module
@@ -174,6 +174,7 @@ def test_divergence_leaves_the_state_and_the_file_of_the_last_good_epoch(path):
         ("n_epochs", 4, "3"),
         ("batch_size", 7, "6"),
         ("learning_rate", 0.02, "0.01"),
+        ("warmup_steps", 10, "1000"),
         ("momentum", 0.5, "0.9"),
         ("init_scale", 0.2, "0.1"),
         ("random_state", 1, "0"),

@@ -3,10 +3,11 @@
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from layers import assert_same_state, images, layer
+from layers import assert_same_state, images, layer, one_thread  # noqa: F401
 
 import minisca
 
@@ -51,7 +52,7 @@ def test_training_and_encoding_do_not_import_scikit_learn():
         "layer(n_epochs=1).fit_transform(images(n=6)); print('sklearn' in sys.modules)"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, cwd="tests"
+        [sys.executable, "-c", code], capture_output=True, check=True, cwd=Path(__file__).parent
     )
     assert result.stdout.split() == [b"False"]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from layers import Slices, assert_same_state, images, layer
+from layers import Slices, assert_same_state, images, layer, one_thread  # noqa: F401
 
 import minisca
 from minisca import CheckpointError, SparseConvAutoencoder, Stack, stack
