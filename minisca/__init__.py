@@ -4,10 +4,11 @@ Importing it compiles nothing and loads no backend; that happens at the first us
 """
 
 from minisca import datasets
-from minisca.autoencoder import DivergenceError, SparseConvAutoencoder
+from minisca.autoencoder import SparseConvAutoencoder
 from minisca.checkpoint import CheckpointError
 from minisca.classifier import LogisticRegression
 from minisca.stack import Stack
+from minisca.training import DivergenceError
 from minisca.validation import NotFittedError
 
 __version__ = "0.1.0"

@@ -1,6 +1,6 @@
 """Stochastic gradient descent with classical momentum, and the schedule of its learning rate.
 
-v <- mu v - eta g, theta <- theta + v (spec, "One layer, training", step 7).
+v <- mu v - eta g, theta <- theta + v (paper section 2).
 """
 
 import numpy as np

@@ -4,6 +4,7 @@ import importlib
 from types import ModuleType
 
 from minisca.backends.interface import OPERATIONS as OPERATIONS
+from minisca.validation import check_choice
 
 _MODULES = {"cpu": "minisca.backends.cpu"}
 
@@ -18,9 +19,7 @@ def get_backend(name: str = "auto") -> ModuleType:
 
     Raises ValueError for a name that is not a backend.
     """
+    check_choice("backend", name, ("auto", *_MODULES))
     if name == "auto":
         name = available_backends()[0]
-    if name not in _MODULES:
-        options = ", ".join(repr(known) for known in ["auto", *_MODULES])
-        raise ValueError(f"backend is {name!r}; it must be one of {options}")
     return importlib.import_module(_MODULES[name])

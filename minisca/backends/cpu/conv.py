@@ -1,4 +1,4 @@
-"""Same-padded cross-correlation and its gradients (paper section 2; spec: a_i = P_i * x + b_i).
+"""Same-padded cross-correlation and its gradients (paper section 2): a_i = P_i * x + b_i.
 
 Forward through the register tile of `direct`; the filter gradient as matrix products over patches.
 """

@@ -1,6 +1,6 @@
 """The linear decoder, the exact transpose of the same-padded convolution, and its gradients.
 
-Spec: x_hat = b' + sum over maps of W_i pasted at every unit, times its value (paper section 2).
+x_hat = b' + sum over maps of W_i pasted at every unit, times its value (paper section 2).
 """
 
 import numpy as np

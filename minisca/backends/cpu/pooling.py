@@ -1,7 +1,7 @@
 """Overlapping max-pooling, its gradient, and convolution, ReLU and pooling in one pass.
 
-Output side ceil(size / stride), windows centred on the whole and clipped to the map (spec, "One
-layer, encoding"; paper sections 2.1 and 3.1).
+Output side ceil(size / stride), windows centred on the whole and clipped to the map (paper
+sections 2.1 and 3.1).
 """
 
 import numpy as np
