@@ -23,9 +23,36 @@ def draw_layer(directory, row, layers, data, quick):
         directory / f"{row}-reconstructions.png", some, first.reconstruct(some)
     )
     if row == "16":
+        draw_other_rules(directory, data, quick)
         figures.save_feature_panels(
             directory / "16-figure3.png", data.test_images[0], with_second_layer(first, data, quick)
         )
+
+
+def draw_other_rules(directory, data, quick):
+    """What the paper warns of: delta filters without the constraint, dead maps across maps.
+
+    Small layers on 2,000 images, trained for the picture only (paper, Figure 2b and section 2.1).
+    """
+    images = data.train_images[:2000]
+    settings = {"n_epochs": 4 if quick else 30, "warmup_steps": 100, "random_state": 0}
+    free = minisca.SparseConvAutoencoder(
+        8, sparsity="none", learning_rate=0.003, init_scale=0.01, **settings
+    ).fit(images)
+    figures.save_filters(
+        directory / "16-without-constraint.png",
+        free.decoder_filters_,
+        title="without winner-take-all",
+    )
+    across = minisca.SparseConvAutoencoder(
+        16, sparsity="k-largest", n_active=16, learning_rate=0.01, **settings
+    ).fit(images)
+    dead = int((across.usage(images) < 0.001).sum())
+    title = f"16 largest across maps: {dead} of 16 maps are dead"
+    figures.save_filters(
+        directory / "16-largest-across-maps.png", across.decoder_filters_, title=title
+    )
+    print(title)
 
 
 def with_second_layer(first, data, quick):
