@@ -1,0 +1,38 @@
+"""In a process of its own: how long importing minisca takes, and the first training step.
+
+Nothing but the standard library is imported before the clock starts.
+"""
+
+import json
+import sys
+import time
+
+
+def first_step(shape):
+    """Seconds of `import numpy`, of `import minisca` after it, and of the first training step."""
+    start = time.perf_counter()
+    import numpy as np
+
+    numpy_imported = time.perf_counter()
+    import minisca
+
+    imported = time.perf_counter()
+    answer = {"import_numpy": numpy_imported - start, "import_minisca": imported - start}
+    if shape is not None:
+        size = (shape["batch"], shape["channels"], shape["size"], shape["size"])
+        images = np.random.default_rng(0).random(size, np.float32)
+        layer = minisca.SparseConvAutoencoder(
+            shape["n_maps"], shape["width"], batch_size=shape["batch"], random_state=0,
+            init_scale=0.001, verbose=False,
+        )  # fmt: skip
+        start = time.perf_counter()
+        layer.partial_fit(images)
+        answer["first_step"] = time.perf_counter() - start
+        start = time.perf_counter()
+        layer.partial_fit(images)
+        answer["second_step"] = time.perf_counter() - start
+    return answer
+
+
+if __name__ == "__main__":
+    print(json.dumps(first_step(json.loads(sys.argv[1]))))
