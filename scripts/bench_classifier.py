@@ -4,7 +4,6 @@ Once from float32, once from float16, once from a memory-mapped float16 file in 
 not allowed as much memory as a copy of it would take. Each in a process of its own.
 """
 
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -99,6 +98,8 @@ def _forbid_a_copy(features):
 
     Never so tightly that a library could not start. Returns the bytes still allowed.
     """
+    import resource  # not on every system; where /proc is, it is
+
     allowed = max(features.size * 4 // 10, 256 * MB)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (memory()["VmData"] + allowed, hard))

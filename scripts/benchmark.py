@@ -201,10 +201,21 @@ def main():
             file.write(json.dumps({"sections": sections}, indent=1).encode() + b"\n")
         report(result)
         if name == "growth":
-            draw_growth(plot, result)
+            plot = draw_plot(plot, result)
     print(f"\nEvery repetition: {arguments.json}")
     if arguments.record:
         record(arguments.json, plot if "growth" in arguments.sections else None)
+
+
+def draw_plot(path, result):
+    """Draw the growth; returns its path, None where there is no matplotlib."""
+    try:
+        draw_growth(path, result)
+    except ImportError as error:
+        print(f"No plot: {error}")
+        return None
+    print(f"Plot: {path}")
+    return path
 
 
 def record(path, plot):
