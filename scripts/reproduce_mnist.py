@@ -179,7 +179,8 @@ class Reproduction:
         test_error = np.mean(predicted != self.data.test_labels)
         seed = settings["layers"][0]["random_state"]
         classifier.save(self.output / "classifiers" / f"{row}-seed{seed}.npz")
-        draw_results(self.output / "pictures", row, self.data, predicted)
+        if row not in self.drawn:
+            draw_results(self.output / "pictures", row, self.data, predicted)
         return {
             "test_error_percent": round(100 * test_error, 4),
             "validation_error_percent": round(100 * validation_error, 4),
