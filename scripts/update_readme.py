@@ -74,12 +74,12 @@ SECTIONS = {"results": results_table, "reconstruction": reconstruction_line}
 def updated(text):
     """The README with every section between `<!-- name -->` and `<!-- end name -->` made anew."""
     for name, make in SECTIONS.items():
-        start, end = f"<!-- {name} -->\n", f"\n<!-- end {name} -->"
+        start, end = f"<!-- {name} -->\n", f"<!-- end {name} -->"
         before, _, rest = text.partition(start)
         _, found, after = rest.partition(end)
         if not found:
             raise SystemExit(f"{README.name} lacks the markers {start.strip()} {end.strip()}")
-        text = before + start + make() + end + after
+        text = f"{before}{start}{make()}\n{end}{after}"
     return text
 
 
