@@ -43,8 +43,6 @@ def loss_and_gradients(backend, sparsity, parameters, x):
         gradients["encoder_filters"] = gradients["encoder_filters"] + gradients.pop(
             "decoder_filters"
         )
-    for gradient in gradients.values():
-        gradient /= len(x)
     return loss / len(x), gradients
 
 
@@ -56,8 +54,10 @@ def _through_survivors(backend, sparsity, parameters, x):
         values, positions, decoder, parameters["decoder_bias"], x.shape[2:], maps
     )
     error = x_hat - x
+    loss = squared_norm(error)
+    error /= len(x)  # the gradients are linear in it: this makes them the mean's
     gradients = backend.winners_backward(x, error, values, positions, encoder, decoder, maps)
-    return squared_norm(error), dict(zip(_ORDER, gradients, strict=True))
+    return loss, dict(zip(_ORDER, gradients, strict=True))
 
 
 def _through_all_units(backend, parameters, x):
@@ -68,7 +68,7 @@ def _through_all_units(backend, parameters, x):
         activations = backend.relu(maps)
         error = backend.deconv2d(activations, decoder, parameters["decoder_bias"]) - part
         d_activations, d_decoder, d_decoder_bias = backend.deconv2d_backward(
-            activations, decoder, 2 * error
+            activations, decoder, error * (2 / len(x))
         )
         d_maps = backend.relu_backward(d_activations, maps)
         _, d_encoder, d_encoder_bias = backend.conv2d_backward(part, encoder, d_maps)

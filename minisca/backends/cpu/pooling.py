@@ -130,7 +130,7 @@ def _convolve_and_pool(x, plan, places, vectors, width, stride, pooled):
 def _transform_and_pool(size, plan, places, vectors, width, stride, pooled):
     block = plan.bias.shape[1]
     for b in prange(len(plan.bias)):
-        memory = transform.scratch(plan, len(pooled))
+        memory = transform.scratch(plan, len(pooled), places)
         largest = np.empty(block, pooled.dtype)
         transform.multiply_spectra(b, len(pooled), plan, places, vectors, memory)
         for i in range(len(pooled)):

@@ -47,7 +47,7 @@ def convolve_and_keep_winners(x, plan, places, vectors, values, positions):
 def transform_and_keep_winners(plan, places, vectors, values, positions):
     block = plan.bias.shape[1]
     for b in prange(len(plan.bias)):
-        memory = transform.scratch(plan, len(values))
+        memory = transform.scratch(plan, len(values), places)
         largest, place = np.empty(block, values.dtype), np.empty(block, np.int32)
         transform.multiply_spectra(b, len(values), plan, places, vectors, memory)
         for i in range(len(values)):

@@ -13,7 +13,10 @@ from minisca.backends.cpu import direct, patches, slices
 
 @njit(parallel=True, cache=True)
 def paste_filters(values, positions, maps, filters, line, block, pasted):
-    """Paste the survivors' filters into sliced images; a piece owns one slice of some images."""
+    """Paste the survivors' filters into sliced images; a piece owns one slice of some images.
+
+    Every image's slots stand by rising map.
+    """
     n_maps, _, k, _ = filters.shape
     n_slices, n, padded_height, stride = pasted.shape
     per_slice = slices.slice_channels(filters.shape[1])
@@ -31,9 +34,12 @@ def paste_filters(values, positions, maps, filters, line, block, pasted):
                 slices.slice_filter(filters[m], s, sliced[m - first_map])
             for i in range(first, end):
                 image = images[s * n + i]
-                for slot in range(values.shape[1]):
+                first_slot = np.searchsorted(maps[i], first_map)
+                for slot in range(first_slot, values.shape[1]):
                     m = maps[i, slot]
-                    if values[i, slot] > 0 and first_map <= m < end_map:
+                    if m >= end_map:
+                        break
+                    if values[i, slot] > 0:
                         y, x = divmod(positions[i, slot], line)
                         start = y * stride + x * per_slice
                         own = (m - first_map) * k * run

@@ -15,11 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
-from minisca.backends.cpu import direct
 from minisca.backends.cpu.microkernel import ACCUMULATORS, VECTOR_BYTES, multiply_tile
-
-#: Rows of spectra (real or imaginary parts) of the filters computed at a time: they stay in cache.
-CHUNK_ROWS = 12
 
 
 class Basis(NamedTuple):
@@ -77,7 +73,7 @@ def make_basis(size, k, dtype):
 class Plan(NamedTuple):
     """What the kernels need: packed filters, spectra of the images, the basis."""
 
-    filters: np.ndarray  # (blocks, c * k * k * MB)
+    filters: np.ndarray  # (m, c * k * k)
     bias: np.ndarray  # (blocks, MB)
     spectra: np.ndarray  # (3 F, c, n padded to a multiple of MB)
     of_filters: np.ndarray  # Basis.filters
@@ -86,7 +82,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(x, filters, bias):
-    """Pack the filters and transform the images. Returns the plan and the tile's two tuples."""
+    """Transform the images. Returns the plan and the tile's places and vectors."""
     n, channels = x.shape[:2]
     n_maps, _, k, _ = filters.shape
     lanes = VECTOR_BYTES // x.itemsize
@@ -94,13 +90,19 @@ def make_plan(x, filters, bias):
     block = len(vectors) * lanes
     basis = make_basis(x.shape[2:], k, x.dtype)
     shortest = min(n, basis.images.shape[0], basis.filters.shape[1])
-    places = (0,) * min(ACCUMULATORS // len(vectors), shortest)
-    packed, packed_bias = direct.pack(filters, bias, block)
+    places = (0,) * _tile_places(n, min(ACCUMULATORS // len(vectors), shortest))
+    packed_bias = np.zeros((-(-n_maps // block), block), x.dtype)
+    packed_bias.reshape(-1)[:n_maps] = bias
     columns = -(-n // block) * block
     spectra = np.empty((basis.images.shape[1], channels, columns), x.dtype)
     transform_images(x.reshape(n, channels, -1), basis.images, places, vectors, spectra)
-    plan = Plan(packed, packed_bias, spectra, basis.filters, basis.maps, n_maps)
-    return plan, places, vectors
+    rows = filters.reshape(n_maps, -1)
+    return Plan(rows, packed_bias, spectra, basis.filters, basis.maps, n_maps), places, vectors
+
+
+def _tile_places(n, most):
+    """Places of a tile, at most `most`, with the least work for n images."""
+    return min(range(most, 0, -1), key=lambda places: (-(-n // places) * (places + 1), -places))
 
 
 @njit(cache=True)
@@ -145,15 +147,22 @@ def transform_images(x, basis, places, vectors, spectra):
 
 
 @njit(cache=True)
-def scratch(plan, n):
-    """Working memory for a block of maps: spectra of some filters, spectra of the maps, maps."""
+def scratch(plan, n, places):
+    """Working memory for a block: its filters, some of their spectra, the maps' spectra, maps."""
     block = plan.bias.shape[1]
     channels = plan.spectra.shape[1]
     rows, pixels = plan.of_maps.shape
     dtype = plan.bias.dtype
-    of_filters = np.empty(max(CHUNK_ROWS, 24) * channels * block, dtype)
+    packed = np.zeros(plan.filters.shape[1] * block, dtype)
+    of_filters = np.empty(chunk_rows(places) * channels * block, dtype)
     of_maps = np.empty(n * rows * block, dtype)
-    return of_filters, of_maps, np.empty(pixels * block, dtype), np.zeros(block, dtype)
+    return packed, of_filters, of_maps, np.empty(pixels * block, dtype), np.zeros(block, dtype)
+
+
+@njit(cache=True)
+def chunk_rows(places):
+    """Rows of the filters' spectra, an even number, computed at a time to stay in cache."""
+    return len(places) if len(places) % 2 == 0 else 2 * len(places)
 
 
 @njit(cache=True)
@@ -162,23 +171,24 @@ def multiply_spectra(b, n, plan, places, vectors, memory):
 
     Of a correlation: conj(filter) * image. Real parts fr xr + fi xi, imaginary fr xi - fi xr.
     """
-    of_filters, of_maps, _, zero = memory
+    packed, of_filters, of_maps, _, zero = memory
     block = len(zero)
     rows = plan.of_filters.shape[1]
     taps = plan.of_filters.shape[0]
     _, channels, columns = plan.spectra.shape
     spectra, basis = plan.spectra.reshape(-1), plan.of_filters.reshape(-1)
-    filters = plan.filters[b]
+    for j in range(min(block, plan.n_maps - b * block)):
+        for t in range(plan.filters.shape[1]):
+            packed[t * block + j] = plan.filters[b * block + j, t]
     part = channels * columns
     from_images, from_filters = np.empty(2, np.int32), np.empty(2, np.int32)
     tiles = (n + len(places) - 1) // len(places)
-    chunk = max(CHUNK_ROWS, (len(places) + 1) // 2 * 2)
+    chunk = min(chunk_rows(places), rows)
     for start in range(0, rows, chunk):
-        first_row = max(0, min(start, rows - chunk))
-        chunk_rows = min(chunk, rows)
+        first_row = min(start, rows - chunk)
         for c in range(channels):
             multiply(
-                basis, first_row, rows, filters, c * taps * block, taps, chunk_rows, zero,
+                basis, first_row, rows, packed, c * taps * block, taps, chunk, zero,
                 of_filters, c * block, channels * block, places, vectors,
             )  # fmt: skip
         for row in range(start, min(start + chunk, rows)):
@@ -200,7 +210,7 @@ def multiply_spectra(b, n, plan, places, vectors, memory):
 @njit(cache=True)
 def transform_back(i, b, plan, places, vectors, memory):
     """Pre-activations of block b for image i: (h * w, MB), a view of the memory."""
-    _, of_maps, maps, _ = memory
+    _, _, of_maps, maps, _ = memory
     rows, pixels = plan.of_maps.shape
     block = plan.bias.shape[1]
     multiply(

@@ -95,6 +95,11 @@ def decode_winners(values, positions, filters, bias, size, maps=None):
     images = np.empty((n, channels, height, line), values.dtype)
     pasted = np.zeros(slices.sliced_shape(n, channels, height, line, k), values.dtype)
     maps = _maps_of_slots(values, maps)
+    if (np.diff(maps, axis=1) < 0).any():
+        by_map = np.argsort(maps, axis=1, kind="stable")
+        values, positions, maps = (
+            np.take_along_axis(array, by_map, axis=1) for array in (values, positions, maps)
+        )
     block = _maps_in_cache(filters, arrays=1)
     survivors.paste_filters(values, positions, maps, filters, line, block, pasted)
     slices.unslice_images(pasted, bias, k // 2, images)
