@@ -23,9 +23,7 @@ def _store_maps(x, plan, places, vectors, maps):
     size = (x.shape[2], x.shape[3])
     block = plan.bias.shape[1]
     for piece in prange(plan.pieces * plan.groups):
-        first, end = direct.share(piece // plan.groups, plan.pieces, len(x))
-        first_block, end_block = direct.share(piece % plan.groups, plan.groups, len(plan.bias))
-        memory = direct.scratch(x, plan, len(places))
+        first, end, first_block, end_block, memory = direct.begin_piece(piece, x, plan, len(places))
         for i in range(first, end):
             direct.load_image(x[i], plan, len(places), memory)
             for b in range(first_block, end_block):

@@ -183,6 +183,21 @@ def convolve_block(b, size, plan, places, vectors, memory):
 
 
 @njit(cache=True)
+def begin_piece(piece, x, plan, places):
+    """Images and blocks of a piece of work (first, end, first, end), and its working memory."""
+    first, end = share(piece // plan.groups, plan.pieces, len(x))
+    first_block, end_block = share(piece % plan.groups, plan.groups, len(plan.bias))
+    return first, end, first_block, end_block, scratch(x, plan, places)
+
+
+@njit(cache=True)
+def maps_of_block(b, plan):
+    """The maps that block b computes, as a slice."""
+    block = plan.bias.shape[1]
+    return slice(b * block, min((b + 1) * block, plan.n_maps))
+
+
+@njit(cache=True)
 def share(index, parts, length):
     """Part `index` of `parts` nearly equal, consecutive parts of range(length)."""
     return index * length // parts, (index + 1) * length // parts

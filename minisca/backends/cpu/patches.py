@@ -1,4 +1,4 @@
-"""The three things done with a survivor's patch: paste a filter, correlate with it, add it up.
+"""What is done with survivors' patches: they are added to one another, and correlated.
 
 A patch is k runs, `stride` numbers apart, in a sliced image (see `slices`); a sliced filter is k
 runs one after another. A run is a multiple of LANES numbers. Written as explicit vectors, because
@@ -52,33 +52,34 @@ class _Vectors:
         product = self.builder.fmul(a, b, flags=("contract",))
         return self.builder.fadd(total, product, flags=("contract",))
 
-    def rows(self, width, run, stride, image, patch):
-        """Walk the runs: yields (vectors in a run, run in the image, run in the patch)."""
-        vectors = self.builder.udiv(run, ir.IntType(64)(LANES))
+    def rows(self, width, vectors, first, first_stride, second, second_stride):
+        """Walk the runs of two patches vector by vector: yields (run, run, index of the vector)."""
         with cgutils.for_range(self.builder, width) as row:
-            in_image = self.pointer(image, self.builder.mul(row.index, stride))
-            in_patch = self.pointer(patch, self.builder.mul(row.index, run))
-            yield vectors, in_image, in_patch
+            run = self.pointer(first, self.builder.mul(row.index, first_stride))
+            other = self.pointer(second, self.builder.mul(row.index, second_stride))
+            with cgutils.for_range(self.builder, vectors) as column:
+                yield run, other, column.index
 
 
 @intrinsic
-def paste(typing_context, image, start, stride, sliced_filter, first, width, run, value):
-    """image[patch at start] += value * filter: 1-D arrays; the filter begins at `first`."""
-    number, integer = image.dtype, types.int64
+def add_patch(
+    typing_context, target, start, stride, source, source_start, source_stride, width, run, value
+):
+    """target patch += value * source patch, both in 1-D arrays, at their starts and strides."""
+    number, integer = target.dtype, types.int64
     signature = types.void(
-        image, integer, integer, sliced_filter, integer, integer, integer, number
+        target, integer, integer, source, integer, integer, integer, integer, number
     )
 
     def generate(context, builder, signature, arguments):
         v = _Vectors(context, builder, signature, arguments, number)
-        _, start, stride, _, first, width, run, value = arguments
-        image, patch = v.pointer(v.data(0), start), v.pointer(v.data(3), first)
+        _, start, stride, _, source_start, source_stride, width, run, value = arguments
+        target = v.pointer(v.data(0), start)
+        source = v.pointer(v.data(3), source_start)
+        vectors = builder.udiv(run, ir.IntType(64)(LANES))
         scale = v.everywhere(value)
-        for vectors, in_image, in_patch in v.rows(width, run, stride, image, patch):
-            with cgutils.for_range(builder, vectors) as column:
-                total = v.load(in_image, column.index)
-                total = v.multiply_add(scale, v.load(in_patch, column.index), total)
-                v.store(total, in_image, column.index)
+        for to, of, j in v.rows(width, vectors, target, stride, source, source_stride):
+            v.store(v.multiply_add(scale, v.load(of, j), v.load(to, j)), to, j)
         return context.get_dummy_value()
 
     return signature, generate
@@ -86,7 +87,7 @@ def paste(typing_context, image, start, stride, sliced_filter, first, width, run
 
 @intrinsic
 def correlate(typing_context, image, start, stride, sliced_filter, first, width, run):
-    """Inner product of the patch at `start` with the filter that begins at `first`."""
+    """Inner product of the image's patch at `start` with the filter that begins at `first`."""
     number, integer = image.dtype, types.int64
     signature = number(image, integer, integer, sliced_filter, integer, integer, integer)
 
@@ -94,37 +95,17 @@ def correlate(typing_context, image, start, stride, sliced_filter, first, width,
         v = _Vectors(context, builder, signature, arguments, number)
         _, start, stride, _, first, width, run = arguments
         image, patch = v.pointer(v.data(0), start), v.pointer(v.data(3), first)
+        vectors = builder.udiv(run, ir.IntType(64)(LANES))
         total = cgutils.alloca_once(builder, v.number)
         builder.store(ir.Constant(v.number, None), total)
-        for vectors, in_image, in_patch in v.rows(width, run, stride, image, patch):
-            with cgutils.for_range(builder, vectors) as column:
-                a, b = v.load(in_image, column.index), v.load(in_patch, column.index)
-                builder.store(v.multiply_add(a, b, builder.load(total)), total)
-        lanes = [builder.extract_element(builder.load(total), ir.IntType(32)(j)) for j in range(8)]
+        for a, b, j in v.rows(width, vectors, image, stride, patch, run):
+            builder.store(v.multiply_add(v.load(a, j), v.load(b, j), builder.load(total)), total)
+        lanes = [
+            builder.extract_element(builder.load(total), ir.IntType(32)(j)) for j in range(LANES)
+        ]
         while len(lanes) > 1:
             half = len(lanes) // 2
             lanes = [builder.fadd(a, b) for a, b in zip(lanes[:half], lanes[half:], strict=True)]
         return lanes[0]
-
-    return signature, generate
-
-
-@intrinsic
-def accumulate(typing_context, image, start, stride, gradient, first, width, run, value):
-    """gradient += value * (the patch of the image at start); the gradient begins at `first`."""
-    number, integer = image.dtype, types.int64
-    signature = types.void(image, integer, integer, gradient, integer, integer, integer, number)
-
-    def generate(context, builder, signature, arguments):
-        v = _Vectors(context, builder, signature, arguments, number)
-        _, start, stride, _, first, width, run, value = arguments
-        image, patch = v.pointer(v.data(0), start), v.pointer(v.data(3), first)
-        scale = v.everywhere(value)
-        for vectors, in_image, in_patch in v.rows(width, run, stride, image, patch):
-            with cgutils.for_range(builder, vectors) as column:
-                total = v.load(in_patch, column.index)
-                total = v.multiply_add(scale, v.load(in_image, column.index), total)
-                v.store(total, in_patch, column.index)
-        return context.get_dummy_value()
 
     return signature, generate

@@ -114,15 +114,13 @@ def _convolve_and_pool(x, plan, places, vectors, width, stride, pooled):
     size = (x.shape[2], x.shape[3])
     block = plan.bias.shape[1]
     for piece in prange(plan.pieces * plan.groups):
-        first, end = direct.share(piece // plan.groups, plan.pieces, len(x))
-        first_block, end_block = direct.share(piece % plan.groups, plan.groups, len(plan.bias))
-        memory = direct.scratch(x, plan, len(places))
+        first, end, first_block, end_block, memory = direct.begin_piece(piece, x, plan, len(places))
         largest = np.empty(block, x.dtype)
         for i in range(first, end):
             direct.load_image(x[i], plan, len(places), memory)
             for b in range(first_block, end_block):
                 computed = direct.convolve_block(b, size, plan, places, vectors, memory)
-                own = slice(b * block, min((b + 1) * block, plan.n_maps))
+                own = direct.maps_of_block(b, plan)
                 pool_block(computed, size, width, stride, largest, pooled[i, own])
 
 
@@ -135,5 +133,5 @@ def _transform_and_pool(size, plan, places, vectors, width, stride, pooled):
         transform.multiply_spectra(b, len(pooled), plan, places, vectors, memory)
         for i in range(len(pooled)):
             computed = transform.transform_back(i, b, plan, places, vectors, memory)
-            own = slice(b * block, min((b + 1) * block, plan.n_maps))
+            own = direct.maps_of_block(b, plan)
             pool_block(computed, size, width, stride, largest, pooled[i, own])

@@ -31,15 +31,13 @@ def convolve_and_keep_winners(x, plan, places, vectors, values, positions):
     size = (x.shape[2], x.shape[3])
     block = plan.bias.shape[1]
     for piece in prange(plan.pieces * plan.groups):
-        first, end = direct.share(piece // plan.groups, plan.pieces, len(x))
-        first_block, end_block = direct.share(piece % plan.groups, plan.groups, len(plan.bias))
-        memory = direct.scratch(x, plan, len(places))
+        first, end, first_block, end_block, memory = direct.begin_piece(piece, x, plan, len(places))
         largest, place = np.empty(block, x.dtype), np.empty(block, np.int32)
         for i in range(first, end):
             direct.load_image(x[i], plan, len(places), memory)
             for b in range(first_block, end_block):
                 computed = direct.convolve_block(b, size, plan, places, vectors, memory)
-                own = slice(b * block, min((b + 1) * block, plan.n_maps))
+                own = direct.maps_of_block(b, plan)
                 keep_winners(computed, largest, place, values[i, own], positions[i, own])
 
 
@@ -52,7 +50,7 @@ def transform_and_keep_winners(plan, places, vectors, values, positions):
         transform.multiply_spectra(b, len(values), plan, places, vectors, memory)
         for i in range(len(values)):
             computed = transform.transform_back(i, b, plan, places, vectors, memory)
-            own = slice(b * block, min((b + 1) * block, plan.n_maps))
+            own = direct.maps_of_block(b, plan)
             keep_winners(computed, largest, place, values[i, own], positions[i, own])
 
 
@@ -61,9 +59,7 @@ def convolve_and_keep_top_n(x, plan, places, vectors, values, positions):
     size = (x.shape[2], x.shape[3])
     block = plan.bias.shape[1]
     for piece in prange(plan.pieces * plan.groups):
-        first, end = direct.share(piece // plan.groups, plan.pieces, len(x))
-        first_block, end_block = direct.share(piece % plan.groups, plan.groups, len(plan.bias))
-        memory = direct.scratch(x, plan, len(places))
+        first, end, first_block, end_block, memory = direct.begin_piece(piece, x, plan, len(places))
         for i in range(first, end):
             direct.load_image(x[i], plan, len(places), memory)
             for b in range(first_block, end_block):
@@ -82,12 +78,11 @@ def convolve_and_keep_top_n(x, plan, places, vectors, values, positions):
 def convolve_and_keep_k_largest(x, plan, places, vectors, values, positions, maps):
     size = (x.shape[2], x.shape[3])
     block = plan.bias.shape[1]
-    for piece in prange(plan.pieces):
-        first, end = direct.share(piece, plan.pieces, len(x))
-        memory = direct.scratch(x, plan, len(places))
+    for piece in prange(plan.pieces * plan.groups):
+        first, end, first_block, end_block, memory = direct.begin_piece(piece, x, plan, len(places))
         for i in range(first, end):
             direct.load_image(x[i], plan, len(places), memory)
-            for b in range(len(plan.bias)):
+            for b in range(first_block, end_block):
                 computed = direct.convolve_block(b, size, plan, places, vectors, memory)
                 for j in range(min(block, plan.n_maps - b * block)):
                     for p in range(len(computed)):

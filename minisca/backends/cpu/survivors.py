@@ -43,7 +43,9 @@ def paste_filters(values, positions, maps, filters, line, block, pasted):
                         y, x = divmod(positions[i, slot], line)
                         start = y * stride + x * per_slice
                         own = (m - first_map) * k * run
-                        patches.paste(image, start, stride, flat, own, k, run, values[i, slot])
+                        patches.add_patch(
+                            image, start, stride, flat, own, run, k, run, values[i, slot]
+                        )
 
 
 @njit(cache=True)
@@ -119,13 +121,13 @@ def sum_gradients(
             d_decoder[:] = 0
             for e in range(len(mine)):
                 i, slot = divmod(mine[e], n_slots)
-                patches.accumulate(
-                    errors[s * n + i], places[e], stride,
-                    d_decoder_flat, owner[e] * patch, k, run, two * values[i, slot],
+                patches.add_patch(
+                    d_decoder_flat, owner[e] * patch, run,
+                    errors[s * n + i], places[e], stride, k, run, two * values[i, slot],
                 )  # fmt: skip
-                patches.accumulate(
-                    xs[s * n + i], places[e], stride,
-                    d_encoder_flat, owner[e] * patch, k, run, deltas[e],
+                patches.add_patch(
+                    d_encoder_flat, owner[e] * patch, run,
+                    xs[s * n + i], places[e], stride, k, run, deltas[e],
                 )  # fmt: skip
             for m in range(first, end):
                 slices.unslice_filter(d_encoder[m - first], s, d_encoder_filters[m])
