@@ -227,7 +227,7 @@ class Reproduction:
             command = (
                 f"python scripts/reproduce_mnist.py --rows deep --resume --output {self.output}"
             )
-            print(f"The deep row (128 then 2048 maps) takes about an hour more: {command}")
+            print(f"The deep row (128 then 2048 maps) takes about 40 minutes more: {command}")
 
 
 def load_data(arguments):
