@@ -40,7 +40,7 @@ def draw_other_rules(directory, data, quick):
     images = whitened(data.train_images[:1000, :, 4:24, 4:24])
     settings = {"n_epochs": 4 if quick else 60, "batch_size": 30, "random_state": 0}
     rules = {
-        "without-constraint": {"sparsity": "none", "learning_rate": 0.01},
+        "without-constraint": {"sparsity": "none", "learning_rate": 0.003 if quick else 0.01},
         "with-constraint": {"sparsity": "winner-take-all"},
         "largest-across-maps": {"sparsity": "k-largest", "n_active": 16, "learning_rate": 0.01},
     }
