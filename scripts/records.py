@@ -64,14 +64,21 @@ def _memory_gib():
 
 
 class Results:
-    """The results.json of an output directory: read once, written whole after every record."""
+    """The results.json of an output directory: read once, written whole after every record.
+
+    Records of other rows and seeds are always kept; with `resume`, a run that is there is not
+    measured again.
+    """
 
     def __init__(self, directory, resume):
         self.path = Path(directory) / "results.json"
-        self.records = json.loads(self.path.read_text()) if resume and self.path.exists() else []
+        self.resume = resume
+        self.records = json.loads(self.path.read_text()) if self.path.exists() else []
 
     def find(self, row, seed, data, settings):
-        """The record of this very run, or None."""
+        """The record of this very run to resume from, or None."""
+        if not self.resume:
+            return None
         wanted = json.loads(json.dumps([row, seed, data, settings]))
         for record in self.records:
             if [record[key] for key in ("row", "seed", "data", "settings")] == wanted:
