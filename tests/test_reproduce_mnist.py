@@ -134,3 +134,37 @@ def test_a_wrong_flag_is_named(arguments, message):
     done = run_script(*arguments)
     assert done.returncode != 0
     assert message in done.stderr
+
+
+class InterruptedImages:
+    """Images that stop the reader with KeyboardInterrupt at the given read."""
+
+    def __init__(self, images, reads):
+        self.images, self.reads = images, reads
+        self.shape, self.dtype = images.shape, images.dtype
+
+    def __getitem__(self, rows):
+        self.reads -= 1
+        if self.reads == 0:
+            raise KeyboardInterrupt
+        return self.images[rows]
+
+
+def test_a_run_interrupted_in_training_resumes_to_the_same_layer(small_run, tmp_path):
+    _, output, _options = small_run
+    settings = json.loads((output / "results.json").read_text())[0]["settings"]["layers"][0]
+    images = minisca.datasets.load_mnist(output.parent).train_images
+    path = tmp_path / "layers" / "16-width7-seed0.npz"
+    layer = minisca.SparseConvAutoencoder(**settings)
+    with pytest.raises(KeyboardInterrupt):  # one read measures the images, one is the first epoch
+        layer.fit(InterruptedImages(images, reads=3), checkpoint=path)
+    assert layer.n_epochs_done_ == 1
+
+    arguments = ["--rows", "16", "--quick", "--data-dir", output.parent, "--resume"]
+    done = run_script(*arguments, "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    resumed = minisca.SparseConvAutoencoder.load(path)
+    whole = minisca.SparseConvAutoencoder.load(output / "layers" / path.name)
+    assert resumed.loss_history_ == whole.loss_history_
+    np.testing.assert_array_equal(resumed.encoder_filters_, whole.encoder_filters_)
+    np.testing.assert_array_equal(resumed.decoder_filters_, whole.decoder_filters_)
