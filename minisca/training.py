@@ -131,6 +131,7 @@ class Training:
                     optimiser.backend, sparsity, self._parameters(), x
                 )
                 optimiser.step(gradients, rate)
+            del gradients  # its memory is the next step's
             total += loss * len(rows)
             if not loss <= float(np.finfo(self.dtype).max):  # NaN is not either
                 self._diverged(f"the loss became {loss}", step)

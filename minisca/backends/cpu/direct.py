@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
+from minisca.backends.cpu.arrays import share
 from minisca.backends.cpu.microkernel import ACCUMULATORS, VECTOR_BYTES, multiply_tile
 
 
@@ -195,9 +196,3 @@ def maps_of_block(b, plan):
     """The maps that block b computes, as a slice."""
     block = plan.bias.shape[1]
     return slice(b * block, min((b + 1) * block, plan.n_maps))
-
-
-@njit(cache=True)
-def share(index, parts, length):
-    """Part `index` of `parts` nearly equal, consecutive parts of range(length)."""
-    return index * length // parts, (index + 1) * length // parts

@@ -1,111 +1,143 @@
-"""What is done with survivors' patches: they are added to one another, and correlated.
+"""What is done with survivors' patches, as vector functions (see `machine_code`).
 
 A patch is k runs, `stride` numbers apart, in a sliced image (see `slices`); a sliced filter is k
-runs one after another. A run is a multiple of LANES numbers. Written as explicit vectors, because
-the loops are too short for LLVM to vectorise them well by itself.
+runs one after another. A patch is held in registers, as many rows of it as fit, while many
+survivors pass: each number of an image is loaded once for one or two multiplications, and nothing
+is stored but the sums.
 """
 
-from llvmlite import ir
+from functools import lru_cache
+
+import numpy as np
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
+
+from minisca.backends.cpu.machine_code import (
+    ACCUMULATORS,
+    POINTER,
+    VECTOR_BYTES,
+    WORD,
+    compile_function,
+    lower_call,
+    number_type,
+)
 
 #: Runs are padded to a multiple of this many numbers.
 LANES = 8
 
-_SCALARS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+
+def lanes_of(run, dtype):
+    """Numbers in the vectors that a run is cut into."""
+    widest = VECTOR_BYTES // np.dtype(dtype).itemsize
+    return widest if widest > LANES and run % widest == 0 else LANES
 
 
-class _Vectors:
-    """Vectors of LANES numbers within the arrays of a call."""
+def rows_at_a_time(k, run, dtype):
+    """Rows of a patch whose sums are held in registers at a time, evenly shared out."""
+    registers = run * np.dtype(dtype).itemsize // VECTOR_BYTES
+    most = max(1, ACCUMULATORS // max(1, registers))
+    groups = -(-k // most)
+    return -(-k // groups)
 
-    def __init__(self, context, builder, signature, arguments, number):
-        self.context, self.builder = context, builder
-        self.signature, self.arguments = signature, arguments
-        self.number = ir.VectorType(_SCALARS[number], LANES)
-        self.bytes = number.bitwidth // 8
 
-    def data(self, index):
-        array = self.context.make_array(self.signature.args[index])
-        return array(self.context, self.builder, self.arguments[index]).data
+@lru_cache(maxsize=None)
+def paste_function(k, run, dtype):
+    """Address of the function that `paste` calls."""
+    lanes = lanes_of(run, dtype)
+    number = number_type(dtype)
 
-    def pointer(self, data, start):
-        return self.builder.gep(data, [start])
+    def emit(e, image, places, stride, filters, owners, values, first, end):
+        def paste_one(slot):
+            value = e.load_number(values, slot)
+            silent = e.builder.fcmp_ordered("==", value, number(0))
+            with e.builder.if_then(e.builder.not_(silent)):
+                target = e.at(image, e.load_word(places, slot))
+                source = e.at(filters, e.builder.mul(e.load_word(owners, slot), WORD(k * run)))
+                scale = e.everywhere(value)
 
-    def at(self, pointer, index):
-        place = self.builder.gep(pointer, [self.builder.mul(index, ir.IntType(64)(LANES))])
-        return self.builder.bitcast(place, self.number.as_pointer())
+                def paste_row(row):
+                    to = e.at(target, e.builder.mul(row, stride))
+                    of = e.at(source, e.builder.mul(row, WORD(run)))
+                    for v in range(0, run, lanes):
+                        e.store(e.multiply_add(scale, e.load(of, v), e.load(to, v)), to, v)
+                    return []
 
-    def load(self, pointer, index):
-        return self.builder.load(self.at(pointer, index), align=self.bytes)
+                e.loop(WORD(k), [], paste_row)
 
-    def store(self, value, pointer, index):
-        self.builder.store(value, self.at(pointer, index), align=self.bytes)
+        def body(index):
+            paste_one(e.builder.add(first, index))
+            return []
 
-    def everywhere(self, value):
-        undefined = ir.Constant(self.number, ir.Undefined)
-        first = self.builder.insert_element(undefined, value, ir.IntType(32)(0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return self.builder.shuffle_vector(first, undefined, zeros)
+        e.loop(e.builder.sub(end, first), [], body)
 
-    def multiply_add(self, a, b, total):
-        product = self.builder.fmul(a, b, flags=("contract",))
-        return self.builder.fadd(total, product, flags=("contract",))
-
-    def rows(self, width, vectors, first, first_stride, second, second_stride):
-        """Walk the runs of two patches vector by vector: yields (run, run, index of the vector)."""
-        with cgutils.for_range(self.builder, width) as row:
-            run = self.pointer(first, self.builder.mul(row.index, first_stride))
-            other = self.pointer(second, self.builder.mul(row.index, second_stride))
-            with cgutils.for_range(self.builder, vectors) as column:
-                yield run, other, column.index
+    kinds = [POINTER, POINTER, WORD, POINTER, POINTER, POINTER, WORD, WORD]
+    return compile_function("paste", kinds, dtype, lanes, emit)
 
 
 @intrinsic
-def add_patch(
-    typing_context, target, start, stride, source, source_start, source_stride, width, run, value
-):
-    """target patch += value * source patch, both in 1-D arrays, at their starts and strides."""
-    number, integer = target.dtype, types.int64
+def paste(typing_context, function, image, places, stride, filters, owners, values, first, end):
+    """Add to the patch at places[s] of an image values[s] times filter owners[s], slot by slot.
+
+    For the slots s of range(first, end). places and owners are int64.
+    """
     signature = types.void(
-        target, integer, integer, source, integer, integer, integer, integer, number
+        types.int64, image, places, types.int64, filters, owners, values, types.int64, types.int64
     )
+    return signature, lower_call
 
-    def generate(context, builder, signature, arguments):
-        v = _Vectors(context, builder, signature, arguments, number)
-        _, start, stride, _, source_start, source_stride, width, run, value = arguments
-        target = v.pointer(v.data(0), start)
-        source = v.pointer(v.data(3), source_start)
-        vectors = builder.udiv(run, ir.IntType(64)(LANES))
-        scale = v.everywhere(value)
-        for to, of, j in v.rows(width, vectors, target, stride, source, source_stride):
-            v.store(v.multiply_add(scale, v.load(of, j), v.load(to, j)), to, j)
-        return context.get_dummy_value()
 
-    return signature, generate
+@lru_cache(maxsize=None)
+def sum_function(rows, run, dtype, correlating):
+    """Address of the function that `sum_patches` or `sum_and_correlate` calls, for so many rows."""
+    lanes = lanes_of(run, dtype)
+    columns = [(row, v) for row in range(rows) for v in range(0, run, lanes)]
+
+    def emit(e, images, places, stride, scales, first, end, sums, filters, products):
+        starts = [e.builder.mul(stride, WORD(row)) for row in range(rows)]
+        held = [e.load(sums, row * run + v) for row, v in columns]
+
+        def body(index, *held):
+            entry = e.builder.add(first, index)
+            patch = e.at(images, e.load_word(places, entry))
+            scale = e.everywhere(e.load_number(scales, entry))
+            chains, totals = [None, None], []
+            for turn, ((row, v), total) in enumerate(zip(columns, held, strict=True)):
+                pixels = e.load(e.at(patch, starts[row]), v)
+                totals.append(e.multiply_add(scale, pixels, total))
+                if correlating:
+                    weights, chain = e.load(filters, row * run + v), chains[turn % 2]
+                    chains[turn % 2] = (
+                        e.builder.fmul(pixels, weights)
+                        if chain is None
+                        else e.multiply_add(pixels, weights, chain)
+                    )
+            if correlating:
+                product = chains[0] if chains[1] is None else e.builder.fadd(*chains)
+                added = e.builder.fadd(e.load_number(products, entry), e.sum_of_lanes(product))
+                e.builder.store(added, e.at(products, entry))
+            return totals
+
+        held = e.loop(e.builder.sub(end, first), held, body)
+        for (row, v), total in zip(columns, held, strict=True):
+            e.store(total, sums, row * run + v)
+
+    kinds = [POINTER, POINTER, WORD, POINTER, WORD, WORD, POINTER, POINTER, POINTER]
+    return compile_function("sum_patches", kinds, dtype, lanes, emit)
 
 
 @intrinsic
-def correlate(typing_context, image, start, stride, sliced_filter, first, width, run):
-    """Inner product of the image's patch at `start` with the filter that begins at `first`."""
-    number, integer = image.dtype, types.int64
-    signature = number(image, integer, integer, sliced_filter, integer, integer, integer)
+def sum_patches(
+    typing_context, function, images, places, stride, scales, first, end, sums, filters, products
+):
+    """sums += scales[e] * the patch at places[e], for the entries e of range(first, end).
 
-    def generate(context, builder, signature, arguments):
-        v = _Vectors(context, builder, signature, arguments, number)
-        _, start, stride, _, first, width, run = arguments
-        image, patch = v.pointer(v.data(0), start), v.pointer(v.data(3), first)
-        vectors = builder.udiv(run, ir.IntType(64)(LANES))
-        total = cgutils.alloca_once(builder, v.number)
-        builder.store(ir.Constant(v.number, None), total)
-        for a, b, j in v.rows(width, vectors, image, stride, patch, run):
-            builder.store(v.multiply_add(v.load(a, j), v.load(b, j), builder.load(total)), total)
-        lanes = [
-            builder.extract_element(builder.load(total), ir.IntType(32)(j)) for j in range(LANES)
-        ]
-        while len(lanes) > 1:
-            half = len(lanes) // 2
-            lanes = [builder.fadd(a, b) for a, b in zip(lanes[:half], lanes[half:], strict=True)]
-        return lanes[0]
+    In sliced images, whose rows are `stride` apart; places is int64. A correlating function also
+    adds to products[e] the inner product of the patch and `filters`, shaped as `sums`.
+    """
+    word = types.int64
+    signature = types.void(
+        word, images, places, word, scales, word, word, sums, filters, products
+    )
+    return signature, lower_call
 
-    return signature, generate
+

@@ -5,9 +5,13 @@ filter: pasting, correlating and updating are a few long vector operations. A sl
 fits the first-level cache, a slice of a block of filters the second, however deep the layer is.
 """
 
-import numpy as np
-from numba import njit, prange
+from functools import lru_cache
 
+from numba import njit, prange, types
+from numba.extending import intrinsic
+
+from minisca.backends.cpu.arrays import recycler
+from minisca.backends.cpu.machine_code import POINTER, WORD, compile_function, lower_call
 from minisca.backends.cpu.patches import LANES
 
 #: Most channels in a slice.
@@ -27,69 +31,92 @@ def run_length(width, channels):
     return (width * channels + LANES - 1) // LANES * LANES
 
 
-def sliced_shape(n, channels, height, line, k):
-    """Shape (slices, n, padded height, padded row) of sliced images; a whole run always fits."""
+def empty_slices(n, channels, height, line, k, dtype):
+    """Memory for sliced images (slices, n, padded height, padded row); a whole run always fits."""
     per_slice = slice_channels(channels)
     row = (line - 1) * per_slice + run_length(k, per_slice)
-    return -(-channels // per_slice), n, height + k - 1, row
+    shape = (-(-channels // per_slice), n, height + k - 1, row)
+    return recycler.empty(shape, dtype)
 
 
 def slice_images(images, k):
-    """images (n, c, h, w) -> zero-padded sliced images, shape `sliced_shape`."""
-    n, channels, height, line = images.shape
-    sliced = np.zeros(sliced_shape(n, channels, height, line, k), images.dtype)
-    _slice_images(images, k // 2, slice_channels(channels), sliced)
+    """images (n, c, h, w) -> zero-padded sliced images, shaped as `empty_slices`."""
+    sliced = empty_slices(*images.shape, k, images.dtype)
+    _slice_images(images, k // 2, sliced)
     return sliced
 
 
 @njit(parallel=True, cache=True)
-def _slice_images(images, padding, per_slice, sliced):
-    n, channels, height, line = images.shape
-    for i in prange(n):
-        for c in range(channels):
-            out = sliced[c // per_slice, i]
-            first = c % per_slice
-            for y in range(height):
-                for x in range(line):
-                    out[y + padding, (x + padding) * per_slice + first] = images[i, c, y, x]
+def _slice_images(images, padding, sliced):
+    for i in prange(len(images)):
+        for s in range(len(sliced)):
+            _slice_image(images[i], s, padding, sliced[s, i])
+
+
+@njit(cache=True)
+def _slice_image(image, s, padding, sliced):
+    channels, height, line = image.shape
+    per_slice = slice_channels(channels)
+    first = s * per_slice
+    sliced[:] = 0
+    for y in range(height):
+        for x in range(line):
+            start = (x + padding) * per_slice
+            for c in range(min(per_slice, channels - first)):
+                sliced[y + padding, start + c] = image[first + c, y, x]
 
 
 @njit(parallel=True, cache=True)
 def unslice_images(pasted, bias, padding, images):
     """Sliced, padded images -> images (n, c, h, w), plus the bias of each channel."""
-    n, channels, height, line = images.shape
-    per_slice = slice_channels(channels)
-    for i in prange(n):
-        for c in range(channels):
-            source = pasted[c // per_slice, i]
-            first = c % per_slice
-            for y in range(height):
-                for x in range(line):
-                    images[i, c, y, x] = (
-                        source[y + padding, (x + padding) * per_slice + first] + bias[c]
-                    )
+    for i in prange(len(images)):
+        for c in range(images.shape[1]):
+            per_slice = slice_channels(images.shape[1])
+            s, offset = divmod(c, per_slice)
+            _unslice_channel(pasted[s, i], offset, per_slice, bias[c], padding, images[i, c])
 
 
 @njit(cache=True)
-def slice_filter(one_filter, s, sliced):
-    """Slice s of a filter (c, k, k) -> sliced (k, run), zero where there is nothing."""
-    channels, k, _ = one_filter.shape
-    per_slice = slice_channels(channels)
-    first = s * per_slice
-    sliced[:] = 0
-    for c in range(first, min(first + per_slice, channels)):
-        for dy in range(k):
-            for dx in range(k):
-                sliced[dy, dx * per_slice + c - first] = one_filter[c, dy, dx]
+def _unslice_channel(sliced, offset, per_slice, bias, padding, image):
+    height, line = image.shape
+    for y in range(height):
+        for x in range(line):
+            image[y, x] = sliced[y + padding, (x + padding) * per_slice + offset] + bias
+
+
+@lru_cache(maxsize=None)
+def filter_function(k, per_slice, run, dtype, back=False):
+    """Address of the function that `slice_filter` calls; with `back`, the other way."""
+
+    def emit(e, filters, first, channels, sliced):
+        def move_channel(c):
+            taps = e.at(filters, e.builder.add(first, e.builder.mul(c, WORD(k * k))))
+            slots = e.at(sliced, c)
+            for dy in range(k):
+                for dx in range(k):
+                    tap = e.at(taps, dy * k + dx)
+                    slot = e.at(slots, dy * run + dx * per_slice)
+                    source, target = (slot, tap) if back else (tap, slot)
+                    e.builder.store(e.builder.load(source), target)
+            return []
+
+        e.loop(channels, [], move_channel)
+
+    kinds = [POINTER, WORD, WORD, POINTER]
+    return compile_function("slice_filter", kinds, dtype, 1, emit)
+
+
+@intrinsic
+def slice_filter(typing_context, function, filters, first, channels, sliced):
+    """Some channels of a filter, from number `first` of 1-D filters -> k runs; not the padding."""
+    signature = types.void(types.int64, filters, types.int64, types.int64, sliced)
+    return signature, lower_call
 
 
 @njit(cache=True)
-def unslice_filter(sliced, s, one_filter):
-    """The inverse of `slice_filter`, for the channels of slice s."""
-    channels, k, _ = one_filter.shape
+def filter_slice(m, s, shape):
+    """Where slice s of filter m of filters of `shape` (m, c, k, k) begins; its channels."""
+    _, channels, k, _ = shape
     per_slice = slice_channels(channels)
     first = s * per_slice
-    for c in range(first, min(first + per_slice, channels)):
-        for dy in range(k):
-            for dx in range(k):
-                one_filter[c, dy, dx] = sliced[dy, dx * per_slice + c - first]
+    return (m * channels + first) * k * k, min(per_slice, channels - first)

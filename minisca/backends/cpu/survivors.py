@@ -1,56 +1,132 @@
 """Reconstruction and gradients from the survivors alone, over sliced images (see `slices`).
 
-The work is cut so that a block of filters stays in the second-level cache and a slice of an image
-in the first while the whole mini-batch passes, and so that every piece owns what it sums up: no
-sum depends on the number of threads.
+The work is cut by slices of channels and by maps, the problem alone deciding how, and every piece
+owns what it sums up: no sum depends on the number of threads. Within a piece a block of filters and
+a slice of some images stay in the second-level cache while all their survivors pass, map by map for
+the gradients, whose sums then stand in registers, image by image for the reconstruction.
 """
 
 import numpy as np
 from numba import njit, prange
 
-from minisca.backends.cpu import direct, patches, slices
+from minisca.backends.cpu import patches, slices
+from minisca.backends.cpu.arrays import aligned_zeros, recycler, share
+
+#: What a piece keeps in cache: about half of a second-level cache for images, a quarter for maps.
+IMAGES_BYTES = 400 << 10
+MAPS_BYTES = 256 << 10
+
+
+def paste(values, positions, maps, filters, line, pasted):
+    """Paste the survivors' filters (m, c, k, k) into empty sliced images.
+
+    values, positions, maps (n, s): every image's slots stand by rising map.
+    """
+    k, stride = filters.shape[2], pasted.shape[3]
+    per_slice = slices.slice_channels(filters.shape[1])
+    run = slices.run_length(k, per_slice)
+    rows, columns = np.divmod(positions, line)
+    places = rows * np.int64(stride) + columns * np.int64(per_slice)
+    block = _maps_in_cache(filters, run, arrays=1)
+    functions = (
+        slices.filter_function(k, per_slice, run, filters.dtype),
+        patches.paste_function(k, run, filters.dtype),
+    )
+    _paste(values, places, maps, filters, stride, block, pasted, functions)
+
+
+def gradients(x, error, values, positions, maps, decoder_filters):
+    """d_encoder_filters, d_encoder_bias, d_decoder_filters of `winners_backward`."""
+    n_maps, channels, k, _ = decoder_filters.shape
+    per_slice = slices.slice_channels(channels)
+    run = slices.run_length(k, per_slice)
+    errors = slices.slice_images(error, k)
+    n_slices, _, padded, stride = errors.shape
+    starts, places, kept, images = sort_by_map(
+        values, positions, maps, n_maps, x.shape[3], padded * stride, stride, per_slice
+    )
+    two = values.dtype.type(2)
+    chunk = max(1, IMAGES_BYTES // (padded * stride * x.itemsize))
+    block = _maps_in_cache(decoder_filters, run, arrays=2)
+    pieces = min(n_maps, max(1, 16 // n_slices))
+    rows = patches.rows_at_a_time(k, run, x.dtype)
+
+    def summed(sliced, scales, correlating):
+        functions = tuple(
+            patches.sum_function(count, run, x.dtype, correlating)
+            for count in (rows, k % rows or rows)
+        )
+        functions += tuple(
+            slices.filter_function(k, per_slice, run, x.dtype, back) for back in (False, True)
+        )
+        d_filters = recycler.empty(decoder_filters.shape, x.dtype)
+        _sum_gradients(
+            sliced, stride, starts, places, scales, images, chunk, decoder_filters, block, pieces,
+            (rows, *functions), d_filters, correlating, products,
+        )  # fmt: skip
+        return d_filters
+
+    products = recycler.empty((n_slices, values.size), x.dtype)
+    d_decoder_filters = summed(errors, two * kept, correlating=True)
+    deltas, d_encoder_bias = deltas_of(products, starts, two)
+    d_encoder_filters = summed(slices.slice_images(x, k), deltas, correlating=False)
+    return d_encoder_filters, d_encoder_bias, d_decoder_filters
+
+
+def _maps_in_cache(filters, run, arrays):
+    """How many maps' sliced filters, `arrays` times over, stay in cache."""
+    return max(1, MAPS_BYTES // (arrays * filters.shape[2] * run * filters.itemsize))
 
 
 @njit(parallel=True, cache=True)
-def paste_filters(values, positions, maps, filters, line, block, pasted):
-    """Paste the survivors' filters into sliced images; a piece owns one slice of some images.
+def _paste(values, places, maps, filters, stride, block, pasted, functions):
+    """A piece owns one slice of some images; `block` maps' filters are kept in cache.
 
-    Every image's slots stand by rising map.
+    places (n, s): where a slot's patch begins in its image's slice.
     """
-    n_maps, _, k, _ = filters.shape
-    n_slices, n, padded_height, stride = pasted.shape
-    per_slice = slices.slice_channels(filters.shape[1])
-    run = slices.run_length(k, per_slice)
+    n_slices, n = pasted.shape[:2]
     pieces = min(n, max(1, 16 // n_slices))
-    images = pasted.reshape(n_slices * n, padded_height * stride)
     for piece in prange(n_slices * pieces):
+        first, end = share(piece % pieces, pieces, n)
         s = piece // pieces
-        first, end = direct.share(piece % pieces, pieces, n)
-        sliced = np.empty((block, k, run), filters.dtype)
-        flat = sliced.reshape(-1)
-        for first_map in range(0, n_maps, block):
-            end_map = min(first_map + block, n_maps)
-            for m in range(first_map, end_map):
-                slices.slice_filter(filters[m], s, sliced[m - first_map])
-            for i in range(first, end):
-                image = images[s * n + i]
-                first_slot = np.searchsorted(maps[i], first_map)
-                for slot in range(first_slot, values.shape[1]):
-                    m = maps[i, slot]
-                    if m >= end_map:
-                        break
-                    if values[i, slot] > 0:
-                        y, x = divmod(positions[i, slot], line)
-                        start = y * stride + x * per_slice
-                        own = (m - first_map) * k * run
-                        patches.add_patch(
-                            image, start, stride, flat, own, run, k, run, values[i, slot]
-                        )
+        _paste_slice(s, first, end, values, places, maps, filters, stride, block, pasted[s], functions)
 
 
 @njit(cache=True)
-def sort_by_map(values, maps, n_maps):
-    """Slots that are not silent, by map, then image, then slot: order, and starts (m + 1,)."""
+def _paste_slice(s, first, end, values, places, maps, filters, stride, block, images, functions):
+    n_maps, channels, k, _ = filters.shape
+    n_slots = values.shape[1]
+    slice_filter, paste = functions
+    flat = filters.reshape(-1)
+    run = slices.run_length(k, slices.slice_channels(channels))
+    sliced = aligned_zeros(block * k * run, filters.dtype)
+    owners = np.empty(n_slots, np.int64)
+    images[first:end] = 0
+    reached = np.zeros(len(images), np.int64)  # the slot from which an image's next maps begin
+    for first_map in range(0, n_maps, block):
+        end_map = min(first_map + block, n_maps)
+        for m in range(first_map, end_map):
+            start, count = slices.filter_slice(m, s, filters.shape)
+            own = (m - first_map) * k * run
+            slices.slice_filter(slice_filter, flat, start, count, sliced[own:])
+        for i in range(first, end):
+            start = slot = reached[i]
+            while slot < n_slots and maps[i, slot] < end_map:
+                owners[slot] = maps[i, slot] - first_map
+                slot += 1
+            patches.paste(
+                paste, images[i], places[i], stride, sliced, owners, values[i], start, slot
+            )
+            reached[i] = slot
+
+
+@njit(cache=True)
+def sort_by_map(values, positions, maps, n_maps, line, image_length, stride, per_slice):
+    """The survivors that are not silent, map by map, within a map by rising image.
+
+    Returns starts (m + 1,): where each map's survivors begin; places (e,) in a slice of all
+    images; survivors' values (e,); images (e,) int64.
+    """
     n, n_slots = values.shape
     starts = np.zeros(n_maps + 1, np.int64)
     for i in range(n):
@@ -59,79 +135,96 @@ def sort_by_map(values, maps, n_maps):
                 starts[maps[i, slot] + 1] += 1
     for m in range(n_maps):
         starts[m + 1] += starts[m]
-    order = np.empty(starts[-1], np.int64)
+    total = starts[n_maps]
+    places, images = np.empty(total, np.int64), np.empty(total, np.int64)
+    kept = np.empty(total, values.dtype)
     free = starts[:-1].copy()
     for i in range(n):
         for slot in range(n_slots):
             if values[i, slot] > 0:
-                m = maps[i, slot]
-                order[free[m]] = i * n_slots + slot
-                free[m] += 1
-    return order, starts
+                e = free[maps[i, slot]]
+                row, column = divmod(positions[i, slot], line)
+                places[e] = i * image_length + row * stride + column * per_slice
+                images[e] = i
+                kept[e] = values[i, slot]
+                free[maps[i, slot]] = e + 1
+    return starts, places, kept, images
 
 
 @njit(parallel=True, cache=True)
-def sum_gradients(
-    x, error, line, values, positions, order, starts, block,
-    decoder_filters, d_encoder_filters, d_encoder_bias, d_decoder_filters,
+def _sum_gradients(
+    sliced, stride, starts, places, scales, images, chunk, filters, block, pieces, functions,
+    d_filters, correlating, products,
 ):  # fmt: skip
-    """Gradients, a block of maps at a time, over sliced images x and error.
+    """d_filters = sum over survivors of scale times the patch around them, slice by slice.
 
-    First every survivor's delta = 2 <W, e_p>, slice after slice, then what they do to the filters.
+    sliced (slices, n, padded h, stride): images or errors, of which `chunk` at a time stay in cache
+    with `block` maps. `correlating` also gives products (slices, e): of each survivor's patch and
+    its map's filter, a slice at a time. A piece owns one slice of some
+    maps; there are `pieces` pieces a slice. functions: rows of a patch summed at a time, and addresses.
     """
-    n_maps, channels, k, _ = decoder_filters.shape
-    n_slices, n, padded_height, stride = error.shape
-    n_slots = values.shape[1]
-    per_slice = slices.slice_channels(channels)
-    run = slices.run_length(k, per_slice)
-    patch = k * run
-    xs = x.reshape(n_slices * n, padded_height * stride)
-    errors = error.reshape(n_slices * n, padded_height * stride)
-    two = values.dtype.type(2)
-    for piece in prange((n_maps + block - 1) // block):
-        first = piece * block
-        end = min(first + block, n_maps)
-        sliced = np.empty((block, k, run), values.dtype)
-        d_encoder = np.empty((block, k, run), values.dtype)
-        d_decoder = np.empty((block, k, run), values.dtype)
-        sliced_flat = sliced.reshape(-1)
-        d_encoder_flat, d_decoder_flat = d_encoder.reshape(-1), d_decoder.reshape(-1)
-        # the block's survivors in image order: one image's slices pass once for all its maps
-        mine = order[starts[first] : starts[end]].copy()
-        owner = np.empty(len(mine), np.int64)
-        for m in range(first, end):
-            owner[starts[m] - starts[first] : starts[m + 1] - starts[first]] = m - first
-        by_image = np.argsort(mine // n_slots, kind="mergesort")
-        mine, owner = mine[by_image], owner[by_image]
-        places = np.empty(len(mine), np.int64)
-        for e in range(len(mine)):
-            y, column = divmod(positions[mine[e] // n_slots, mine[e] % n_slots], line)
-            places[e] = y * stride + column * per_slice
-        deltas = np.zeros(len(mine), values.dtype)
-        for s in range(n_slices):
-            for m in range(first, end):
-                slices.slice_filter(decoder_filters[m], s, sliced[m - first])
-            for e in range(len(mine)):
-                deltas[e] += two * patches.correlate(
-                    errors[s * n + mine[e] // n_slots], places[e], stride,
-                    sliced_flat, owner[e] * patch, k, run,
-                )  # fmt: skip
-        for s in range(n_slices):
-            d_encoder[:] = 0
-            d_decoder[:] = 0
-            for e in range(len(mine)):
-                i, slot = divmod(mine[e], n_slots)
-                patches.add_patch(
-                    d_decoder_flat, owner[e] * patch, run,
-                    errors[s * n + i], places[e], stride, k, run, two * values[i, slot],
-                )  # fmt: skip
-                patches.add_patch(
-                    d_encoder_flat, owner[e] * patch, run,
-                    xs[s * n + i], places[e], stride, k, run, deltas[e],
-                )  # fmt: skip
-            for m in range(first, end):
-                slices.unslice_filter(d_encoder[m - first], s, d_encoder_filters[m])
-                slices.unslice_filter(d_decoder[m - first], s, d_decoder_filters[m])
-        d_encoder_bias[first:end] = 0
-        for e in range(len(mine)):
-            d_encoder_bias[first + owner[e]] += deltas[e]
+    n_maps = len(filters)
+    for piece in prange(len(sliced) * pieces):
+        s = piece // pieces
+        first, end = share(piece % pieces, pieces, n_maps)
+        _sum_slice(
+            s, first, end, sliced[s], stride, starts, places, scales, images, chunk, filters, block,
+            functions, d_filters, correlating, products[s],
+        )  # fmt: skip
+
+
+@njit(cache=True)
+def _sum_slice(
+    s, first, end, sliced, stride, starts, places, scales, images, chunk, filters, block,
+    functions, d_filters, correlating, products,
+):  # fmt: skip
+    k = filters.shape[2]
+    run = slices.run_length(k, slices.slice_channels(filters.shape[1]))
+    flat, d_flat = filters.reshape(-1), d_filters.reshape(-1)
+    rows, sum_rows, sum_last_rows, slice_filter, unslice_filter = functions
+    weights = aligned_zeros(block * k * run, filters.dtype)
+    sums = aligned_zeros(block * k * run, filters.dtype)
+    pixels = sliced.reshape(-1)
+    reached = starts[first:end].copy()
+    if correlating:
+        products[starts[first] : starts[end]] = 0
+    for first_map in range(first, end, block):
+        end_map = min(first_map + block, end)
+        if correlating:
+            for m in range(first_map, end_map):
+                start, count = slices.filter_slice(m, s, filters.shape)
+                own = (m - first_map) * k * run
+                slices.slice_filter(slice_filter, flat, start, count, weights[own:])
+        sums[:] = 0
+        for end_image in range(chunk, len(sliced) + chunk, chunk):
+            for m in range(first_map, end_map):
+                start = e = reached[m - first]
+                while e < starts[m + 1] and images[e] < end_image:
+                    e += 1
+                reached[m - first] = e
+                for row in range(0, k, rows):
+                    own = ((m - first_map) * k + row) * run
+                    patches.sum_patches(
+                        sum_rows if row + rows <= k else sum_last_rows,
+                        pixels[row * stride :], places, stride, scales, start, e,
+                        sums[own:], weights[own:], products,
+                    )  # fmt: skip
+        for m in range(first_map, end_map):
+            start, count = slices.filter_slice(m, s, filters.shape)
+            own = (m - first_map) * k * run
+            slices.slice_filter(unslice_filter, d_flat, start, count, sums[own:])
+
+
+@njit(cache=True)
+def deltas_of(products, starts, scale):
+    """scale times each survivor's products, summed over the slices, and their sums map by map."""
+    deltas = np.zeros(starts[-1], products.dtype)
+    for s in range(len(products)):
+        for e in range(len(deltas)):
+            deltas[e] += products[s, e]
+    sums = np.zeros(len(starts) - 1, products.dtype)
+    for m in range(len(sums)):
+        for e in range(starts[m], starts[m + 1]):
+            deltas[e] *= scale
+            sums[m] += deltas[e]
+    return deltas, sums

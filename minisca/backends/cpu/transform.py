@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
+from minisca.backends.cpu.arrays import recycler
 from minisca.backends.cpu.microkernel import ACCUMULATORS, VECTOR_BYTES, multiply_tile
 
 
@@ -94,7 +95,7 @@ def make_plan(x, filters, bias):
     packed_bias = np.zeros((-(-n_maps // block), block), x.dtype)
     packed_bias.reshape(-1)[:n_maps] = bias
     columns = -(-n // block) * block
-    spectra = np.empty((basis.images.shape[1], channels, columns), x.dtype)
+    spectra = recycler.empty((basis.images.shape[1], channels, columns), x.dtype)
     transform_images(x.reshape(n, channels, -1), basis.images, places, vectors, spectra)
     rows = filters.reshape(n_maps, -1)
     return Plan(rows, packed_bias, spectra, basis.filters, basis.maps, n_maps), places, vectors

@@ -92,16 +92,15 @@ def decode_winners(values, positions, filters, bias, size, maps=None):
     values, positions, filters, bias = plain(values, positions, filters, bias)
     n, (height, line) = len(values), size
     channels, k = filters.shape[1:3]
-    images = np.empty((n, channels, height, line), values.dtype)
-    pasted = np.zeros(slices.sliced_shape(n, channels, height, line, k), values.dtype)
-    maps = _maps_of_slots(values, maps)
-    if (np.diff(maps, axis=1) < 0).any():
+    if maps is not None and (np.diff(maps, axis=1) < 0).any():
         by_map = np.argsort(maps, axis=1, kind="stable")
         values, positions, maps = (
             np.take_along_axis(array, by_map, axis=1) for array in (values, positions, maps)
         )
-    block = _maps_in_cache(filters, arrays=1)
-    survivors.paste_filters(values, positions, maps, filters, line, block, pasted)
+    maps = _maps_of_slots(values, maps)
+    pasted = slices.empty_slices(n, channels, height, line, k, values.dtype)
+    survivors.paste(values, positions, maps, filters, line, pasted)
+    images = np.empty((n, channels, height, line), values.dtype)
     slices.unslice_images(pasted, bias, k // 2, images)
     return images
 
@@ -111,28 +110,13 @@ def winners_backward(x, error, values, positions, encoder_filters, decoder_filte
     x, error, values, positions, decoder_filters = plain(
         x, error, values, positions, decoder_filters
     )
-    n_maps, _, k, _ = decoder_filters.shape
-    order, starts = survivors.sort_by_map(values, _maps_of_slots(values, maps), n_maps)
-    d_encoder_filters = np.empty(encoder_filters.shape, x.dtype)
-    d_encoder_bias = np.empty(n_maps, x.dtype)
-    d_decoder_filters = np.empty(decoder_filters.shape, x.dtype)
-    block = min(-(-n_maps // 16), _maps_in_cache(decoder_filters, arrays=3))
-    survivors.sum_gradients(
-        slices.slice_images(x, k), slices.slice_images(error, k), x.shape[3], values, positions,
-        order, starts, block, decoder_filters, d_encoder_filters, d_encoder_bias, d_decoder_filters,
-    )  # fmt: skip
+    maps = _maps_of_slots(values, maps)
+    gradients = survivors.gradients(x, error, values, positions, maps, decoder_filters)
     d_decoder_bias = 2 * error.sum(axis=(2, 3)).sum(axis=0)
-    return d_encoder_filters, d_encoder_bias, d_decoder_filters, d_decoder_bias
+    return *gradients, d_decoder_bias
 
 
 def _maps_of_slots(values, maps):
     if maps is None:
         maps = np.tile(np.arange(values.shape[1], dtype=np.int32), (len(values), 1))
     return plain(maps)[0]
-
-
-def _maps_in_cache(filters, arrays):
-    """How many maps' sliced filters, `arrays` times over, stay in half of a second-level cache."""
-    _, channels, k, _ = filters.shape
-    run = slices.run_length(k, slices.slice_channels(channels))
-    return max(1, (256 << 10) // (arrays * k * run * filters.itemsize))

@@ -1,0 +1,172 @@
+"""Vector functions that LLVM does not find in loops: written as explicit vectors, called by address.
+
+A function is emitted for one number type and one shape (how many accumulators it keeps in
+registers), compiled for this machine in a few milliseconds, and handed to Numba's kernels as an
+address. The kernels are thus compiled once, whatever the shapes, and LLVM lowers the vectors to
+what the machine has (AVX-512, AVX2, NEON).
+"""
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core.codegen import JITCPUCodegen
+
+WORD = ir.IntType(64)
+INDEX = ir.IntType(32)
+POINTER = ir.IntType(8).as_pointer()
+
+_engines = []  # own the compiled code: never freed
+
+
+def _vector_registers():
+    """Bytes in a vector register, and how many registers there are."""
+    features = llvm.get_host_cpu_features()
+    if features.get("avx512f"):
+        return 64, 32
+    if features.get("avx"):
+        return 32, 16
+    if llvm.get_process_triple().startswith(("aarch64", "arm64")):
+        return 16, 32
+    return 16, 16
+
+
+VECTOR_BYTES, REGISTERS = _vector_registers()
+#: Accumulators that leave registers for a product's operands.
+ACCUMULATORS = REGISTERS - 6
+
+
+def number_type(dtype):
+    """LLVM's type of float32 or float64."""
+    return {"float32": ir.FloatType(), "float64": ir.DoubleType()}[np.dtype(dtype).name]
+
+
+class Emitter:
+    """Emits one function's body. Vectors have `lanes` numbers of `dtype`."""
+
+    def __init__(self, builder, dtype, lanes):
+        self.builder = builder
+        self.number = number_type(dtype)
+        self.item_bytes = np.dtype(dtype).itemsize
+        self.lanes = lanes
+        self.vector = ir.VectorType(self.number, lanes)
+        self.zero = ir.Constant(self.vector, None)
+
+    def at(self, pointer, index, type_=None):
+        """Pointer to element `index` of an array of `type_`, by default the function's numbers."""
+        index = WORD(index) if isinstance(index, int) else index
+        type_ = type_ or self.number
+        return self.builder.gep(self.builder.bitcast(pointer, type_.as_pointer()), [index])
+
+    def load_index(self, pointer, index):
+        """An element of an int32 array."""
+        return self.builder.sext(self.builder.load(self.at(pointer, index, INDEX)), WORD)
+
+    def load_word(self, pointer, index):
+        """An element of an int64 array."""
+        return self.builder.load(self.at(pointer, index, WORD))
+
+    def load_number(self, pointer, index):
+        return self.builder.load(self.at(pointer, index))
+
+    def _vector_at(self, pointer, index):
+        return self.builder.bitcast(self.at(pointer, index), self.vector.as_pointer())
+
+    def load(self, pointer, index):
+        """The vector whose first number is element `index`."""
+        return self.builder.load(self._vector_at(pointer, index), align=self.item_bytes)
+
+    def store(self, value, pointer, index):
+        self.builder.store(value, self._vector_at(pointer, index), align=self.item_bytes)
+
+    def everywhere(self, number):
+        """A vector with `number` in all lanes."""
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        first = self.builder.insert_element(undefined, number, INDEX(0))
+        zeros = ir.Constant(ir.VectorType(INDEX, self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(first, undefined, zeros)
+
+    def multiply_add(self, a, b, total):
+        product = self.builder.fmul(a, b, flags=("contract",))
+        return self.builder.fadd(total, product, flags=("contract",))
+
+    def sum_of_lanes(self, value):
+        """The sum of a vector's lanes, half onto half."""
+        lanes = self.lanes
+        while lanes > 1:
+            lanes //= 2
+            halves = [
+                self.builder.shuffle_vector(
+                    value, value, ir.Constant(ir.VectorType(INDEX, lanes), list(indices))
+                )
+                for indices in (range(lanes), range(lanes, 2 * lanes))
+            ]
+            value = self.builder.fadd(*halves)
+        return self.builder.extract_element(value, INDEX(0))
+
+    def loop(self, count, carried, body):
+        """for index in range(count): carried = body(index, *carried); returns the last carried.
+
+        Values are carried in registers from one turn to the next.
+        """
+        builder = self.builder
+        before = builder.block
+        head = builder.append_basic_block("loop")
+        inside = builder.append_basic_block("body")
+        after = builder.append_basic_block("after")
+        builder.branch(head)
+        builder.position_at_end(head)
+        phis = [builder.phi(WORD), *(builder.phi(value.type) for value in carried)]
+        for phi, value in zip(phis, [WORD(0), *carried], strict=True):
+            phi.add_incoming(value, before)
+        builder.cbranch(builder.icmp_signed("<", phis[0], count), inside, after)
+        builder.position_at_end(inside)
+        following = body(phis[0], *phis[1:])
+        following = [builder.add(phis[0], WORD(1)), *following]
+        for phi, value in zip(phis, following, strict=True):
+            phi.add_incoming(value, builder.block)
+        builder.branch(head)
+        builder.position_at_end(after)
+        return phis[1:]
+
+
+def compile_function(name, kinds, dtype, lanes, emit):
+    """The address of a function of no result; `emit(emitter, *arguments)` writes its body.
+
+    kinds: LLVM types of the arguments (POINTER, WORD or a number type).
+    """
+    JITCPUCodegen("minisca")  # has Numba make LLVM ready for this machine
+    module = ir.Module(name)
+    module.triple = llvm.get_process_triple()
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    emit(Emitter(builder, dtype, lanes), *function.args)
+    builder.ret_void()
+    target = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        jit=True,
+    )
+    compiled = llvm.parse_assembly(str(module))
+    compiled.verify()
+    engine = llvm.create_mcjit_compiler(compiled, target)
+    engine.finalize_object()
+    _engines.append((engine, target))
+    return engine.get_function_address(name)
+
+
+def lower_call(context, builder, signature, arguments):
+    """Within an intrinsic: call the address `arguments[0]` with the rest of the arguments.
+
+    Arrays are passed as pointers to their data.
+    """
+    passed = []
+    for kind, value in zip(signature.args[1:], arguments[1:], strict=True):
+        if isinstance(kind, types.Array):
+            data = context.make_array(kind)(context, builder, value).data
+            value = builder.bitcast(data, POINTER)
+        passed.append(value)
+    function = ir.FunctionType(ir.VoidType(), [value.type for value in passed])
+    builder.call(builder.inttoptr(arguments[0], function.as_pointer()), passed)
+    return context.get_dummy_value()
