@@ -8,30 +8,33 @@ from numba import njit, prange
 
 from minisca.backends.cpu import direct
 from minisca.backends.cpu.arrays import chunks, plain
+from minisca.backends.cpu.parallel import in_parallel
 
 
 def conv2d(x, filters, bias):
     """See `minisca.backends.interface.Backend.conv2d`."""
     x, filters, bias = plain(x, filters, bias)
     maps = np.empty((len(x), len(filters), *x.shape[2:]), x.dtype)
-    _store_maps(x, *direct.make_plan(x, filters, bias), maps)
+    plan = direct.make_plan(x, filters, bias)
+    in_parallel(_store_maps, plan.pieces * plan.groups, x, plan, maps)
     return maps
 
 
-@njit(parallel=True, cache=True)
-def _store_maps(x, plan, places, vectors, maps):
-    size = (x.shape[2], x.shape[3])
-    block = plan.bias.shape[1]
-    for piece in prange(plan.pieces * plan.groups):
-        first, end, first_block, end_block, memory = direct.begin_piece(piece, x, plan, len(places))
-        for i in range(first, end):
-            direct.load_image(x[i], plan, len(places), memory)
-            for b in range(first_block, end_block):
-                computed = direct.convolve_block(b, size, plan, places, vectors, memory)
-                for j in range(min(block, plan.n_maps - b * block)):
-                    out = maps[i, b * block + j].reshape(-1)
+@njit(cache=True)
+def _store_maps(piece, x, plan, maps):
+    height, line = x.shape[2:]
+    memory = direct.make_memory(x, plan)
+    first, end, first_block, end_block = direct.share_of_piece(piece, plan, len(x))
+    for i in range(first, end):
+        direct.load_image(x[i], plan, memory)
+        for b in range(first_block, end_block):
+            for y in range(0, height, plan.lines):
+                end_line = min(y + plan.lines, height)
+                direct.convolve_lines(b, y, end_line, line, plan, memory)
+                for j in range(min(plan.block, plan.n_maps - b * plan.block)):
+                    out = maps[i, b * plan.block + j, y:end_line].reshape(-1)
                     for p in range(len(out)):
-                        out[p] = computed[p, j]
+                        out[p] = memory.maps[p * plan.block + j]
 
 
 def conv2d_backward(x, filters, d_maps):

@@ -1,4 +1,4 @@
-"""Vector functions that LLVM does not find in loops: written as explicit vectors, called by address.
+"""Functions of explicit vectors, which LLVM does not find in loops; called by address.
 
 A function is emitted for one number type and one shape (how many accumulators it keeps in
 registers), compiled for this machine in a few milliseconds, and handed to Numba's kernels as an
@@ -32,8 +32,10 @@ def _vector_registers():
 
 
 VECTOR_BYTES, REGISTERS = _vector_registers()
-#: Accumulators that leave registers for a product's operands.
-ACCUMULATORS = REGISTERS - 6
+#: Sums of a convolution's tile: they leave registers for the operands.
+TILE_SUMS = REGISTERS - 8 if REGISTERS == 32 else REGISTERS - 4
+#: Sums of a patch: no more than a scale, its pixels and two other sums stand beside them.
+PATCH_SUMS = REGISTERS - 6
 
 
 def number_type(dtype):
@@ -79,9 +81,9 @@ class Emitter:
     def store(self, value, pointer, index):
         self.builder.store(value, self._vector_at(pointer, index), align=self.item_bytes)
 
-    def everywhere(self, number):
-        """A vector with `number` in all lanes."""
-        undefined = ir.Constant(self.vector, ir.Undefined)
+    def everywhere(self, number, vector=None):
+        """A vector, by default of the function's numbers, with `number` in all lanes."""
+        undefined = ir.Constant(vector or self.vector, ir.Undefined)
         first = self.builder.insert_element(undefined, number, INDEX(0))
         zeros = ir.Constant(ir.VectorType(INDEX, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, undefined, zeros)

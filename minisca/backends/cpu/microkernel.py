@@ -4,117 +4,89 @@ All products of a tile are summed in registers. A pixel is broadcast and a vecto
 tap of neighbouring maps, so neither a place nor a lane is wasted whatever the image's width, and
 the largest unit of a map is found lane by lane, without a horizontal reduction. The filter rows
 come as a list, from which the rows that would meet only zero pixels have been left out.
-
-LLVM does not find this shape in loops. It is emitted here as explicit vectors, which LLVM lowers
-to what the machine has (AVX-512, AVX2, NEON).
 """
 
-import llvmlite.binding as llvm
-from llvmlite import ir
+from functools import cache
+
+import numpy as np
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-
-def _vector_registers():
-    """Bytes in a vector register, and accumulators that leave room for a tile's operands."""
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
-        return 64, 24
-    if features.get("avx"):
-        return 32, 12
-    if llvm.get_process_triple().startswith(("aarch64", "arm64")):
-        return 16, 24
-    return 16, 12
+from minisca.backends.cpu.machine_code import (
+    INDEX,
+    POINTER,
+    VECTOR_BYTES,
+    WORD,
+    compile_function,
+    lower_call,
+)
 
 
-VECTOR_BYTES, ACCUMULATORS = _vector_registers()
+@cache
+def tile_function(places, vectors, dtype):
+    """Address of the function that `multiply_tile` calls, for a tile of places x vectors."""
+    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+    sums = [(p, v) for p in range(places) for v in range(vectors)]
+
+    def emit(
+        e, image, pixel_rows, filter_rows, first_row, n_rows, row_taps, tap_stride,
+        filters, first_filter, bias, first_bias, out, start, place_stride,
+    ):  # fmt: skip
+        filters, bias = e.at(filters, first_filter), e.at(bias, first_bias)
+        pixel_rows = e.at(pixel_rows, first_row, INDEX)
+        filter_rows = e.at(filter_rows, first_row, INDEX)
+
+        def add_row(row, *totals):
+            pixels = e.at(image, e.load_index(pixel_rows, row))
+            weights = e.at(filters, e.load_index(filter_rows, row))
+
+            def add_tap(tap, *totals):
+                first = e.at(pixels, e.builder.mul(tap, tap_stride))
+                own = e.at(weights, e.builder.mul(tap, WORD(vectors * lanes)))
+                columns = [e.load(own, v * lanes) for v in range(vectors)]
+                added = []
+                for p in range(places):
+                    pixel = e.everywhere(e.load_number(first, p))
+                    for v in range(vectors):
+                        added.append(e.multiply_add(pixel, columns[v], totals[p * vectors + v]))
+                return added
+
+            return e.loop(row_taps, totals, add_tap)
+
+        totals = e.loop(n_rows, [e.load(bias, v * lanes) for _, v in sums], add_row)
+        for (p, v), total in zip(sums, totals, strict=True):
+            place = e.builder.add(start, e.builder.mul(place_stride, WORD(p)))
+            e.store(total, e.at(out, place), v * lanes)
+
+    kinds = [POINTER] * 3 + [WORD] * 4 + [POINTER, WORD] * 3 + [WORD]
+    return compile_function(f"tile_{places}_by_{vectors}", kinds, dtype, lanes, emit)
 
 
 @intrinsic
 def multiply_tile(
     typing_context,
-    image,  # 1-D, one padded image
-    pixel_rows,  # 1-D int32: where each filter row meets the image, at the tile's first place
-    tap_stride,  # int64: from one tap's pixel to the next tap's; 1 in an image
-    filters,  # 1-D, packed: the same tap of MB = V * lanes neighbouring maps side by side
-    filter_rows,  # 1-D int32: where each filter row starts in `filters`
-    n_rows,  # int64: how many filter rows are listed
-    row_taps,  # int64: taps in a filter row
-    bias,  # 1-D, MB values
-    out,  # 1-D, receives P x MB pre-activations
-    start,  # int64: where in `out`
-    place_stride,  # int64: from one place to the next in `out`; MB where they stand side by side
-    places,  # tuple of P elements: its length is what counts, at compile time
-    vectors,  # tuple of V elements, likewise
+    function,  # address of the tile's function
+    image,  # one padded image
+    pixel_rows,  # int32: where each filter row meets the image, at the tile's first place
+    filter_rows,  # int32: where each filter row starts in the tile's filters
+    first_row,  # the first that counts in both lists
+    n_rows,  # how many count
+    row_taps,  # taps in a filter row
+    tap_stride,  # from one tap's pixel to the next tap's; 1 in an image
+    filters,  # packed: the same tap of MB = V * lanes neighbouring maps side by side
+    first_filter,  # where the tile's filters begin
+    bias,
+    first_bias,  # where the tile's MB biases begin
+    out,  # receives P x MB pre-activations
+    start,  # where in `out`
+    place_stride,  # from one place to the next in `out`; MB where they stand side by side
 ):
     """out[start + p * place_stride + j] = bias[j] + sum over rows r and taps t of
     image[pixel_rows[r] + p + t * tap_stride] * filters[filter_rows[r] + t * MB + j].
     """
-    number = image.dtype
-    scalar = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}[number]
-    item_bytes = number.bitwidth // 8
-    lanes = VECTOR_BYTES // item_bytes
-    vector = ir.VectorType(scalar, lanes)
-    n_places, n_vectors = len(places), len(vectors)
-    rows = types.Array(types.int32, 1, "C")
-    integer = types.int64
+    word = types.int64
     signature = types.void(
-        image, rows, integer, filters, rows, integer, integer,
-        bias, out, integer, integer, places, vectors,
+        word, image, pixel_rows, filter_rows, word, word, word, word,
+        filters, word, bias, word, out, word, word,
     )  # fmt: skip
-
-    def generate(context, builder, signature, arguments):
-        def data(index):
-            array = context.make_array(signature.args[index])
-            return array(context, builder, arguments[index]).data
-
-        image, pixel_rows, filters, filter_rows = data(0), data(1), data(3), data(4)
-        tap_stride, n_rows, row_taps = arguments[2], arguments[5], arguments[6]
-        bias, out = data(7), builder.gep(data(8), [arguments[9]])
-        place_stride = arguments[10]
-        word = ir.IntType(64)
-        undefined = ir.Constant(vector, ir.Undefined)
-        to_all_lanes = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-
-        def vector_at(pointer, index):
-            place = builder.gep(pointer, [word(index * lanes)])
-            return builder.bitcast(place, vector.as_pointer())
-
-        def load_vector(pointer, index):
-            return builder.load(vector_at(pointer, index), align=item_bytes)
-
-        def broadcast(pointer, index):
-            pixel = builder.load(builder.gep(pointer, [word(index)]))
-            first = builder.insert_element(undefined, pixel, ir.IntType(32)(0))
-            return builder.shuffle_vector(first, undefined, to_all_lanes)
-
-        def row_start(rows, index):
-            return builder.sext(builder.load(builder.gep(rows, [index])), word)
-
-        sums = [cgutils.alloca_once(builder, vector) for _ in range(n_places * n_vectors)]
-        for index, total in enumerate(sums):
-            builder.store(load_vector(bias, index % n_vectors), total)
-        with cgutils.for_range(builder, n_rows) as row:
-            pixel_row = builder.gep(image, [row_start(pixel_rows, row.index)])
-            filter_row = builder.gep(filters, [row_start(filter_rows, row.index)])
-            with cgutils.for_range(builder, row_taps) as tap:
-                pixels = builder.gep(pixel_row, [builder.mul(tap.index, tap_stride)])
-                offset = builder.mul(tap.index, word(n_vectors * lanes))
-                tap_filters = builder.gep(filter_row, [offset])
-                weights = [load_vector(tap_filters, v) for v in range(n_vectors)]
-                for p in range(n_places):
-                    pixel = broadcast(pixels, p)
-                    for v in range(n_vectors):
-                        total = sums[p * n_vectors + v]
-                        product = builder.fmul(pixel, weights[v], flags=("contract",))
-                        added = builder.fadd(builder.load(total), product, flags=("contract",))
-                        builder.store(added, total)
-        for p in range(n_places):
-            place = builder.gep(out, [builder.mul(word(p), place_stride)])
-            for v in range(n_vectors):
-                total = builder.load(sums[p * n_vectors + v])
-                builder.store(total, vector_at(place, v), align=item_bytes)
-        return context.get_dummy_value()
-
-    return signature, generate
+    return signature, lower_call

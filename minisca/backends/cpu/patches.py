@@ -6,14 +6,14 @@ survivors pass: each number of an image is loaded once for one or two multiplica
 is stored but the sums.
 """
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
 from minisca.backends.cpu.machine_code import (
-    ACCUMULATORS,
+    PATCH_SUMS,
     POINTER,
     VECTOR_BYTES,
     WORD,
@@ -35,12 +35,12 @@ def lanes_of(run, dtype):
 def rows_at_a_time(k, run, dtype):
     """Rows of a patch whose sums are held in registers at a time, evenly shared out."""
     registers = run * np.dtype(dtype).itemsize // VECTOR_BYTES
-    most = max(1, ACCUMULATORS // max(1, registers))
+    most = max(1, PATCH_SUMS // max(1, registers))
     groups = -(-k // most)
     return -(-k // groups)
 
 
-@lru_cache(maxsize=None)
+@cache
 def paste_function(k, run, dtype):
     """Address of the function that `paste` calls."""
     lanes = lanes_of(run, dtype)
@@ -86,7 +86,7 @@ def paste(typing_context, function, image, places, stride, filters, owners, valu
     return signature, lower_call
 
 
-@lru_cache(maxsize=None)
+@cache
 def sum_function(rows, run, dtype, correlating):
     """Address of the function that `sum_patches` or `sum_and_correlate` calls, for so many rows."""
     lanes = lanes_of(run, dtype)
@@ -135,9 +135,5 @@ def sum_patches(
     adds to products[e] the inner product of the patch and `filters`, shaped as `sums`.
     """
     word = types.int64
-    signature = types.void(
-        word, images, places, word, scales, word, word, sums, filters, products
-    )
+    signature = types.void(word, images, places, word, scales, word, word, sums, filters, products)
     return signature, lower_call
-
-

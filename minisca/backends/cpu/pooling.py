@@ -7,9 +7,10 @@ sections 2.1 and 3.1).
 import numpy as np
 from numba import njit, prange
 
-from minisca.backends.cpu import direct, transform
-from minisca.backends.cpu.arrays import plain
+from minisca.backends.cpu import direct, lanes, transform
+from minisca.backends.cpu.arrays import aligned_zeros, plain
 from minisca.backends.cpu.choice import choose_convolution
+from minisca.backends.cpu.parallel import in_parallel
 
 
 def max_pool(maps, width, stride):
@@ -83,55 +84,79 @@ def _give_back(d_pooled, argmax, d_maps):
 def encode_pooled(x, filters, bias, width, stride):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
     x, filters, bias = plain(x, filters, bias)
-    sides = (pooled_side(x.shape[2], stride), pooled_side(x.shape[3], stride))
-    pooled = np.empty((len(x), len(filters), *sides), x.dtype)
+    height, line = x.shape[2:]
+    pooled = np.empty(
+        (len(x), len(filters), pooled_side(height, stride), pooled_side(line, stride)), x.dtype
+    )
     if choose_convolution(x, filters) == "transform":
         plan = transform.make_plan(x, filters, bias)
-        _transform_and_pool(x.shape[2:], *plan, width, stride, pooled)
+        pool = lanes.pool_function(plan.block, x.dtype)
+        in_parallel(
+            _transform_and_pool, plan.blocks, pooled, (height, line), plan, pool, width, stride
+        )
     else:
-        _convolve_and_pool(x, *direct.make_plan(x, filters, bias), width, stride, pooled)
+        plan = direct.make_plan(x, filters, bias, least_lines=min(width, height))
+        pool = lanes.pool_function(plan.block, x.dtype)
+        n_pieces = plan.pieces * plan.groups
+        in_parallel(_convolve_and_pool, n_pieces, x, plan, pool, width, stride, pooled)
     return pooled
 
 
 @njit(cache=True)
-def pool_block(computed, size, width, stride, largest, pooled):
-    """ReLU and max-pooling of a block's maps (h * w, MB), lane by lane, into pooled (m, oh, ow)."""
-    for oy in range(pooled.shape[1]):
-        top, bottom = window(oy, size[0], width, stride)
-        for ox in range(pooled.shape[2]):
-            left, right = window(ox, size[1], width, stride)
-            largest[:] = 0
-            for y in range(top, bottom):
-                for p in range(y * size[1] + left, y * size[1] + right):
-                    for j in range(len(largest)):
-                        largest[j] = max(largest[j], computed[p, j])
-            for j in range(len(pooled)):
-                pooled[j, oy, ox] = largest[j]
+def pool_lines(maps, size, first_line, rows, pool, block, width, stride, windows, pooled):
+    """ReLU and pooling of a block's maps into some rows of pooled (m, oh, ow).
+
+    maps (places, MB) hold the image from `first_line` on; rows: first and end row of `pooled`.
+    windows: working memory for these rows' windows.
+    """
+    height, line = size
+    window_rows = pooled.shape[2]
+    for oy in range(rows[0], rows[1]):
+        top, bottom = window(oy, height, width, stride)
+        for ox in range(window_rows):
+            left, right = window(ox, line, width, stride)
+            start = ((top - first_line) * line + left) * block
+            own = ((oy - rows[0]) * window_rows + ox) * block
+            lanes.pool(pool, maps, start, line * block, bottom - top, right - left, windows, own)
+    for j in range(len(pooled)):
+        out = pooled[j, rows[0] : rows[1]].reshape(-1)
+        for w in range(len(out)):
+            out[w] = windows[w * block + j]
 
 
-@njit(parallel=True, cache=True)
-def _convolve_and_pool(x, plan, places, vectors, width, stride, pooled):
-    size = (x.shape[2], x.shape[3])
-    block = plan.bias.shape[1]
-    for piece in prange(plan.pieces * plan.groups):
-        first, end, first_block, end_block, memory = direct.begin_piece(piece, x, plan, len(places))
-        largest = np.empty(block, x.dtype)
-        for i in range(first, end):
-            direct.load_image(x[i], plan, len(places), memory)
-            for b in range(first_block, end_block):
-                computed = direct.convolve_block(b, size, plan, places, vectors, memory)
-                own = direct.maps_of_block(b, plan)
-                pool_block(computed, size, width, stride, largest, pooled[i, own])
+@njit(cache=True)
+def _convolve_and_pool(piece, x, plan, pool, width, stride, pooled):
+    height, line = x.shape[2:]
+    out_height, out_line = pooled.shape[2:]
+    memory = direct.make_memory(x, plan)
+    rows = max(1, (plan.lines - width) // stride + 1) if plan.lines < height else out_height
+    windows = aligned_zeros(rows * out_line * plan.block, x.dtype)
+    first, end, first_block, end_block = direct.share_of_piece(piece, plan, len(x))
+    for i in range(first, end):
+        direct.load_image(x[i], plan, memory)
+        for b in range(first_block, end_block):
+            maps = slice(b * plan.block, min((b + 1) * plan.block, plan.n_maps))
+            for oy in range(0, out_height, rows):
+                end_row = min(oy + rows, out_height)
+                first_line = window(oy, height, width, stride)[0]
+                end_line = window(end_row - 1, height, width, stride)[1]
+                direct.convolve_lines(b, first_line, end_line, line, plan, memory)
+                pool_lines(
+                    memory.maps, (height, line), first_line, (oy, end_row), pool, plan.block,
+                    width, stride, windows, pooled[i, maps],
+                )  # fmt: skip
 
 
-@njit(parallel=True, cache=True)
-def _transform_and_pool(size, plan, places, vectors, width, stride, pooled):
-    block = plan.bias.shape[1]
-    for b in prange(len(plan.bias)):
-        memory = transform.scratch(plan, len(pooled), places)
-        largest = np.empty(block, pooled.dtype)
-        transform.multiply_spectra(b, len(pooled), plan, places, vectors, memory)
-        for i in range(len(pooled)):
-            computed = transform.transform_back(i, b, plan, places, vectors, memory)
-            own = direct.maps_of_block(b, plan)
-            pool_block(computed, size, width, stride, largest, pooled[i, own])
+@njit(cache=True)
+def _transform_and_pool(b, pooled, size, plan, pool, width, stride):
+    out_height, out_line = pooled.shape[2:]
+    memory = transform.make_memory(plan, len(pooled))
+    windows = aligned_zeros(out_height * out_line * plan.block, pooled.dtype)
+    transform.multiply_spectra(b, len(pooled), plan, memory)
+    maps = slice(b * plan.block, min((b + 1) * plan.block, plan.n_maps))
+    for i in range(len(pooled)):
+        transform.transform_back(i, b, plan, memory)
+        pool_lines(
+            memory.maps, size, 0, (0, out_height), pool, plan.block, width, stride, windows,
+            pooled[i, maps],
+        )  # fmt: skip

@@ -5,9 +5,9 @@ filter: pasting, correlating and updating are a few long vector operations. A sl
 fits the first-level cache, a slice of a block of filters the second, however deep the layer is.
 """
 
-from functools import lru_cache
+from functools import cache
 
-from numba import njit, prange, types
+from numba import njit, types
 from numba.extending import intrinsic
 
 from minisca.backends.cpu.arrays import recycler
@@ -46,9 +46,9 @@ def slice_images(images, k):
     return sliced
 
 
-@njit(parallel=True, cache=True)
+@njit(cache=True)
 def _slice_images(images, padding, sliced):
-    for i in prange(len(images)):
+    for i in range(len(images)):
         for s in range(len(sliced)):
             _slice_image(images[i], s, padding, sliced[s, i])
 
@@ -66,10 +66,10 @@ def _slice_image(image, s, padding, sliced):
                 sliced[y + padding, start + c] = image[first + c, y, x]
 
 
-@njit(parallel=True, cache=True)
+@njit(cache=True)
 def unslice_images(pasted, bias, padding, images):
     """Sliced, padded images -> images (n, c, h, w), plus the bias of each channel."""
-    for i in prange(len(images)):
+    for i in range(len(images)):
         for c in range(images.shape[1]):
             per_slice = slice_channels(images.shape[1])
             s, offset = divmod(c, per_slice)
@@ -84,7 +84,7 @@ def _unslice_channel(sliced, offset, per_slice, bias, padding, image):
             image[y, x] = sliced[y + padding, (x + padding) * per_slice + offset] + bias
 
 
-@lru_cache(maxsize=None)
+@cache
 def filter_function(k, per_slice, run, dtype, back=False):
     """Address of the function that `slice_filter` calls; with `back`, the other way."""
 

@@ -7,10 +7,11 @@ the gradients, whose sums then stand in registers, image by image for the recons
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from minisca.backends.cpu import patches, slices
 from minisca.backends.cpu.arrays import aligned_zeros, recycler, share
+from minisca.backends.cpu.parallel import in_parallel
 
 #: What a piece keeps in cache: about half of a second-level cache for images, a quarter for maps.
 IMAGES_BYTES = 400 << 10
@@ -28,11 +29,12 @@ def paste(values, positions, maps, filters, line, pasted):
     rows, columns = np.divmod(positions, line)
     places = rows * np.int64(stride) + columns * np.int64(per_slice)
     block = _maps_in_cache(filters, run, arrays=1)
-    functions = (
+    pieces = min(len(values), max(1, 16 // len(pasted)))
+    in_parallel(
+        _paste, len(pasted) * pieces, pasted, pieces, values, places, maps, filters, block,
         slices.filter_function(k, per_slice, run, filters.dtype),
         patches.paste_function(k, run, filters.dtype),
-    )
-    _paste(values, places, maps, filters, stride, block, pasted, functions)
+    )  # fmt: skip
 
 
 def gradients(x, error, values, positions, maps, decoder_filters):
@@ -60,9 +62,9 @@ def gradients(x, error, values, positions, maps, decoder_filters):
             slices.filter_function(k, per_slice, run, x.dtype, back) for back in (False, True)
         )
         d_filters = recycler.empty(decoder_filters.shape, x.dtype)
-        _sum_gradients(
-            sliced, stride, starts, places, scales, images, chunk, decoder_filters, block, pieces,
-            (rows, *functions), d_filters, correlating, products,
+        in_parallel(
+            _sum_gradients, n_slices * pieces, sliced, pieces, starts, places, scales, images,
+            chunk, decoder_filters, block, (rows, *functions), d_filters, correlating, products,
         )  # fmt: skip
         return d_filters
 
@@ -78,25 +80,19 @@ def _maps_in_cache(filters, run, arrays):
     return max(1, MAPS_BYTES // (arrays * filters.shape[2] * run * filters.itemsize))
 
 
-@njit(parallel=True, cache=True)
-def _paste(values, places, maps, filters, stride, block, pasted, functions):
-    """A piece owns one slice of some images; `block` maps' filters are kept in cache.
-
-    places (n, s): where a slot's patch begins in its image's slice.
-    """
-    n_slices, n = pasted.shape[:2]
-    pieces = min(n, max(1, 16 // n_slices))
-    for piece in prange(n_slices * pieces):
-        first, end = share(piece % pieces, pieces, n)
-        s = piece // pieces
-        _paste_slice(s, first, end, values, places, maps, filters, stride, block, pasted[s], functions)
-
-
 @njit(cache=True)
-def _paste_slice(s, first, end, values, places, maps, filters, stride, block, images, functions):
+def _paste(
+    piece, pasted, pieces, values, places, maps, filters, block, slice_filter, paste
+):  # fmt: skip
+    """Paste into one slice of some images; `block` maps' filters are kept in cache.
+
+    pieces: of a slice. places (n, s): where a slot's patch begins in its image's slice.
+    """
+    s = piece // pieces
+    first, end = share(piece % pieces, pieces, pasted.shape[1])
+    images, stride = pasted[s], pasted.shape[3]
     n_maps, channels, k, _ = filters.shape
     n_slots = values.shape[1]
-    slice_filter, paste = functions
     flat = filters.reshape(-1)
     run = slices.run_length(k, slices.slice_channels(channels))
     sliced = aligned_zeros(block * k * run, filters.dtype)
@@ -151,43 +147,31 @@ def sort_by_map(values, positions, maps, n_maps, line, image_length, stride, per
     return starts, places, kept, images
 
 
-@njit(parallel=True, cache=True)
+@njit(cache=True)
 def _sum_gradients(
-    sliced, stride, starts, places, scales, images, chunk, filters, block, pieces, functions,
+    piece, sliced, pieces, starts, places, scales, images, chunk, filters, block, functions,
     d_filters, correlating, products,
 ):  # fmt: skip
-    """d_filters = sum over survivors of scale times the patch around them, slice by slice.
+    """d_filters = sum over survivors of scale times patch, for one slice of some maps.
 
     sliced (slices, n, padded h, stride): images or errors, of which `chunk` at a time stay in cache
     with `block` maps. `correlating` also gives products (slices, e): of each survivor's patch and
-    its map's filter, a slice at a time. A piece owns one slice of some
-    maps; there are `pieces` pieces a slice. functions: rows of a patch summed at a time, and addresses.
+    its map's filter, a slice at a time. pieces: of a slice. functions: how many rows of a patch are
+    summed at a time, and addresses.
     """
-    n_maps = len(filters)
-    for piece in prange(len(sliced) * pieces):
-        s = piece // pieces
-        first, end = share(piece % pieces, pieces, n_maps)
-        _sum_slice(
-            s, first, end, sliced[s], stride, starts, places, scales, images, chunk, filters, block,
-            functions, d_filters, correlating, products[s],
-        )  # fmt: skip
-
-
-@njit(cache=True)
-def _sum_slice(
-    s, first, end, sliced, stride, starts, places, scales, images, chunk, filters, block,
-    functions, d_filters, correlating, products,
-):  # fmt: skip
+    s = piece // pieces
+    first, end = share(piece % pieces, pieces, len(filters))
+    stride = sliced.shape[3]
     k = filters.shape[2]
     run = slices.run_length(k, slices.slice_channels(filters.shape[1]))
     flat, d_flat = filters.reshape(-1), d_filters.reshape(-1)
     rows, sum_rows, sum_last_rows, slice_filter, unslice_filter = functions
     weights = aligned_zeros(block * k * run, filters.dtype)
     sums = aligned_zeros(block * k * run, filters.dtype)
-    pixels = sliced.reshape(-1)
+    pixels = sliced[s].reshape(-1)
     reached = starts[first:end].copy()
     if correlating:
-        products[starts[first] : starts[end]] = 0
+        products[s, starts[first] : starts[end]] = 0
     for first_map in range(first, end, block):
         end_map = min(first_map + block, end)
         if correlating:
@@ -196,7 +180,7 @@ def _sum_slice(
                 own = (m - first_map) * k * run
                 slices.slice_filter(slice_filter, flat, start, count, weights[own:])
         sums[:] = 0
-        for end_image in range(chunk, len(sliced) + chunk, chunk):
+        for end_image in range(chunk, sliced.shape[1] + chunk, chunk):
             for m in range(first_map, end_map):
                 start = e = reached[m - first]
                 while e < starts[m + 1] and images[e] < end_image:
@@ -207,7 +191,7 @@ def _sum_slice(
                     patches.sum_patches(
                         sum_rows if row + rows <= k else sum_last_rows,
                         pixels[row * stride :], places, stride, scales, start, e,
-                        sums[own:], weights[own:], products,
+                        sums[own:], weights[own:], products[s],
                     )  # fmt: skip
         for m in range(first_map, end_map):
             start, count = slices.filter_slice(m, s, filters.shape)

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
-from minisca.backends.cpu.arrays import recycler
-from minisca.backends.cpu.microkernel import ACCUMULATORS, VECTOR_BYTES, multiply_tile
+from minisca.backends.cpu.arrays import aligned_zeros, recycler
+from minisca.backends.cpu.machine_code import TILE_SUMS, VECTOR_BYTES
+from minisca.backends.cpu.microkernel import multiply_tile, tile_function
 
 
 class Basis(NamedTuple):
@@ -75,30 +76,38 @@ class Plan(NamedTuple):
     """What the kernels need: packed filters, spectra of the images, the basis."""
 
     filters: np.ndarray  # (m, c * k * k)
-    bias: np.ndarray  # (blocks, MB)
+    bias: np.ndarray  # (blocks * MB,)
     spectra: np.ndarray  # (3 F, c, n padded to a multiple of MB)
     of_filters: np.ndarray  # Basis.filters
     of_maps: np.ndarray  # Basis.maps
     n_maps: int
+    block: int  # MB, maps in a block
+    blocks: int
+    places: int  # of a tile
+    tile: int  # address of its function
 
 
 def make_plan(x, filters, bias):
-    """Transform the images. Returns the plan and the tile's places and vectors."""
+    """Transform the images."""
     n, channels = x.shape[:2]
     n_maps, _, k, _ = filters.shape
     lanes = VECTOR_BYTES // x.itemsize
-    vectors = (0, 0)
-    block = len(vectors) * lanes
+    vectors = 2
+    block = vectors * lanes
     basis = make_basis(x.shape[2:], k, x.dtype)
     shortest = min(n, basis.images.shape[0], basis.filters.shape[1])
-    places = (0,) * _tile_places(n, min(ACCUMULATORS // len(vectors), shortest))
-    packed_bias = np.zeros((-(-n_maps // block), block), x.dtype)
-    packed_bias.reshape(-1)[:n_maps] = bias
+    places = _tile_places(n, min(TILE_SUMS // vectors, shortest))
+    tile = tile_function(places, vectors, x.dtype)
+    blocks = -(-n_maps // block)
+    packed_bias = np.zeros(blocks * block, x.dtype)
+    packed_bias[:n_maps] = bias
     columns = -(-n // block) * block
     spectra = recycler.empty((basis.images.shape[1], channels, columns), x.dtype)
-    transform_images(x.reshape(n, channels, -1), basis.images, places, vectors, spectra)
+    transform_images(x.reshape(n, channels, -1), basis.images, block, places, tile, spectra)
     rows = filters.reshape(n_maps, -1)
-    return Plan(rows, packed_bias, spectra, basis.filters, basis.maps, n_maps), places, vectors
+    return Plan(
+        rows, packed_bias, spectra, basis.filters, basis.maps, n_maps, block, blocks, places, tile
+    )
 
 
 def _tile_places(n, most):
@@ -108,32 +117,29 @@ def _tile_places(n, most):
 
 @njit(cache=True)
 def multiply(
-    left, left_start, left_stride, right, right_start, depth, rows, bias,
-    out, out_start, row_stride, places, vectors,
+    left, left_start, left_stride, right, right_start, depth, rows, bias, first_bias,
+    out, out_start, row_stride, places, tile,
 ):  # fmt: skip
     """out[r, :MB] = bias + sum over t < depth of left[t, r] * right[t, :MB], for r < rows.
 
     Matrices within 1-D arrays: left[t, r] at left_start + t * left_stride + r, right[t] at
     right_start + t * MB, out[r] at out_start + r * row_stride.
     """
-    n = len(places)
-    from_left, from_right = np.empty(1, np.int32), np.empty(1, np.int32)
-    from_right[0] = right_start
-    for tile in range((rows + n - 1) // n):
-        first = min(tile * n, rows - n)
+    from_left, from_right = np.empty(1, np.int32), np.zeros(1, np.int32)
+    for index in range((rows + places - 1) // places):
+        first = min(index * places, rows - places)
         from_left[0] = left_start + first
         multiply_tile(
-            left, from_left, left_stride, right, from_right, 1, depth,
-            bias, out, out_start + first * row_stride, row_stride, places, vectors,
+            tile, left, from_left, from_right, 0, 1, depth, left_stride, right, right_start,
+            bias, first_bias, out, out_start + first * row_stride, row_stride,
         )  # fmt: skip
 
 
 @njit(parallel=True, cache=True)
-def transform_images(x, basis, places, vectors, spectra):
+def transform_images(x, basis, block, places, tile, spectra):
     """x (n, c, h * w) -> spectra (3 F, c, columns), the images side by side."""
     n, channels, pixels = x.shape
     rows, _, columns = spectra.shape
-    block = len(vectors) * (VECTOR_BYTES // x.itemsize)
     for c in prange(channels):
         bias = np.zeros(block, x.dtype)
         by_pixel = np.zeros(pixels * block, x.dtype)
@@ -142,38 +148,49 @@ def transform_images(x, basis, places, vectors, spectra):
                 for p in range(pixels):
                     by_pixel[p * block + i] = x[first + i, c, p] if first + i < n else 0
             multiply(
-                basis.reshape(-1), 0, rows, by_pixel, 0, pixels, rows, bias,
-                spectra.reshape(-1), c * columns + first, channels * columns, places, vectors,
+                basis.reshape(-1), 0, rows, by_pixel, 0, pixels, rows, bias, 0,
+                spectra.reshape(-1), c * columns + first, channels * columns, places, tile,
             )  # fmt: skip
 
 
+class Memory(NamedTuple):
+    """Working memory for a block of maps."""
+
+    packed: np.ndarray  # (c * k * k * MB,): its filters
+    of_filters: np.ndarray  # (rows * c * MB,): some rows of their spectra
+    of_maps: np.ndarray  # (n * 2 F * MB,): the maps' spectra
+    maps: np.ndarray  # (h * w * MB,): an image's maps
+    zero: np.ndarray  # (MB,)
+
+
 @njit(cache=True)
-def scratch(plan, n, places):
-    """Working memory for a block: its filters, some of their spectra, the maps' spectra, maps."""
-    block = plan.bias.shape[1]
+def make_memory(plan, n):
     channels = plan.spectra.shape[1]
     rows, pixels = plan.of_maps.shape
     dtype = plan.bias.dtype
-    packed = np.zeros(plan.filters.shape[1] * block, dtype)
-    of_filters = np.empty(chunk_rows(places) * channels * block, dtype)
-    of_maps = np.empty(n * rows * block, dtype)
-    return packed, of_filters, of_maps, np.empty(pixels * block, dtype), np.zeros(block, dtype)
+    return Memory(
+        aligned_zeros(plan.filters.shape[1] * plan.block, dtype),
+        aligned_zeros(chunk_rows(plan.places) * channels * plan.block, dtype),
+        aligned_zeros(n * rows * plan.block, dtype),
+        aligned_zeros(pixels * plan.block, dtype),
+        aligned_zeros(plan.block, dtype),
+    )
 
 
 @njit(cache=True)
 def chunk_rows(places):
     """Rows of the filters' spectra, an even number, computed at a time to stay in cache."""
-    return len(places) if len(places) % 2 == 0 else 2 * len(places)
+    return places if places % 2 == 0 else 2 * places
 
 
 @njit(cache=True)
-def multiply_spectra(b, n, plan, places, vectors, memory):
+def multiply_spectra(b, n, plan, memory):
     """Spectra of block b of maps for all images, into the memory: (n, 2 F, MB).
 
     Of a correlation: conj(filter) * image. Real parts fr xr + fi xi, imaginary fr xi - fi xr.
     """
     packed, of_filters, of_maps, _, zero = memory
-    block = len(zero)
+    block = plan.block
     rows = plan.of_filters.shape[1]
     taps = plan.of_filters.shape[0]
     _, channels, columns = plan.spectra.shape
@@ -183,39 +200,39 @@ def multiply_spectra(b, n, plan, places, vectors, memory):
             packed[t * block + j] = plan.filters[b * block + j, t]
     part = channels * columns
     from_images, from_filters = np.empty(2, np.int32), np.empty(2, np.int32)
-    tiles = (n + len(places) - 1) // len(places)
+    places = plan.places
+    tiles = (n + places - 1) // places
     chunk = min(chunk_rows(places), rows)
     for start in range(0, rows, chunk):
         first_row = min(start, rows - chunk)
         for c in range(channels):
             multiply(
-                basis, first_row, rows, packed, c * taps * block, taps, chunk, zero,
-                of_filters, c * block, channels * block, places, vectors,
+                basis, first_row, rows, packed, c * taps * block, taps, chunk, zero, 0,
+                of_filters, c * block, channels * block, places, plan.tile,
             )  # fmt: skip
         for row in range(start, min(start + chunk, rows)):
             frequency, imaginary = divmod(row, 2)
             real_filter = (row - imaginary - first_row) * channels * block
             from_filters[0] = real_filter
             from_filters[1] = real_filter + channels * block
-            for tile in range(tiles):
-                i = min(tile * len(places), n - len(places))
+            for index in range(tiles):
+                i = min(index * places, n - places)
                 # imaginary or not: rows (xr, xi) or (xi, -xr) of the image's three
                 from_images[0] = (3 * frequency + imaginary) * part + i
                 from_images[1] = (3 * frequency + 1 + imaginary) * part + i
                 multiply_tile(
-                    spectra, from_images, columns, of_filters, from_filters, 2, channels,
-                    zero, of_maps, (i * rows + row) * block, rows * block, places, vectors,
+                    plan.tile, spectra, from_images, from_filters, 0, 2, channels, columns,
+                    of_filters, 0, zero, 0, of_maps, (i * rows + row) * block, rows * block,
                 )  # fmt: skip
 
 
 @njit(cache=True)
-def transform_back(i, b, plan, places, vectors, memory):
-    """Pre-activations of block b for image i: (h * w, MB), a view of the memory."""
-    _, _, of_maps, maps, _ = memory
+def transform_back(i, b, plan, memory):
+    """Pre-activations of block b for image i, into memory.maps (h * w, MB); returns h * w."""
     rows, pixels = plan.of_maps.shape
-    block = plan.bias.shape[1]
+    block = plan.block
     multiply(
-        plan.of_maps.reshape(-1), 0, pixels, of_maps, i * rows * block, rows, pixels, plan.bias[b],
-        maps, 0, block, places, vectors,
+        plan.of_maps.reshape(-1), 0, pixels, memory.of_maps, i * rows * block, rows, pixels,
+        plan.bias, b * block, memory.maps, 0, block, plan.places, plan.tile,
     )  # fmt: skip
-    return maps.reshape(pixels, block)
+    return pixels

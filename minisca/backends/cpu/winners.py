@@ -6,9 +6,10 @@ reconstruction and gradients then touch one k x k patch a survivor (`survivors`)
 
 import numpy as np
 
-from minisca.backends.cpu import direct, selection, slices, survivors, transform
+from minisca.backends.cpu import direct, lanes, selection, slices, survivors, transform
 from minisca.backends.cpu.arrays import plain
 from minisca.backends.cpu.choice import choose_convolution
+from minisca.backends.cpu.parallel import in_parallel
 
 
 def relu(maps):
@@ -57,10 +58,15 @@ def encode_winners(x, filters, bias):
     positions = np.empty(values.shape, np.int32)
     if choose_convolution(x, filters) == "transform":
         plan = transform.make_plan(x, filters, bias)
-        selection.transform_and_keep_winners(*plan, values, positions)
+        keep = lanes.keep_largest_function(plan.block, x.dtype)
+        in_parallel(
+            selection.transform_and_keep_winners, plan.blocks, values, positions, plan, keep
+        )
     else:
         plan = direct.make_plan(x, filters, bias)
-        selection.convolve_and_keep_winners(x, *plan, values, positions)
+        keep = lanes.keep_largest_function(plan.block, x.dtype)
+        n_pieces = plan.pieces * plan.groups
+        in_parallel(selection.convolve_and_keep_winners, n_pieces, x, plan, keep, values, positions)
     return values, positions
 
 
@@ -70,7 +76,9 @@ def encode_top_n(x, filters, bias, n_active):
     shape = (len(x), len(filters), n_active)
     values = np.zeros(shape, x.dtype)
     positions = np.zeros(shape, np.int32)
-    selection.convolve_and_keep_top_n(x, *direct.make_plan(x, filters, bias), values, positions)
+    plan = direct.make_plan(x, filters, bias)
+    n_pieces = plan.pieces * plan.groups
+    in_parallel(selection.convolve_and_keep_top_n, n_pieces, x, plan, values, positions)
     maps = np.repeat(np.arange(len(filters), dtype=np.int32), n_active)
     maps = np.tile(maps, (len(x), 1))
     return values.reshape(maps.shape), positions.reshape(maps.shape), maps
@@ -82,8 +90,10 @@ def encode_k_largest(x, filters, bias, n_active):
     values = np.zeros((len(x), n_active), x.dtype)
     positions = np.zeros(values.shape, np.int32)
     maps = np.zeros(values.shape, np.int32)
-    plan = direct.make_plan(x, filters, bias, whole_images=True)
-    selection.convolve_and_keep_k_largest(x, *plan, values, positions, maps)
+    plan = direct.make_plan(x, filters, bias, whole_images=True, least_lines=x.shape[2])
+    in_parallel(
+        selection.convolve_and_keep_k_largest, plan.pieces, x, plan, values, positions, maps
+    )
     return values, positions, maps
 
 

@@ -1,0 +1,106 @@
+"""What is done with a block of maps in cache, where neighbouring maps lie in a vector's lanes.
+
+The largest unit of every map, and the largest of a pooling window, without any step across lanes:
+vector functions (see `machine_code`) that keep what is largest so far in registers.
+"""
+
+from functools import cache
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from minisca.backends.cpu.machine_code import (
+    INDEX,
+    POINTER,
+    VECTOR_BYTES,
+    WORD,
+    compile_function,
+    lower_call,
+)
+
+
+@cache
+def keep_largest_function(block, dtype):
+    """Address of the function that `keep_largest` calls, for blocks of so many maps."""
+    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+    vectors = block // lanes
+    indices = ir.VectorType(INDEX, lanes)
+
+    def emit(e, maps, n_places, first_place, largest, place):
+        def indices_at(v):
+            return e.builder.bitcast(e.at(place, v * lanes, INDEX), indices.as_pointer())
+
+        def compare(p, *kept):
+            own = e.at(maps, e.builder.mul(p, WORD(block)))
+            here = e.builder.trunc(e.builder.add(first_place, p), INDEX)
+            here = e.everywhere(here, indices)
+            values, places = [], []
+            for v, (value, where) in enumerate(zip(kept[:vectors], kept[vectors:], strict=True)):
+                unit = e.load(own, v * lanes)
+                wins = e.builder.fcmp_ordered(">", unit, value)
+                values.append(e.builder.select(wins, unit, value))
+                places.append(e.builder.select(wins, here, where))
+            return values + places
+
+        kept = [e.load(largest, v * lanes) for v in range(vectors)]
+        kept += [e.builder.load(indices_at(v), align=4) for v in range(vectors)]
+        kept = e.loop(n_places, kept, compare)
+        for v in range(vectors):
+            e.store(kept[v], largest, v * lanes)
+            e.builder.store(kept[vectors + v], indices_at(v), align=4)
+
+    kinds = [POINTER, WORD, WORD, POINTER, POINTER]
+    return compile_function("keep_largest", kinds, dtype, lanes, emit)
+
+
+@intrinsic
+def keep_largest(typing_context, function, maps, n_places, first_place, largest, place):
+    """Where a unit of maps (n_places, MB) is larger than `largest` (MB,), keep it and its place.
+
+    Places count from first_place; place (MB,) is int32. Of equal units the first is kept.
+    """
+    word = types.int64
+    return types.void(word, maps, word, word, largest, place), lower_call
+
+
+@cache
+def pool_function(block, dtype):
+    """Address of the function that `pool` calls, for blocks of so many maps."""
+    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+    vectors = block // lanes
+
+    def emit(e, maps, start, line, rows, columns, out, first):
+        corner = e.at(maps, start)
+
+        def over_rows(row, *largest):
+            places = e.at(corner, e.builder.mul(row, line))
+
+            def over_columns(column, *largest):
+                own = e.at(places, e.builder.mul(column, WORD(block)))
+                found = []
+                for v, value in enumerate(largest):
+                    unit = e.load(own, v * lanes)
+                    larger = e.builder.fcmp_ordered(">", unit, value)
+                    found.append(e.builder.select(larger, unit, value))
+                return found
+
+            return e.loop(columns, largest, over_columns)
+
+        largest = e.loop(rows, [e.zero] * vectors, over_rows)
+        for v, value in enumerate(largest):
+            e.store(value, e.at(out, first), v * lanes)
+
+    kinds = [POINTER, WORD, WORD, WORD, WORD, POINTER, WORD]
+    return compile_function("pool", kinds, dtype, lanes, emit)
+
+
+@intrinsic
+def pool(typing_context, function, maps, start, line, rows, columns, out, first):
+    """out[first : first + MB] = largest unit, at least 0, of a window of rows x columns places.
+
+    The window begins at number `start` of maps (places, MB); its rows are `line` numbers apart.
+    """
+    word = types.int64
+    return types.void(word, maps, word, word, word, word, out, word), lower_call
