@@ -12,7 +12,7 @@ from tqdm import tqdm
 #: A repetition calls a fast function again and again until about so much time has passed.
 LEAST_SECONDS = 0.05
 #: Before a repetition: threads of the call before, which wait in a loop for a while, fall asleep.
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.1
 
 
 def take_turns(calls, repetitions, limits=None, description=""):

@@ -53,6 +53,10 @@ class Recycler:
         start = -buffer.ctypes.data % 64
         return buffer[start : start + n_bytes].view(dtype).reshape(shape)
 
+    def held_bytes(self):
+        """Bytes of all memory that is lent or kept for the next array."""
+        return sum(buffer.nbytes for buffer in self._buffers)
+
     def _take(self, n_bytes):
         # an array refers to the buffer that it is a view of: two references are this list's
         # and getrefcount's own

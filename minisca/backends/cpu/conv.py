@@ -4,7 +4,7 @@ Forward through the register tile of `direct`; the filter gradient as matrix pro
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from minisca.backends.cpu import direct
 from minisca.backends.cpu.arrays import chunks, plain
@@ -53,26 +53,24 @@ def paste_filters(maps, filters):
     by_tap = filters.reshape(n_maps, -1).T
     for rows in chunks(n, channels * k * k * height * width * maps.itemsize):
         pasted = by_tap @ maps[rows].reshape(-1, n_maps, height * width)
-        _sum_taps(pasted.reshape(-1, channels, k, k, height, width), images[rows])
+        pasted = pasted.reshape(-1, channels, k, k, height, width)
+        in_parallel(_sum_taps, len(pasted), pasted, images[rows])
     return images
 
 
-@njit(parallel=True, cache=True)
-def _sum_taps(pasted, images):
-    """pasted[i, c, dy, dx, y, x] belongs to pixel (y + dy - k//2, x + dx - k//2)."""
-    n, channels, k, _, height, width = pasted.shape
+@njit(cache=True)
+def _sum_taps(i, pasted, images):
+    """pasted[i, c, dy, dx, y, x] belongs to pixel (y + dy - k//2, x + dx - k//2) of image i."""
+    _, channels, k, _, height, width = pasted.shape
     padding = k // 2
-    for i in prange(n):
-        image = images[i]
-        image[:] = 0
-        for c in range(channels):
-            for dy in range(k):
-                for dx in range(k):
-                    for y in range(max(0, padding - dy), min(height, height + padding - dy)):
-                        for x in range(max(0, padding - dx), min(width, width + padding - dx)):
-                            image[c, y + dy - padding, x + dx - padding] += pasted[
-                                i, c, dy, dx, y, x
-                            ]
+    image = images[i]
+    image[:] = 0
+    for c in range(channels):
+        for dy in range(k):
+            for dx in range(k):
+                for y in range(max(0, padding - dy), min(height, height + padding - dy)):
+                    for x in range(max(0, padding - dx), min(width, width + padding - dx)):
+                        image[c, y + dy - padding, x + dx - padding] += pasted[i, c, dy, dx, y, x]
 
 
 def correlate_patches(maps, images, k):
@@ -84,22 +82,21 @@ def correlate_patches(maps, images, k):
     product_bytes = total.nbytes
     for rows in chunks(n, patch_bytes + product_bytes):
         patches = np.empty((len(maps[rows]), height * width, channels * k * k), maps.dtype)
-        _gather_patches(images[rows], k, patches)
+        in_parallel(_gather_patches, len(patches), images[rows], k, patches)
         products = maps[rows].reshape(-1, n_maps, height * width) @ patches
         total += products.sum(axis=0)
     return total.reshape(n_maps, channels, k, k)
 
 
-@njit(parallel=True, cache=True)
-def _gather_patches(images, k, patches):
-    n, channels, height, width = images.shape
+@njit(cache=True)
+def _gather_patches(i, images, k, patches):
+    _, channels, height, width = images.shape
     padding = k // 2
-    for i in prange(n):
-        for y in range(height):
-            for x in range(width):
-                patch = patches[i, y * width + x].reshape(channels, k, k)
-                patch[:] = 0
-                for c in range(channels):
-                    for dy in range(max(0, padding - y), min(k, height + padding - y)):
-                        for dx in range(max(0, padding - x), min(k, width + padding - x)):
-                            patch[c, dy, dx] = images[i, c, y + dy - padding, x + dx - padding]
+    for y in range(height):
+        for x in range(width):
+            patch = patches[i, y * width + x].reshape(channels, k, k)
+            patch[:] = 0
+            for c in range(channels):
+                for dy in range(max(0, padding - y), min(k, height + padding - y)):
+                    for dx in range(max(0, padding - x), min(k, width + padding - x)):
+                        patch[c, dy, dx] = images[i, c, y + dy - padding, x + dx - padding]

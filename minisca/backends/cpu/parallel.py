@@ -11,21 +11,42 @@ from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from minisca.backends.cpu.threads import thread_limit
+
 _addresses = {}
 
 
 def in_parallel(kernel, n_pieces, *arguments):
     """kernel(piece, *arguments) for every piece of range(n_pieces), on Numba's threads.
 
-    The kinds of all arguments follow from the kernel and the first one's dtype: an array.
+    Arguments are C-contiguous, writeable arrays, numbers, and tuples of these. Raises MemoryError
+    if a piece raises, which for want of memory alone it does.
     """
-    key = kernel, arguments[0].dtype
+    key = (kernel, *[_kind(argument) for argument in arguments])
     if key not in _addresses:
         _addresses[key] = _compile(kernel, arguments)
     flat = []  # a tuple's elements are passed like arguments of their own
     for argument in arguments:
         flat.extend(argument) if isinstance(argument, tuple) else flat.append(argument)
-    _run(_addresses[key], n_pieces, tuple(flat))
+    failed = np.zeros(n_pieces, np.bool_)
+    threads, limit = numba.get_num_threads(), thread_limit()
+    if limit >= threads:
+        _run(_addresses[key], tuple(flat), failed)
+    else:
+        numba.set_num_threads(limit)
+        try:
+            _run(_addresses[key], tuple(flat), failed)
+        finally:
+            numba.set_num_threads(threads)
+    if failed.any():
+        raise MemoryError(f"{kernel.__name__} failed, most likely for want of working memory")
+
+
+def _kind(argument):
+    """What distinguishes compilations: an array's dtype and rank, any other argument's type."""
+    if isinstance(argument, np.ndarray):
+        return argument.dtype, argument.ndim
+    return tuple(map(_kind, argument)) if isinstance(argument, tuple) else type(argument)
 
 
 def _compile(kernel, arguments):
@@ -36,14 +57,17 @@ def _compile(kernel, arguments):
 
 
 @njit(parallel=True, cache=True)
-def _run(function, n_pieces, arguments):
-    for piece in prange(n_pieces):
-        _call(function, np.int64(piece), arguments)
+def _run(function, arguments, failed):
+    for piece in prange(len(failed)):
+        failed[piece] = _call(function, np.int64(piece), arguments)
 
 
 @intrinsic
 def _call(typing_context, function, piece, arguments):
-    """Call the compiled kernel at address `function` with the piece and the tuple's elements."""
+    """Call the kernel at address `function` with the piece and the tuple's elements.
+
+    Returns whether it raised: an exception does not leave a parallel loop.
+    """
     kinds = (types.int64, *arguments.types)
 
     def generate(context, builder, signature, passed):
@@ -53,8 +77,6 @@ def _call(typing_context, function, piece, arguments):
         compiled = builder.inttoptr(address, kind.as_pointer())
         values = [piece, *cgutils.unpack_tuple(builder, arguments)]
         status, _ = convention.call_function(builder, compiled, types.none, kinds, values)
-        with cgutils.if_unlikely(builder, status.is_error):
-            convention.return_status_propagate(builder, status)
-        return context.get_dummy_value()
+        return status.is_error
 
-    return types.void(types.int64, types.int64, arguments), generate
+    return types.boolean(types.int64, types.int64, arguments), generate

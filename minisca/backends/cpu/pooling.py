@@ -5,7 +5,7 @@ sections 2.1 and 3.1).
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from minisca.backends.cpu import direct, lanes, transform
 from minisca.backends.cpu.arrays import aligned_zeros, plain
@@ -23,8 +23,8 @@ def max_pool(maps, width, stride):
     )
     pooled = np.empty(shape, maps.dtype)
     argmax = np.empty(shape, np.int32)
-    _max_pool(
-        maps.reshape(-1, *maps.shape[2:]), width, stride,
+    in_parallel(
+        _max_pool, maps.shape[0] * maps.shape[1], maps.reshape(-1, *maps.shape[2:]), width, stride,
         pooled.reshape(-1, *shape[2:]), argmax.reshape(-1, *shape[2:]),
     )  # fmt: skip
     return pooled, argmax
@@ -43,42 +43,40 @@ def window(index, size, width, stride):
     return max(0, first), min(size, first + width)
 
 
-@njit(parallel=True, cache=True)
-def _max_pool(maps, width, stride, pooled, argmax):
-    n, height, line = maps.shape
-    for i in prange(n):
-        for oy in range(pooled.shape[1]):
-            top, bottom = window(oy, height, width, stride)
-            for ox in range(pooled.shape[2]):
-                left, right = window(ox, line, width, stride)
-                place = top * line + left
-                largest = maps[i, top, left]
-                for y in range(top, bottom):
-                    for x in range(left, right):
-                        if maps[i, y, x] > largest:
-                            largest = maps[i, y, x]
-                            place = y * line + x
-                pooled[i, oy, ox] = largest
-                argmax[i, oy, ox] = place
+@njit(cache=True)
+def _max_pool(i, maps, width, stride, pooled, argmax):
+    _, height, line = maps.shape
+    for oy in range(pooled.shape[1]):
+        top, bottom = window(oy, height, width, stride)
+        for ox in range(pooled.shape[2]):
+            left, right = window(ox, line, width, stride)
+            place = top * line + left
+            largest = maps[i, top, left]
+            for y in range(top, bottom):
+                for x in range(left, right):
+                    if maps[i, y, x] > largest:
+                        largest = maps[i, y, x]
+                        place = y * line + x
+            pooled[i, oy, ox] = largest
+            argmax[i, oy, ox] = place
 
 
 def max_pool_backward(d_pooled, argmax, shape):
     """See `minisca.backends.interface.Backend.max_pool_backward`."""
     d_pooled, argmax = plain(d_pooled, argmax)
     d_maps = np.zeros(shape, d_pooled.dtype)
-    n_windows = d_pooled.shape[2] * d_pooled.shape[3]
-    _give_back(
-        d_pooled.reshape(-1, n_windows), argmax.reshape(-1, n_windows),
-        d_maps.reshape(-1, shape[2] * shape[3]),
+    windows, places = d_pooled.shape[2] * d_pooled.shape[3], shape[2] * shape[3]
+    in_parallel(
+        _give_back, shape[0] * shape[1], d_pooled.reshape(-1, windows),
+        argmax.reshape(-1, windows), d_maps.reshape(-1, places),
     )  # fmt: skip
     return d_maps
 
 
-@njit(parallel=True, cache=True)
-def _give_back(d_pooled, argmax, d_maps):
-    for i in prange(len(d_pooled)):
-        for j in range(d_pooled.shape[1]):
-            d_maps[i, argmax[i, j]] += d_pooled[i, j]
+@njit(cache=True)
+def _give_back(i, d_pooled, argmax, d_maps):
+    for j in range(d_pooled.shape[1]):
+        d_maps[i, argmax[i, j]] += d_pooled[i, j]
 
 
 def encode_pooled(x, filters, bias, width, stride):

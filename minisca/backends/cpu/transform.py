@@ -13,11 +13,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from minisca.backends.cpu.arrays import aligned_zeros, recycler
 from minisca.backends.cpu.machine_code import TILE_SUMS, VECTOR_BYTES
 from minisca.backends.cpu.microkernel import multiply_tile, tile_function
+from minisca.backends.cpu.parallel import in_parallel
 
 
 class Basis(NamedTuple):
@@ -103,7 +104,10 @@ def make_plan(x, filters, bias):
     packed_bias[:n_maps] = bias
     columns = -(-n // block) * block
     spectra = recycler.empty((basis.images.shape[1], channels, columns), x.dtype)
-    transform_images(x.reshape(n, channels, -1), basis.images, block, places, tile, spectra)
+    in_parallel(
+        transform_images, channels, x.reshape(n, channels, -1), basis.images, block, places, tile,
+        spectra,
+    )  # fmt: skip
     rows = filters.reshape(n_maps, -1)
     return Plan(
         rows, packed_bias, spectra, basis.filters, basis.maps, n_maps, block, blocks, places, tile
@@ -135,22 +139,21 @@ def multiply(
         )  # fmt: skip
 
 
-@njit(parallel=True, cache=True)
-def transform_images(x, basis, block, places, tile, spectra):
-    """x (n, c, h * w) -> spectra (3 F, c, columns), the images side by side."""
+@njit(cache=True)
+def transform_images(c, x, basis, block, places, tile, spectra):
+    """Channel c of x (n, c, h * w) -> spectra (3 F, c, columns), the images side by side."""
     n, channels, pixels = x.shape
     rows, _, columns = spectra.shape
-    for c in prange(channels):
-        bias = np.zeros(block, x.dtype)
-        by_pixel = np.zeros(pixels * block, x.dtype)
-        for first in range(0, columns, block):
-            for i in range(block):
-                for p in range(pixels):
-                    by_pixel[p * block + i] = x[first + i, c, p] if first + i < n else 0
-            multiply(
-                basis.reshape(-1), 0, rows, by_pixel, 0, pixels, rows, bias, 0,
-                spectra.reshape(-1), c * columns + first, channels * columns, places, tile,
-            )  # fmt: skip
+    bias = np.zeros(block, x.dtype)
+    by_pixel = aligned_zeros(pixels * block, x.dtype)
+    for first in range(0, columns, block):
+        for i in range(block):
+            for p in range(pixels):
+                by_pixel[p * block + i] = x[first + i, c, p] if first + i < n else 0
+        multiply(
+            basis.reshape(-1), 0, rows, by_pixel, 0, pixels, rows, bias, 0,
+            spectra.reshape(-1), c * columns + first, channels * columns, places, tile,
+        )  # fmt: skip
 
 
 class Memory(NamedTuple):

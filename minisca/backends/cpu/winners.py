@@ -129,4 +129,4 @@ def winners_backward(x, error, values, positions, encoder_filters, decoder_filte
 def _maps_of_slots(values, maps):
     if maps is None:
         maps = np.tile(np.arange(values.shape[1], dtype=np.int32), (len(values), 1))
-    return plain(maps)[0]
+    return np.require(maps, np.int32, ["C", "W"])
