@@ -1,5 +1,6 @@
 """Data sets: loaders that check every byte that they are given."""
 
+from minisca.datasets.cifar import load_cifar10
 from minisca.datasets.dataset import Dataset
 from minisca.datasets.errors import (
     DatasetError,
@@ -16,6 +17,7 @@ __all__ = [
     "DatasetNotFoundError",
     "DownloadError",
     "SampleWarning",
+    "load_cifar10",
     "load_mnist",
     "load_mnist_sample",
     "read_idx",
