@@ -4,6 +4,7 @@ import numpy as np
 
 import minisca
 from minisca import figures
+from minisca.preprocessing import ZCA, contrast_normalise, crop_centre
 
 
 def draw_layer(directory, row, layers, data, quick):
@@ -37,7 +38,8 @@ def draw_other_rules(directory, data, quick):
     Small layers on some hundred whitened digits, trained for the pictures only (paper, Figure 2b
     and 2c, and section 2.1).
     """
-    images = whitened(data.train_images[:1000, :, 4:24, 4:24])
+    images = crop_centre(data.train_images[:1000], 20)
+    images = ZCA().fit_transform(contrast_normalise(images, epsilon=1e-6))
     settings = {"n_epochs": 4 if quick else 60, "batch_size": 30, "random_state": 0}
     rules = {
         "without-constraint": {"sparsity": "none", "learning_rate": 0.003 if quick else 0.01},
@@ -52,16 +54,6 @@ def draw_other_rules(directory, data, quick):
         title = f"{rule['sparsity']}: {dead} of 16 maps dead"
         print(f"{title}; median share of a filter's energy in its largest weight {sharpness:.2f}")
         figures.save_filters(directory / f"16-{name}.png", layer.decoder_filters_, title=title)
-
-
-def whitened(images, epsilon=0.1):
-    """Contrast normalisation, then ZCA, of images (n, 1, h, w)."""
-    flat = images.reshape(len(images), -1).astype(np.float64)
-    flat = (flat - flat.mean(axis=1, keepdims=True)) / (flat.std(axis=1, keepdims=True) + 1e-6)
-    flat -= flat.mean(axis=0)
-    values, vectors = np.linalg.eigh(flat.T @ flat / len(flat))
-    flat = flat @ (vectors / np.sqrt(np.maximum(values, 0) + epsilon)) @ vectors.T
-    return flat.reshape(images.shape).astype(np.float32)
 
 
 def with_second_layer(first, data, quick):
