@@ -170,7 +170,7 @@ def test_bad_labels_are_refused():
     with pytest.raises(ValueError, match="y has one class, 'lying'; it must have two"):
         network().fit(X[1::2], y[1::2])
     made = network().fit(X, y)
-    with pytest.raises(ValueError, match="y has the label .*'tilted'.*lying.*upright"):
+    with pytest.raises(ValueError, match=r"y has the label .*'tilted'.*lying.*upright"):
         made.loss_and_gradients(X[:1], ["tilted"])
 
 

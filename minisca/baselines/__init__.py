@@ -4,8 +4,8 @@ TriangleKMeans learns from patches in isolation, KSparseAutoencoder too; Supervi
 the same architecture from labels.
 """
 
-from minisca.baselines.convnet import SupervisedConvNet
 from minisca.baselines.clustering import kmeans
+from minisca.baselines.convnet import SupervisedConvNet
 from minisca.baselines.ksparse import KSparseAutoencoder
 from minisca.baselines.patches import dense_patches, draw_patches
 from minisca.baselines.triangle import TriangleKMeans

@@ -5,11 +5,11 @@ from tqdm import tqdm
 
 from minisca.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
 from minisca.estimator import Estimator
-from minisca.validation import check_choice, check_fitted, check_images, check_integer
+from minisca.validation import check_fitted, check_images, check_integer
 
 
 class Baseline(Estimator):
-    """An estimator with `dtype`, `random_state` and `verbose`, learned from images.
+    """An estimator with `random_state` and `verbose`, learned from images.
 
     A subclass names what it learns. `_learned_shapes()`: {array name: shape, as `require` takes
     it}; the attributes are these names and an underscore. `_check_parameters()`: raise for a bad
@@ -53,7 +53,6 @@ class Baseline(Estimator):
         return estimator
 
     def _check_shared_parameters(self):
-        check_choice("dtype", self.dtype, ("float32", "float64"))
         if self.random_state is not None:
             check_integer("random_state", self.random_state, minimum=0)
 

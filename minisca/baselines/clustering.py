@@ -1,9 +1,9 @@
 """K-means, a block of points at a time: Lloyd's, and the spherical kind.
 
-Lloyd's brings down the mean of ||x - c||^2, c being the centre nearest to x. Spherical k-means (gain
-and shape; Coates and Ng, "Learning feature representations with k-means", 2012) has centres of
-length 1 and brings down the mean of ||x - <c, x> c||^2, c being the centre with the largest
-|<c, x>|. Neither objective ever rises; what a centre without points becomes does not count.
+Lloyd's brings down the mean of ||x - c||^2, c being the centre nearest to x. Spherical k-means
+(Coates and Ng, "Learning feature representations with k-means", 2012) has centres of length 1 and
+brings down the mean of ||x - <c, x> c||^2, c being the centre with the largest |<c, x>|. Neither
+objective ever rises.
 """
 
 import numpy as np

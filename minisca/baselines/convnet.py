@@ -234,7 +234,6 @@ class SupervisedConvNet(Descent, Baseline):
         check_integer("pool_width", self.pool_width)
         check_integer("pool_stride", self.pool_stride)
         check_number("l2", self.l2)
-        get_backend(self.backend)
 
     def _parameters(self):
         return {

@@ -2,16 +2,17 @@
 
 import numpy as np
 
+from minisca.backends import get_backend
 from minisca.optim import scheduled_rate
 from minisca.training import DivergenceError
-from minisca.validation import check_integer, check_number
+from minisca.validation import check_choice, check_integer, check_number
 
 
 class Descent:
     """Training by mini-batches, for an estimator that has the constructor arguments below.
 
-    `n_epochs`, `batch_size`, `learning_rate`, `momentum`, `random_state`. The learning rate falls
-    linearly to 0.
+    `n_epochs`, `batch_size`, `learning_rate`, `momentum`, `backend`, `dtype`. The learning rate
+    falls linearly to 0.
     """
 
     def _check_descent_parameters(self):
@@ -19,6 +20,8 @@ class Descent:
         check_integer("batch_size", self.batch_size)
         check_number("learning_rate", self.learning_rate, low_open=True)
         check_number("momentum", self.momentum, 0, 1, high_open=True)
+        check_choice("dtype", self.dtype, ("float32", "float64"))
+        get_backend(self.backend)
 
     def _descend(self, optimiser, n, loss_and_gradients, random):
         """Yield the mean loss of every epoch over n items, after its steps.

@@ -210,7 +210,6 @@ class KSparseAutoencoder(Descent, Baseline):
                     f"{name} is {value}; it must be at most n_units, which is {self.n_units}"
                 )
         check_number("init_scale", self.init_scale, low_open=True)
-        get_backend(self.backend)
 
 
 _PARAMETERS = ("filters", "encoder_bias", "decoder_bias")

@@ -11,6 +11,7 @@ import numpy as np
 from minisca.baselines.baseline import Baseline, blocks
 from minisca.baselines.clustering import ALGORITHMS, kmeans
 from minisca.baselines.patches import check_patch_width, dense_patches, draw_patches
+from minisca.preprocessing import ZCA, contrast_normalise
 from minisca.validation import (
     check_choice,
     check_flag,
@@ -42,30 +43,28 @@ class TriangleKMeans(Baseline):
     pooling : "sum" (default) or "mean"
         Of the activations of a region.
     normalise : bool, default True
-        Subtract from every patch its mean, divide by the root of its variance + contrast_epsilon.
-    contrast_epsilon : float > 0, default 10 / 255^2
-        For pixels in [0, 1]; it is what keeps flat patches from being noise.
+        `contrast_normalise` every patch by itself.
+    contrast_epsilon : float > 0, default 0.01
+        Its epsilon. For pixels in [0, 1]; it keeps the noise of flat patches small.
     whiten : bool, default True
-        ZCA of the patches, learned in `fit`.
+        `ZCA` of the patches, learned in `fit`.
     zca_epsilon : float > 0, default 0.1
-        Added to the variances that whitening divides by. Less of it suits images of less contrast
-        than normalised ones have.
+        Its epsilon, which suits normalised patches.
     algorithm : "lloyd" (default) or "spherical"
         See `kmeans`.
     n_patches : int, default 100,000
         Patches to learn from, at most; drawn at random, no place twice.
     n_iterations : int, default 30
     random_state : int or None
-    dtype : "float32" (default) or "float64"
     verbose : bool, default True
 
     Attributes
     ----------
-    centres_ : array (m, c, k, k), of normalised and whitened patches
-    mean_ : array (c, k, k);  whitening_ : array (c * k * k, c * k * k), symmetric
+    centres_ : float32 (m, c, k, k), of normalised and whitened patches
+    mean_ : float32 (c, k, k);  whitening_ : float32 (c * k * k, c * k * k), symmetric
         A normalised patch p is whitened to whitening_ @ (p - mean_); 0 and the identity where
         `whiten` is False.
-    objective_history_ : array float64
+    objective_history_ : float64 (iterations,)
         What k-means brings down, of the centres that each iteration began with.
     n_channels_, image_size_ : int, and (height, width) of the images seen in `fit`
 
@@ -83,14 +82,13 @@ class TriangleKMeans(Baseline):
         grid=2,
         pooling="sum",
         normalise=True,
-        contrast_epsilon=10 / 255**2,
+        contrast_epsilon=0.01,
         whiten=True,
         zca_epsilon=0.1,
         algorithm="lloyd",
         n_patches=100_000,
         n_iterations=30,
         random_state=None,
-        dtype="float32",
         verbose=True,
     ):
         self.n_maps = n_maps
@@ -106,7 +104,6 @@ class TriangleKMeans(Baseline):
         self.n_patches = n_patches
         self.n_iterations = n_iterations
         self.random_state = random_state
-        self.dtype = dtype
         self.verbose = verbose
 
     def fit(self, X, y=None):
@@ -126,9 +123,11 @@ class TriangleKMeans(Baseline):
                 f"{n_places})"
             )
         random = np.random.default_rng(self.random_state)
-        patches = draw_patches(X, self.n_patches, self.patch_width, random, self.dtype)
-        points = self._normalised(patches.reshape(len(patches), -1))
-        mean, whitening = self._learn_whitening(points)
+        patches = draw_patches(X, self.n_patches, self.patch_width, random)
+        self._remember_images(X)
+        if self.normalise:
+            patches = contrast_normalise(patches, self.contrast_epsilon)
+        self._learn_whitening(patches)
         with self._bar(total=self.n_iterations, unit="iteration", desc="k-means") as bar:
 
             def tick(objective):
@@ -136,16 +135,13 @@ class TriangleKMeans(Baseline):
                 bar.update()
 
             centres, objectives = kmeans(
-                (points - mean) @ whitening,
+                self._whitened(patches),
                 self.n_maps,
                 self.algorithm,
                 self.n_iterations,
                 random,
                 tick,
             )
-        self._remember_images(X)
-        self.mean_ = mean.reshape(patches.shape[1:])
-        self.whitening_ = whitening
         self.centres_ = centres.reshape(-1, *patches.shape[1:])
         self.objective_history_ = np.array(objectives)
         return self
@@ -153,21 +149,20 @@ class TriangleKMeans(Baseline):
     def transform(self, X, out=None):
         """Pooled activations of images X (n, c, h, w): (n, m, grid, grid).
 
-        Returns an array of the estimator's dtype, or `out`, an array of that shape (float16 or a
-        memory map, say) that is filled instead. A block of patches is held at a time, whatever the
-        images' size. Raises NotFittedError before `fit`, ValueError or TypeError for images unlike
-        those of `fit`.
+        Returns float32, or `out`, an array of that shape (float16 or a memory map, say) that is
+        filled instead. A block of patches is held at a time, whatever the images' size. Raises
+        NotFittedError before `fit`, ValueError or TypeError for images unlike those of `fit`.
         """
         X = self._check_new(X)
         shape = (X.shape[0], len(self.centres_), self.grid, self.grid)
-        out = np.empty(shape, self.centres_.dtype) if out is None else check_out(out, shape)
+        out = np.empty(shape, np.float32) if out is None else check_out(out, shape)
         places = [len(range(0, s - self.patch_width + 1, self.stride)) for s in self.image_size_]
         pool = self._pooling_matrix(*places)
-        per_place = (len(self.centres_) + 3 * self.mean_.size) * self.centres_.itemsize
+        per_place = 4 * (len(self.centres_) + 3 * self.mean_.size)
         lines = blocks(places[0], per_place * places[1], BLOCK_BYTES)  # a block's lines of places
         with self._bar(total=X.shape[0], unit="image", desc="encoding", delay=2) as bar:
             for rows in blocks(X.shape[0], per_place * places[0] * places[1], BLOCK_BYTES):
-                x = read_batch(X, rows, self.centres_.dtype)
+                x = read_batch(X, rows, np.float32)
                 pooled = sum(self._pool_lines(x, part, pool) for part in lines)
                 out[rows] = pooled.transpose(0, 2, 1).reshape(out[rows].shape)
                 bar.update(len(x))
@@ -179,43 +174,36 @@ class TriangleKMeans(Baseline):
 
     def _pool_lines(self, x, lines, pool):
         """What some lines of places contribute to the pooled features: (n, regions, m)."""
-        windows = dense_patches(x, self.patch_width, self.stride)[:, lines]
-        patches = windows.reshape(-1, self.mean_.size)  # a copy
-        points = (self._normalised(patches) - self.mean_.reshape(-1)) @ self.whitening_
+        patches = dense_patches(x, self.patch_width, self.stride)[:, lines]
+        patches = patches.reshape(-1, *self.mean_.shape)  # a copy
+        if self.normalise:
+            patches = contrast_normalise(patches, self.contrast_epsilon)
+        points = self._whitened(patches)
         activations = triangle(points, self.centres_.reshape(len(self.centres_), -1))
         part = np.ascontiguousarray(pool[:, lines]).reshape(len(pool), -1)
         return part @ activations.reshape(len(x), part.shape[1], -1)
 
     def _pooling_matrix(self, rows, columns):
         """Weight of every place in every region: (grid * grid, rows, columns)."""
-        pool = np.zeros((self.grid, self.grid, rows, columns), self.centres_.dtype)
+        pool = np.zeros((self.grid, self.grid, rows, columns), np.float32)
         edges = [[side * i // self.grid for i in range(self.grid + 1)] for side in (rows, columns)]
         for i, j in np.ndindex(self.grid, self.grid):
             region = pool[i, j, edges[0][i] : edges[0][i + 1], edges[1][j] : edges[1][j + 1]]
             region[...] = 1 / region.size if self.pooling == "mean" else 1
         return pool.reshape(-1, rows, columns)
 
-    def _normalised(self, points):
-        """Rows of pixels, contrast-normalised each by itself (if `normalise`)."""
-        if not self.normalise:
-            return points
-        points = points - points.mean(axis=1, keepdims=True)
-        variance = np.mean(np.square(points), axis=1, keepdims=True)
-        return points / np.sqrt(variance + points.dtype.type(self.contrast_epsilon))
+    def _learn_whitening(self, patches):
+        """Set `mean_` and `whitening_` from normalised patches (n, c, k, k)."""
+        self.mean_ = np.zeros(patches.shape[1:], np.float32)
+        self.whitening_ = np.eye(self.mean_.size, dtype=np.float32)
+        if self.whiten:
+            whitener = ZCA(self.zca_epsilon).fit(patches)
+            self.mean_ = whitener.mean_.astype(np.float32)
+            self.whitening_ = whitener.whitening_
 
-    def _learn_whitening(self, points):
-        """Mean (d,) and symmetric whitening matrix (d, d) of points (n, d)."""
-        dimensions = points.shape[1]
-        if not self.whiten:
-            return np.zeros(dimensions, self.dtype), np.eye(dimensions, dtype=self.dtype)
-        mean = points.mean(axis=0, dtype=np.float64)
-        covariance = np.zeros((dimensions, dimensions))
-        for rows in blocks(len(points), 8 * dimensions, BLOCK_BYTES):
-            centred = points[rows] - mean
-            covariance += centred.T @ centred
-        variances, axes = np.linalg.eigh(covariance / len(points))
-        scales = 1 / np.sqrt(np.maximum(variances, 0) + self.zca_epsilon)
-        return mean.astype(self.dtype), ((axes * scales) @ axes.T).astype(self.dtype)
+    def _whitened(self, patches):
+        """Normalised patches (n, c, k, k), whitened, as rows (n, c * k * k)."""
+        return (patches - self.mean_).reshape(len(patches), -1) @ self.whitening_
 
     def _check_fits(self, size):
         """The number of patches in an image of `size`, or an exception where they do not fit."""
