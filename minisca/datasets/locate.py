@@ -44,10 +44,9 @@ def locate(directory, what, folder, names, present, files, required):
     return None
 
 
-def name_after(folder, *official):
-    """The name of a data set that is not the original: its directory's, unless that is misleading.
+def name_after(folder, *official, note="not the original files"):
+    """The name of a data set that is not known as the original: its directory's, never that one.
 
-    official: directory names that the original goes by, in lower case.
+    official: directory names that the original goes by, in lower case; they get the `note`.
     """
-    note = " (not the original files)" if folder.name.lower() in official else ""
-    return folder.name + note
+    return f"{folder.name} ({note})" if folder.name.lower() in official else folder.name
