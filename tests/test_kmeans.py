@@ -68,7 +68,7 @@ def test_spherical_centres_have_length_1_and_the_clouds_directions():
 
 
 @over_algorithms
-def test_a_centre_without_points_is_moved_to_the_point_served_worst(algorithm):
+def test_centres_without_points_are_moved_to_points_that_are_served_badly(algorithm):
     rng = np.random.default_rng(2)
     points = np.repeat([[1.0, 0.0, 0.0]], 200, axis=0) * rng.uniform(1, 2, (200, 1))
     points[:3] = [[0, 1, 0], [0, 0, 5], [0, 3, 4]]

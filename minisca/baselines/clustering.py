@@ -21,12 +21,14 @@ def kmeans(points, n_centres, algorithm="lloyd", n_iterations=20, random_state=N
     """Cluster points (n, d), float32 or float64, n >= n_centres.
 
     Lloyd's starts from points drawn without repetition, spherical from random directions. A centre
-    that no point chose is moved to the point that is served worst. `tick(objective)`, if given, is
-    called after every iteration. random_state: int, numpy.random.Generator or None.
+    that no point chose is moved to a point: the worse one is served, the likelier. It ends early
+    when no centre moves. random_state: int, numpy.random.Generator or None. `tick(objective)`, if
+    given, is called after every iteration.
 
     Returns centres (n_centres, d) and the list of the objectives, each of the centres that an
-    iteration began with. It ends early when no centre moves. Raises ValueError or TypeError, naming
-    the argument, for fewer points than centres, another rank or dtype, NaN or infinity.
+    iteration began with.
+    Raises ValueError or TypeError, naming the argument, for fewer points than centres, another
+    rank or dtype, NaN or infinity.
     """
     points, n_centres = _check(points, n_centres, algorithm)
     n_iterations = check_integer("n_iterations", n_iterations)
@@ -39,7 +41,7 @@ def kmeans(points, n_centres, algorithm="lloyd", n_iterations=20, random_state=N
         objectives.append(float(costs.mean(dtype=np.float64)))
         counts = np.bincount(labels, minlength=n_centres)
         moved = step.update(centres, sum_by_label(points, labels, gains, n_centres), counts)
-        _reseed(points, counts, costs, step, moved)
+        _reseed(points, counts, costs, step, moved, random)
         if tick is not None:
             tick(objectives[-1])
         if np.array_equal(moved, centres):
@@ -121,16 +123,19 @@ def sum_by_label(points, labels, weights, n_labels):
     return sums
 
 
-def _reseed(points, counts, costs, step, centres):
-    """Move every centre without points to one of the points with the largest costs, in place.
+def _reseed(points, counts, costs, step, centres, random):
+    """Move every centre without points to a point, drawn as its cost is high, in place.
 
-    No point of the iteration belonged to such a centre, so that its place cannot have counted.
+    No point of the iteration belonged to such a centre, so that its old place did not count. Drawn
+    (as k-means++ draws) and not simply the worst: those are outliers that serve nothing else.
     """
     empty = np.flatnonzero(counts == 0)
-    if len(empty):
-        worst = np.argsort(-costs, kind="stable")[: len(empty)]
-        worst = worst[costs[worst] > 0]  # a point that has a centre needs no other
-        centres[empty[: len(worst)]] = step.seed(points[worst])
+    badly_served = np.flatnonzero(costs > 0)
+    n = min(len(empty), len(badly_served))  # a point that has a centre needs no other
+    if n:
+        odds = costs[badly_served].astype(np.float64)
+        drawn = random.choice(badly_served, n, replace=False, p=odds / odds.sum())
+        centres[empty[:n]] = step.seed(points[drawn])
 
 
 def _blocks(points, centres):
