@@ -149,7 +149,7 @@ def test_refuses_sides_that_lie_without_allocating_for_them(tmp_path, name, dtyp
         refuses(path, f"= {n_bytes} bytes")
 
 
-def test_a_gzip_file_is_read_only_as_far_as_it_goes_though_it_could_go_as_far_as_it_claims(
+def test_a_gzip_file_that_falls_short_of_its_claim_is_read_only_as_far_as_it_goes(
     tmp_path,
 ):
     header = bytes.fromhex("55 4c 3d 1e") + struct.pack("<i3i", 3, 6000, 1000, 10)
