@@ -1,13 +1,14 @@
-"""The pictures of reproduce_mnist.py: filters, the paper's Figure 3, reconstructions, errors."""
+"""The pictures that only reproduce_mnist.py draws: the paper's Figure 3, and its other rules."""
 
 import numpy as np
+from pictures import as_stack, draw_layer
 
 import minisca
 from minisca import figures
 from minisca.preprocessing import ZCA, contrast_normalise, crop_centre
 
 
-def draw_layer(directory, row, layers, data, quick):
+def draw_mnist_layers(directory, row, layers, data, quick):
     """Filters, reconstructions and, for one layer, the panels of Figure 3."""
     first = layers[0]
     if row == "deep":
@@ -15,16 +16,7 @@ def draw_layer(directory, row, layers, data, quick):
             directory / "deep-figure3.png", data.test_images[0], as_stack(layers)
         )
         return
-    figures.save_filters(
-        directory / f"{row}-decoder-filters.png", first.decoder_filters_, title="decoder filters"
-    )
-    figures.save_filters(
-        directory / f"{row}-encoder-filters.png", first.encoder_filters_, title="encoder filters"
-    )
-    some = data.test_images[:16]
-    figures.save_reconstructions(
-        directory / f"{row}-reconstructions.png", some, first.reconstruct(some)
-    )
+    draw_layer(directory, row, first, data.test_images[:16])
     if row == "16":
         draw_other_rules(directory, data, quick)
         figures.save_feature_panels(
@@ -63,24 +55,3 @@ def with_second_layer(first, data, quick):
         128, filter_width=5, pool_width=3, pool_stride=2, n_epochs=2, random_state=0
     )
     return as_stack([first, second.fit(first.transform(images))])
-
-
-def as_stack(layers):
-    stack = minisca.Stack(layers)
-    stack.layers_ = layers
-    return stack
-
-
-def draw_losses(path, layers):
-    curves = {f"layer {depth}": layer.loss_history_ for depth, layer in enumerate(layers, 1)}
-    figures.save_curves(
-        path, curves, xlabel="epoch", ylabel="mean squared error per image", log=len(layers) > 1
-    )
-
-
-def draw_results(directory, row, data, predicted):
-    """The confusion matrix, and every digit that was misclassified."""
-    figures.save_confusion_matrix(directory / f"{row}-confusion.png", data.test_labels, predicted)
-    figures.save_misclassified(
-        directory / f"{row}-misclassified.png", data.test_images, data.test_labels, predicted
-    )
