@@ -14,10 +14,14 @@ DELTA = 0.5
 def check_claims(records):
     """Lines of text, a claim each; those whose records are not there are left out.
 
-    records: {variant: record}, as compare_sparsity.py names and writes them.
+    records: {variant: record}, as compare_sparsity.py names and writes them. A variant of which
+    every map is dead shows that its training failed, and nothing about its rule.
     """
+    failed = [name for name, record in records.items() if record["dead_maps"] == _maps(record)]
+    records = {name: record for name, record in records.items() if name not in failed}
     claims = (_deltas, _dead, _busiest, _less_sharp, _top_n_worse, _tied_worse)
-    return [line for claim in claims if (line := claim(records)) is not None]
+    lines = [line for claim in claims if (line := claim(records)) is not None]
+    return lines + [f"Failed: {name}, every map is dead; try a lower rate." for name in failed]
 
 
 def _deltas(records):
@@ -37,7 +41,7 @@ def _dead(records):
     if not (across and winners):
         return None
     ours, other = winners["dead_maps"], across["dead_maps"]
-    n_maps = len(across["usage"])
+    n_maps = _maps(across)
     verdict = _verdict(other > ours and other >= n_maps / 2, other <= ours)
     return (
         f"{verdict}: keeping the k largest units across maps leaves most maps dead. {other} of "
@@ -50,7 +54,7 @@ def _busiest(records):
     if across is None:
         return None
     share = across["largest_share_of_survivors"]
-    busiest = max(range(len(across["usage"])), key=across["usage"].__getitem__)
+    busiest = max(range(_maps(across)), key=across["usage"].__getitem__)
     delta = across["delta_share"][busiest]
     verdict = _verdict(share > 0.8 and delta >= DELTA, share < 0.5)
     return (
@@ -96,6 +100,10 @@ def _classifies_worse(records, others, claim):
         f"{verdict}: {claim}. Validation error {found}; winner-take-all {ours:.2f} %; "
         f"differences below {max(noises):.2f} decide nothing."
     )
+
+
+def _maps(record):
+    return len(record["usage"])
 
 
 def _top_n(records):

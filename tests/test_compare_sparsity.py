@@ -121,6 +121,19 @@ def test_a_difference_within_the_noise_decides_nothing(check_claims):
         assert f"tied {error:.2f} %" in line
 
 
+def test_a_rule_whose_training_failed_says_nothing_about_the_rule(check_claims):
+    records = {
+        "winner-take-all": record(),
+        "top-2": record(median_sharpness=0.4, validation_error_percent=3.0),
+        "top-8": record(median_sharpness=9, validation_error_percent=1.0, dead_maps=4),
+        "k-largest": record(dead_maps=4, largest_share_of_survivors=0.0),
+    }
+    lines = check_claims(records)
+    assert [line.partition(":")[0] for line in lines] == ["Confirmed"] * 2 + ["Failed"] * 2
+    assert "top-8" in lines[2]
+    assert "k-largest" in lines[3]
+
+
 def test_claims_about_rules_that_did_not_run_are_left_out(check_claims):
     assert check_claims({"winner-take-all": record()}) == []
     assert check_claims({}) == []
@@ -181,23 +194,28 @@ def test_every_rule_leaves_a_record_and_a_row(small_run):
         assert record["command"].startswith("python scripts/compare_sparsity.py")
 
 
-def test_rules_differ_in_nothing_but_the_rule_and_the_rate_of_none(small_run):
+def test_rules_differ_in_nothing_but_the_rule_and_the_rate_where_more_survive(small_run):
     _, output = small_run
     records = json.loads((output / "results.json").read_text())
     settings = {r["row"].removeprefix("sparsity-"): r["settings"]["layers"][0] for r in records}
     rule = {"sparsity", "n_active", "tied", "lifetime"}
     for name, found in settings.items():
         differing = {key for key in found if found[key] != settings["winner-take-all"][key]}
-        assert differing <= rule | ({"learning_rate"} if name == "none" else set())
-    assert settings["none"]["learning_rate"] == 0.01
+        dense = name.startswith("top-") or name in ("none", "k-largest")
+        assert differing <= rule | ({"learning_rate"} if dense else set())
+    rates = {name: found["learning_rate"] for name, found in settings.items()}
+    assert rates["winner-take-all"] == rates["tied"] == rates["lifetime"] == 0.1
+    assert (rates["top-2"], rates["top-8"], rates["none"]) == (0.05, 0.0125, 0.01)
     assert settings["k-largest"]["n_active"] == 4
 
 
-def test_the_low_rate_and_the_claims_are_printed(small_run):
+def test_the_low_rates_and_the_claims_are_printed(small_run):
     done, _ = small_run
-    assert "none at 0.01" in done.stdout
-    verdicts = ("Confirmed:", "Contradicted:", "Undecided:")
-    assert sum(line.startswith(verdicts) for line in done.stdout.splitlines()) == 6
+    assert "at its default but the learning rate" in done.stdout
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("none "))
+    assert line.split()[1] == "0.01"
+    verdicts = ("Confirmed:", "Contradicted:", "Undecided:", "Failed:")
+    assert sum(line.startswith(verdicts) for line in done.stdout.splitlines()) >= 6
 
 
 def test_the_picture_is_written(small_run):
