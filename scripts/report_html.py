@@ -94,7 +94,8 @@ caption { text-align: left; color: #666; padding-bottom: 0.4rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.4rem 0.8rem 0.4rem 0;
   border-bottom: 1px solid #e3e3e3; font-variant-numeric: tabular-nums; }
 th { border-bottom: 2px solid #222; } td:last-child { min-width: 18rem; }
-.ours td:first-child { font-weight: 600; }
+td:first-child { min-width: 12rem; } td:nth-child(3), td:nth-child(5) { white-space: nowrap; }
+td:nth-child(6) { min-width: 8rem; }
 .pictures { display: grid; gap: 2rem;
   grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); }
 figure { margin: 0; } img { max-width: 100%; height: auto; }

@@ -22,7 +22,8 @@ def cited_row(method, decimals):
     return [
         method["name"],
         f"{method['value']:.{decimals}f}",
-        *["not measured here"] + [""] * 4,
+        "not measured",
+        *[""] * 4,
         f"As the paper quotes it ({method['source']}); not run by this project.",
     ]
 
@@ -93,12 +94,14 @@ def listed(found):
 
 
 def times(records):
-    """Mean seconds of a seed, by phase."""
+    """Mean seconds of a seed, in all and by phase."""
     phases = {}
     for record in records:
         for phase, seconds in record["seconds"].items():
             phases.setdefault(phase, []).append(seconds)
-    return ", ".join(f"{phase} {mean(found):.0f} s" for phase, found in phases.items())
+    total = phases.pop("total")
+    parts = ", ".join(f"{phase} {mean(found):.0f}" for phase, found in phases.items())
+    return f"{mean(total):.0f} s: {parts}"
 
 
 def machines(records):
@@ -141,4 +144,6 @@ def statement(experiment, records):
         if len(records) == 1
         else f"here {len(records)} seeds.",
     ]
+    if any("--resume" in record.get("command", "") for record in records):
+        words.append("Resumed: the times leave out what an earlier run had trained.")
     return " ".join(words)

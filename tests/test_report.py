@@ -191,7 +191,7 @@ def test_a_measured_row_names_seeds_time_machine_and_what_compares(tmp_path):
     table = rows_of(tree, "test error %, lower is better")
     (cells,) = (row for row in table if row[0].startswith("minisca, 16 maps"))
     assert cells[1:4] == ["1.15", "1.10 ± 0.14", "1.20, 1.00"]
-    assert cells[5:7] == ["train 60 s, total 61 s", "An Abacus, 10 cores, 0 GiB"]
+    assert cells[5:7] == ["61 s: train 60", "An Abacus, 10 cores, 0 GiB"]
     assert "0.05 below the paper's figure (better)" in cells[7]
     assert "2 seeds" in cells[7]
 
@@ -241,6 +241,13 @@ def test_a_quick_run_is_called_one(modules):
     experiment = {"metric": "test error %", "value": 1.15, "layers": [{}], "data": "MNIST"}
     said = modules["report_rows"].statement(experiment, [record(settings={"quick": True})])
     assert said.startswith("Not comparable: a quick run")
+
+
+def test_a_resumed_run_says_that_its_times_are_not_the_whole(modules):
+    experiment = {"metric": "test error %", "value": 1.15, "layers": [{}], "data": "MNIST"}
+    statement = modules["report_rows"].statement
+    assert "Resumed" in statement(experiment, [record(command="python x.py --resume")])
+    assert "Resumed" not in statement(experiment, [record(command="python x.py")])
 
 
 def test_files_of_another_form_are_shown_whole(tmp_path):
