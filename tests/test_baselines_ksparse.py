@@ -15,7 +15,13 @@ def autoencoder(**parameters):
     """A small autoencoder; whatever is not given is small, quick and seeded."""
     small = {
         **{"n_units": 12, "n_active": 3, "n_active_start": None, "n_epochs": 3, "batch_size": 10},
-        **{"init_scale": 0.1, "random_state": 0, "backend": "cpu", "verbose": False},
+        **{
+            "learning_rate": 0.1,
+            "init_scale": 0.1,
+            "random_state": 0,
+            "backend": "cpu",
+            "verbose": False,
+        },
     }
     return KSparseAutoencoder(**{**small, **parameters})
 
@@ -88,11 +94,11 @@ def test_its_gradients_are_those_of_finite_differences():
     )
 
 
-def test_units_fall_linearly_to_k_by_half_of_the_epochs():
-    made = autoencoder(n_active=2, n_active_start=10, n_epochs=8)
-    assert [made._units_of_epoch(epoch) for epoch in range(8)] == [10, 8, 6, 4, 2, 2, 2, 2]
-    made = autoencoder(n_active=2, n_epochs=8)
-    assert {made._units_of_epoch(epoch) for epoch in range(8)} == {2}
+def test_units_fall_linearly_to_k_over_the_first_fifth_of_the_epochs():
+    made = autoencoder(n_active=2, n_active_start=10, n_epochs=20)
+    assert [made._units_of_epoch(epoch) for epoch in range(20)] == [10, 8, 6, 4] + [2] * 16
+    made = autoencoder(n_active=2, n_epochs=20)
+    assert {made._units_of_epoch(epoch) for epoch in range(20)} == {2}
 
 
 def test_it_rebuilds_unseen_patches_of_the_same_kind():

@@ -12,6 +12,7 @@ from minisca.baselines.baseline import Baseline, blocks, draw_normal
 from minisca.baselines.descent import Descent
 from minisca.objective import squared_norm
 from minisca.optim import SGD
+from minisca.training import BIAS_RATE
 from minisca.validation import check_images, check_integer, check_number, read_batch
 
 #: Working memory of `transform` and `reconstruct`.
@@ -30,12 +31,13 @@ class KSparseAutoencoder(Descent, Baseline):
         no order that is promised, but always the same.
     n_active_start : int or None, default 200
         Units that survive in the first epoch. Their number falls linearly to `n_active` over the
-        first half of the epochs, so that every unit finds something to do before few are allowed
+        first fifth of the epochs, so that every unit finds something to do before few are allowed
         to. None, or at most `n_active`: `n_active` from the start.
     n_epochs, batch_size : int
     learning_rate : float
         On the mean over a batch of ||x_hat - x||^2, falling linearly to 0. It is relative: the
-        filters' rate is divided by the patches' mean squared norm.
+        filters' rate is divided by the patches' mean squared norm. The biases get a tenth of it: at
+        all of it they fall so fast that many units never survive again.
     momentum : float in [0, 1)
     init_scale : float
         Standard deviation of the initial filters; biases start at 0.
@@ -67,7 +69,7 @@ class KSparseAutoencoder(Descent, Baseline):
         n_active_start=200,
         n_epochs=20,
         batch_size=100,
-        learning_rate=0.05,
+        learning_rate=0.4,
         momentum=0.9,
         init_scale=0.01,
         random_state=None,
@@ -108,7 +110,11 @@ class KSparseAutoencoder(Descent, Baseline):
             get_backend(self.backend),
             self._parameters(),
             self.momentum,
-            rate_scales={"filters": 1 / energy},
+            rate_scales={
+                "filters": 1 / energy,
+                "encoder_bias": BIAS_RATE,
+                "decoder_bias": BIAS_RATE,
+            },
         )
 
         def loss_and_gradients(rows, epoch):
@@ -173,7 +179,7 @@ class KSparseAutoencoder(Descent, Baseline):
     def _units_of_epoch(self, epoch):
         """How many units survive in `epoch`."""
         start = max(self.n_active, self.n_active_start or 0)
-        left = max(0, 1 - epoch / max(1, self.n_epochs // 2))
+        left = max(0, 1 - epoch / max(1, self.n_epochs // 5))
         return round(self.n_active + left * (start - self.n_active))
 
     @property
