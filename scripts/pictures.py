@@ -1,5 +1,7 @@
 """Pictures that several scripts draw of a row: filters, reconstructions, losses, errors."""
 
+import numpy as np
+
 import minisca
 from minisca import figures
 
@@ -29,7 +31,20 @@ def draw_losses(path, layers):
     )
 
 
-def draw_results(directory, row, images, labels, predicted):
+def draw_stack(directory, row, layers, image):
+    """An image on its way through the layers (Figure 3), and a second layer's filters in pixels."""
+    stack = as_stack(layers)
+    figures.save_feature_panels(directory / f"{row}-figure3.png", image, stack)
+    if len(layers) > 1:
+        projected = figures.project_filters(stack, 1)[:256]
+        path = directory / f"{row}-projected-filters.png"
+        figures.save_filters(path, projected, title="second layer, projected to pixels")
+
+
+def draw_results(directory, row, images, labels, predicted, class_names=None):
     """The confusion matrix, and the images that were misclassified."""
-    figures.save_confusion_matrix(directory / f"{row}-confusion.png", labels, predicted)
+    path = directory / f"{row}-confusion.png"
+    figures.save_confusion_matrix(path, labels, predicted, class_names)
+    if class_names is not None:
+        labels, predicted = (np.array(class_names)[codes] for codes in (labels, predicted))
     figures.save_misclassified(directory / f"{row}-misclassified.png", images, labels, predicted)

@@ -13,18 +13,11 @@ chosen beforehand on validation error, with the validation images left out of al
 import sys
 
 from mnist_pictures import draw_mnist_layers
-from reproduction import Reproduction, first_images, make_parser, parse
+from reproduction import SECOND_LAYER, Reproduction, first_images, make_parser, parse
 
 import minisca
 
 FIRST_LAYER = {"filter_width": 7, "pool_width": 5, "pool_stride": 3}
-SECOND_LAYER = {
-    "filter_width": 5,
-    "pool_width": 3,
-    "pool_stride": 2,
-    "n_epochs": 4,
-    "init_scale": 0.002,
-}
 
 #: What each row trains: the arguments of its layers, lowest first, and of its classifier.
 ROWS = {

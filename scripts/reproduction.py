@@ -17,6 +17,15 @@ from minisca.backends import available_backends
 #: Features larger than this are kept in float16.
 FLOAT32_BYTES = 4 << 30
 
+#: Every second layer of the paper's; the filters' width, which it does not print, is our choice.
+SECOND_LAYER = {
+    "filter_width": 5,
+    "pool_width": 3,
+    "pool_stride": 2,
+    "n_epochs": 4,
+    "init_scale": 0.002,
+}
+
 #: What --quick leaves of the training and of the test images.
 QUICK_IMAGES = (5000, 2000)
 
@@ -81,20 +90,13 @@ class Reproduction:
         self.output = Path(arguments.output)
         self.results = Results(self.output, arguments.resume)
         self.data = data
+        self.train_images = data.train_images  # what the first layer learns from
+        self.test_images = data.test_images
         self.comparable = data.name == self.original and not arguments.quick
         self.trained = {}  # layers trained or loaded in this run, by file name
         self.drawn = set()
 
     # what a script may do in its own way ------------------------------------------------
-
-    @property
-    def train_images(self):
-        """The images that the first layer learns from."""
-        return self.data.train_images
-
-    @property
-    def test_images(self):
-        return self.data.test_images
 
     def encode(self, layer, images):
         """The layer's features, in float16 where float32 would be too large to hold."""
@@ -113,7 +115,8 @@ class Reproduction:
         """Pictures of a row's layers; of the first seed that ran."""
 
     def draw_results(self, directory, row, predicted):
-        draw_results(directory, row, self.data.test_images, self.data.test_labels, predicted)
+        images, labels = self.data.test_images, self.data.test_labels
+        draw_results(directory, row, images, labels, predicted)
 
     def record_names(self):
         """Every row that the report lists, in its order."""

@@ -30,7 +30,10 @@ FILES = {name: name for names in HALVES.values() for name in names}
 SIZE = (3, 32, 32)
 RECORD = 1 + 3 * 32 * 32
 MAX_RECORDS = 10_000  # in each of CIFAR-10's own files
-N_CLASSES = 10
+CLASS_NAMES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
 
 #: Red, green and blue summed over all pixels. No checksums of the unpacked files are published, but
 #: each colour's mean is, to the last digit (training: 125.306918046875, 122.950394140625,
@@ -157,11 +160,11 @@ def _read_records(file, size, path):
     if n > MAX_RECORDS:
         raise DatasetError(f"{path} has {n} records; it must have {MAX_RECORDS} at most")
     records = np.frombuffer(file.read(size), np.uint8).reshape(n, RECORD)
-    wrong = np.flatnonzero(records[:, 0] >= N_CLASSES)
+    wrong = np.flatnonzero(records[:, 0] >= len(CLASS_NAMES))
     if len(wrong):
         raise DatasetError(
             f"{path} has the label {records[wrong[0], 0]} in record {wrong[0]}; "
-            f"labels must be from 0 to {N_CLASSES - 1}"
+            f"labels must be from 0 to {len(CLASS_NAMES) - 1}"
         )
     return records
 

@@ -36,7 +36,7 @@ SHA256 = {
     "test_info": "16adf314226327ee006d1a44db8cfef52773c06c829951d5653a9f6f310248a2",
 }
 MAX_BYTES = 512 << 20  # the largest of the six unpacks to 447,897,624
-N_CLASSES = 5
+CLASS_NAMES = ("animal", "human", "airplane", "truck", "car")
 #: What the four columns of the info files are, and the largest number in each.
 INFO = {"instance": 9, "elevation": 8, "azimuth": 34, "lighting": 5}
 
@@ -191,7 +191,7 @@ def _check_half(dat, cat, info):
                 f"{dat[1]} has {len(pairs)} pairs but {path} has {len(array)} {what}; "
                 "there must be one a pair"
             )
-    _check_range(labels, "label", N_CLASSES - 1, cat[1])
+    _check_range(labels, "label", len(CLASS_NAMES) - 1, cat[1])
     for column, (what, largest) in enumerate(INFO.items()):
         _check_range(infos[:, column], what, largest, info[1])
 
