@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers import derivative_along, unit_directions
-from layers import one_thread  # noqa: F401
+from layers import Slices, one_thread  # noqa: F401
 
 import minisca
 from minisca.baselines import SupervisedConvNet
@@ -184,6 +184,20 @@ def test_bad_images_are_refused():
         network().fit(X, y)
     with pytest.raises(minisca.NotFittedError, match="this SupervisedConvNet is not fitted yet"):
         network().predict(X)
+
+
+def test_an_interrupted_epoch_leaves_the_parameters_of_the_one_before():
+    X, y = bars()
+    # 5 batches an epoch: the read after two epochs and three batches fails
+    made = network(n_epochs=3)
+    with pytest.raises(KeyboardInterrupt):
+        made.fit(Slices(X, fail_at=13), y)
+    assert len(made.loss_history_) == 2
+    again = network(n_epochs=3)
+    with pytest.raises(KeyboardInterrupt):
+        again.fit(Slices(X, fail_at=10), y)
+    np.testing.assert_array_equal(made.filters_, again.filters_)
+    np.testing.assert_array_equal(made.coef_, again.coef_)
 
 
 def test_a_loss_that_explodes_is_reported_with_the_advice_and_leaves_finite_filters():

@@ -1,8 +1,10 @@
 """Triangle k-means: patches, activations, pooling as plain loops say; what it learns, refuses."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
-from layers import Slices, one_thread  # noqa: F401
+from layers import Slices, one_thread, rewrite  # noqa: F401
 
 import minisca
 from minisca.baselines import TriangleKMeans, dense_patches, draw_patches
@@ -175,6 +177,24 @@ def test_small_blocks_change_nothing_but_rounding(monkeypatch, block_bytes):
     np.testing.assert_allclose(made.transform(x), whole, rtol=1e-5, atol=1e-5)
 
 
+def test_memory_does_not_grow_with_the_number_of_images(monkeypatch):
+    """Beside features and images: a few blocks of patches, not all of them (40 times a block)."""
+    monkeypatch.setattr("minisca.baselines.triangle.BLOCK_BYTES", 100_000)
+    x = pictures(n=400)
+    made = estimator().fit(x[:20])
+    out = np.empty((400, 5, 2, 2), np.float32)
+    peaks = []
+    for n in (100, 400):
+        made.transform(x[:n], out=out[:n])
+        tracemalloc.start()
+        made.transform(x[:n], out=out[:n])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+    every_patch = 400 * 6 * 5 * 18 * 4
+    assert peaks[1] < every_patch
+
+
 def test_patches_are_white_before_they_are_clustered():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((60, 1, 10, 10)).cumsum(axis=2).cumsum(axis=3)  # smooth
@@ -218,12 +238,39 @@ def test_two_fits_give_the_same_bits_and_another_seed_others():
     assert not np.array_equal(one.centres_, other.centres_)
 
 
+def test_it_works_in_scikit_learns_own_tools():
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    from sklearn.base import clone
+    from sklearn.pipeline import make_pipeline
+
+    x = pictures()
+    x[::2, :, :4] += 1
+    labels = np.arange(12) % 2
+    copy = clone(estimator(pooling="mean").fit(x))
+    assert copy.pooling == "mean"
+    assert not hasattr(copy, "centres_")
+    fitted = make_pipeline(copy, minisca.LogisticRegression(verbose=False)).fit(x, labels)
+    assert fitted.score(x, labels) == 1.0
+
+
 def test_a_saved_one_encodes_as_before(tmp_path):
     made = estimator().fit(pictures())
     made.save(tmp_path / "k.npz")
     loaded = TriangleKMeans.load(tmp_path / "k.npz")
     assert loaded.get_params() == made.get_params()
     np.testing.assert_array_equal(loaded.transform(pictures()), made.transform(pictures()))
+
+
+def test_parameters_changed_after_fit_are_refused_where_they_shape_what_was_learned(tmp_path):
+    made = estimator().fit(pictures())
+    made.transform(pictures())
+    made.set_params(n_maps=6)
+    for use in (lambda: made.transform(pictures()), lambda: made.save(tmp_path / "k.npz")):
+        with pytest.raises(
+            ValueError, match=r"centres_ has shape \(5, 2, 3, 3\); .* call fit again"
+        ):
+            use()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -243,8 +290,6 @@ def test_a_saved_one_encodes_as_before(tmp_path):
     ids=["missing", "shape", "setting", "parameter"],
 )
 def test_a_file_that_does_not_fit_is_refused(tmp_path, change, message):
-    from layers import rewrite
-
     estimator().fit(pictures()).save(tmp_path / "k.npz")
     rewrite(tmp_path / "k.npz", change)
     with pytest.raises(minisca.CheckpointError, match=message):

@@ -22,9 +22,10 @@ class Baseline(Estimator):
     def save(self, path):
         """Write the fitted estimator to `path`: whole or not at all, a .npz without pickle.
 
-        Raises NotFittedError before `fit`.
+        Raises NotFittedError before `fit`, ValueError if a parameter that shapes what was learned
+        was changed after it.
         """
-        check_fitted(self, f"{self._main}_")
+        self._check_as_fitted()
         arrays = {name: getattr(self, f"{name}_") for name in self._learned_shapes()}
         settings = {
             "parameters": self.get_params(),
@@ -58,9 +59,22 @@ class Baseline(Estimator):
 
     def _check_new(self, X):
         """Images X like those of `fit`, or an exception that says what is wrong with them."""
+        self._check_as_fitted()
+        return check_images(X, channels=self.n_channels_, size=self.image_size_)
+
+    def _check_as_fitted(self):
+        """Refuse to work without `fit`, or with what the parameters no longer describe."""
         check_fitted(self, f"{self._main}_")
         self._check_parameters()
-        return check_images(X, channels=self.n_channels_, size=self.image_size_)
+        for name, shape in self._learned_shapes().items():
+            found = getattr(self, f"{name}_").shape
+            if any(
+                isinstance(side, int) and side != n for side, n in zip(shape, found, strict=True)
+            ):
+                raise ValueError(
+                    f"{name}_ has shape {found}; the parameters, changed since fit, ask for "
+                    f"{shape}: call fit again"
+                )
 
     def _remember_images(self, X):
         self.n_channels_ = int(X.shape[1])
