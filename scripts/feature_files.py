@@ -3,8 +3,8 @@
 50,000 x 65,536 features take 6.6 GB on the disk; the system keeps in memory what it can of them.
 """
 
+import contextlib
 import errno
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from minisca.atomic import atomic_write
 
 
 class FeatureFiles:
-    """Files of features in a directory of their own, which is removed when the block ends.
+    """Files of features in a directory of their own; they are removed when the block ends.
 
     >>> with FeatureFiles("out/cifar10/features") as files:
     ...     features = files.encode(layer, images)
@@ -22,13 +22,16 @@ class FeatureFiles:
 
     def __init__(self, directory):
         self.directory = Path(directory)
-        self.n_files = 0
+        self.paths = []
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
-        shutil.rmtree(self.directory, ignore_errors=True)
+        with contextlib.suppress(OSError):  # a file still mapped (Windows), or one that is not ours
+            for path in self.paths:
+                path.unlink()
+            self.directory.rmdir()
 
     def encode(self, layer, images):
         """`layer.transform(images)` as a read-only float16 memory map.
@@ -37,7 +40,7 @@ class FeatureFiles:
         features beyond float16's largest number; the unfinished file is then gone.
         """
         shape = feature_shape(layer, images)
-        path = self.directory / f"features{self.n_files}.float16"
+        path = self.directory / f"features{len(self.paths)}.float16"
         try:
             with atomic_write(path) as file:
                 layer.transform(images, out=Rows(file, shape))
@@ -51,7 +54,7 @@ class FeatureFiles:
                 "free as much, or give an --output on another disk",
                 str(path),
             ) from error
-        self.n_files += 1
+        self.paths.append(path)
         return np.memmap(path, np.float16, "r", shape=shape)
 
 

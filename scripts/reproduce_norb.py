@@ -13,7 +13,7 @@ were never seen), and with all training labels for the test error. The test set 
 and seed. Learning rate and schedule are those that served MNIST: nothing was chosen on NORB.
 
 24 GiB of memory will do. Features beyond 4 GiB in float32 are written into files of float16 in
---output (5 GB for the deep row), which are removed when the row is done.
+--output (3 GB for the deep row), which are removed when the row is done.
 """
 
 import dataclasses

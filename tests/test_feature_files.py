@@ -41,6 +41,13 @@ def test_the_files_are_gone_when_the_block_ends(feature_files, fitted, tmp_path,
     assert not (tmp_path / "features").exists()
 
 
+def test_what_else_lies_in_the_directory_stays(feature_files, fitted, tmp_path):
+    (tmp_path / "mine").write_bytes(b"")
+    with feature_files.FeatureFiles(tmp_path) as files:
+        files.encode(fitted, images())
+    assert os.listdir(tmp_path) == ["mine"]
+
+
 def break_after_first_block(monkeypatch, feature_files, error):
     write = feature_files.Rows.__setitem__
 
