@@ -122,7 +122,7 @@ def measure(name, options, arguments, images):
         "dead_maps": int((usage < ALIVE).sum()),
         "usage": usage.tolist(),
         "largest_share_of_survivors": share_of_busiest(layer, images.validation[:1000]),
-        **describe(layer.decoder_filters_, usage >= ALIVE),
+        **describe(learned_filters(layer, images.train), usage >= ALIVE),
         "paper_percent": None,
         "test_error_percent": None,
         "settings": {
@@ -135,6 +135,15 @@ def measure(name, options, arguments, images):
         "losses": [layer.loss_history_],
     }
     return record | environment(), layer
+
+
+def learned_filters(layer, images):
+    """What training added to the decoder's initial filters.
+
+    Without sparsity some of their noise is there to the end: nothing needs it gone.
+    """
+    initial = type(layer)(**layer.get_params(deep=False)).set_params(n_epochs=0).fit(images)
+    return layer.decoder_filters_ - initial.decoder_filters_
 
 
 def describe(filters, alive):
@@ -185,10 +194,11 @@ HEADER = [
 
 NOTES = """\
 Reconstruction: mean of ||x_hat - x||^2. Lifetime's is from all winners: a single image has no batch
-to compete in, so it overshoots what was trained. Delta share and sharpness: medians over the living
-maps' decoder filters. Delta share: what of a filter's energy its largest pixel has. Sharpness:
-energy of the differences between neighbouring weights; noise is as sharp as deltas, 4. Repeated:
-filters with another that correlates beyond 0.9 with them at some shift.
+to compete in, so it overshoots what was trained. Delta share, sharpness and repeated: of what
+training added to the living maps' initial decoder filters. Delta share (median): what of a filter's
+energy its largest pixel has. Sharpness (median): energy of the differences between neighbouring
+weights; noise is as sharp as deltas, 4. Repeated: filters with another that correlates beyond 0.9
+with them at some shift.
 """
 
 
