@@ -19,6 +19,7 @@ def estimator(**parameters):
     """A small one; whatever is not given is small, quick and seeded."""
     small = {
         **{"n_maps": 5, "patch_width": 3, "n_patches": 200, "n_iterations": 5},
+        **{"standardise": False},
         **{"random_state": 0, "verbose": False},
     }
     return TriangleKMeans(**{**small, **parameters})
@@ -203,6 +204,32 @@ def test_patches_are_white_before_they_are_clustered():
     np.testing.assert_allclose(points.T @ points / 3000, np.eye(9), atol=1e-3)
 
 
+@over_pooling
+def test_standardised_features_have_mean_0_and_nearly_deviation_1(pooling):
+    x = pictures(n=50)
+    plain = estimator(pooling=pooling).fit(x).transform(x).astype(np.float64)
+    features = estimator(pooling=pooling, standardise=True).fit(x).transform(x)
+    np.testing.assert_allclose(features.mean(axis=0), 0, atol=1e-4)
+    deviation = plain.std(axis=0)
+    expected = deviation / np.sqrt(deviation**2 + 0.01)
+    np.testing.assert_allclose(features.std(axis=0), expected, rtol=1e-3)
+
+
+def test_a_feature_that_never_changes_is_standardised_to_0():
+    x = np.zeros((9, 1, 6, 6), np.float32)
+    x[:, :, ::2] = 1  # nine times the same image
+    features = estimator(n_maps=2, standardise=True, n_iterations=1).fit(x).transform(x)
+    np.testing.assert_allclose(features, 0, atol=1e-5)
+
+
+def test_features_are_standardised_by_images_spread_over_all(monkeypatch):
+    monkeypatch.setattr("minisca.baselines.triangle.STANDARDISING_IMAGES", 3)
+    x = pictures()
+    made = estimator(standardise=True).fit(Slices(x))
+    plain = estimator().fit(x).transform(x[[0, 5, 11]])
+    np.testing.assert_allclose(made.feature_mean_, plain.mean(axis=0), rtol=1e-5)
+
+
 def test_features_go_where_they_are_asked_to_go():
     x = pictures()
     made = estimator().fit(x)
@@ -309,6 +336,7 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path, change, message):
         ({"pooling": "max"}, ValueError, "pooling is 'max'; it must be one of 'sum', 'mean'"),
         ({"normalise": 1}, TypeError, "normalise is 1; it must be True or False"),
         ({"whiten": None}, TypeError, "whiten is None; it must be True or False"),
+        ({"standardise": "no"}, TypeError, "standardise is 'no'; it must be True or False"),
         ({"contrast_epsilon": 0}, ValueError, "contrast_epsilon is 0"),
         ({"zca_epsilon": -1}, ValueError, "zca_epsilon is -1"),
         ({"algorithm": "fuzzy"}, ValueError, "algorithm is 'fuzzy'; it must be one of 'lloyd'"),

@@ -3,7 +3,7 @@
 Adam Coates, Honglak Lee and Andrew Y. Ng, "An Analysis of Single-Layer Networks in Unsupervised
 Feature Learning", AISTATS 2011. Random patches, each contrast-normalised, all whitened, clustered;
 then every patch of an image, on a dense grid, is described by how much nearer than on average it
-lies to each centre, and these are pooled over the regions of a coarse grid.
+lies to each centre, and these are pooled over the regions of a coarse grid and standardised.
 """
 
 import numpy as np
@@ -24,6 +24,9 @@ from minisca.validation import (
 
 #: Working memory of `transform`: a block of patches and their distances to all centres.
 BLOCK_BYTES = 32 << 20
+#: Images that features are standardised by, at most; added to their variance.
+STANDARDISING_IMAGES = 5000
+FEATURE_EPSILON = 0.01
 
 
 class TriangleKMeans(Baseline):
@@ -50,6 +53,9 @@ class TriangleKMeans(Baseline):
         `ZCA` of the patches, learned in `fit`.
     zca_epsilon : float > 0, default 0.1
         Its epsilon, which suits normalised patches.
+    standardise : bool, default True
+        Give every pooled feature the mean 0 and nearly the standard deviation 1 over the images of
+        `fit` (at most 5,000 of them), as Coates et al. do: triangle activations have large means.
     algorithm : "lloyd" (default) or "spherical"
         See `kmeans`.
     n_patches : int, default 100,000
@@ -64,6 +70,8 @@ class TriangleKMeans(Baseline):
     mean_ : float32 (c, k, k);  whitening_ : float32 (c * k * k, c * k * k), symmetric
         A normalised patch p is whitened to whitening_ @ (p - mean_); 0 and the identity where
         `whiten` is False.
+    feature_mean_, feature_scale_ : float32 (m, grid, grid)
+        What `standardise` subtracts and divides by; 0 and 1 without it.
     objective_history_ : float64 (iterations,)
         What k-means brings down, of the centres that each iteration began with.
     n_channels_, image_size_ : int, and (height, width) of the images seen in `fit`
@@ -85,6 +93,7 @@ class TriangleKMeans(Baseline):
         contrast_epsilon=0.01,
         whiten=True,
         zca_epsilon=0.1,
+        standardise=True,
         algorithm="lloyd",
         n_patches=100_000,
         n_iterations=30,
@@ -100,6 +109,7 @@ class TriangleKMeans(Baseline):
         self.contrast_epsilon = contrast_epsilon
         self.whiten = whiten
         self.zca_epsilon = zca_epsilon
+        self.standardise = standardise
         self.algorithm = algorithm
         self.n_patches = n_patches
         self.n_iterations = n_iterations
@@ -144,6 +154,7 @@ class TriangleKMeans(Baseline):
             )
         self.centres_ = centres.reshape(-1, *patches.shape[1:])
         self.objective_history_ = np.array(objectives)
+        self._measure_features(X)
         return self
 
     def transform(self, X, out=None):
@@ -154,23 +165,45 @@ class TriangleKMeans(Baseline):
         NotFittedError before `fit`, ValueError or TypeError for images unlike those of `fit`.
         """
         X = self._check_new(X)
-        shape = (X.shape[0], len(self.centres_), self.grid, self.grid)
+        shape = (X.shape[0], *self.feature_mean_.shape)
         out = np.empty(shape, np.float32) if out is None else check_out(out, shape)
-        places = [len(range(0, s - self.patch_width + 1, self.stride)) for s in self.image_size_]
-        pool = self._pooling_matrix(*places)
-        per_place = 4 * (len(self.centres_) + 3 * self.mean_.size)
-        lines = blocks(places[0], per_place * places[1], BLOCK_BYTES)  # a block's lines of places
         with self._bar(total=X.shape[0], unit="image", desc="encoding", delay=2) as bar:
-            for rows in blocks(X.shape[0], per_place * places[0] * places[1], BLOCK_BYTES):
-                x = read_batch(X, rows, np.float32)
-                pooled = sum(self._pool_lines(x, part, pool) for part in lines)
-                out[rows] = pooled.transpose(0, 2, 1).reshape(out[rows].shape)
-                bar.update(len(x))
+            for rows in self._image_blocks(X.shape[0]):
+                pooled = self._pooled(read_batch(X, rows, np.float32))
+                out[rows] = (pooled - self.feature_mean_) / self.feature_scale_
+                bar.update(len(pooled))
         return out
 
     def fit_transform(self, X, y=None):
         """`fit(X)`, then `transform(X)`."""
         return self.fit(X).transform(X)
+
+    def _measure_features(self, X):
+        """Set `feature_mean_` and `feature_scale_` over images spread over X."""
+        shape = (self.n_maps, self.grid, self.grid)
+        self.feature_mean_ = np.zeros(shape, np.float32)
+        self.feature_scale_ = np.ones(shape, np.float32)
+        if not self.standardise:
+            return
+        n = min(X.shape[0], STANDARDISING_IMAGES)
+        rows = np.unique(np.linspace(0, X.shape[0] - 1, n).astype(np.int64))
+        total, squares = np.zeros(shape), np.zeros(shape)
+        for part in self._image_blocks(len(rows)):
+            pooled = self._pooled(read_batch(X, rows[part], np.float32)).astype(np.float64)
+            total += pooled.sum(axis=0)
+            squares += np.square(pooled).sum(axis=0)
+        mean = total / len(rows)
+        variance = np.maximum(squares / len(rows) - np.square(mean), 0)
+        self.feature_mean_[...] = mean
+        self.feature_scale_[...] = np.sqrt(variance + FEATURE_EPSILON)
+
+    def _pooled(self, x):
+        """Pooled activations of images x (n, c, h, w): (n, m, grid, grid)."""
+        places = self._places()
+        pool = self._pooling_matrix(*places)
+        lines = blocks(places[0], self._bytes_per_place() * places[1], BLOCK_BYTES)
+        pooled = sum(self._pool_lines(x, part, pool) for part in lines)
+        return pooled.transpose(0, 2, 1).reshape(len(x), self.n_maps, self.grid, self.grid)
 
     def _pool_lines(self, x, lines, pool):
         """What some lines of places contribute to the pooled features: (n, regions, m)."""
@@ -178,10 +211,21 @@ class TriangleKMeans(Baseline):
         patches = patches.reshape(-1, *self.mean_.shape)  # a copy
         if self.normalise:
             patches = contrast_normalise(patches, self.contrast_epsilon)
-        points = self._whitened(patches)
-        activations = triangle(points, self.centres_.reshape(len(self.centres_), -1))
+        activations = triangle(self._whitened(patches), self.centres_.reshape(self.n_maps, -1))
         part = np.ascontiguousarray(pool[:, lines]).reshape(len(pool), -1)
         return part @ activations.reshape(len(x), part.shape[1], -1)
+
+    def _image_blocks(self, n):
+        """Slices of n images whose patches fit into the working memory, one image at least."""
+        rows, columns = self._places()
+        return blocks(n, self._bytes_per_place() * rows * columns, BLOCK_BYTES)
+
+    def _places(self):
+        """Rows and columns of the grid of patches."""
+        return [len(range(0, s - self.patch_width + 1, self.stride)) for s in self.image_size_]
+
+    def _bytes_per_place(self):
+        return 4 * (self.n_maps + 3 * self.mean_.size)
 
     def _pooling_matrix(self, rows, columns):
         """Weight of every place in every region: (grid * grid, rows, columns)."""
@@ -223,6 +267,8 @@ class TriangleKMeans(Baseline):
             "centres": (self.n_maps, *patch),
             "mean": patch,
             "whitening": (dimensions, dimensions),
+            "feature_mean": (self.n_maps, self.grid, self.grid),
+            "feature_scale": (self.n_maps, self.grid, self.grid),
             "objective_history": (None,),
         }
 
@@ -234,6 +280,7 @@ class TriangleKMeans(Baseline):
         check_choice("algorithm", self.algorithm, ALGORITHMS)
         check_flag("normalise", self.normalise)
         check_flag("whiten", self.whiten)
+        check_flag("standardise", self.standardise)
         check_number("contrast_epsilon", self.contrast_epsilon, low_open=True)
         check_number("zca_epsilon", self.zca_epsilon, low_open=True)
 
