@@ -2,7 +2,7 @@
 
     python scripts/reproduce_cifar10.py                    row 512, whitened, one seed
     python scripts/reproduce_cifar10.py --rows deep        512 maps, then 4096 on top of them
-    python scripts/reproduce_cifar10.py --raw              the images as they are, for comparison
+    python scripts/reproduce_cifar10.py --raw              contrast-normalised only, for comparison
     python scripts/reproduce_cifar10.py --quick            a few minutes' version of every row
 
 Whitened: each image is contrast-normalised, then all are ZCA-whitened by the training images'

@@ -2,7 +2,7 @@
 
     python scripts/reproduce_norb.py                       row 128, whitened, one seed
     python scripts/reproduce_norb.py --rows deep           128 maps, then 2048 on top of them
-    python scripts/reproduce_norb.py --raw                 the views as they are, for comparison
+    python scripts/reproduce_norb.py --raw                 contrast-normalised only, for comparison
     python scripts/reproduce_norb.py --quick               a few minutes' version of every row
 
 Of each view the inner 64 x 64 pixels are taken and halved to 32 x 32. Features are learned from all
@@ -43,7 +43,7 @@ class NORBReproduction(WhitenedReproduction):
     rows = ROWS
     quick_maps = 64
 
-    def raw_images(self):
+    def loaded_images(self):
         """Every view an image of one channel: those of pair i are images 2 i and 2 i + 1."""
         return tuple(
             pairs.reshape(-1, 1, *pairs.shape[2:])

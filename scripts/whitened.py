@@ -19,7 +19,7 @@ def make_whitened_parser(*arguments, **options):
         "--whitened", action="store_true", default=True, help="contrast-normalise, whiten (default)"
     )
     either.add_argument(
-        "--raw", action="store_false", dest="whitened", help="learn from the images as they are"
+        "--raw", action="store_false", dest="whitened", help="contrast-normalise only"
     )
     parser.add_argument(
         "--label", help='what the data are, in results and report ("CIFAR-10, JPEG", say)'
@@ -28,15 +28,17 @@ def make_whitened_parser(*arguments, **options):
 
 
 class WhitenedReproduction(Reproduction):
-    """Rows that learn from whitened images, or from raw ones, for comparison."""
+    """Rows that learn from whitened images, or from raw ones, for comparison.
+
+    Raw images too are contrast-normalised. Brightness, which is never negative, would else take
+    most of the loss: of 64 maps on 5,000 images in [0, 1] about one in ten stayed noise.
+    """
 
     def __init__(self, arguments, data):
         super().__init__(arguments, data)
         self.variant = "" if arguments.whitened else RAW
         self.preparation = {"zca_epsilon": ZCA_EPSILON if arguments.whitened else None}
-        whitened_later = (None, None)  # when a row needs them
-        images = whitened_later if arguments.whitened else self.raw_images()
-        self.train_images, self.test_images = images
+        self.train_images = self.test_images = None  # until a row needs them
 
     def run(self, row, seed):
         with FeatureFiles(self.output / "features") as self.files:
@@ -44,21 +46,21 @@ class WhitenedReproduction(Reproduction):
 
     def train(self, seed, settings, watch):
         if self.train_images is None:
-            with watch("whiten"):
-                self.whiten()
+            with watch("prepare"):
+                self.prepare()
         return super().train(seed, settings, watch)
 
-    def whiten(self):
-        """Whiten both sets by the training set's statistics, which are saved beside the layers."""
-        train, test = self.raw_images()
-        train = contrast_normalise(train)
-        whitener = ZCA(epsilon=ZCA_EPSILON).fit(train)
-        whitener.save(self.output / "layers" / "zca.npz")
-        self.train_images = whitener.transform(train)
-        self.test_images = whitener.transform(contrast_normalise(test))
+    def prepare(self):
+        """Normalise both sets; whiten them by the training set's statistics, and save those."""
+        train, test = map(contrast_normalise, self.loaded_images())
+        if self.arguments.whitened:
+            whitener = ZCA(epsilon=ZCA_EPSILON).fit(train)
+            whitener.save(self.output / "layers" / "zca.npz")
+            train, test = map(whitener.transform, (train, test))
+        self.train_images, self.test_images = train, test
 
-    def raw_images(self):
-        """Training and test images (n, c, h, w) as they are before whitening."""
+    def loaded_images(self):
+        """Training and test images (n, c, h, w) as they are before anything is done to them."""
         return self.data.train_images, self.data.test_images
 
     def encode(self, layer, images):

@@ -87,7 +87,7 @@ def test_resuming_a_finished_run_measures_nothing_again(small_run):
 
 
 def run_here(monkeypatch, *arguments):
-    """Run the script's main() with these arguments, raw images and one epoch."""
+    """Run the script's main() with these arguments, images not whitened and one epoch."""
     script = import_script(monkeypatch, "reproduce_cifar10")
     options = ["--quick", "--raw", "--epochs", "1", *map(str, arguments)]
     monkeypatch.setattr("sys.argv", [SCRIPT, *options])
