@@ -3,7 +3,7 @@
 Importing it compiles nothing and loads no backend; that happens at the first use.
 """
 
-from minisca import datasets
+from minisca import datasets, preprocessing
 from minisca.autoencoder import SparseConvAutoencoder
 from minisca.checkpoint import CheckpointError
 from minisca.classifier import LogisticRegression
@@ -21,4 +21,5 @@ __all__ = [
     "SparseConvAutoencoder",
     "Stack",
     "datasets",
+    "preprocessing",
 ]

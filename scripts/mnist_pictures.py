@@ -1,12 +1,14 @@
-"""The pictures of reproduce_mnist.py: filters, the paper's Figure 3, reconstructions, errors."""
+"""The pictures that only reproduce_mnist.py draws: the paper's Figure 3, and its other rules."""
 
 import numpy as np
+from pictures import as_stack, draw_layer
 
 import minisca
 from minisca import figures
+from minisca.preprocessing import ZCA, contrast_normalise, crop_centre
 
 
-def draw_layer(directory, row, layers, data, quick):
+def draw_mnist_layers(directory, row, layers, data, quick):
     """Filters, reconstructions and, for one layer, the panels of Figure 3."""
     first = layers[0]
     if row == "deep":
@@ -14,16 +16,7 @@ def draw_layer(directory, row, layers, data, quick):
             directory / "deep-figure3.png", data.test_images[0], as_stack(layers)
         )
         return
-    figures.save_filters(
-        directory / f"{row}-decoder-filters.png", first.decoder_filters_, title="decoder filters"
-    )
-    figures.save_filters(
-        directory / f"{row}-encoder-filters.png", first.encoder_filters_, title="encoder filters"
-    )
-    some = data.test_images[:16]
-    figures.save_reconstructions(
-        directory / f"{row}-reconstructions.png", some, first.reconstruct(some)
-    )
+    draw_layer(directory, row, first, data.test_images[:16])
     if row == "16":
         draw_other_rules(directory, data, quick)
         figures.save_feature_panels(
@@ -37,7 +30,8 @@ def draw_other_rules(directory, data, quick):
     Small layers on some hundred whitened digits, trained for the pictures only (paper, Figure 2b
     and 2c, and section 2.1).
     """
-    images = whitened(data.train_images[:1000, :, 4:24, 4:24])
+    images = crop_centre(data.train_images[:1000], 20)
+    images = ZCA().fit_transform(contrast_normalise(images, epsilon=1e-6))
     settings = {"n_epochs": 4 if quick else 60, "batch_size": 30, "random_state": 0}
     rules = {
         "without-constraint": {"sparsity": "none", "learning_rate": 0.003 if quick else 0.01},
@@ -54,16 +48,6 @@ def draw_other_rules(directory, data, quick):
         figures.save_filters(directory / f"16-{name}.png", layer.decoder_filters_, title=title)
 
 
-def whitened(images, epsilon=0.1):
-    """Contrast normalisation, then ZCA, of images (n, 1, h, w)."""
-    flat = images.reshape(len(images), -1).astype(np.float64)
-    flat = (flat - flat.mean(axis=1, keepdims=True)) / (flat.std(axis=1, keepdims=True) + 1e-6)
-    flat -= flat.mean(axis=0)
-    values, vectors = np.linalg.eigh(flat.T @ flat / len(flat))
-    flat = flat @ (vectors / np.sqrt(np.maximum(values, 0) + epsilon)) @ vectors.T
-    return flat.reshape(images.shape).astype(np.float32)
-
-
 def with_second_layer(first, data, quick):
     """Figure 3 shows 128 second-layer maps on top of the 16: trained here, for the picture only."""
     images = data.train_images[: 2000 if quick else 20_000]
@@ -71,24 +55,3 @@ def with_second_layer(first, data, quick):
         128, filter_width=5, pool_width=3, pool_stride=2, n_epochs=2, random_state=0
     )
     return as_stack([first, second.fit(first.transform(images))])
-
-
-def as_stack(layers):
-    stack = minisca.Stack(layers)
-    stack.layers_ = layers
-    return stack
-
-
-def draw_losses(path, layers):
-    curves = {f"layer {depth}": layer.loss_history_ for depth, layer in enumerate(layers, 1)}
-    figures.save_curves(
-        path, curves, xlabel="epoch", ylabel="mean squared error per image", log=len(layers) > 1
-    )
-
-
-def draw_results(directory, row, data, predicted):
-    """The confusion matrix, and every digit that was misclassified."""
-    figures.save_confusion_matrix(directory / f"{row}-confusion.png", data.test_labels, predicted)
-    figures.save_misclassified(
-        directory / f"{row}-misclassified.png", data.test_images, data.test_labels, predicted
-    )

@@ -147,3 +147,13 @@ def test_importing_the_datasets_loads_neither_numba_nor_scipy():
         [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_a_checksum_may_be_of_the_file_as_it_is_served(tmp_path):
+    md5 = hashlib.md5(PACKED).hexdigest()
+    options = {"algorithm": "md5", "as_served": True}
+    with serving({"/a": PACKED}) as server:
+        download([f"{server}/a"], tmp_path / "a.gz", md5, **options)
+        with pytest.raises(DownloadError, match=f"bytes of b.gz have MD5 {md5}; they must have 0"):
+            download([f"{server}/a"], tmp_path / "b.gz", "0" * 32, **options)
+    assert os.listdir(tmp_path) == ["a.gz"]

@@ -163,7 +163,7 @@ def test_the_cache_is_the_users(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.delenv("LOCALAPPDATA")
     base = "AppData/Local" if os.name == "nt" else ".cache"
-    assert mnist.cache_directory() == tmp_path / "home" / base / "minisca" / "mnist"
+    assert mnist.cache_directory("mnist") == tmp_path / "home" / base / "minisca" / "mnist"
 
 
 def test_an_argument_without_the_files_is_an_error_and_no_sample(tmp_path):
@@ -188,7 +188,7 @@ def test_three_of_the_four_files_are_an_error(tmp_path, monkeypatch, role, by_ar
     directory = put(tmp_path / "digits", small())
     (directory / mnist.FILES[role]).unlink()
     monkeypatch.setenv("MINISCA_DATA", str(directory))
-    with pytest.raises(DatasetNotFoundError, match=f"missing are {mnist.FILES[role]} \\(each"):
+    with pytest.raises(DatasetNotFoundError, match=f"missing are {mnist.FILES[role]}$"):
         load_mnist(directory if by_argument else None)
 
 

@@ -44,7 +44,15 @@ def test_the_readmes_pictures_are_there():
         assert (ROOT / link).exists(), link
 
 
-@pytest.mark.parametrize("command", ["reproduce_mnist.py", "update_readme.py"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "reproduce_mnist.py",
+        "reproduce_cifar10.py",
+        "reproduce_norb.py",
+        "update_readme.py",
+    ],
+)
 def test_every_script_says_what_it_does(command):
     done = subprocess.run(
         [sys.executable, f"scripts/{command}", "--help"], cwd=ROOT, capture_output=True, text=True

@@ -1,43 +1,15 @@
 """The main script, run as a user runs it, on a data set small enough for a test."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from script_runs import read_records, run_script
 
 import minisca
 from minisca.datasets import write_idx
 
-ROOT = Path(__file__).resolve().parent.parent
-FIELDS = {
-    "row",
-    "seed",
-    "test_error_percent",
-    "validation_error_percent",
-    "paper_percent",
-    "data",
-    "settings",
-    "seconds",
-    "losses",
-    "versions",
-    "machine",
-    "command",
-}
-
-
-def run_script(*arguments):
-    return subprocess.run(
-        [sys.executable, "scripts/reproduce_mnist.py", *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | {"MINISCA_DATA": ""},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+SCRIPT = "reproduce_mnist.py"
 
 
 @pytest.fixture(scope="module")
@@ -59,22 +31,20 @@ def small_run(tmp_path_factory):
     output = directory / "out"
     rows = ["--rows", "16", "deep", "reconstruction"]
     options = [*rows, "--quick", "--data-dir", directory, "--output", output]
-    return run_script(*options), output, options
+    return run_script(SCRIPT, *options), output, options
 
 
 def test_every_row_leaves_a_record_with_all_its_fields(small_run):
     done, output, _ = small_run
     assert done.returncode == 0, done.stderr
-    records = json.loads((output / "results.json").read_text())
+    records = read_records(output)
     assert [record["row"] for record in records] == [
         "mnist-16",
         "mnist-deep",
         "mnist-reconstruction",
     ]
     for record in records:
-        assert set(record) >= FIELDS
         assert record["data"].startswith("bars")
-        assert all(np.isfinite(loss) for losses in record["losses"] for loss in losses)
     assert records[0]["test_error_percent"] <= 10  # four bars are easy
     assert records[2]["reconstruction_error"] > 0
 
@@ -114,7 +84,7 @@ def test_every_picture_is_written(small_run):
 def test_resuming_a_finished_run_measures_nothing_again(small_run):
     _, output, options = small_run
     before = (output / "results.json").read_bytes()
-    done = run_script(*options, "--resume")
+    done = run_script(SCRIPT, *options, "--resume")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("already in") == 3
     assert (output / "results.json").read_bytes() == before
@@ -131,7 +101,7 @@ def test_resuming_a_finished_run_measures_nothing_again(small_run):
     ],
 )
 def test_a_wrong_flag_is_named(arguments, message):
-    done = run_script(*arguments)
+    done = run_script(SCRIPT, *arguments)
     assert done.returncode != 0
     assert message in done.stderr
 
@@ -161,7 +131,7 @@ def test_a_run_interrupted_in_training_resumes_to_the_same_layer(small_run, tmp_
     assert layer.n_epochs_done_ == 1
 
     arguments = ["--rows", "16", "--quick", "--data-dir", output.parent, "--resume"]
-    done = run_script(*arguments, "--output", tmp_path)
+    done = run_script(SCRIPT, *arguments, "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     resumed = minisca.SparseConvAutoencoder.load(path)
     whole = minisca.SparseConvAutoencoder.load(output / "layers" / path.name)

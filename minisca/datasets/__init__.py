@@ -1,5 +1,6 @@
 """Data sets: loaders that check every byte that they are given."""
 
+from minisca.datasets.cifar import load_cifar10
 from minisca.datasets.dataset import Dataset
 from minisca.datasets.errors import (
     DatasetError,
@@ -9,6 +10,8 @@ from minisca.datasets.errors import (
 )
 from minisca.datasets.idx import read_idx, write_idx
 from minisca.datasets.mnist import load_mnist, load_mnist_sample
+from minisca.datasets.norb import StereoDataset, load_norb
+from minisca.datasets.norb_matrix import read_norb_matrix, write_norb_matrix
 
 __all__ = [
     "Dataset",
@@ -16,8 +19,13 @@ __all__ = [
     "DatasetNotFoundError",
     "DownloadError",
     "SampleWarning",
+    "StereoDataset",
+    "load_cifar10",
     "load_mnist",
     "load_mnist_sample",
+    "load_norb",
     "read_idx",
+    "read_norb_matrix",
     "write_idx",
+    "write_norb_matrix",
 ]

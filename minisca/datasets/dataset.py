@@ -13,7 +13,7 @@ class Dataset:
 
     Attributes
     ----------
-    train_images, test_images : float32 arrays (n, channels, height, width), MNIST's in [0, 1]
+    train_images, test_images : float32 arrays (n, channels, height, width) in [0, 1]
     train_labels, test_labels : int64 arrays (n,)
     name : what the data are, to be written beside every figure measured on them
     source : the directory that they were read from, or a description

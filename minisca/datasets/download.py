@@ -1,5 +1,7 @@
 """Fetch one file from the first of several mirrors that serves it whole and unaltered."""
 
+import contextlib
+import functools
 import hashlib
 import http.client
 import urllib.request
@@ -11,35 +13,43 @@ from minisca.datasets.packing import unpacked
 
 CHUNK = 1 << 18
 USER_AGENT = "minisca"
+ALGORITHMS = {"sha256": "SHA-256", "md5": "MD5"}
 
 
-def download(urls, target, sha256, timeout=5.0, max_bytes=1 << 30):
-    """Download `target` from the first of `urls` whose contents have the given SHA-256.
+def download(
+    urls, target, checksum, timeout=5.0, max_bytes=1 << 30, algorithm="sha256", as_served=False
+):
+    """Download `target` from the first of `urls` whose contents have the given checksum.
 
     Parameters
     ----------
     urls : the same file's addresses, tried in turn
     target : path to write, replaced whole or not at all; missing directories are created
-    sha256 : hexadecimal SHA-256 of the unpacked contents (unpacked where `target` ends in .gz:
+    checksum : hexadecimal checksum of the unpacked contents (unpacked where `target` ends in .gz:
         mirrors compress the same file differently)
     timeout : seconds to wait for a connection, and for each next piece of the file
     max_bytes : the most bytes that the file may have, served or unpacked
+    algorithm : "sha256", or "md5" where a file's owner publishes nothing better
+    as_served : whether the checksum is of the file as it is served, packed or not
 
     A progress bar is shown where standard error is a terminal.
     Returns the path of `target`. Raises DownloadError naming the file and why each mirror failed.
     """
     target = Path(target)
+    check = functools.partial(
+        _check, checksum=checksum, algorithm=algorithm, as_served=as_served, max_bytes=max_bytes
+    )
     failures = []
     for url in urls:
         try:
-            _fetch(url, target, sha256, timeout, max_bytes)
+            _fetch(url, target, timeout, max_bytes, check)
             return target
         except (OSError, http.client.HTTPException, DatasetError) as error:
             failures.append(f"\n  {url}: {str(error) or type(error).__name__}")
     raise DownloadError(f"{target.name} could not be downloaded:{''.join(failures)}")
 
 
-def _fetch(url, target, sha256, timeout, max_bytes):
+def _fetch(url, target, timeout, max_bytes, check):
     request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})
     with (
         urllib.request.urlopen(request, timeout=timeout) as response,
@@ -47,12 +57,7 @@ def _fetch(url, target, sha256, timeout, max_bytes):
     ):
         _copy(response, file, target.name, max_bytes)
         file.seek(0)
-        with unpacked(file, target.name) as contents:
-            found = _sha256(contents, target.name, max_bytes)
-        if found != sha256:
-            raise DatasetError(
-                f"the contents of {target.name} have SHA-256 {found}; they must have {sha256}"
-            )
+        check(file, target.name)
 
 
 def _copy(response, file, name, max_bytes):
@@ -72,8 +77,18 @@ def _copy(response, file, name, max_bytes):
         raise DatasetError(f"{name} broke off after {received} of {total} bytes")
 
 
-def _sha256(contents, name, max_bytes):
-    digest = hashlib.sha256()
+def _check(file, name, checksum, algorithm, as_served, max_bytes):
+    with contextlib.nullcontext(file) if as_served else unpacked(file, name) as contents:
+        found = _digest(contents, name, algorithm, max_bytes)
+    if found != checksum:
+        what = f"the bytes of {name}" if as_served else f"the contents of {name}"
+        raise DatasetError(
+            f"{what} have {ALGORITHMS[algorithm]} {found}; they must have {checksum}"
+        )
+
+
+def _digest(contents, name, algorithm, max_bytes):
+    digest = hashlib.new(algorithm, usedforsecurity=False)
     length = 0
     while chunk := contents.read(CHUNK):
         length += len(chunk)

@@ -12,12 +12,12 @@ import numpy as np
 
 from minisca.atomic import atomic_write
 from minisca.datasets.errors import DatasetError
-from minisca.datasets.packing import GZIP_MAGIC, LARGEST_RATIO, is_packed, packed, unpacked
+from minisca.datasets.packing import GZIP_MAGIC, packed, unpacked
+from minisca.datasets.payload import read_payload
 
 UINT8 = 0x08
 OTHER_TYPES = {0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
 LARGEST_RANK = 4
-CHUNK = 1 << 20
 
 
 def read_idx(path):
@@ -31,9 +31,11 @@ def read_idx(path):
     path = os.fspath(path)
     with open(path, "rb") as file, unpacked(file, path) as contents:
         shape = _read_shape(contents, path)
-        size = os.fstat(file.fileno()).st_size
-        _check_plausible(shape, size, path)
-        return np.frombuffer(_read_payload(contents, shape, path), np.uint8).reshape(shape)
+        declared = math.prod(shape)  # Python's integers: no overflow
+        size, header = os.fstat(file.fileno()).st_size, 4 + 4 * len(shape)
+        sides = " x ".join(map(str, shape))
+        payload = read_payload(contents, declared, size, header, sides, path)
+    return np.frombuffer(payload, np.uint8).reshape(shape)
 
 
 def write_idx(path, array):
@@ -100,39 +102,3 @@ def _read_rank(file, path):
     if not 1 <= rank <= LARGEST_RANK:
         raise DatasetError(f"{found}: its rank is {rank}; {expected}")
     return rank
-
-
-def _check_plausible(shape, size, path):
-    """Refuse sides whose product no file of `size` bytes can hold, before reading on."""
-    declared = math.prod(shape)  # Python's integers: no overflow
-    header = 4 + 4 * len(shape)
-    if is_packed(path):
-        if declared > size * LARGEST_RATIO:
-            raise DatasetError(
-                f"{path} declares {_sides(shape)} = {declared} bytes; its {size} gzipped bytes "
-                f"cannot unpack to more than {size * LARGEST_RATIO}"
-            )
-    elif declared != size - header:
-        raise DatasetError(
-            f"{path} declares {_sides(shape)} = {declared} bytes; after its header of {header} "
-            f"bytes there must be exactly as many, but there are {size - header}"
-        )
-
-
-def _read_payload(file, shape, path):
-    """Read what the header declares and no byte more; one byte more is an error, and so is less."""
-    declared = math.prod(shape)
-    payload = bytearray()
-    while chunk := file.read(min(CHUNK, declared + 1 - len(payload))):
-        payload += chunk
-    if len(payload) != declared:
-        found = "more" if len(payload) > declared else f"only {len(payload)}"
-        raise DatasetError(
-            f"{path} declares {_sides(shape)} = {declared} bytes; after its header there must be "
-            f"exactly as many, but there are {found}"
-        )
-    return payload
-
-
-def _sides(shape):
-    return " x ".join(map(str, shape))

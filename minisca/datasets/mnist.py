@@ -7,7 +7,6 @@ import hashlib
 import os
 import warnings
 from importlib import resources
-from pathlib import Path
 
 import numpy as np
 
@@ -15,11 +14,11 @@ from minisca.datasets.dataset import Dataset
 from minisca.datasets.download import download as download_file
 from minisca.datasets.errors import (
     DatasetError,
-    DatasetNotFoundError,
     DownloadError,
     SampleWarning,
 )
 from minisca.datasets.idx import idx_header, read_idx
+from minisca.datasets.locate import cache_directory, locate, name_after
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -70,7 +69,7 @@ def load_mnist(data_dir=None, download=True):
         paths = _find(os.environ["MINISCA_DATA"], "MINISCA_DATA", required=False)
         if paths is not None:
             return _load_directory(paths)
-    cache = cache_directory()
+    cache = cache_directory("mnist")
     reason = "downloading was not allowed (download=False)"
     if download:
         try:
@@ -97,34 +96,9 @@ def load_mnist_sample():
     return _as_dataset(arrays, SAMPLE_NAME, "bundled with minisca")
 
 
-def cache_directory():
-    """Where downloads are kept: `minisca/mnist` in the user's cache directory."""
-    if os.name == "nt":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "minisca" / "mnist"
-
-
 def _find(directory, what, required):
-    """The paths of the four files in `directory` or its folder `mnist`.
-
-    None if there are none of them, unless they are `required`; `what` named the directory.
-    """
-    directory = Path(directory).expanduser()
-    if not directory.is_dir():
-        raise DatasetNotFoundError(f"{what} is {str(directory)!r}; it must be a directory")
-    found = [_present(folder) for folder in (directory, directory / "mnist")]
-    fullest = max(found, key=len)
-    if len(fullest) == len(FILES):
-        return fullest
-    if fullest or required:
-        missing = ", ".join(name for role, name in FILES.items() if role not in fullest)
-        raise DatasetNotFoundError(
-            f"{what} is {str(directory)!r}; it or its folder mnist must have the four IDX files, "
-            f"missing are {missing} (each may end in .gz)"
-        )
-    return None
+    files = "the four IDX files (each may end in .gz)"
+    return locate(directory, what, "mnist", FILES, _present, files, required)
 
 
 def _present(folder):
@@ -153,14 +127,8 @@ def _load_directory(paths, only_mnist=False):
         _check_sha256(found, paths)
     _check_fit(arrays, paths)
     folder = paths["train_images"].parent.resolve()
-    return _as_dataset(arrays, _name(folder, is_mnist=found == SHA256), str(folder))
-
-
-def _name(folder, is_mnist):
-    if is_mnist:
-        return "MNIST"
-    note = " (not the original files)" if folder.name.lower() == "mnist" else ""
-    return folder.name + note
+    name = "MNIST" if found == SHA256 else name_after(folder, "mnist")
+    return _as_dataset(arrays, name, str(folder))
 
 
 def _sha256(array):

@@ -1,0 +1,257 @@
+"""SupervisedConvNet: the layer's architecture, trained end to end on labels (paper, Figure 1c).
+
+Convolution, ReLU, overlapping max-pooling, softmax. Forward and backward are the backend's own
+operations, one after the other; no feature is learned without a label.
+"""
+
+import numpy as np
+
+from minisca.autoencoder import ENCODE_BATCH
+from minisca.backends import get_backend
+from minisca.baselines.baseline import Baseline, blocks, draw_normal
+from minisca.baselines.descent import Descent
+from minisca.classifier import _log_softmax
+from minisca.objective import DENSE_BYTES
+from minisca.optim import SGD
+from minisca.validation import (
+    check_images,
+    check_integer,
+    check_labels,
+    check_number,
+    read_batch,
+)
+
+
+class SupervisedConvNet(Descent, Baseline):
+    """A shallow convolutional network, trained on the mean cross-entropy of its softmax.
+
+    Parameters
+    ----------
+    n_maps : int, default 128
+    filter_width : odd int, default 7
+    pool_width, pool_stride : int, default 5 and 3
+        As of `SparseConvAutoencoder`.
+    l2 : float >= 0, default 1e-4
+        `l2 / 2` times the sum of the squared filters and weights is added to the loss.
+    n_epochs, batch_size : int
+    learning_rate : float
+        Falling linearly to 0. It suits images of about unit variance or within [0, 1].
+    momentum : float in [0, 1)
+    random_state : int or None
+        Seed of the initial filters and the order of the images.
+    backend : str, default "auto"
+    dtype : "float32" (default) or "float64"
+    verbose : bool, default True
+
+    Attributes
+    ----------
+    classes_ : array (n_classes,), the labels, sorted
+    filters_ : array (m, c, k, k);  bias_ : array (m,)
+    coef_ : array (n_classes, m * h' * w');  intercept_ : array (n_classes,)
+    loss_history_ : array (n_epochs,) float64
+        Mean of the objective over each epoch, measured on the batches while training.
+    n_channels_, image_size_ : int, and (height, width) of the images seen in `fit`
+
+    >>> network = SupervisedConvNet(n_maps=32, random_state=0).fit(images, labels)
+    >>> network.score(test_images, test_labels)
+    """
+
+    _estimator_type = "classifier"
+    _main = "filters"
+
+    def __init__(
+        self,
+        n_maps=128,
+        filter_width=7,
+        pool_width=5,
+        pool_stride=3,
+        l2=1e-4,
+        n_epochs=20,
+        batch_size=100,
+        learning_rate=0.03,
+        momentum=0.9,
+        random_state=None,
+        backend="auto",
+        dtype="float32",
+        verbose=True,
+    ):
+        self.n_maps = n_maps
+        self.filter_width = filter_width
+        self.pool_width = pool_width
+        self.pool_stride = pool_stride
+        self.l2 = l2
+        self.n_epochs = n_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.random_state = random_state
+        self.backend = backend
+        self.dtype = dtype
+        self.verbose = verbose
+
+    def fit(self, X, y):
+        """Train from fresh filters on images X (n, c, h, w) and labels y (n,). Returns self.
+
+        X may be any array that slices along its first axis: a batch is read at a time. y: integers
+        or text. Raises ValueError or TypeError for bad images, labels or parameters and for fewer
+        than two classes, DivergenceError when the loss stops being finite.
+        """
+        self._check_parameters()
+        X = check_images(X)
+        classes, codes = np.unique(check_labels(y, X.shape[0]), return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(f"y has one class, {classes.tolist()[0]!r}; it must have two or more")
+        self.classes_ = classes
+        self._remember_images(X)
+        random = np.random.default_rng(self.random_state)
+        self._initialise(random)
+        backend = get_backend(self.backend)
+        optimiser = SGD(backend, self._parameters(), self.momentum)
+
+        def loss_and_gradients(rows, epoch):
+            x = read_batch(X, rows, self.dtype)
+            return self._loss_and_gradients(backend, x, codes[rows])
+
+        for loss in self._descend(optimiser, X.shape[0], loss_and_gradients, random):
+            self.loss_history_ = np.append(self.loss_history_, loss)
+        return self
+
+    def transform(self, X):
+        """Features of images X (n, c, h, w), what the softmax sees: (n, m, h', w')."""
+        return np.concatenate(list(self._encode(self._check_new(X))))
+
+    def decision_function(self, X):
+        """Logits of images X (n, c, h, w): (n, n_classes); one column less with two classes.
+
+        With two classes, as scikit-learn has it: (n,), the second class's logit less the first's.
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def predict_proba(self, X):
+        """Probabilities of images X (n, c, h, w): (n, n_classes), in `classes_`'s order."""
+        return np.exp(_log_softmax(self._logits(X)))
+
+    def predict(self, X):
+        """The most probable label of each image of X (n, c, h, w): (n,) of the labels' type."""
+        logits = self._logits(X)
+        return self.classes_[logits.argmax(axis=1)]
+
+    def score(self, X, y):
+        """The fraction of the images X (n, c, h, w) whose label in y (n,) is predicted."""
+        labels = check_labels(y, self._check_new(X).shape[0])
+        return float(np.mean(self.predict(X) == labels))
+
+    def loss_and_gradients(self, X, y):
+        """The objective over images X and labels y, and its gradients by parameter name.
+
+        Returns (float, {"filters", "bias", "coef", "intercept"}), shaped as the parameters. Raises
+        ValueError for a label that `fit` has not seen.
+        """
+        X = self._check_new(X)
+        labels = check_labels(y, X.shape[0])
+        unknown = ~np.isin(labels, self.classes_)
+        if unknown.any():
+            raise ValueError(
+                f"y has the label {labels[unknown][0]!r}; it must be one of those of fit, "
+                f"{self.classes_.tolist()}"
+            )
+        x = read_batch(X, slice(0, X.shape[0]), self.filters_.dtype)
+        codes = np.searchsorted(self.classes_, labels)
+        return self._loss_and_gradients(get_backend(self.backend), x, codes)
+
+    def _loss_and_gradients(self, backend, x, codes):
+        """Summed over parts of the batch whose feature maps fit into the working memory."""
+        penalised = ("filters", "coef")
+        parameters = self._parameters()
+        loss = sum(self.l2 / 2 * float(np.vdot(parameters[p], parameters[p])) for p in penalised)
+        gradients = {
+            name: value * value.dtype.type(self.l2 if name in penalised else 0)
+            for name, value in parameters.items()
+        }
+        for rows in blocks(len(x), self._bytes_per_image(), DENSE_BYTES):
+            part_loss, part = self._cross_entropy(backend, x[rows], codes[rows], 1 / len(x))
+            loss += part_loss
+            for name, gradient in part.items():
+                gradients[name] += gradient
+        return loss, gradients
+
+    def _cross_entropy(self, backend, x, codes, weight):
+        """`weight` times the sum of the images' cross-entropies, and its gradients."""
+        maps = backend.conv2d(x, self.filters_, self.bias_)
+        pooled, argmax = backend.max_pool(backend.relu(maps), self.pool_width, self.pool_stride)
+        features = pooled.reshape(len(x), -1)
+        log_probabilities = _log_softmax(features @ self.coef_.T + self.intercept_)
+        rows = np.arange(len(x))
+        loss = -weight * float(log_probabilities[rows, codes].sum(dtype=np.float64))
+
+        d_logits = np.exp(log_probabilities)
+        d_logits[rows, codes] -= 1
+        d_logits *= d_logits.dtype.type(weight)
+        d_pooled = (d_logits @ self.coef_).reshape(pooled.shape)
+        d_activations = backend.max_pool_backward(d_pooled, argmax, maps.shape)
+        d_maps = backend.relu_backward(d_activations, maps)
+        _, d_filters, d_bias = backend.conv2d_backward(x, self.filters_, d_maps)
+        return loss, {
+            "filters": d_filters,
+            "bias": d_bias,
+            "coef": d_logits.T @ features,
+            "intercept": d_logits.sum(axis=0),
+        }
+
+    def _logits(self, X):
+        logits = []
+        for features in self._encode(self._check_new(X)):
+            logits.append(features.reshape(len(features), -1) @ self.coef_.T + self.intercept_)
+        return np.concatenate(logits)
+
+    def _encode(self, X):
+        """Yield the pooled features of X, a batch of images at a time."""
+        backend = get_backend(self.backend)
+        pooling = self.pool_width, self.pool_stride
+        for start in range(0, X.shape[0], ENCODE_BATCH):
+            x = read_batch(X, slice(start, start + ENCODE_BATCH), self.filters_.dtype)
+            yield backend.encode_pooled(x, self.filters_, self.bias_, *pooling)
+
+    def _initialise(self, random):
+        """Filters that keep the variance of what they see (He et al., 2015), weights of 0."""
+        shapes = self._learned_shapes()
+        _, *taps = shapes["filters"]
+        self.filters_ = draw_normal(
+            random, shapes["filters"], (2 / np.prod(taps)) ** 0.5, self.dtype
+        )
+        self.bias_ = np.zeros(shapes["bias"], self.dtype)
+        n_classes, (_, n_features) = len(self.classes_), shapes["coef"]
+        self.coef_ = np.zeros((n_classes, n_features), self.dtype)
+        self.intercept_ = np.zeros(n_classes, self.dtype)
+        self.loss_history_ = np.empty(0)
+
+    def _check_parameters(self):
+        self._check_shared_parameters()
+        self._check_descent_parameters()
+        check_integer("n_maps", self.n_maps)
+        check_integer("filter_width", self.filter_width, odd=True)
+        check_integer("pool_width", self.pool_width)
+        check_integer("pool_stride", self.pool_stride)
+        check_number("l2", self.l2)
+
+    def _parameters(self):
+        return {
+            name: getattr(self, f"{name}_") for name in ("filters", "bias", "coef", "intercept")
+        }
+
+    def _bytes_per_image(self):
+        height, width = self.image_size_
+        return self.n_maps * height * width * self.filters_.itemsize
+
+    def _learned_shapes(self):
+        height, width = (-(-side // self.pool_stride) for side in self.image_size_)
+        k = self.filter_width
+        return {
+            "filters": (self.n_maps, self.n_channels_, k, k),
+            "bias": (self.n_maps,),
+            "coef": ("classes", self.n_maps * height * width),
+            "intercept": ("classes",),
+            "classes": ("classes",),
+            "loss_history": (None,),
+        }

@@ -1,0 +1,234 @@
+"""KSparseAutoencoder: of all hidden units of a patch, the k largest rebuild it.
+
+Alireza Makhzani and Brendan Frey, "k-Sparse Autoencoders", 2013: linear hidden units, tied weights.
+Trained on patches in isolation it learns the filters of the paper's Figure 1a, many of them the
+same edge at different places.
+"""
+
+import numpy as np
+
+from minisca.backends import get_backend
+from minisca.baselines.baseline import Baseline, blocks, draw_normal
+from minisca.baselines.descent import Descent
+from minisca.objective import squared_norm
+from minisca.optim import SGD
+from minisca.training import BIAS_RATE
+from minisca.validation import check_images, check_integer, check_number, read_batch
+
+#: Working memory of `transform` and `reconstruct`.
+BLOCK_BYTES = 32 << 20
+
+
+class KSparseAutoencoder(Descent, Baseline):
+    """An autoencoder of patches, fully connected: x_hat = W^T z + b', z the k largest of W x + b.
+
+    Parameters
+    ----------
+    n_units : int, default 1000
+        Hidden units m.
+    n_active : int, default 30
+        Units k that survive in every patch: the largest, whatever their sign. Equal ones survive in
+        no order that is promised, but always the same.
+    n_active_start : int or None, default 200
+        Units that survive in the first epoch. Their number falls linearly to `n_active` over the
+        first fifth of the epochs, so that every unit finds something to do before few are allowed
+        to. None, or at most `n_active`: `n_active` from the start.
+    n_epochs, batch_size : int
+    learning_rate : float
+        On the mean over a batch of ||x_hat - x||^2, falling linearly to 0. It is relative: the
+        filters' rate is divided by the patches' mean squared norm. The biases get a tenth of it: at
+        all of it they fall so fast that many units never survive again.
+    momentum : float in [0, 1)
+    init_scale : float
+        Standard deviation of the initial filters; biases start at 0.
+    random_state : int or None
+    backend : str, default "auto"
+        Of the updates; the rest is matrix products of NumPy.
+    dtype : "float32" (default) or "float64"
+    verbose : bool, default True
+
+    Attributes
+    ----------
+    filters_ : array (m, c, h, w), encoder and decoder in one
+    encoder_bias_ : array (m,);  decoder_bias_ : array (c, h, w)
+    loss_history_ : array (n_epochs,) float64
+        Mean of ||x_hat - x||^2 over each epoch, measured on the batches while training.
+    n_channels_, image_size_ : int, and (height, width) of the patches seen in `fit`
+
+    >>> patches = draw_patches(images, 100_000, width=9, random_state=0)
+    >>> filters = KSparseAutoencoder(random_state=0).fit(patches).filters_
+    """
+
+    _estimator_type = "transformer"
+    _main = "filters"
+
+    def __init__(
+        self,
+        n_units=1000,
+        n_active=30,
+        n_active_start=200,
+        n_epochs=20,
+        batch_size=100,
+        learning_rate=0.4,
+        momentum=0.9,
+        init_scale=0.01,
+        random_state=None,
+        backend="auto",
+        dtype="float32",
+        verbose=True,
+    ):
+        self.n_units = n_units
+        self.n_active = n_active
+        self.n_active_start = n_active_start
+        self.n_epochs = n_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.init_scale = init_scale
+        self.random_state = random_state
+        self.backend = backend
+        self.dtype = dtype
+        self.verbose = verbose
+
+    def fit(self, X, y=None):
+        """Train from fresh filters on patches X (n, c, h, w); y is ignored. Returns self.
+
+        X may be any array that slices along its first axis. Raises ValueError or TypeError for bad
+        patches or parameters, DivergenceError when the loss stops being finite.
+        """
+        self._check_parameters()
+        X = check_images(X)
+        random = np.random.default_rng(self.random_state)
+        shape = (self.n_units, *map(int, X.shape[1:]))
+        energy = self._mean_energy(X)
+        self._remember_images(X)
+        self.filters_ = draw_normal(random, shape, self.init_scale, self.dtype)
+        self.encoder_bias_ = np.zeros(self.n_units, self.dtype)
+        self.decoder_bias_ = np.zeros(shape[1:], self.dtype)
+        self.loss_history_ = np.empty(0)
+        optimiser = SGD(
+            get_backend(self.backend),
+            self._parameters(),
+            self.momentum,
+            rate_scales={
+                "filters": 1 / energy,
+                "encoder_bias": BIAS_RATE,
+                "decoder_bias": BIAS_RATE,
+            },
+        )
+
+        def loss_and_gradients(rows, epoch):
+            x = read_batch(X, rows, self.dtype)
+            return self._loss_and_gradients(x, self._units_of_epoch(epoch))
+
+        for loss in self._descend(optimiser, X.shape[0], loss_and_gradients, random):
+            self.loss_history_ = np.append(self.loss_history_, loss)
+        return self
+
+    def transform(self, X):
+        """Codes of patches X (n, c, h, w): (n, m), all but `n_active` units of each exactly 0."""
+        X = self._check_new(X)
+        return np.concatenate([_keep_largest(a, self.n_active) for a in self._hidden(X)])
+
+    def reconstruct(self, X):
+        """Patches X (n, c, h, w) rebuilt from their `n_active` largest units."""
+        X = self._check_new(X)
+        parts = [
+            _keep_largest(a, self.n_active) @ self._weights + self.decoder_bias_.reshape(-1)
+            for a in self._hidden(X)
+        ]
+        return np.concatenate(parts).reshape(X.shape)
+
+    def score(self, X, y=None):
+        """Minus the mean over patches of ||x_hat - x||^2: the larger, the better."""
+        X = self._check_new(X)
+        x = read_batch(X, slice(0, X.shape[0]), self.filters_.dtype)
+        return -squared_norm(self.reconstruct(x) - x) / len(x)
+
+    def loss_and_gradients(self, X):
+        """Mean over patches X of ||x_hat - x||^2 and its gradients, by parameter name.
+
+        Returns (float, {"filters", "encoder_bias", "decoder_bias"}), shaped as the parameters.
+        """
+        X = self._check_new(X)
+        x = read_batch(X, slice(0, X.shape[0]), self.filters_.dtype)
+        return self._loss_and_gradients(x, self.n_active)
+
+    def _loss_and_gradients(self, x, n_active):
+        flat = x.reshape(len(x), -1)
+        hidden = flat @ self._weights.T + self.encoder_bias_
+        code, kept = _keep_largest(hidden, n_active), _largest(hidden, n_active)
+        error = code @ self._weights + self.decoder_bias_.reshape(-1) - flat
+        d_x_hat = error * (2 / len(x))
+        d_hidden = np.where(kept, d_x_hat @ self._weights.T, 0)
+        d_filters = code.T @ d_x_hat + d_hidden.T @ flat  # as decoder, and as encoder
+        gradients = {
+            "filters": d_filters.reshape(self.filters_.shape),
+            "encoder_bias": d_hidden.sum(axis=0),
+            "decoder_bias": d_x_hat.sum(axis=0).reshape(self.decoder_bias_.shape),
+        }
+        return squared_norm(error) / len(x), gradients
+
+    def _hidden(self, X):
+        """Yield the hidden units of X before the selection, a block of patches at a time."""
+        per_patch = (self.n_units + self._weights.shape[1]) * self.filters_.itemsize
+        for rows in blocks(X.shape[0], per_patch, BLOCK_BYTES):
+            x = read_batch(X, rows, self.filters_.dtype)
+            yield x.reshape(len(x), -1) @ self._weights.T + self.encoder_bias_
+
+    def _units_of_epoch(self, epoch):
+        """How many units survive in `epoch`."""
+        start = max(self.n_active, self.n_active_start or 0)
+        left = max(0, 1 - epoch / max(1, self.n_epochs // 5))
+        return round(self.n_active + left * (start - self.n_active))
+
+    @property
+    def _weights(self):
+        return self.filters_.reshape(len(self.filters_), -1)
+
+    def _parameters(self):
+        return {name: getattr(self, f"{name}_") for name in _PARAMETERS}
+
+    def _mean_energy(self, X):
+        """Mean squared norm of up to 10,000 of the patches, spread over X."""
+        rows = np.unique(np.linspace(0, X.shape[0] - 1, min(10_000, X.shape[0])).astype(np.int64))
+        return squared_norm(read_batch(X, rows, self.dtype)) / len(rows) or 1.0
+
+    def _learned_shapes(self):
+        patch = (self.n_channels_, *self.image_size_)
+        return {
+            "filters": (self.n_units, *patch),
+            "encoder_bias": (self.n_units,),
+            "decoder_bias": patch,
+            "loss_history": (None,),
+        }
+
+    def _check_parameters(self):
+        self._check_shared_parameters()
+        self._check_descent_parameters()
+        check_integer("n_units", self.n_units)
+        for name in ("n_active", "n_active_start"):
+            value = getattr(self, name)
+            if value is None and name == "n_active_start":
+                continue
+            if check_integer(name, value) > self.n_units:
+                raise ValueError(
+                    f"{name} is {value}; it must be at most n_units, which is {self.n_units}"
+                )
+        check_number("init_scale", self.init_scale, low_open=True)
+
+
+_PARAMETERS = ("filters", "encoder_bias", "decoder_bias")
+
+
+def _largest(hidden, n_active):
+    """Which units of every row are among its n_active largest: a mask, exactly so many a row."""
+    kept = np.zeros(hidden.shape, bool)
+    rows = np.argpartition(-hidden, n_active - 1, axis=1)[:, :n_active]
+    np.put_along_axis(kept, rows, True, axis=1)
+    return kept
+
+
+def _keep_largest(hidden, n_active):
+    """The n_active largest units of every row, the rest 0."""
+    return np.where(_largest(hidden, n_active), hidden, 0)

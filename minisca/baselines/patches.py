@@ -1,0 +1,56 @@
+"""Patches of images: some, drawn at random, or all of them on a dense grid."""
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from minisca.validation import check_images, check_integer, read_batch
+
+#: Images that are read at a time.
+READ_BATCH = 256
+
+
+def draw_patches(images, n_patches, width, random_state=None, dtype="float32"):
+    """Up to n_patches different square patches of images (n, c, h, w): (p, c, width, width).
+
+    Every place of every image is as likely as any other; patches lie wholly inside. Fewer come
+    back where there are no more. Images may be any array that slices along its first axis; they are
+    read some at a time. random_state: int, numpy.random.Generator or None. In a random order.
+
+    Raises ValueError or TypeError, naming the argument, for patches larger than the images, other
+    counts below 1, and what `SparseConvAutoencoder.fit` refuses about images.
+    """
+    images = check_images(images, "images")
+    n_patches = check_integer("n_patches", n_patches)
+    width = check_patch_width("width", width, images.shape[2:])
+    random = np.random.default_rng(random_state)
+    rows, columns = (side - width + 1 for side in images.shape[2:])
+    n_places = images.shape[0] * rows * columns
+    chosen = random.choice(n_places, min(n_patches, n_places), replace=False, shuffle=True)
+    chosen_images, chosen_rows, chosen_columns = np.unravel_index(
+        chosen, (images.shape[0], rows, columns)
+    )
+    patches = np.empty((len(chosen), images.shape[1], width, width), dtype)
+    for start in range(0, images.shape[0], READ_BATCH):
+        here = np.flatnonzero((chosen_images >= start) & (chosen_images < start + READ_BATCH))
+        if len(here):
+            batch = read_batch(images, slice(start, start + READ_BATCH), dtype, "images")
+            places = chosen_images[here] - start, chosen_rows[here], chosen_columns[here]
+            patches[here] = dense_patches(batch, width)[places]
+    return patches
+
+
+def dense_patches(images, width, stride=1):
+    """Every patch of images (n, c, h, w), a view: (n, rows, columns, c, width, width)."""
+    windows = sliding_window_view(images, (width, width), axis=(2, 3))
+    return windows[:, :, ::stride, ::stride].transpose(0, 2, 3, 1, 4, 5)
+
+
+def check_patch_width(name, width, size):
+    """Return `width` as an int if patches of it fit into images of `size`, or raise."""
+    width = check_integer(name, width)
+    if width > min(size):
+        raise ValueError(
+            f"{name} is {width}; for images of {size[0]}x{size[1]} pixels it must be at most "
+            f"{min(size)}"
+        )
+    return width

@@ -1,0 +1,296 @@
+"""TriangleKMeans: features from k-means on patches in isolation (the paper's Figure 1c).
+
+Adam Coates, Honglak Lee and Andrew Y. Ng, "An Analysis of Single-Layer Networks in Unsupervised
+Feature Learning", AISTATS 2011. Random patches, each contrast-normalised, all whitened, clustered;
+then every patch of an image, on a dense grid, is described by how much nearer than on average it
+lies to each centre, and these are pooled over the regions of a coarse grid and standardised.
+"""
+
+import numpy as np
+
+from minisca.baselines.baseline import Baseline, blocks
+from minisca.baselines.clustering import ALGORITHMS, kmeans
+from minisca.baselines.patches import check_patch_width, dense_patches, draw_patches
+from minisca.preprocessing import ZCA, contrast_normalise
+from minisca.validation import (
+    check_choice,
+    check_flag,
+    check_images,
+    check_integer,
+    check_number,
+    check_out,
+    read_batch,
+)
+
+#: Working memory of `transform`: a block of patches and their distances to all centres.
+BLOCK_BYTES = 32 << 20
+#: Images that features are standardised by, at most; added to their variance.
+STANDARDISING_IMAGES = 5000
+FEATURE_EPSILON = 0.01
+
+
+class TriangleKMeans(Baseline):
+    """Triangle activations max(0, mean(z) - z), z the distances of a patch to all centres.
+
+    Parameters
+    ----------
+    n_maps : int, default 400
+        Centres m.
+    patch_width : int, default 6
+        Side k of the square patches; they lie wholly inside the images.
+    stride : int, default 1
+        Of the grid of patches in `transform`.
+    grid : int, default 2
+        Pooled over grid x grid regions of the patches' places: 2 are quadrants. Where their number
+        does not divide evenly, the regions' sides differ by one place.
+    pooling : "sum" (default) or "mean"
+        Of the activations of a region.
+    normalise : bool, default True
+        `contrast_normalise` every patch by itself.
+    contrast_epsilon : float > 0, default 0.01
+        Its epsilon. For pixels in [0, 1]; it keeps the noise of flat patches small.
+    whiten : bool, default True
+        `ZCA` of the patches, learned in `fit`.
+    zca_epsilon : float > 0, default 0.1
+        Its epsilon, which suits normalised patches.
+    standardise : bool, default True
+        Give every pooled feature the mean 0 and nearly the standard deviation 1 over the images of
+        `fit` (at most 5,000 of them), as Coates et al. do: triangle activations have large means.
+    algorithm : "lloyd" (default) or "spherical"
+        See `kmeans`.
+    n_patches : int, default 100,000
+        Patches to learn from, at most; drawn at random, no place twice.
+    n_iterations : int, default 30
+    random_state : int or None
+    verbose : bool, default True
+
+    Attributes
+    ----------
+    centres_ : float32 (m, c, k, k), of normalised and whitened patches
+    mean_ : float32 (c, k, k);  whitening_ : float32 (c * k * k, c * k * k), symmetric
+        A normalised patch p is whitened to whitening_ @ (p - mean_); 0 and the identity where
+        `whiten` is False.
+    feature_mean_, feature_scale_ : float32 (m, grid, grid)
+        What `standardise` subtracts and divides by; 0 and 1 without it.
+    objective_history_ : float64 (iterations,)
+        What k-means brings down, of the centres that each iteration began with.
+    n_channels_, image_size_ : int, and (height, width) of the images seen in `fit`
+
+    >>> features = TriangleKMeans(n_maps=400, random_state=0).fit(images).transform(images)
+    """
+
+    _estimator_type = "transformer"
+    _main = "centres"
+
+    def __init__(
+        self,
+        n_maps=400,
+        patch_width=6,
+        stride=1,
+        grid=2,
+        pooling="sum",
+        normalise=True,
+        contrast_epsilon=0.01,
+        whiten=True,
+        zca_epsilon=0.1,
+        standardise=True,
+        algorithm="lloyd",
+        n_patches=100_000,
+        n_iterations=30,
+        random_state=None,
+        verbose=True,
+    ):
+        self.n_maps = n_maps
+        self.patch_width = patch_width
+        self.stride = stride
+        self.grid = grid
+        self.pooling = pooling
+        self.normalise = normalise
+        self.contrast_epsilon = contrast_epsilon
+        self.whiten = whiten
+        self.zca_epsilon = zca_epsilon
+        self.standardise = standardise
+        self.algorithm = algorithm
+        self.n_patches = n_patches
+        self.n_iterations = n_iterations
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y=None):
+        """Learn centres from patches of images X (n, c, h, w); y is ignored. Returns self.
+
+        X may be any array that slices along its first axis. Raises ValueError or TypeError for bad
+        images or parameters, patches larger than the images, fewer patches than centres, a grid
+        finer than the patches' places.
+        """
+        self._check_parameters()
+        X = check_images(X)
+        n_places = X.shape[0] * self._check_fits(X.shape[2:])
+        if min(self.n_patches, n_places) < self.n_maps:
+            raise ValueError(
+                f"n_maps is {self.n_maps}; it must be at most the number of patches, which is "
+                f"{min(self.n_patches, n_places)} (n_patches = {self.n_patches}, places in X: "
+                f"{n_places})"
+            )
+        random = np.random.default_rng(self.random_state)
+        patches = draw_patches(X, self.n_patches, self.patch_width, random)
+        self._remember_images(X)
+        if self.normalise:
+            patches = contrast_normalise(patches, self.contrast_epsilon)
+        self._learn_whitening(patches)
+        with self._bar(total=self.n_iterations, unit="iteration", desc="k-means") as bar:
+
+            def tick(objective):
+                bar.set_postfix(objective=f"{objective:.4g}", refresh=False)
+                bar.update()
+
+            centres, objectives = kmeans(
+                self._whitened(patches),
+                self.n_maps,
+                self.algorithm,
+                self.n_iterations,
+                random,
+                tick,
+            )
+        self.centres_ = centres.reshape(-1, *patches.shape[1:])
+        self.objective_history_ = np.array(objectives)
+        self._measure_features(X)
+        return self
+
+    def transform(self, X, out=None):
+        """Pooled activations of images X (n, c, h, w): (n, m, grid, grid).
+
+        Returns float32, or `out`, an array of that shape (float16 or a memory map, say) that is
+        filled instead. A block of patches is held at a time, whatever the images' size. Raises
+        NotFittedError before `fit`, ValueError or TypeError for images unlike those of `fit`.
+        """
+        X = self._check_new(X)
+        shape = (X.shape[0], *self.feature_mean_.shape)
+        out = np.empty(shape, np.float32) if out is None else check_out(out, shape)
+        with self._bar(total=X.shape[0], unit="image", desc="encoding", delay=2) as bar:
+            for rows in self._image_blocks(X.shape[0]):
+                pooled = self._pooled(read_batch(X, rows, np.float32))
+                out[rows] = (pooled - self.feature_mean_) / self.feature_scale_
+                bar.update(len(pooled))
+        return out
+
+    def fit_transform(self, X, y=None):
+        """`fit(X)`, then `transform(X)`."""
+        return self.fit(X).transform(X)
+
+    def _measure_features(self, X):
+        """Set `feature_mean_` and `feature_scale_` over images spread over X."""
+        shape = (self.n_maps, self.grid, self.grid)
+        self.feature_mean_ = np.zeros(shape, np.float32)
+        self.feature_scale_ = np.ones(shape, np.float32)
+        if not self.standardise:
+            return
+        n = min(X.shape[0], STANDARDISING_IMAGES)
+        rows = np.unique(np.linspace(0, X.shape[0] - 1, n).astype(np.int64))
+        total, squares = np.zeros(shape), np.zeros(shape)
+        for part in self._image_blocks(len(rows)):
+            pooled = self._pooled(read_batch(X, rows[part], np.float32)).astype(np.float64)
+            total += pooled.sum(axis=0)
+            squares += np.square(pooled).sum(axis=0)
+        mean = total / len(rows)
+        variance = np.maximum(squares / len(rows) - np.square(mean), 0)
+        self.feature_mean_[...] = mean
+        self.feature_scale_[...] = np.sqrt(variance + FEATURE_EPSILON)
+
+    def _pooled(self, x):
+        """Pooled activations of images x (n, c, h, w): (n, m, grid, grid)."""
+        places = self._places()
+        pool = self._pooling_matrix(*places)
+        lines = blocks(places[0], self._bytes_per_place() * places[1], BLOCK_BYTES)
+        pooled = sum(self._pool_lines(x, part, pool) for part in lines)
+        return pooled.transpose(0, 2, 1).reshape(len(x), self.n_maps, self.grid, self.grid)
+
+    def _pool_lines(self, x, lines, pool):
+        """What some lines of places contribute to the pooled features: (n, regions, m)."""
+        patches = dense_patches(x, self.patch_width, self.stride)[:, lines]
+        patches = patches.reshape(-1, *self.mean_.shape)  # a copy
+        if self.normalise:
+            patches = contrast_normalise(patches, self.contrast_epsilon)
+        activations = triangle(self._whitened(patches), self.centres_.reshape(self.n_maps, -1))
+        part = np.ascontiguousarray(pool[:, lines]).reshape(len(pool), -1)
+        return part @ activations.reshape(len(x), part.shape[1], -1)
+
+    def _image_blocks(self, n):
+        """Slices of n images whose patches fit into the working memory, one image at least."""
+        rows, columns = self._places()
+        return blocks(n, self._bytes_per_place() * rows * columns, BLOCK_BYTES)
+
+    def _places(self):
+        """Rows and columns of the grid of patches."""
+        return [len(range(0, s - self.patch_width + 1, self.stride)) for s in self.image_size_]
+
+    def _bytes_per_place(self):
+        return 4 * (self.n_maps + 3 * self.mean_.size)
+
+    def _pooling_matrix(self, rows, columns):
+        """Weight of every place in every region: (grid * grid, rows, columns)."""
+        pool = np.zeros((self.grid, self.grid, rows, columns), np.float32)
+        edges = [[side * i // self.grid for i in range(self.grid + 1)] for side in (rows, columns)]
+        for i, j in np.ndindex(self.grid, self.grid):
+            region = pool[i, j, edges[0][i] : edges[0][i + 1], edges[1][j] : edges[1][j + 1]]
+            region[...] = 1 / region.size if self.pooling == "mean" else 1
+        return pool.reshape(-1, rows, columns)
+
+    def _learn_whitening(self, patches):
+        """Set `mean_` and `whitening_` from normalised patches (n, c, k, k)."""
+        self.mean_ = np.zeros(patches.shape[1:], np.float32)
+        self.whitening_ = np.eye(self.mean_.size, dtype=np.float32)
+        if self.whiten:
+            whitener = ZCA(self.zca_epsilon).fit(patches)
+            self.mean_ = whitener.mean_.astype(np.float32)
+            self.whitening_ = whitener.whitening_
+
+    def _whitened(self, patches):
+        """Normalised patches (n, c, k, k), whitened, as rows (n, c * k * k)."""
+        return (patches - self.mean_).reshape(len(patches), -1) @ self.whitening_
+
+    def _check_fits(self, size):
+        """The number of patches in an image of `size`, or an exception where they do not fit."""
+        width = check_patch_width("patch_width", self.patch_width, size)
+        sides = [len(range(0, side - width + 1, self.stride)) for side in size]
+        if self.grid > min(sides):
+            raise ValueError(
+                f"grid is {self.grid}; for {sides[0]}x{sides[1]} places of patches it must be at "
+                f"most {min(sides)}"
+            )
+        return (size[0] - width + 1) * (size[1] - width + 1)
+
+    def _learned_shapes(self):
+        patch = (self.n_channels_, self.patch_width, self.patch_width)
+        dimensions = self.n_channels_ * self.patch_width**2
+        return {
+            "centres": (self.n_maps, *patch),
+            "mean": patch,
+            "whitening": (dimensions, dimensions),
+            "feature_mean": (self.n_maps, self.grid, self.grid),
+            "feature_scale": (self.n_maps, self.grid, self.grid),
+            "objective_history": (None,),
+        }
+
+    def _check_parameters(self):
+        self._check_shared_parameters()
+        for name in ("n_maps", "patch_width", "stride", "grid", "n_patches", "n_iterations"):
+            check_integer(name, getattr(self, name))
+        check_choice("pooling", self.pooling, ("sum", "mean"))
+        check_choice("algorithm", self.algorithm, ALGORITHMS)
+        check_flag("normalise", self.normalise)
+        check_flag("whiten", self.whiten)
+        check_flag("standardise", self.standardise)
+        check_number("contrast_epsilon", self.contrast_epsilon, low_open=True)
+        check_number("zca_epsilon", self.zca_epsilon, low_open=True)
+
+
+def triangle(points, centres):
+    """max(0, mean(z) - z) of points (n, d), z their distances to centres (m, d): (n, m)."""
+    distances = points @ centres.T
+    distances *= -2
+    distances += np.einsum("nd,nd->n", points, points)[:, None]
+    distances += np.einsum("md,md->m", centres, centres)
+    np.sqrt(np.maximum(distances, 0, out=distances), out=distances)  # rounding can leave -0.0001
+    np.subtract(distances.mean(axis=1, keepdims=True), distances, out=distances)
+    return np.maximum(distances, 0, out=distances)

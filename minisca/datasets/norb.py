@@ -1,0 +1,205 @@
+"""Small NORB: find, fetch, check and load it. Toys in five categories, seen by two cameras.
+
+The original is known by the SHA-256 of its six files as they are published, gzipped.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minisca.datasets.dataset import Dataset
+from minisca.datasets.download import download as download_file
+from minisca.datasets.errors import DatasetError, DatasetNotFoundError, DownloadError
+from minisca.datasets.locate import cache_directory, locate, name_after
+from minisca.datasets.norb_matrix import read_norb_matrix
+
+MIRRORS = ("https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/",)
+FOLDER = "smallnorb"
+HALVES = {
+    "train": "smallnorb-5x46789x9x18x6x2x96x96-training",
+    "test": "smallnorb-5x01235x9x18x6x2x96x96-testing",
+}
+FILES = {
+    f"{half}_{kind}": f"{stem}-{kind}.mat"
+    for half, stem in HALVES.items()
+    for kind in ("dat", "cat", "info")
+}
+#: Of the files as they are published, gzipped.
+SHA256 = {
+    "train_dat": "5ffd6272a07d32695ee1082a26a41a93a37aab8c28da047f8c34ed348d214873",
+    "train_cat": "2784e542c1922060691090952b6cd6278879a216c90f81476f0f00256d42cdaa",
+    "train_info": "de7eb932ebe7a4ee16217fead60660d0eb3d23632c2f4d1c51f88c501c17bf32",
+    "test_dat": "cf7104eed3e51174d2f65b66d1e5878b9da233b886f161b0d88f4510ba2c7474",
+    "test_cat": "ecaf6d5bb8c3bc5eab9cf0258f6d2198dd474e016e374836fc097f2e5ff509ff",
+    "test_info": "16adf314226327ee006d1a44db8cfef52773c06c829951d5653a9f6f310248a2",
+}
+MAX_BYTES = 512 << 20  # the largest of the six unpacks to 447,897,624
+CLASS_NAMES = ("animal", "human", "airplane", "truck", "car")
+#: What the four columns of the info files are, and the largest number in each.
+INFO = {"instance": 9, "elevation": 8, "azimuth": 34, "lighting": 5}
+
+
+@dataclass(frozen=True, eq=False)
+class StereoDataset(Dataset):
+    """Labelled stereo pairs in two sets.
+
+    Attributes
+    ----------
+    train_images, test_images : uint8 arrays (n, 2, height, width): the left and the right view, as
+        the files hold them (small NORB would take 3.6 GB in float32)
+    train_labels, test_labels : int64 arrays (n,)
+    train_info, test_info : int32 arrays (n, 4): instance (0 to 9), elevation (0 to 8), azimuth (0
+        to 34, in tens of degrees) and lighting (0 to 5)
+    name, source : as in Dataset
+    """
+
+    train_info: np.ndarray = field(repr=False)
+    test_info: np.ndarray = field(repr=False)
+
+
+def load_norb(data_dir=None, download=True):
+    """Load small NORB, or other stereo pairs stored in six files of the same names.
+
+    The files smallnorb-5x46789x9x18x6x2x96x96-training-dat.mat, -cat.mat and -info.mat, and
+    smallnorb-5x01235x9x18x6x2x96x96-testing-dat.mat and so on, plain or .gz, are looked for
+
+    1. in `data_dir` or its folder `smallnorb`; if it is given, there and nowhere else;
+    2. in the directory that the environment variable MINISCA_DATA names, or that folder of it;
+    3. in the cache, `minisca/smallnorb` under $XDG_CACHE_HOME or ~/.cache (Windows:
+       %LOCALAPPDATA%), into which what is missing is downloaded unless `download` is False.
+
+    Files in the cache must have small NORB's checksums. Files elsewhere may be any pairs of one
+    size, any number of them; unless all six are small NORB's, gzipped as they are published, the
+    data set is named after its directory: of unpacked files no checksums are known.
+
+    Returns a StereoDataset: images uint8 (n, 2, height, width), labels int64 (n,) of 0 to 4
+    (animal, human, airplane, truck, car), info int32 (n, 4), `name` and `source`.
+    Raises DatasetNotFoundError if `data_dir` or $MINISCA_DATA is no directory, if a directory has
+    some of the six files but not all, or if there is no data set and none can be downloaded;
+    DatasetError if a file is damaged or the six do not fit together.
+    """
+    if data_dir is not None:
+        return _load(_find(data_dir, "data_dir", required=True))
+    if os.environ.get("MINISCA_DATA"):
+        paths = _find(os.environ["MINISCA_DATA"], "MINISCA_DATA", required=False)
+        if paths is not None:
+            return _load(paths)
+    cache = cache_directory(FOLDER)
+    reason = "downloading was not allowed (download=False)"
+    if download:
+        try:
+            _download_missing(cache)
+        except DownloadError as error:
+            reason = str(error)
+    paths = _present(cache)
+    if len(paths) < len(FILES):
+        raise DatasetNotFoundError(
+            "small NORB is not here: give the directory of its six files as data_dir or in the "
+            f"environment variable MINISCA_DATA. They are neither there nor in the cache {cache}; "
+            f"{reason}"
+        )
+    return _load(paths, only_norb=True)
+
+
+def _find(directory, what, required):
+    files = "the six files of small NORB (each may end in .gz)"
+    return locate(directory, what, FOLDER, FILES, _present, files, required)
+
+
+def _present(folder):
+    """The paths of those of the six files that `folder` has, by role."""
+    paths = {}
+    for role, name in FILES.items():
+        for path in (folder / f"{name}.gz", folder / name):
+            if role not in paths and path.is_file():
+                paths[role] = path
+    return paths
+
+
+def _download_missing(cache):
+    present = _present(cache)
+    for role, name in FILES.items():
+        if role not in present:
+            urls = [f"{mirror}{name}.gz" for mirror in MIRRORS]
+            options = {"max_bytes": MAX_BYTES, "as_served": True}
+            download_file(urls, cache / f"{name}.gz", SHA256[role], **options)
+
+
+def _load(paths, only_norb=False):
+    found = {role: _sha256(path) for role, path in paths.items()}
+    if only_norb:
+        for role, path in paths.items():
+            if found[role] != SHA256[role]:
+                raise DatasetError(
+                    f"{path} has SHA-256 {found[role]}, but small NORB's has {SHA256[role]}; "
+                    "delete it to download it again"
+                )
+    arrays = {role: read_norb_matrix(path) for role, path in paths.items()}
+    for half in HALVES:
+        _check_half(*((arrays[role], paths[role]) for role in FILES if role.startswith(half)))
+    train, test = (arrays[f"{half}_dat"].shape[2:] for half in HALVES)
+    if train != test:
+        raise DatasetError(
+            f"{paths['test_dat']} has images of {test[0]}x{test[1]} pixels; they must be "
+            f"{train[0]}x{train[1]}, as in {paths['train_dat']}"
+        )
+    folder = paths["train_dat"].parent.resolve()
+    note = "not the original files, or unpacked"
+    name = "small NORB" if found == SHA256 else name_after(folder, FOLDER, "norb", note=note)
+    return StereoDataset(
+        arrays["train_dat"],
+        arrays["train_cat"].astype(np.int64),
+        arrays["test_dat"],
+        arrays["test_cat"].astype(np.int64),
+        name=name,
+        source=str(folder),
+        train_info=arrays["train_info"],
+        test_info=arrays["test_info"],
+    )
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_half(dat, cat, info):
+    """Refuse pairs, labels and infos, each with its path, that are none or do not fit together."""
+    pairs, path = dat
+    if pairs.dtype != np.uint8 or pairs.ndim != 4 or pairs.shape[1] != 2:
+        raise DatasetError(
+            f"{path} holds {pairs.dtype} of shape {pairs.shape}; stereo pairs must be uint8 of "
+            "shape (n, 2, height, width)"
+        )
+    labels, path = cat
+    if labels.dtype != np.int32 or labels.ndim != 1:
+        raise DatasetError(
+            f"{path} holds {labels.dtype} of shape {labels.shape}; labels must be int32 of shape "
+            "(n,)"
+        )
+    infos, path = info
+    if infos.dtype != np.int32 or infos.ndim != 2 or infos.shape[1] != len(INFO):
+        raise DatasetError(
+            f"{path} holds {infos.dtype} of shape {infos.shape}; infos must be int32 of shape "
+            f"(n, {len(INFO)})"
+        )
+    for (array, path), what in ((cat, "labels"), (info, "infos")):
+        if len(array) != len(pairs):
+            raise DatasetError(
+                f"{dat[1]} has {len(pairs)} pairs but {path} has {len(array)} {what}; "
+                "there must be one a pair"
+            )
+    _check_range(labels, "label", len(CLASS_NAMES) - 1, cat[1])
+    for column, (what, largest) in enumerate(INFO.items()):
+        _check_range(infos[:, column], what, largest, info[1])
+
+
+def _check_range(values, what, largest, path):
+    wrong = np.flatnonzero((values < 0) | (values > largest))
+    if len(wrong):
+        raise DatasetError(
+            f"{path} has the {what} {values[wrong[0]]} for pair {wrong[0]}; "
+            f"it must be from 0 to {largest}"
+        )

@@ -1,0 +1,232 @@
+"""What is done to images before anything learns from them (paper sections 3.2 and 3.3).
+
+Contrast normalisation of each image by itself; ZCA whitening, which is fitted; cropping and halving
+of NORB's views. Images are read a block at a time, whatever their number.
+"""
+
+import numpy as np
+
+from minisca.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
+from minisca.estimator import Estimator
+from minisca.validation import (
+    check_fitted,
+    check_images,
+    check_integer,
+    check_number,
+    check_out,
+    read_batch,
+)
+
+#: Images are widened to float64 in blocks of about so many bytes.
+BLOCK_BYTES = 32 << 20
+
+_KIND = "ZCA"
+
+#: What a file of a ZCA holds.
+_SHAPES = {
+    "mean": ("channels", "height", "width"),
+    "eigenvalues": ("values",),
+    "whitening": ("values", "values"),
+    "dewhitening": ("values", "values"),
+}
+_DTYPES = {"mean": "float64", "eigenvalues": "float64"} | dict.fromkeys(
+    ("whitening", "dewhitening"), "float32"
+)
+
+
+def contrast_normalise(X, epsilon=1e-3):
+    """Global contrast normalisation: each image less its mean, divided by its contrast.
+
+    x <- (x - mean(x)) / (std(x) + epsilon), over all of an image's channels and pixels. `epsilon`
+    keeps flat images finite: they become 0. For pixels in [0, 1] the default is a quarter of one
+    of 256 grey levels, so that an image that is flat but for rounding stays nearly flat.
+
+    X: images (n, c, h, w) of any real dtype. Returns float32 of that shape, computed in float64.
+    Raises ValueError or TypeError for other or non-finite images, and unless epsilon > 0.
+    """
+    X = check_images(X)
+    epsilon = check_number("epsilon", epsilon, low_open=True)
+    out = np.empty(X.shape, np.float32)
+    for rows, x in _blocks(X):
+        x -= x.mean(axis=1, keepdims=True)
+        x /= x.std(axis=1, keepdims=True) + epsilon
+        out[rows] = x.reshape(-1, *X.shape[1:])
+    return out
+
+
+class ZCA(Estimator):
+    """Whitening that keeps images images: decorrelates their values, changing them least.
+
+    x <- U (S + epsilon)^(-1/2) U' (x - mean), where U S U' is the covariance of the images of
+    `fit`. Directions of a variance far above epsilon get variance 1; those far below, noise and
+    what contrast normalisation took out, are not blown up.
+
+    Parameters
+    ----------
+    epsilon : float > 0, default 0.1
+        Added to every variance. The default suits contrast-normalised images.
+
+    Attributes
+    ----------
+    mean_ : float64 (c, h, w)
+    eigenvalues_ : float64 (d,), S, the largest first; d = c * h * w
+    whitening_, dewhitening_ : float32 (d, d), U (S + epsilon)^(-1/2) U' and its inverse
+
+    >>> whitener = ZCA().fit(contrast_normalise(data.train_images))
+    >>> whitened = whitener.transform(contrast_normalise(data.test_images))
+    """
+
+    _estimator_type = "transformer"
+
+    def __init__(self, epsilon=0.1):
+        self.epsilon = epsilon
+
+    def fit(self, X, y=None):
+        """Measure mean and covariance of images X (n, c, h, w); y is ignored. Returns self.
+
+        X may be any array that slices along its first axis; it is read twice, in blocks. Beside
+        them, a few arrays of d x d float64 are all that is held. Raises ValueError or TypeError
+        for other or non-finite images, and unless epsilon > 0.
+        """
+        X = check_images(X)
+        epsilon = check_number("epsilon", self.epsilon, low_open=True)
+        mean = sum(x.sum(axis=0) for _, x in _blocks(X)) / X.shape[0]
+        values, vectors = np.linalg.eigh(_covariance(X, mean))
+        values = np.maximum(values, 0)  # none is negative but by rounding
+        roots = np.sqrt(values + epsilon)
+        self.mean_ = mean.reshape(X.shape[1:])
+        self.eigenvalues_ = values[::-1].copy()
+        self.whitening_ = ((vectors / roots) @ vectors.T).astype(np.float32)
+        self.dewhitening_ = ((vectors * roots) @ vectors.T).astype(np.float32)
+        return self
+
+    def transform(self, X, out=None):
+        """Whiten images X (n, c, h, w): float32 of that shape, or `out`, filled instead.
+
+        Raises NotFittedError before `fit`, ValueError or TypeError for images unlike those of it.
+        """
+        X = self._check_new(X)
+        out = np.empty(X.shape, np.float32) if out is None else check_out(out, X.shape)
+        for rows, x in _blocks(X):
+            x -= self.mean_.ravel()
+            out[rows] = (x.astype(np.float32) @ self.whitening_).reshape(-1, *X.shape[1:])
+        return out
+
+    def fit_transform(self, X, y=None):
+        """`fit(X)`, then `transform(X)`."""
+        return self.fit(X).transform(X)
+
+    def inverse_transform(self, X):
+        """The images (n, c, h, w), float32, that `transform` made X of; raises as it does."""
+        X = self._check_new(X)
+        out = np.empty(X.shape, np.float32)
+        for rows, x in _blocks(X):
+            coloured = x.astype(np.float32) @ self.dewhitening_
+            out[rows] = coloured.reshape(-1, *X.shape[1:]) + self.mean_
+        return out
+
+    def save(self, path):
+        """Write what was fitted to `path`: whole or not at all, a .npz without pickle."""
+        check_fitted(self, "whitening_")
+        arrays = {name: getattr(self, f"{name}_") for name in _SHAPES}
+        save_checkpoint(path, _KIND, arrays, {"parameters": self.get_params()})
+
+    @classmethod
+    def load(cls, path):
+        """Read what `save` wrote. Raises CheckpointError for any other or a damaged file."""
+        arrays, settings = load_checkpoint(path, _KIND)
+        sizes = require(path, arrays, _SHAPES, settings, ("parameters",))
+        values = sizes["channels"] * sizes["height"] * sizes["width"]
+        if sizes["values"] != values:
+            raise CheckpointError(
+                f"{path} has an array 'mean' of {values} values; the array 'eigenvalues' has "
+                f"{sizes['values']}, and must have as many"
+            )
+        for name, dtype in _DTYPES.items():
+            if arrays[name].dtype != dtype:
+                raise CheckpointError(
+                    f"{path}: array {name!r} has dtype {arrays[name].dtype}; it must be {dtype}"
+                )
+        try:
+            zca = cls(**settings["parameters"])
+            check_number("epsilon", zca.epsilon, low_open=True)
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"{path} has settings that do not fit: {error}") from error
+        for name in _SHAPES:
+            setattr(zca, f"{name}_", arrays[name])
+        return zca
+
+    def _check_new(self, X):
+        check_fitted(self, "whitening_")
+        channels, *size = self.mean_.shape
+        return check_images(X, channels=channels, size=size)
+
+
+def crop_centre(X, side):
+    """The inner side x side pixels of images X (n, c, h, w): a view (n, c, side, side).
+
+    Where an odd number of rows or columns goes, one more goes at the lower or right edge. Raises
+    ValueError or TypeError for other images, and if they are smaller than `side`.
+    """
+    X = check_images(X)
+    side = check_integer("side", side)
+    height, width = X.shape[2:]
+    if side > min(height, width):
+        raise ValueError(f"side is {side}; X has images of {height}x{width} pixels, it must fit")
+    top, left = (height - side) // 2, (width - side) // 2
+    return X[:, :, top : top + side, left : left + side]
+
+
+def resize_bilinear(X, side):
+    """Images X (n, c, h, w) resampled bilinearly to side x side pixels: float32.
+
+    A pixel is the centre of a unit square (`align_corners=False` of other libraries): the centre of
+    output row i lies at (i + 1/2) h / side - 1/2 in rows of X, where the two nearest rows are
+    mixed; beyond the outermost centres, the outermost row counts. At half the size this is exactly
+    the mean of each 2 x 2 pixels. Nothing is blurred before, so that at less than half the size
+    pixels are skipped.
+
+    Raises ValueError or TypeError for other or non-finite images.
+    """
+    X = check_images(X)
+    side = check_integer("side", side)
+    above, below, down = _between(X.shape[2], side)
+    left, right, along = _between(X.shape[3], side)
+    down = down[:, None]
+    out = np.empty((*X.shape[:2], side, side), np.float32)
+    for rows in _slices(X):
+        x = read_batch(X, rows, np.float32)
+        x = x[:, :, above] * (1 - down) + x[:, :, below] * down
+        out[rows] = x[..., left] * (1 - along) + x[..., right] * along
+    return out
+
+
+def _between(size, side):
+    """For each of `side` places: the two of `size` pixels that it lies between, and how far."""
+    places = np.clip((np.arange(side) + 0.5) * (size / side) - 0.5, 0, size - 1)
+    first = np.floor(places).astype(np.intp)
+    return first, np.minimum(first + 1, size - 1), (places - first).astype(np.float32)
+
+
+def _covariance(X, mean):
+    """Covariance (d, d) of the images' values, in float64, block after block."""
+    total = np.zeros((len(mean), len(mean)))
+    product = np.empty_like(total)
+    for _, x in _blocks(X):
+        x -= mean
+        total += np.matmul(x.T, x, out=product)
+    return total / X.shape[0]
+
+
+def _slices(X):
+    """Slices of X's images, each of about BLOCK_BYTES in float64."""
+    values = int(np.prod(X.shape[1:], dtype=np.int64))
+    n = max(1, BLOCK_BYTES // (8 * values))
+    return [slice(start, min(start + n, X.shape[0])) for start in range(0, X.shape[0], n)]
+
+
+def _blocks(X):
+    """Yield (rows, values): images X[rows], each a row of float64; a block is the caller's own."""
+    for rows in _slices(X):
+        x = read_batch(X, rows, np.float64)
+        yield rows, np.array(x).reshape(len(x), -1)

@@ -1,0 +1,235 @@
+"""What the sparsity rule is good for: every rule trained alike, on the same images.
+
+    python scripts/compare_sparsity.py                  16 maps, 10,000 images, 10 epochs
+    python scripts/compare_sparsity.py --whitened       contrast-normalised and ZCA-whitened
+    python scripts/compare_sparsity.py --quick          under a minute, to see what comes out
+
+The rules are those of the paper's section 2.1, and lifetime sparsity of its successor. Per rule:
+reconstruction error and validation error on the validation images, which nothing was trained on;
+maps that are dead (a survivor in less than 0.1 % of the training images); how like deltas the
+decoder filters are, how sharp, and how many have a twin at another place. The paper's claims are
+then held against the numbers. The test images are not read.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from filter_measures import delta_share, repeated, sharpness
+from records import Results, Stopwatch, environment, print_table
+from sparsity_claims import check_claims
+from sparsity_picture import draw_variants
+
+import minisca
+from minisca.backends import get_backend
+from minisca.preprocessing import ZCA, contrast_normalise
+
+#: Rate of "none", on raw and on whitened images: at the default it diverges, or its maps die.
+DENSE_RATES = {False: 0.003, True: 0.01}
+#: Rate of "k-largest", at the default of which every map dies.
+ACROSS_RATE = 0.01
+#: A map with survivors in a smaller share of the images is dead.
+ALIVE = 0.001
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--maps", type=int, default=16, help="feature maps, default: 16")
+    parser.add_argument("--images", type=int, help="training images, default: 10,000 or all")
+    parser.add_argument("--epochs", type=int, help="default: 10")
+    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument("--whitened", action="store_true", help="whiten the images first")
+    parser.add_argument("--quick", action="store_true", help="500 images, 2 epochs, unless given")
+    parser.add_argument("--data-dir", help="directory with MNIST's IDX files, or files like them")
+    parser.add_argument("--output", default="out/sparsity", help="default: out/sparsity")
+    arguments = parser.parse_args()
+    if arguments.images is None:
+        arguments.images = 500 if arguments.quick else 10_000
+    if arguments.epochs is None:
+        arguments.epochs = 2 if arguments.quick else 10
+    for name in ("maps", "images", "epochs"):
+        if getattr(arguments, name) < 1:
+            parser.error(f"--{name} is {getattr(arguments, name)}; it must be at least 1")
+    if arguments.seed < 0:
+        parser.error(f"--seed is {arguments.seed}; it must be 0 or larger")
+    return arguments
+
+
+def variants(n_maps, whitened):
+    """{name: what it changes in a SparseConvAutoencoder}, the paper's own rule first.
+
+    The default learning rate suits one survivor a map. More of them add up where they overlap: at
+    that rate the first steps drive the biases so low that every map falls silent for good.
+    """
+    rate = minisca.SparseConvAutoencoder().learning_rate
+    top_n = {
+        f"top-{n}": {"sparsity": "top-n", "n_active": n, "learning_rate": rate / n}
+        for n in (2, 4, 8)
+    }
+    # as many units of an image survive as with winner-take-all
+    across = {"sparsity": "k-largest", "n_active": n_maps, "learning_rate": ACROSS_RATE}
+    return {
+        "winner-take-all": {},
+        **top_n,
+        "k-largest": across,
+        "none": {"sparsity": "none", "learning_rate": DENSE_RATES[whitened]},
+        "tied": {"tied": True},
+        "lifetime": {"lifetime": 0.2},
+    }
+
+
+class Images:
+    """The same images for every rule: to train on, and to validate on; their labels; a name."""
+
+    def __init__(self, arguments):
+        data = minisca.datasets.load_mnist(arguments.data_dir)
+        (train, train_labels), (validation, labels) = data.validation_split()
+        n = min(arguments.images, len(train))
+        self.train, self.train_labels = train[:n], train_labels[:n]
+        self.validation, self.labels = validation[:n], labels[:n]
+        self.name = f"{data.name}, {n} training images"
+        self.source = data.source
+        if arguments.whitened:
+            whitener = ZCA()
+            self.train = whitener.fit_transform(contrast_normalise(self.train))
+            self.validation = whitener.transform(contrast_normalise(self.validation))
+            self.name += ", whitened"
+
+
+def measure(name, options, arguments, images):
+    """Train one variant; returns its record and its layer."""
+    watch = Stopwatch()
+    layer = minisca.SparseConvAutoencoder(
+        n_maps=arguments.maps, n_epochs=arguments.epochs, random_state=arguments.seed, **options
+    )
+    with watch("train"):
+        layer.fit(images.train)
+    with watch("classify"):
+        classifier = minisca.LogisticRegression()
+        classifier.fit(layer.transform(images.train), images.train_labels)
+        error = 1 - classifier.score(layer.transform(images.validation), images.labels)
+    usage = layer.usage(images.train)
+    record = {
+        "row": f"sparsity-{name}",
+        "seed": arguments.seed,
+        "data": images.name,
+        "validation_images": len(images.validation),
+        "validation_error_percent": round(100 * error, 4),
+        "reconstruction_error": -layer.score(images.validation),
+        "dead_maps": int((usage < ALIVE).sum()),
+        "usage": usage.tolist(),
+        "largest_share_of_survivors": share_of_busiest(layer, images.validation[:1000]),
+        **describe(learned_filters(layer, images.train), usage >= ALIVE),
+        "paper_percent": None,
+        "test_error_percent": None,
+        "settings": {
+            "layers": [layer.get_params(deep=False)],
+            "classifier": classifier.get_params(),
+            "train_images": len(images.train),
+            "quick": arguments.quick,
+        },
+        "seconds": watch.seconds | {"total": round(sum(watch.seconds.values()), 2)},
+        "losses": [layer.loss_history_],
+    }
+    return record | environment(), layer
+
+
+def learned_filters(layer, images):
+    """What training added to the decoder's initial filters.
+
+    Without sparsity some of their noise is there to the end: nothing needs it gone.
+    """
+    initial = type(layer)(**layer.get_params(deep=False)).set_params(n_epochs=0).fit(images)
+    return layer.decoder_filters_ - initial.decoder_filters_
+
+
+def describe(filters, alive):
+    """What the filters look like; medians over those of living maps, or over all if none lives."""
+    shown = filters[alive] if alive.any() else filters
+    return {
+        "delta_share": delta_share(filters).tolist(),
+        "median_delta_share": float(np.median(delta_share(shown))),
+        "sharpness": sharpness(filters).tolist(),
+        "median_sharpness": float(np.median(sharpness(shown))),
+        "repeated_filters": repeated(filters[alive]) if alive.any() else 0,
+        "living_filters": int(alive.sum()),
+    }
+
+
+def share_of_busiest(layer, images):
+    """Share of all the survivors that fall to one map, the busiest; None unless k-largest."""
+    if layer.sparsity != "k-largest":
+        return None
+    values, _, maps = get_backend(layer.backend).encode_k_largest(
+        images, layer.encoder_filters_, layer.encoder_bias_, layer.n_active
+    )
+    counts = np.bincount(maps[values > 0], minlength=layer.n_maps)
+    return float(counts.max() / max(1, counts.sum()))
+
+
+def table_row(record):
+    name = record["row"].removeprefix("sparsity-")
+    (layer,) = record["settings"]["layers"]
+    return [
+        name,
+        f"{layer['learning_rate']:g}",
+        f"{record['reconstruction_error']:.2f}",
+        f"{record['dead_maps']} of {layer['n_maps']}",
+        f"{record['median_delta_share']:.2f}",
+        f"{record['median_sharpness']:.2f}",
+        f"{record['repeated_filters']} of {record['living_filters']}",
+        f"{record['validation_error_percent']:.2f} %",
+        f"{record['seconds']['total']:.0f} s",
+    ]
+
+
+HEADER = [
+    *("rule", "rate", "reconstruction", "dead maps", "delta share", "sharpness", "repeated"),
+    *("validation error", "time"),
+]
+
+
+NOTES = """\
+Reconstruction: mean of ||x_hat - x||^2. Lifetime's is from all winners: a single image has no batch
+to compete in, so it overshoots what was trained. Delta share, sharpness and repeated: of what
+training added to the living maps' initial decoder filters. Delta share (median): what of a filter's
+energy its largest pixel has. Sharpness (median): energy of the differences between neighbouring
+weights; noise is as sharp as deltas, 4. Repeated: filters with another that correlates beyond 0.9
+with them at some shift.
+"""
+
+
+def main():
+    arguments = parse_arguments()
+    images = Images(arguments)
+    results = Results(arguments.output, resume=False)
+    print(f"Data: {images.name} ({images.source})")
+    print(
+        f"{arguments.maps} maps, {arguments.epochs} epochs, seed {arguments.seed}. Everything is "
+        "at its default but the learning rate of\nthe rules with more survivors: at the default "
+        "it diverges, or every map falls silent."
+    )
+    records, layers = {}, {}
+    for name, options in variants(arguments.maps, arguments.whitened).items():
+        try:
+            records[name], layers[name] = measure(name, options, arguments, images)
+        except minisca.DivergenceError as error:
+            print(f"{name}: {error}")
+            continue
+        results.add(records[name])
+    print_table(HEADER, [table_row(record) for record in records.values()])
+    print(NOTES)
+    for line in check_claims(records):
+        print(line)
+    picture = (
+        Path(arguments.output) / "pictures" / f"{'whitened' if arguments.whitened else 'raw'}.png"
+    )
+    draw_variants(picture, records, layers)
+    print(f"Records: {results.path}; filters: {picture}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

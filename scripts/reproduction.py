@@ -1,0 +1,308 @@
+"""What the scripts that reproduce a table of the paper share: train, encode, classify, report.
+
+A script names its rows and its data in a subclass of `Reproduction` and parses its arguments with
+`make_parser` and `parse`.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from pictures import draw_losses, draw_results
+from records import Results, Stopwatch, environment, print_table, published
+
+import minisca
+from minisca.backends import available_backends
+
+#: Features larger than this are kept in float16.
+FLOAT32_BYTES = 4 << 30
+
+#: Every second layer of the paper's; the filters' width, which it does not print, is our choice.
+SECOND_LAYER = {
+    "filter_width": 5,
+    "pool_width": 3,
+    "pool_stride": 2,
+    "n_epochs": 4,
+    "init_scale": 0.002,
+}
+
+#: What --quick leaves of the training and of the test images.
+QUICK_IMAGES = (5000, 2000)
+
+
+def make_parser(description, rows, rows_help, data_help, output):
+    """A parser of the arguments that all of these scripts have."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", nargs="+", choices=rows, help=rows_help)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
+    parser.add_argument("--epochs", type=int, help="epochs of the first layer")
+    parser.add_argument("--deep-epochs", type=int, help="epochs of the second layer")
+    parser.add_argument("--data-dir", help=data_help)
+    parser.add_argument("--backend", default="auto", choices=["auto", *available_backends()])
+    parser.add_argument("--output", default=output, help=f"default: {output}")
+    parser.add_argument("--resume", action="store_true", help="go on from what --output holds")
+    parser.add_argument("--quick", action="store_true", help="few images, few epochs, every row")
+    return parser
+
+
+def parse(parser, default_rows, quick_rows):
+    """The checked arguments; `rows` is filled in where it was not given."""
+    arguments = parser.parse_args()
+    for name in ("epochs", "deep_epochs"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
+    if min(arguments.seeds) < 0:
+        parser.error(f"--seeds has {min(arguments.seeds)}; seeds are 0 or larger")
+    arguments.rows = arguments.rows or (quick_rows if arguments.quick else default_rows)
+    return arguments
+
+
+class Reproduction:
+    """One run of a script: the data, the output directory, and what is shared between rows."""
+
+    #: What a subclass sets: the experiments' prefix in reference/paper.toml; the name that its
+    #: loader gives the original data; what each row trains: the arguments of its layers, lowest
+    #: first, and of its classifier (None: the row is measured by its reconstruction).
+    prefix = None
+    original = None
+    rows = None
+
+    #: Of a layer, in a --quick run.
+    quick_maps = 512
+
+    #: The table's columns between seed and time: heading, key of a record, unit.
+    columns = (
+        ("paper", "paper_percent", " %"),
+        ("test error", "test_error_percent", " %"),
+        ("validation error", "validation_error_percent", " %"),
+    )
+
+    #: Told apart in the names of records and files, and written into a record's settings: how the
+    #: images were prepared, where there is more than one way.
+    variant = ""
+    preparation = {}  # noqa: RUF012 (a subclass sets its own)
+
+    def __init__(self, arguments, data):
+        self.arguments = arguments
+        self.output = Path(arguments.output)
+        self.results = Results(self.output, arguments.resume)
+        self.data = data
+        self.train_images = data.train_images  # what the first layer learns from
+        self.test_images = data.test_images
+        self.comparable = data.name == self.original and not arguments.quick
+        self.trained = {}  # layers trained or loaded in this run, by file name
+        self.drawn = set()
+
+    # what a script may do in its own way ------------------------------------------------
+
+    def encode(self, layer, images):
+        """The layer's features, in float16 where float32 would be too large to hold."""
+        shape = feature_shape(layer, images)
+        dtype = np.float32 if float32_bytes(shape) <= FLOAT32_BYTES else np.float16
+        return layer.transform(images, out=np.empty(shape, dtype))
+
+    def joined(self, features):
+        """What the classifier sees: one row of features a label."""
+        return features
+
+    def validation_split(self):
+        return self.data.validation_split()
+
+    def draw_layers(self, directory, row, layers):
+        """Pictures of a row's layers; of the first seed that ran."""
+
+    def draw_results(self, directory, row, predicted):
+        images, labels = self.data.test_images, self.data.test_labels
+        draw_results(directory, row, images, labels, predicted)
+
+    def record_names(self):
+        """Every row that the report lists, in its order."""
+        return [f"{self.prefix}-{row}" for row in self.rows]
+
+    def closing_words(self):
+        """What the report ends with."""
+
+    # a run ------------------------------------------------------------------------------
+
+    def settings(self, row, seed):
+        """Everything that decides the row's outcome, in plain numbers and names."""
+        layers = []
+        for depth, options in enumerate(self.rows[row]["layers"]):
+            epochs = (self.arguments.epochs, self.arguments.deep_epochs)[depth]
+            options = {**options, "random_state": seed, "backend": self.arguments.backend}
+            if self.arguments.quick:
+                options |= {"n_epochs": 2, "n_maps": min(self.quick_maps, options["n_maps"])}
+            if epochs is not None:
+                options["n_epochs"] = epochs
+            layers.append(minisca.SparseConvAutoencoder(**options).get_params(deep=False))
+        classifier = self.rows[row]["classifier"]
+        if classifier is not None:
+            classifier = minisca.LogisticRegression(**classifier).get_params(deep=False)
+        return {
+            "layers": layers,
+            "classifier": classifier,
+            "train_images": len(self.data.train_images),
+            "quick": self.arguments.quick,
+            **self.preparation,
+        }
+
+    def run_all(self):
+        """Every row with every seed, then the report."""
+        for seed in self.arguments.seeds:
+            for row in self.arguments.rows:
+                self.run(row, seed)
+        self.report()
+
+    def run(self, row, seed):
+        """Measure one row with one seed, unless its record is there already."""
+        settings = self.settings(row, seed)
+        name = f"{self.prefix}-{row}{self.variant}"
+        record = self.results.find(name, seed, self.data.name, settings)
+        if record is not None:
+            print(f"row {row}, seed {seed}: already in {self.results.path}")
+            return
+        print(f"row {row}, seed {seed}")
+        watch = Stopwatch()
+        layers, features = self.train(seed, settings, watch)
+        record = {
+            "row": name,
+            "seed": seed,
+            "test_error_percent": None,
+            "validation_error_percent": None,
+            "paper_percent": None,
+            "data": self.data.name,
+            "settings": settings,
+            "seconds": watch.seconds,
+            "losses": [layer.loss_history_ for layer in layers],
+        }
+        if settings["classifier"] is None:
+            with watch("reconstruct"):
+                record["reconstruction_error"] = -layers[0].score(self.test_images[:1000])
+        else:
+            comparable = self.comparable and not self.variant
+            record["paper_percent"] = published(name) if comparable else None
+            record |= self.classify(row, layers, features, settings, watch)
+        self.draw(row, layers)
+        watch.seconds["total"] = round(sum(watch.seconds.values()), 2)
+        self.results.add(record | environment())
+
+    def train(self, seed, settings, watch):
+        """The row's layers, each trained on the features of the one below; the last features."""
+        features, layers = self.train_images, []
+        for options in settings["layers"]:
+            layer = minisca.SparseConvAutoencoder(**options)
+            maps = "-".join(str(below.n_maps) for below in [*layers, layer])
+            name = f"{maps}-width{layer.filter_width}-seed{seed}{self.variant}.npz"
+            path = self.output / "layers" / name
+            if path not in self.trained:
+                path.unlink(missing_ok=True) if not self.arguments.resume else None
+                with watch("train"):
+                    self.trained[path] = layer.fit(features, checkpoint=path, resume=True)
+            layers.append(self.trained[path])
+            if settings["classifier"] is not None:
+                with watch("encode"):
+                    features = self.encode(layers[-1], features)
+        return layers, features
+
+    def classify(self, row, layers, features, settings, watch):
+        """Validation error without the validation labels, test error with all training labels."""
+        features = self.joined(features)
+        (_, fit_labels), (_, validation_labels) = self.validation_split()
+        n = len(fit_labels)
+        with watch("classify"):
+            classifier = minisca.LogisticRegression(**settings["classifier"])
+            classifier.fit(features[:n], fit_labels)
+            validation_error = 1 - classifier.score(features[n:], validation_labels)
+            classifier.fit(features, self.data.train_labels)
+        del features
+        with watch("encode"):
+            test_features = self.test_images
+            for layer in layers:
+                test_features = self.encode(layer, test_features)
+        with watch("classify"):
+            predicted = classifier.predict(self.joined(test_features))
+        test_error = np.mean(predicted != self.data.test_labels)
+        seed = settings["layers"][0]["random_state"]
+        name = f"{row}-seed{seed}{self.variant}.npz"
+        classifier.save(self.output / "classifiers" / name)
+        if row not in self.drawn:
+            self.draw_results(self.output / "pictures", f"{row}{self.variant}", predicted)
+        return {
+            "test_error_percent": round(100 * test_error, 4),
+            "validation_error_percent": round(100 * validation_error, 4),
+        }
+
+    def draw(self, row, layers):
+        """Pictures of the row, of the first seed that ran."""
+        if row in self.drawn:
+            return
+        self.drawn.add(row)
+        pictures = self.output / "pictures"
+        self.draw_layers(pictures, f"{row}{self.variant}", layers)
+        draw_losses(pictures / f"{row}{self.variant}-loss.png", layers)
+
+    def report(self):
+        """The paper's figure beside each of ours."""
+        rows = []
+        for name in self.record_names():
+            found = [
+                record
+                for record in self.results.records
+                if record["row"] == name and record["data"] == self.data.name
+            ]
+            rows += [self._table_row(record) for record in found]
+            if len(found) > 1:
+                rows.append(self._mean_row(found))
+        header = ["row", "seed", *(heading for heading, _, _ in self.columns), "time"]
+        print(f"\nData: {self.data.name} ({self.data.source})")
+        print_table(header, rows)
+        if not self.comparable:
+            why = "a --quick run" if self.arguments.quick else f"measured on {self.data.name}"
+            print(f"These figures are {why}: they compare with nothing published.")
+        print(f"Records: {self.results.path}; pictures: {self.output / 'pictures'}")
+        self.closing_words()
+
+    def _table_row(self, record):
+        values = ((record.get(key), unit) for _, key, unit in self.columns)
+        cells = ("-" if value is None else f"{value:.2f}{unit}" for value, unit in values)
+        time = f"{record['seconds']['total']:.0f} s"
+        return [record["row"], str(record["seed"]), *cells, time]
+
+    def _mean_row(self, records):
+        def cell(key, unit):
+            values = [record.get(key) for record in records]
+            if None in values:
+                return "-"
+            if key == "paper_percent":
+                return f"{values[0]:.2f}{unit}"
+            return f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}{unit}"
+
+        return ["", "mean", *(cell(key, unit) for _, key, unit in self.columns), ""]
+
+
+def feature_shape(layer, images):
+    """The shape of `layer.transform(images)`."""
+    sides = [-(-side // layer.pool_stride) for side in images.shape[2:]]
+    return (len(images), layer.n_maps, *sides)
+
+
+def float32_bytes(shape):
+    return 4 * int(np.prod(shape, dtype=np.int64))
+
+
+def first_images(data):
+    """What a --quick run uses of the data set, and says so in its name."""
+    n_train, n_test = QUICK_IMAGES
+    if len(data.train_images) <= n_train:
+        return data
+    return minisca.datasets.Dataset(
+        data.train_images[:n_train],
+        data.train_labels[:n_train],
+        data.test_images[:n_test],
+        data.test_labels[:n_test],
+        name=f"{data.name}, first {n_train:,} training and {n_test:,} test images",
+        source=data.source,
+    )

@@ -1,0 +1,36 @@
+"""The rows that the scripts train are the ones that the paper describes."""
+
+import tomllib
+
+import numpy as np
+import pytest
+from script_runs import ROOT, import_script
+
+import minisca
+
+SCRIPTS = {"mnist": "reproduce_mnist", "cifar": "reproduce_cifar10", "norb": "reproduce_norb"}
+#: Channels and side of the images, and how many of them make a row of features.
+INPUTS = {"mnist": (1, 28, 1), "cifar": (3, 32, 1), "norb": (1, 32, 2)}
+
+EXPERIMENTS = tomllib.loads((ROOT / "reference" / "paper.toml").read_text())["experiments"]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_maps_filters_and_pooling_are_the_papers_and_so_are_the_features(monkeypatch, name):
+    experiment = EXPERIMENTS[name]
+    data, _, row = name.partition("-")
+    rows = import_script(monkeypatch, SCRIPTS[data]).ROWS
+    feature_shape = import_script(monkeypatch, "reproduction").feature_shape
+    channels, side, views = INPUTS[data]
+    features = np.zeros((1, channels, side, side))
+    for options, described in zip(rows[row]["layers"], experiment["layers"], strict=True):
+        layer = minisca.SparseConvAutoencoder(**options)
+        assert layer.n_maps == described["maps"]
+        assert layer.filter_width == described["filter_width"]
+        assert layer.pool_width == described["pool_width"]
+        assert layer.pool_stride == described["pool_stride"]
+        features = np.zeros(feature_shape(layer, features))
+    expected = experiment["features"] if views == 1 else experiment["features"][1:]
+    assert list(features.shape[1:]) == expected
+    if views > 1:
+        assert experiment["features"][0] == views
