@@ -1,0 +1,134 @@
+"""From the text of a kernel to a function of this process: compiled once, kept, loaded.
+
+The libraries are kept in a folder of the system's temporary directory, under names that are a hash
+of all that they were made from, so a second run of the tests compiles nothing.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .errors import CompileError
+from .rewrite import rewrite_shared
+
+COMPILER = shutil.which("g++")
+_HERE = Path(__file__).parent
+_SHIM, _RUNTIME = _HERE / "shim", _HERE / "runtime"
+
+# Which of NVRTC's options mean something here, and which change only speed or rounding.
+_MEANT = re.compile(r"-[DUI].+|--?std=c\+\+\d\d")
+_IGNORED = re.compile(
+    r"--?use_fast_math|--?(fmad|ftz|prec-div|prec-sqrt|maxrregcount|gpu-architecture|arch)=.*"
+    r"|--?(generate-line-info|lineinfo|restrict|extra-device-vectorization|default-device)|-w"
+)
+
+_COMMON = ("-x", "c++", "-fPIC", "-g", "-fvisibility=hidden", "-U_FORTIFY_SOURCE")
+_KERNEL_FLAGS = (
+    *("-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-Wno-unknown-pragmas"),
+    # Every load and store is announced to the runtime (memory.cpp) ...
+    *("-fsanitize=thread", "--param=tsan-instrument-func-entry-exit=0"),
+    # ... and so is what the standard leaves undefined (undefined.cpp).
+    *("-fsanitize=undefined,float-cast-overflow,bounds-strict", "-fno-sanitize=vptr"),
+    "-fno-sanitize-recover=all",
+)
+
+
+def build_kernel(code, name, options):
+    """The kernel's library, loaded, and its text as compiled: (ctypes.CDLL, lines of text)."""
+    runtime()
+    meant = _understood(options)
+    standard = [option.lstrip("-") for option in meant if "std=" in option] or ["std=c++17"]
+    text = rewrite_shared(_preprocess(code, name, [o for o in meant if "std=" not in o]))
+    text += f'\n#line 1 "launcher"\nEMULATOR_ENTRY({name}, {_launch_bound(text, name)})\n'
+    flags = (*_COMMON, *_KERNEL_FLAGS, f"-{standard[0]}", "-include", str(_SHIM / "cuda.h"))
+    path = _compiled(f"kernel-{name}", text, flags, sorted(_SHIM.glob("*.h")))
+    return ctypes.PyDLL(str(path)), path
+
+
+@functools.cache
+def runtime():
+    """The runtime's library: fibers, meeting points, memory checks. Kernels link against it."""
+    sources = sorted(_RUNTIME.glob("*.cpp"))
+    text = "".join(f'#include "{source}"\n' for source in sources)
+    flags = (*_COMMON, "-O2", "-std=c++17", "-fvisibility=default")
+    path = _compiled("runtime", text, flags, [*sources, _RUNTIME / "runtime.h"])
+    library = ctypes.PyDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    library.emulator_upload.restype = ctypes.c_uint64
+    return library
+
+
+def line_of(path, address):
+    """The line of the kernel's text that the instruction came from, 0 if that is not known."""
+    tool = shutil.which("addr2line")
+    if tool is None:
+        return 0
+    command = [tool, "-i", "-e", str(path), hex(address)]
+    frames = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    for frame in frames:
+        place, _, line = frame.split(" ")[0].rpartition(":")
+        if line.isdigit() and not place.startswith(str(_SHIM)):
+            return int(line)
+    return 0
+
+
+def _understood(options):
+    unknown = [o for o in options if not _MEANT.fullmatch(o) and not _IGNORED.fullmatch(o)]
+    if unknown:
+        raise CompileError(f"options that the emulator does not know: {unknown}")
+    return [option for option in options if _MEANT.fullmatch(option)]
+
+
+def _preprocess(code, name, options):
+    """Macros and includes resolved as NVRTC would: none of the host's, none of the shim's."""
+    command = [COMPILER, "-E", "-x", "c++", "-std=c++17", "-undef", "-nostdinc", *options]
+    command += ["-D__CUDACC__", "-D__CUDA_ARCH__=900", "-I", str(_SHIM / "toolkit"), "-"]
+    return _run(command, f'#line 1 "{name}.cu"\n{code}')
+
+
+def _launch_bound(text, name):
+    """The first argument of the kernel's __launch_bounds__, as C++; 1024 without one."""
+    bounds = re.search(rf"__launch_bounds__\s*\(([^,;{{]*?)(,[^;{{]*?)?\)\s*{name}\s*\(", text)
+    return f"({bounds[1]})" if bounds else "1024"
+
+
+def _compiled(name, text, flags, ingredients):
+    """The path of the shared library made of `text`; `ingredients` are the files it includes."""
+    recipe = hashlib.sha256(_compiler_version().encode())
+    for part in (text, *map(str, flags), *(file.read_text() for file in ingredients)):
+        recipe.update(hashlib.sha256(part.encode()).digest())
+    path = _cache() / f"{name}-{recipe.hexdigest()[:32]}.so"
+    if not path.exists():
+        with tempfile.TemporaryDirectory(dir=_cache()) as folder:
+            unit, library = f"{folder}/unit.o", f"{folder}/library.so"
+            _run([COMPILER, *flags, "-c", "-o", unit, "-"], text)
+            # Linked apart: with -fsanitize the compiler would link its own runtimes.
+            _run([COMPILER, "-shared", "-o", library, unit], "")
+            os.replace(library, path)
+    return path
+
+
+@functools.cache
+def _cache():
+    path = Path(tempfile.gettempdir()) / f"minisca-cuda-emulator-{os.getuid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    if path.stat().st_uid != os.getuid():
+        raise PermissionError(f"{path} belongs to somebody else: set TMPDIR to another folder")
+    return path
+
+
+@functools.cache
+def _compiler_version():
+    return _run([COMPILER, "--version"], "")
+
+
+def _run(command, text):
+    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise CompileError(f"{done.stderr.strip()}\n(from {' '.join(map(str, command))})")
+    return done.stdout

@@ -1,0 +1,108 @@
+// Threads as fibers: a stack each, switched by hand.
+//
+// ucontext makes the stacks; the switches are _setjmp and _longjmp, which unlike swapcontext leave
+// the signal mask alone and so cost no system call. A fiber whose thread has returned takes the
+// next block's thread: stacks are made once in the life of the process.
+#include "runtime.h"
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <dlfcn.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+extern "C" {  // what kernels see as constants
+emulator::Dim threadIdx, blockIdx, blockDim, gridDim;
+}
+
+namespace emulator {
+
+constexpr size_t kStack = 256 << 10;
+Fiber fibers[kMaxThreads];
+Fiber *current;
+static jmp_buf scheduler;
+static char *stacks;
+
+Dim thread_index(int number) {
+    const unsigned x = launch->block[0], y = launch->block[1], n = number;
+    return {n % x, n / x % y, n / x / y};
+}
+
+static void run_threads() {
+    for (;;) {
+        launch->entry(launch->arguments);
+        current->state = State::done;
+        resolve_meetings(current->number / kWarp);  // a warp does not wait for the dead
+        wait();
+    }
+}
+
+[[noreturn]] static void start(Fiber &fiber) {
+    if (!stacks) {
+        stacks = static_cast<char *>(mmap(nullptr, kMaxThreads * kStack, PROT_READ | PROT_WRITE,
+                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+        if (stacks == MAP_FAILED) abort();
+    }
+    static ucontext_t fresh;
+    getcontext(&fresh);
+    fresh.uc_stack.ss_sp = stacks + fiber.number * kStack;
+    fresh.uc_stack.ss_size = kStack;
+    fresh.uc_link = nullptr;
+    makecontext(&fresh, run_threads, 0);
+    setcontext(&fresh);
+    abort();
+}
+
+__attribute__((noinline)) void resume(Fiber &fiber) {
+    current = &fiber;
+    threadIdx = thread_index(fiber.number);
+    if (_setjmp(scheduler) == 0) {
+        if (fiber.started) _longjmp(fiber.context, 1);
+        fiber.started = true;
+        start(fiber);
+    }
+    current = nullptr;
+}
+
+__attribute__((noinline)) void wait() {
+    if (_setjmp(current->context) == 0) _longjmp(scheduler, 1);
+}
+
+void forget_fibers() {
+    for (Fiber &fiber : fibers) fiber.started = false;
+}
+
+bool on_own_stack(uintptr_t address, size_t size) {
+    const uintptr_t bottom = reinterpret_cast<uintptr_t>(stacks) + current->number * kStack;
+    return address >= bottom && address + size <= bottom + kStack;
+}
+
+static void write_fault(const Fiber &fiber, int line, const char *format, va_list details) {
+    vsnprintf(fault->message, sizeof fault->message, format, details);
+    const Dim thread = thread_index(fiber.number);
+    fault->thread[0] = thread.x, fault->thread[1] = thread.y, fault->thread[2] = thread.z;
+    fault->block[0] = blockIdx.x, fault->block[1] = blockIdx.y, fault->block[2] = blockIdx.z;
+    fault->line = line;
+}
+
+void describe(const Fiber &fiber, int line, const char *format, ...) {
+    va_list details;
+    va_start(details, format);
+    write_fault(fiber, line, format, details);
+    va_end(details);
+}
+
+void fail(int line, const void *instruction, const char *format, ...) {
+    va_list details;
+    va_start(details, format);
+    write_fault(*current, line, format, details);
+    va_end(details);
+    Dl_info image;
+    if (instruction && dladdr(instruction, &image))
+        fault->address = static_cast<const char *>(instruction)
+                         - static_cast<const char *>(image.dli_fbase) - 1;  // within the call
+    _longjmp(scheduler, 1);
+}
+
+}  // namespace emulator
