@@ -32,7 +32,7 @@ The __shared__ declarations must stand inside functions, and count when they are
 """
 
 from .build import COMPILER
-from .errors import CompileError, KernelFault, LaunchError
+from .errors import CompileError, KernelError, LaunchError
 from .launch import OPT_IN_LIMIT, ORDERS, STATIC_LIMIT, RawKernel, order
 
 __all__ = [
@@ -41,7 +41,7 @@ __all__ = [
     "ORDERS",
     "STATIC_LIMIT",
     "CompileError",
-    "KernelFault",
+    "KernelError",
     "LaunchError",
     "RawKernel",
     "order",

@@ -119,7 +119,7 @@ def _check(what, value, kind, letter):
         return
     if not isinstance(value, np.generic) or _letter(value.dtype) != letter:
         raise TypeError(
-            f"{what} is {_name(value)}; the kernel takes {wanted} by value: pass numpy.{wanted}(...)"
+            f"{what} is {_name(value)}; the kernel takes it by value: pass numpy.{wanted}(...)"
         )
 
 

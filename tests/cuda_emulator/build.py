@@ -28,7 +28,11 @@ _IGNORED = re.compile(
     r"|--?(generate-line-info|lineinfo|restrict|extra-device-vectorization|default-device)|-w"
 )
 
-_COMMON = ("-x", "c++", "-fPIC", "-g", "-fvisibility=hidden", "-U_FORTIFY_SOURCE")
+# A kernel's head, from the end of what stands before it to its parameters.
+_KERNEL = re.compile(r"[^;{}]*\b__global__\b[^;{}]*?\bvoid\b[^;{}]*?(?P<name>\b(?!__)\w+)\s*\(")
+_LAUNCH_BOUNDS = re.compile(r"__launch_bounds__\s*\(((?:[^(),]|\([^()]*\))*)")
+
+_COMMON = ("-x", "c++", "-fPIC", "-gdwarf-4", "-fvisibility=hidden", "-U_FORTIFY_SOURCE")
 _KERNEL_FLAGS = (
     *("-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-Wno-unknown-pragmas"),
     # Every load and store is announced to the runtime (memory.cpp) ...
@@ -39,15 +43,18 @@ _KERNEL_FLAGS = (
 )
 
 
-def build_kernel(code, name, options):
-    """The kernel's library, loaded, and its text as compiled: (ctypes.CDLL, lines of text)."""
+def build_kernels(code, options):
+    """The library of all kernels in the text, loaded, and its path.
+
+    For every `extern "C"` kernel k it has k_entry, k_signature and k_launch_bound (parameters.h).
+    """
     runtime()
     meant = _understood(options)
     standard = [option.lstrip("-") for option in meant if "std=" in option] or ["std=c++17"]
-    text = rewrite_shared(_preprocess(code, name, [o for o in meant if "std=" not in o]))
-    text += f'\n#line 1 "launcher"\nEMULATOR_ENTRY({name}, {_launch_bound(text, name)})\n'
+    text = rewrite_shared(_preprocess(code, [o for o in meant if "std=" not in o]))
+    text += "\n" + "\n".join(_entries(text))
     flags = (*_COMMON, *_KERNEL_FLAGS, f"-{standard[0]}", "-include", str(_SHIM / "cuda.h"))
-    path = _compiled(f"kernel-{name}", text, flags, sorted(_SHIM.glob("*.h")))
+    path = _compiled("kernels", text, flags, sorted(_SHIM.glob("*.h")))
     return ctypes.PyDLL(str(path)), path
 
 
@@ -63,18 +70,15 @@ def runtime():
     return library
 
 
-def line_of(path, address):
-    """The line of the kernel's text that the instruction came from, 0 if that is not known."""
+def place_of(path, address):
+    """The "file:line" of the kernel's text that the instruction came from, as far as is known."""
     tool = shutil.which("addr2line")
     if tool is None:
-        return 0
+        return "line unknown without addr2line"
     command = [tool, "-i", "-e", str(path), hex(address)]
     frames = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
-    for frame in frames:
-        place, _, line = frame.split(" ")[0].rpartition(":")
-        if line.isdigit() and not place.startswith(str(_SHIM)):
-            return int(line)
-    return 0
+    places = [frame.split(" ")[0] for frame in frames if not frame.startswith(str(_SHIM))]
+    return Path(places[0]).name if places else "line unknown"
 
 
 def _understood(options):
@@ -84,17 +88,21 @@ def _understood(options):
     return [option for option in options if _MEANT.fullmatch(option)]
 
 
-def _preprocess(code, name, options):
+def _preprocess(code, options):
     """Macros and includes resolved as NVRTC would: none of the host's, none of the shim's."""
     command = [COMPILER, "-E", "-x", "c++", "-std=c++17", "-undef", "-nostdinc", *options]
     command += ["-D__CUDACC__", "-D__CUDA_ARCH__=900", "-I", str(_SHIM / "toolkit"), "-"]
-    return _run(command, f'#line 1 "{name}.cu"\n{code}')
+    return _run(command, f'#line 1 "kernel.cu"\n{code}')
 
 
-def _launch_bound(text, name):
-    """The first argument of the kernel's __launch_bounds__, as C++; 1024 without one."""
-    bounds = re.search(rf"__launch_bounds__\s*\(([^,;{{]*?)(,[^;{{]*?)?\)\s*{name}\s*\(", text)
-    return f"({bounds[1]})" if bounds else "1024"
+def _entries(text):
+    """What the launcher calls: an entry for every kernel that is not a template."""
+    entries = {}
+    for head in _KERNEL.finditer(text):
+        bound = _LAUNCH_BOUNDS.search(head[0])
+        if not re.search(r"\btemplate\s*<", head[0]):
+            entries[head["name"]] = f"({bound[1] if bound else 1024})"
+    return [f"EMULATOR_ENTRY({name}, {bound})" for name, bound in entries.items()]
 
 
 def _compiled(name, text, flags, ingredients):
@@ -128,7 +136,8 @@ def _compiler_version():
 
 
 def _run(command, text):
-    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    english = os.environ | {"LC_ALL": "C"}
+    done = subprocess.run(command, input=text, capture_output=True, text=True, env=english)
     if done.returncode != 0:
         raise CompileError(f"{done.stderr.strip()}\n(from {' '.join(map(str, command))})")
     return done.stdout

@@ -9,5 +9,5 @@ class LaunchError(ValueError):
     """A launch that a real device refuses: grid, block, shared memory."""
 
 
-class KernelFault(RuntimeError):
+class KernelError(RuntimeError):
     """A kernel did what CUDA forbids; the message names kernel, block, thread and line."""

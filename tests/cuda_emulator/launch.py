@@ -5,8 +5,8 @@ import ctypes
 import math
 
 from .arguments import Arguments
-from .build import build_kernel, line_of, runtime
-from .errors import KernelFault, LaunchError
+from .build import build_kernels, place_of, runtime
+from .errors import CompileError, KernelError, LaunchError
 
 ORDERS = ("forward", "reversed", "random")
 STATIC_LIMIT = 48 << 10  # bytes of shared memory a block has without asking
@@ -34,7 +34,7 @@ class _Fault(ctypes.Structure):  # mirrored in runtime/runtime.h
         ("message", ctypes.c_char * 512),
         ("block", ctypes.c_uint * 3),
         ("thread", ctypes.c_uint * 3),
-        ("line", ctypes.c_int),
+        ("place", ctypes.c_char * 256),
         ("address", ctypes.c_uint64),
         ("is_launch_error", ctypes.c_int),
     )
@@ -67,9 +67,13 @@ class RawKernel:
 
     def __init__(self, code, name, options=()):
         self.name = name
-        self._library, self._path = build_kernel(code, name, tuple(options))
-        self._library.emulator_signature.restype = ctypes.c_char_p
-        self._signature = self._library.emulator_signature().decode()
+        library, self._path = build_kernels(code, tuple(options))
+        if not hasattr(library, f"{name}_entry"):
+            raise CompileError(f'the text has no `extern "C" __global__ void {name}(...)`')
+        self._entry = ctypes.cast(library[f"{name}_entry"], ctypes.c_void_p)
+        signature = ctypes.PYFUNCTYPE(ctypes.c_char_p)((f"{name}_signature", library))
+        self._signature = signature().decode()
+        self._launch_bound = library[f"{name}_launch_bound"]()
         self._opted_in = None
 
     @property
@@ -93,19 +97,19 @@ class RawKernel:
         shared_mem : bytes of dynamic shared memory
 
         Raises LaunchError for a launch that a device refuses, TypeError for arguments that are not
-        the kernel's parameters, KernelFault for what must not happen while it runs.
+        the kernel's parameters, KernelError for what must not happen while it runs.
         """
         grid, block = self._check_configuration(grid, block, shared_mem)
         arguments = Arguments(self.name, self._signature, args)
         arguments.upload()
         name, seed = _order
         launch = _Launch(
-            entry=ctypes.cast(self._library.emulator_entry, ctypes.c_void_p),
+            entry=self._entry,
             arguments=arguments.pointers,
             grid=grid,
             block=block,
             shared_bytes=shared_mem,
-            shared_limit=max(STATIC_LIMIT, self.max_dynamic_shared_size_bytes),
+            shared_limit=STATIC_LIMIT if self._opted_in is None else OPT_IN_LIMIT,
             order=ORDERS.index(name),
             seed=seed,
         )
@@ -117,7 +121,7 @@ class RawKernel:
     def _check_configuration(self, grid, block, shared_mem):
         grid = self._check_extent("grid", grid, _GRID_LIMITS)
         block = self._check_extent("block", block, _BLOCK_LIMITS)
-        most = min(_MAX_THREADS, self._library.emulator_launch_bound())
+        most = min(_MAX_THREADS, self._launch_bound)
         if math.prod(block) > most:
             raise LaunchError(
                 f"invalid configuration: a block of {block} has {math.prod(block)} threads, more "
@@ -133,8 +137,9 @@ class RawKernel:
 
     def _check_extent(self, what, extent, limits):
         whole = tuple(extent) + (1,) * (3 - len(extent))
-        fits = len(whole) == 3 and all(1 <= n <= most for n, most in zip(whole, limits, strict=True))
-        if not fits:
+        if len(whole) != 3 or any(
+            not 1 <= n <= most for n, most in zip(whole, limits, strict=True)
+        ):
             raise LaunchError(
                 f"invalid configuration: {what} {extent} of kernel {self.name}; "
                 f"it must be 1 to 3 numbers from 1 to {limits}"
@@ -142,7 +147,7 @@ class RawKernel:
         return tuple(map(int, whole))
 
     def _error(self, fault):
-        line = fault.line or line_of(self._path, fault.address)
-        place = f"{self.name}.cu:{line}, block {tuple(fault.block)}, thread {tuple(fault.thread)}"
-        error = LaunchError if fault.is_launch_error else KernelFault
-        return error(f"kernel {self.name}: {fault.message.decode()} ({place})")
+        place = fault.place.decode() or place_of(self._path, fault.address)
+        who = f"block {tuple(fault.block)}, thread {tuple(fault.thread)}"
+        error = LaunchError if fault.is_launch_error else KernelError
+        return error(f"kernel {self.name}, {place}, {who}: {fault.message.decode()}")

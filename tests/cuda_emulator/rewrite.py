@@ -9,7 +9,9 @@ from .errors import CompileError
 
 _DECLARATION = re.compile(r"(?P<extern>\bextern\s+)?\b__shared__\b(?P<rest>[^;]*);")
 _ALIGNMENT = re.compile(r"(__align__|alignas|__attribute__\s*\()\s*\((?:[^()]|\([^()]*\))*\)\s*\)?")
-_DECLARED = re.compile(r"\s*(?P<type>[\w:<>\s]*?[\w>])\s+(?P<arrays>\w+\s*(?:\[.*)?)", re.DOTALL)
+_DECLARED = re.compile(
+    r"\s*(?P<type>[\w:<>\s*]*?[\w>*])(?:\s+|(?<=\*))(?P<arrays>\w+\s*(?:[\[,].*)?)", re.S
+)
 _ARRAY = re.compile(r"\s*(?P<name>\w+)\s*(?P<lengths>(?:\[[^\]]*\]\s*)*)")
 
 
@@ -41,7 +43,7 @@ def _static(kind, array, number):
     return (
         f"static const char {tag} = 0; using {whole} = {kind} {lengths}; "
         f"{whole} &{name} = *static_cast<{whole} *>(emulator_shared("
-        f'&{tag}, "{name}", sizeof({whole}), sizeof({kind}), __LINE__));'
+        f'&{tag}, "{name}", sizeof({whole}), sizeof({kind}), EMULATOR_PLACE));'
     )
 
 
@@ -51,7 +53,7 @@ def _dynamic(kind, array, _):
         raise CompileError(f"dynamic shared memory must be declared as `{name}[]`, not {array!r}")
     return (
         f"{kind} *const {name} = "
-        f"static_cast<{kind} *>(emulator_dynamic_shared(sizeof({kind}), __LINE__));"
+        f"static_cast<{kind} *>(emulator_dynamic_shared(sizeof({kind}), EMULATOR_PLACE));"
     )
 
 

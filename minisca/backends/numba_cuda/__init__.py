@@ -7,6 +7,7 @@ time.
 
 from minisca.backends.numba_cuda.conv import conv2d, conv2d_backward
 from minisca.backends.numba_cuda.deconv import deconv2d, deconv2d_backward
+from minisca.backends.numba_cuda.device import is_available as is_available
 from minisca.backends.numba_cuda.device import to_device as to_device
 from minisca.backends.numba_cuda.device import to_host as to_host
 from minisca.backends.numba_cuda.norm import squared_norm as squared_norm

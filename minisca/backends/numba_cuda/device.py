@@ -26,6 +26,11 @@ SHARED_BYTES = 48 << 10
 CHUNK_BYTES = 256 << 20
 
 
+def is_available():
+    """Whether there is a device to run on."""
+    return cuda.is_available()
+
+
 def to_device(array):
     """`array` on the device, C-contiguous: itself if it is there already, or a copy.
 
@@ -73,7 +78,7 @@ def _allocate(shape, dtype, allocate):
 
 
 def _require_device():
-    if not cuda.is_available():
+    if not is_available():
         raise RuntimeError(
             "the backend 'numba_cuda' found no CUDA device; it needs an NVIDIA GPU with a driver "
             "(backend='cpu' runs everywhere)"

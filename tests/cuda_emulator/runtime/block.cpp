@@ -1,6 +1,8 @@
 // The scheduler: blocks one after another, within a block every fiber to its next meeting point.
 #include "runtime.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -26,30 +28,39 @@ static void shuffle(int *numbers, int n) {
     for (int i = n - 1; i > 0; --i) std::swap(numbers[i], numbers[draw(i + 1)]);
 }
 
-// What keeps the block from going on, in words; false where nothing does. No fiber is ready.
-static bool stuck() {
-    const Fiber *waiting = nullptr, *other = nullptr;
-    for (int i = 0; i < n_threads; ++i) {
-        const Fiber &fiber = fibers[i];
-        if (fiber.state == State::in_warp) {
-            describe(fiber, fiber.line, "not every lane named in the mask 0x%08x arrives at the "
-                     "warp-wide operation of line %d", fiber.mask, fiber.line);
-            return true;
-        }
-        if (fiber.state == State::at_barrier && !waiting) waiting = &fiber;
+// "thread (1, 0, 0) waits at tile.cu:12": what became of a thread that others wait for.
+static const char *whereabouts(const Fiber &fiber) {
+    static char text[320];
+    const Dim at = thread_index(fiber.number);
+    const bool ended = fiber.state == State::done;
+    snprintf(text, sizeof text, "thread (%u, %u, %u) %s%s", at.x, at.y, at.z,
+             ended ? "has returned" : "waits at ", ended ? "" : short_name(fiber.place));
+    return text;
+}
+
+static bool is_elsewhere(const Fiber &fiber, const Fiber &waiting) {
+    return fiber.state != waiting.state || strcmp(fiber.place, waiting.place) != 0;
+}
+
+// No fiber is ready. Whether that is a fault: some wait for others that will not come.
+static bool is_stuck() {
+    const auto find = [](auto condition) {
+        return std::find_if(fibers, fibers + n_threads, condition);
+    };
+    const Fiber *end = fibers + n_threads;
+    const Fiber *lane = find([](const Fiber &f) { return f.state == State::in_warp; });
+    if (lane != end) {
+        const int first = lane->number / kWarp * kWarp;
+        const Fiber *missing = find([=](const Fiber &f) { return is_missing(f, *lane); });
+        describe(*lane, lane->place, "lane %d waits for the lanes of the mask 0x%08x, but %s",
+                 lane->number - first, lane->mask, whereabouts(*missing));
+        return true;
     }
-    if (!waiting) return false;
-    for (int i = 0; i < n_threads && !other; ++i)
-        if (fibers[i].state == State::done || fibers[i].line != waiting->line) other = &fibers[i];
-    if (!other) return false;
-    const Dim thread = thread_index(other->number);
-    if (other->state == State::done)
-        describe(*waiting, waiting->line, "divergent barrier: thread (%u, %u, %u) returned without "
-                 "reaching the barrier of line %d", thread.x, thread.y, thread.z, waiting->line);
-    else
-        describe(*waiting, waiting->line, "divergent barrier: thread (%u, %u, %u) waits at the "
-                 "barrier of line %d instead of that of line %d",
-                 thread.x, thread.y, thread.z, other->line, waiting->line);
+    const Fiber *waiting = find([](const Fiber &f) { return f.state == State::at_barrier; });
+    if (waiting == end) return false;
+    const Fiber *other = find([=](const Fiber &f) { return is_elsewhere(f, *waiting); });
+    if (other == end) return false;
+    describe(*waiting, waiting->place, "divergent barrier: %s", whereabouts(*other));
     return true;
 }
 
@@ -83,7 +94,7 @@ static void run_block(uint64_t number) {
     block_start = epoch;
     for (;;) {
         while (run_ready_fibers() && !faulty()) {}
-        if (faulty() || stuck() || fibers[0].state == State::done) return;
+        if (faulty() || is_stuck() || fibers[0].state == State::done) return;
         release_barrier();
     }
 }
@@ -127,9 +138,9 @@ extern "C" int emulator_launch(const Launch *asked, Fault *found) {
 }
 
 // __syncthreads and its relatives: which of the threads' predicates hold.
-extern "C" int emulator_barrier(int predicate, int line) {
+extern "C" int emulator_barrier(int predicate, const char *place) {
     current->predicate = predicate != 0;
-    current->line = line;
+    current->place = place;
     current->state = State::at_barrier;
     wait();
     return predicate_count;

@@ -8,6 +8,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <dlfcn.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -78,28 +79,41 @@ bool on_own_stack(uintptr_t address, size_t size) {
     return address >= bottom && address + size <= bottom + kStack;
 }
 
-static void write_fault(const Fiber &fiber, int line, const char *format, va_list details) {
+const char *short_name(const char *place) {
+    const char *slash = strrchr(place, '/');
+    return slash ? slash + 1 : place;
+}
+
+static void write_fault(const Fiber &fiber, const char *place, const char *format, va_list details) {
     vsnprintf(fault->message, sizeof fault->message, format, details);
+    snprintf(fault->place, sizeof fault->place, "%s", short_name(place));
     const Dim thread = thread_index(fiber.number);
     fault->thread[0] = thread.x, fault->thread[1] = thread.y, fault->thread[2] = thread.z;
     fault->block[0] = blockIdx.x, fault->block[1] = blockIdx.y, fault->block[2] = blockIdx.z;
-    fault->line = line;
 }
 
-void describe(const Fiber &fiber, int line, const char *format, ...) {
+void describe(const Fiber &fiber, const char *place, const char *format, ...) {
     va_list details;
     va_start(details, format);
-    write_fault(fiber, line, format, details);
+    write_fault(fiber, place, format, details);
     va_end(details);
 }
 
-void fail(int line, const void *instruction, const char *format, ...) {
+void fail(const char *place, const char *format, ...) {
     va_list details;
     va_start(details, format);
-    write_fault(*current, line, format, details);
+    write_fault(*current, place, format, details);
+    va_end(details);
+    _longjmp(scheduler, 1);
+}
+
+void fail_at(const void *instruction, const char *format, ...) {
+    va_list details;
+    va_start(details, format);
+    write_fault(*current, "", format, details);
     va_end(details);
     Dl_info image;
-    if (instruction && dladdr(instruction, &image))
+    if (dladdr(instruction, &image))
         fault->address = static_cast<const char *>(instruction)
                          - static_cast<const char *>(image.dli_fbase) - 1;  // within the call
     _longjmp(scheduler, 1);

@@ -69,7 +69,7 @@ static void shape(Array &array, uint64_t size, unsigned element) {
 void open_memory() {
     if (!shared_base)
         shared_base = reserve(uint64_t(kSlots) << kSharedBits, PROT_READ | PROT_WRITE);
-    for (Array &array : shared_arrays) array.tag = nullptr;
+    for (Array &array : shared_arrays) array.name[0] = 0;
     n_shared = 1;
     static_bytes = 0;
     Array &dynamic = shared_arrays[kDynamic];
@@ -107,14 +107,14 @@ extern "C" void emulator_download(int slot, void *host) {
 
 // Arrays that a later launch does not have must not look as if it had them.
 extern "C" void emulator_forget_arrays(int first_slot) {
-    for (int slot = first_slot; slot < kSlots; ++slot) global_arrays[slot].size = 0;
+    for (int slot = first_slot; slot < kSlots; ++slot) global_arrays[slot].name[0] = 0;
 }
 
-static void check_limit(int line) {
+static void check_limit(const char *place) {
     const uint64_t asked = static_bytes + launch->shared_bytes;
     if (asked <= launch->shared_limit) return;
     fault->is_launch_error = 1;
-    fail(line, nullptr, "invalid configuration: %llu bytes of static and %llu of dynamic shared "
+    fail(place, "invalid configuration: %llu bytes of static and %llu of dynamic shared "
          "memory are more than the limit of %llu (kernel.max_dynamic_shared_size_bytes)",
          (unsigned long long)static_bytes, (unsigned long long)launch->shared_bytes,
          (unsigned long long)launch->shared_limit);
@@ -122,12 +122,12 @@ static void check_limit(int line) {
 
 // The declaration of a __shared__ array: the same storage for every thread of the block.
 extern "C" void *emulator_shared(const void *tag, const char *name, uint64_t size,
-                                 unsigned element, int line) {
+                                 unsigned element, const char *place) {
     for (int slot = 1; slot < n_shared; ++slot)
         if (shared_arrays[slot].tag == tag) return reinterpret_cast<void *>(shared_arrays[slot].start);
-    if (n_shared == kSlots) fail(line, nullptr, "more than %d shared arrays", kSlots - 1);
+    if (n_shared == kSlots) fail(place, "more than %d shared arrays", kSlots - 1);
     static_bytes += size;
-    check_limit(line);
+    check_limit(place);
     Array &array = shared_arrays[n_shared];
     array.start = shared_base + (uint64_t(n_shared++) << kSharedBits) + (1ull << (kSharedBits - 1));
     array.is_shared = true;
@@ -137,11 +137,11 @@ extern "C" void *emulator_shared(const void *tag, const char *name, uint64_t siz
     return reinterpret_cast<void *>(array.start);
 }
 
-extern "C" void *emulator_dynamic_shared(unsigned element, int line) {
+extern "C" void *emulator_dynamic_shared(unsigned element, const char *place) {
     Array &array = shared_arrays[kDynamic];
     if (array.element == 0) shape(array, launch->shared_bytes, element);
     if (array.element != element)
-        fail(line, nullptr, "dynamic shared memory is declared with elements of %u and of %u bytes",
+        fail(place, "dynamic shared memory is declared with elements of %u and of %u bytes",
              array.element, element);
     return reinterpret_cast<void *>(array.start);
 }
@@ -175,10 +175,10 @@ static inline bool is_before(Stamp stamp, bool is_shared) {
                                    Stamp stamp, const void *instruction) {
     const uint64_t element = (cell << array.shift) / array.element;
     if (epoch_of(stamp) < block_start)
-        fail(0, instruction, "race between blocks: %s of element %llu of %s, which another block "
+        fail_at(instruction, "race between blocks: %s of element %llu of %s, which another block "
              "has %s", kNames[access], (unsigned long long)element, array.name, kDone[earlier]);
     const Dim thread = thread_index(thread_of(stamp));
-    fail(0, instruction, "race: %s of element %llu of %s, which thread (%u, %u, %u) has %s since "
+    fail_at(instruction, "race: %s of element %llu of %s, which thread (%u, %u, %u) has %s since "
          "the last barrier", kNames[access], (unsigned long long)element, array.name, thread.x,
          thread.y, thread.z, kDone[earlier]);
 }
@@ -197,7 +197,7 @@ static inline void judge_cell(Array &array, uint64_t number, Access access, Stam
     Cell &cell = array.cells[number];
     if (array.is_shared && access != kWrite
         && std::max(epoch_of(cell.write), epoch_of(cell.atomic)) < block_start)
-        fail(0, instruction, "%s of element %llu of %s, which nobody has written", kNames[access],
+        fail_at(instruction, "%s of element %llu of %s, which nobody has written", kNames[access],
              (unsigned long long)((number << array.shift) / array.element), array.name);
     const auto demand = [&](Stamp stamp, Access earlier) {
         if (!is_before(stamp, array.is_shared))
@@ -239,7 +239,7 @@ static void judge_private(uintptr_t address, size_t size, Access access, const v
     Search search{address, false};
     dl_iterate_phdr(look_at_image, &search);
     if (!search.found)
-        fail(0, instruction, "%s of %zu bytes through a stray pointer (0x%llx)", kNames[access],
+        fail_at(instruction, "%s of %zu bytes through a stray pointer (0x%llx)", kNames[access],
              size, (unsigned long long)address);
 }
 
@@ -247,11 +247,11 @@ static inline void judge(const void *pointer, size_t size, Access access, const 
     if (!current) return;  // the library is being loaded
     const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
     Array *array = slot_of(address);
-    if (!array) return judge_private(address, size, access, instruction);
+    if (!array || !array->name[0]) return judge_private(address, size, access, instruction);
     const uint64_t offset = address - array->start;
     if (offset >= array->size || offset + size > array->size) {
         const long long element = array->element ? (long long)offset / (int)array->element : 0;
-        fail(0, instruction, "%s of %zu bytes out of bounds: element %lld of %s, which has %llu",
+        fail_at(instruction, "%s of %zu bytes out of bounds: element %lld of %s, which has %llu",
              kNames[access], size, element, array->name,
              (unsigned long long)(array->element ? array->size / array->element : 0));
     }

@@ -25,7 +25,7 @@ struct Fiber {
     int number;     // of the thread in its block, x running fastest
     bool started;   // its stack holds a suspended call
     jmp_buf context;
-    int line;       // where it waits
+    const char *place;  // where it waits, "file:line"
     int predicate;  // what it brings to a barrier
     Meeting meeting;  // what it brings to its warp, and takes away
     unsigned mask;
@@ -48,8 +48,8 @@ struct Launch {  // mirrored in launch.py
 struct Fault {  // mirrored in launch.py
     char message[512];
     unsigned block[3], thread[3];
-    int line;                // 0: look it up from the address of the instruction
-    uint64_t address;        // within the kernel's library
+    char place[256];   // "file:line"; empty: to be looked up from the address
+    uint64_t address;  // of the instruction, within the kernel's library
     int is_launch_error;
 };
 
@@ -70,13 +70,17 @@ void forget_fibers();        // after a fault: none of the suspended calls will 
 bool on_own_stack(uintptr_t address, size_t size);
 
 // faults: the first one ends the launch
-void describe(const Fiber &fiber, int line, const char *format, ...)
+void describe(const Fiber &fiber, const char *place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-[[noreturn]] void fail(int line, const void *instruction, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+[[noreturn]] void fail(const char *place, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+[[noreturn]] void fail_at(const void *instruction, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+const char *short_name(const char *place);  // without the folders
 
 // warp.cpp
 void resolve_meetings(int warp);
+bool is_missing(const Fiber &fiber, const Fiber &asking);  // named in its mask, and not there
 
 // memory.cpp
 void open_memory();

@@ -1,16 +1,24 @@
 // What -fsanitize=undefined calls where the C++ standard gives up: a fault with its line.
 #include "runtime.h"
 
-using emulator::fail;
+#include <cstdio>
+
+using namespace emulator;
 
 struct Place {  // every handler's first argument starts with one
     const char *file;
     unsigned line, column;
 };
 
-#define HANDLER(name, message)                                                                    \
-    extern "C" [[noreturn]] void __ubsan_handle_##name(const Place *place) {                      \
-        fail(place->line, nullptr, "undefined behaviour: %s", message);                           \
+[[noreturn]] static void fail_here(const Place *where, const char *what, long number = 0) {
+    char place[256];
+    snprintf(place, sizeof place, "%s:%u", short_name(where->file), where->line);
+    fail(place, what, number);
+}
+
+#define HANDLER(name, message)                                                 \
+    extern "C" [[noreturn]] void __ubsan_handle_##name(const Place *where) {   \
+        fail_here(where, "undefined behaviour: " message);                     \
     }
 HANDLER(add_overflow_abort, "a signed addition overflows")
 HANDLER(sub_overflow_abort, "a signed subtraction overflows")
@@ -28,6 +36,6 @@ HANDLER(invalid_builtin_abort, "a builtin function's argument is 0")
 HANDLER(builtin_unreachable, "unreachable code is reached")
 HANDLER(missing_return, "a function ends without returning its value")
 
-extern "C" [[noreturn]] void __ubsan_handle_out_of_bounds_abort(const Place *place, long index) {
-    fail(place->line, nullptr, "index %ld out of bounds of an array", index);
+extern "C" [[noreturn]] void __ubsan_handle_out_of_bounds_abort(const Place *where, long index) {
+    fail_here(where, "index %ld out of bounds of an array", index);
 }

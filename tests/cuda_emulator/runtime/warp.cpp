@@ -8,17 +8,21 @@
 
 namespace emulator {
 
+bool is_missing(const Fiber &fiber, const Fiber &asking) {
+    if (fiber.number / kWarp != asking.number / kWarp || fiber.state == State::done) return false;
+    if (!(asking.mask >> fiber.number % kWarp & 1)) return false;
+    return fiber.state != State::in_warp || fiber.mask != asking.mask
+           || fiber.meeting != asking.meeting;
+}
+
 // The lanes of the mask that are there; 0 while one of them is missing.
 static unsigned arrived(const Fiber &asking) {
     const int first = asking.number / kWarp * kWarp;
     unsigned lanes = 0;
     for (int lane = 0; lane < kWarp && first + lane < n_threads; ++lane) {
         const Fiber &fiber = fibers[first + lane];
-        if (!(asking.mask >> lane & 1) || fiber.state == State::done) continue;
-        if (fiber.state != State::in_warp || fiber.mask != asking.mask
-            || fiber.meeting != asking.meeting)
-            return 0;
-        lanes |= 1u << lane;
+        if (is_missing(fiber, asking)) return 0;
+        if (asking.mask >> lane & 1 && fiber.state != State::done) lanes |= 1u << lane;
     }
     return lanes;
 }
@@ -47,8 +51,8 @@ static uint64_t outcome(const Fiber &fiber, const uint64_t *values, unsigned lan
         case kShuffle: break;
     }
     if (!(lanes >> fiber.source & 1) && !fault->message[0])
-        describe(fiber, fiber.line, "the shuffle of line %d reads lane %d, which does not take "
-                 "part in it", fiber.line, fiber.source);
+        describe(fiber, fiber.place, "the shuffle reads lane %d, which does not take part in it",
+                 fiber.source);
     return values[fiber.source];
 }
 
@@ -73,13 +77,13 @@ void resolve_meetings(int number) {
 }
 
 extern "C" uint64_t emulator_meet(int meeting, unsigned mask, uint64_t value, int source,
-                                  int line) {
+                                  const char *place) {
     const int lane = current->number % kWarp;
     if (!(mask >> lane & 1))
-        fail(line, nullptr, "lane %d calls a warp-wide operation whose mask 0x%08x does not name "
+        fail(place, "lane %d calls a warp-wide operation whose mask 0x%08x does not name "
              "it", lane, mask);
     current->meeting = Meeting(meeting), current->mask = mask;
-    current->value = value, current->source = source, current->line = line;
+    current->value = value, current->source = source, current->place = place;
     current->state = State::in_warp;
     if (const unsigned lanes = arrived(*current)) serve(current - lane, lanes);
     if (current->state != State::ready || fault->message[0]) wait();

@@ -21,21 +21,25 @@ extern "C" {
 extern const uint3 threadIdx, blockIdx;
 extern const dim3 blockDim, gridDim;
 
-int emulator_barrier(int predicate, int line);
+int emulator_barrier(int predicate, const char *place);
 int emulator_n_threads();
 void emulator_fence();
 void *emulator_shared(const void *tag, const char *name, unsigned long size, unsigned element,
-                      int line);
-void *emulator_dynamic_shared(unsigned element, int line);
+                      const char *place);
+void *emulator_dynamic_shared(unsigned element, const char *place);
 }
 
 constexpr int warpSize = 32;
 
-// Macros, for the line of the caller.
-#define __syncthreads() (static_cast<void>(emulator_barrier(0, __LINE__)))
-#define __syncthreads_count(predicate) emulator_barrier((predicate) != 0, __LINE__)
-#define __syncthreads_or(predicate) (emulator_barrier((predicate) != 0, __LINE__) != 0)
+// Macros, for the place of the call, "file:line".
+#define EMULATOR_TEXT(x) #x
+#define EMULATOR_LINE(line) EMULATOR_TEXT(line)
+#define EMULATOR_PLACE __FILE__ ":" EMULATOR_LINE(__LINE__)
+
+#define __syncthreads() (static_cast<void>(emulator_barrier(0, EMULATOR_PLACE)))
+#define __syncthreads_count(predicate) emulator_barrier((predicate) != 0, EMULATOR_PLACE)
+#define __syncthreads_or(predicate) (emulator_barrier((predicate) != 0, EMULATOR_PLACE) != 0)
 #define __syncthreads_and(predicate) \
-    (emulator_barrier((predicate) != 0, __LINE__) == emulator_n_threads())
+    (emulator_barrier((predicate) != 0, EMULATOR_PLACE) == emulator_n_threads())
 #define __threadfence() emulator_fence()
 #define __threadfence_block() static_cast<void>(0)

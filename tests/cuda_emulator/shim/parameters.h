@@ -62,7 +62,7 @@ __attribute__((no_sanitize("thread"))) void call(void (*kernel)(P...), void **ar
 }  // namespace emulator
 
 #define EMULATOR_EXPORT extern "C" __attribute__((visibility("default"), no_sanitize("thread")))
-#define EMULATOR_ENTRY(kernel, bound)                                                             \
-    EMULATOR_EXPORT void emulator_entry(void **arguments) { emulator::call(kernel, arguments); }  \
-    EMULATOR_EXPORT const char *emulator_signature() { return emulator::signature(kernel); }      \
-    EMULATOR_EXPORT int emulator_launch_bound() { return bound; }
+#define EMULATOR_ENTRY(kernel, threads)                                                           \
+    EMULATOR_EXPORT void kernel##_entry(void **arguments) { emulator::call(kernel, arguments); }  \
+    EMULATOR_EXPORT const char *kernel##_signature() { return emulator::signature(kernel); }      \
+    EMULATOR_EXPORT int kernel##_launch_bound() { return threads; }
