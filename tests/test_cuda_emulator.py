@@ -4,7 +4,9 @@ Every fault that it promises to see is planted here in a small kernel of its own
 """
 
 import functools
+from pathlib import Path
 
+import cuda_emulator
 import numpy as np
 import pytest
 from cuda_emulator import (
@@ -16,145 +18,16 @@ from cuda_emulator import (
     KernelError,
     LaunchError,
     RawKernel,
+    build,
     order,
+    xp,
 )
 
 pytestmark = pytest.mark.skipif(
     COMPILER is None, reason="the emulator compiles with g++: none here"
 )
 
-COMPUTATIONS = r"""
-extern "C" __global__ void add(const REAL* a, const REAL* b, REAL* sum, int n) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < n) sum[i] = a[i] + b[i];
-}
-
-template <class T>
-__device__ T block_sum(T value) {
-    __shared__ T parts[128];
-    parts[threadIdx.x] = value;
-    __syncthreads();
-    for (int half = blockDim.x / 2; half > 0; half /= 2) {
-        if (threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
-        __syncthreads();
-    }
-    return parts[0];
-}
-
-extern "C" __global__ void __launch_bounds__(128) sums(const REAL* x, REAL* sum, int* even, int n) {
-    REAL mine = 0;
-    int count = 0;
-    #pragma unroll 4
-    for (int i = threadIdx.x; i < n; i += blockDim.x) {
-        mine += x[blockIdx.x * n + i];
-        count += i % 2 == 0;
-    }
-    mine = block_sum(mine);
-    count = block_sum(count);
-    if (threadIdx.x == 0) {
-        sum[blockIdx.x] = mine;
-        even[blockIdx.x] = count;
-    }
-}
-
-extern "C" __global__ void half_warps(const REAL* x, REAL* sum) {
-    // The halves of the warp never meet: one of them runs through its sum twice.
-    unsigned half = threadIdx.x < 16 ? 0x0000ffffu : 0xffff0000u;
-    for (int round = 0; round <= (threadIdx.x < 16); ++round) {
-        REAL mine = x[threadIdx.x];
-        for (int d = 8; d > 0; d /= 2) mine += __shfl_xor_sync(half, mine, d, 16);
-        sum[threadIdx.x] = mine;
-    }
-}
-
-extern "C" __global__ void votes(const int* x, unsigned* ballots, int* any, int* all, int* block) {
-    int i = threadIdx.x;
-    ballots[i] = __ballot_sync(0xffffffffu, x[i] > 0);
-    any[i] = __any_sync(0xffffffffu, x[i] > 0);
-    all[i] = __all_sync(0xffffffffu, x[i] > 0);
-    block[3 * i] = __syncthreads_count(x[i] > 0);
-    block[3 * i + 1] = __syncthreads_or(x[i] > 0);
-    block[3 * i + 2] = __syncthreads_and(x[i] > 0);
-}
-
-extern "C" __global__ void histogram(const int* x, int* counts, int* largest, REAL* total, int n) {
-    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
-        atomicAdd(counts + x[i], 1);
-        atomicMax(largest, x[i]);
-        atomicAdd(total, REAL(x[i]));
-    }
-}
-
-extern "C" __global__ void places(int* place) {
-    int thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
-    int block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
-    int threads = blockDim.x * blockDim.y * blockDim.z;
-    place[block * threads + thread] = 100 * block + thread;
-}
-
-extern "C" __global__ void reverse(REAL* x) {
-    extern __shared__ REAL buffer[];
-    REAL* copy = buffer + blockDim.x;  // two arrays in one allocation
-    buffer[threadIdx.x] = x[threadIdx.x];
-    __syncthreads();
-    copy[threadIdx.x] = buffer[blockDim.x - 1 - threadIdx.x];
-    x[threadIdx.x] = copy[threadIdx.x];
-}
-
-extern "C" __global__ void transpose(const float4* x, float* y) {  // of a 4 x 8 matrix
-    __shared__ __align__(16) float tile[4][8], copy[8][4];
-    int row = threadIdx.x / 2, column = threadIdx.x % 2 * 4;
-    *reinterpret_cast<float4*>(&tile[row][column]) = x[threadIdx.x];
-    __syncthreads();
-    for (int i = 0; i < 4; ++i) copy[column + i][row] = tile[row][column + i];
-    __syncthreads();
-    for (int i = 0; i < 4; ++i) y[threadIdx.x * 4 + i] = copy[threadIdx.x][i];
-}
-
-extern "C" __global__ void last_block(const int* x, int* parts, int* finished, int* total) {
-    __shared__ bool is_last;
-    if (threadIdx.x == 0) {
-        parts[blockIdx.x] = x[blockIdx.x];
-        __threadfence();
-        is_last = atomicAdd(finished, 1) == gridDim.x - 1;
-    }
-    __syncthreads();
-    if (is_last && threadIdx.x == 0)
-        for (int block = 0; block < gridDim.x; ++block) *total += parts[block];
-}
-
-extern "C" __global__ void neighbours(const int* x, int* y) {
-    __shared__ int line[64];
-    line[threadIdx.x] = x[threadIdx.x];
-    __syncwarp();
-    y[threadIdx.x] = line[threadIdx.x ^ 1];
-    __syncwarp();
-    line[threadIdx.x] = 0;
-}
-
-extern "C" __global__ void tickets(int* next, int* holders) {
-    holders[atomicAdd(next, 1)] = blockIdx.x * blockDim.x + threadIdx.x;
-}
-
-extern "C" __global__ void numbers(float* y) {
-    y[0] = __fmaf_rn(2, 3, 4) + fmaf(1, 2, 3);
-    y[1] = fmaxf(-CUDART_INF_F, max(1.5f, min(2.5f, 3.5f)));
-    y[2] = __int_as_float(__float_as_int(1.25f));
-    y[3] = __popc(0xf0f0) + __clz(1) + __ffs(8);
-    float4 v = make_float4(1, 2, 3, 4);
-    y[4] = v.x + v.y + v.z + v.w + __ldg(y + 3);
-}
-"""
-
-SHUFFLES = r"""
-extern "C" __global__ void shuffles(const VALUE* x, VALUE* moved, int by, int width) {
-    int i = threadIdx.x, n = blockDim.x;
-    moved[i] = __shfl_sync(0xffffffffu, x[i], by, width);
-    moved[n + i] = __shfl_up_sync(0xffffffffu, x[i], by, width);
-    moved[2 * n + i] = __shfl_down_sync(0xffffffffu, x[i], by, width);
-    moved[3 * n + i] = __shfl_xor_sync(0xffffffffu, x[i], by, width);
-}
-"""
+COMPUTATIONS = (Path(cuda_emulator.__file__).parent / "examples.cu").read_text()
 
 
 @functools.cache
@@ -205,22 +78,13 @@ def test_a_block_sums_through_shared_memory_and_barriers(in_order, real, rng):
 
 
 @pytest.mark.parametrize("width", [32, 8])
-@pytest.mark.parametrize(
-    ("value", "dtype"),
-    [
-        ("int", "int32"),
-        ("unsigned", "uint32"),
-        ("long long", "int64"),
-        ("float", "float32"),
-        ("double", "float64"),
-    ],
-)
-def test_shuffles_move_values_between_lanes(in_order, value, dtype, width):
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "float32", "float64"])
+def test_shuffles_move_values_between_lanes(in_order, dtype, width):
     by, n = 3, 64
     x = (1000 * np.arange(1, n + 1) + 0.5).astype(dtype)
     moved = np.empty((4, n), dtype)
-    kernel = RawKernel(SHUFFLES, "shuffles", (f"-DVALUE={value}",))
-    kernel((1,), (n,), (x, moved, np.int32(by), np.int32(width)))
+    arguments = (x, moved, np.int32(by), np.int32(width))
+    computation(f"shuffles_{dtype}")((1,), (n,), arguments)
     lane = np.arange(n)
     group = lane // width * width
     sources = [
@@ -291,6 +155,20 @@ def test_syncwarp_orders_the_accesses_of_a_warp(in_order):
     np.testing.assert_array_equal(y, x ^ 1)
 
 
+def test_structures_go_through_shared_memory_whole(in_order):
+    x, y = np.arange(32, dtype=np.int32), zeros(32)
+    computation("structures")((1,), (32,), (x, y))
+    np.testing.assert_array_equal(y, (x ^ 1) + 3)
+
+
+def test_a_vote_waits_neither_for_lanes_that_returned_nor_for_lanes_that_are_not_there(in_order):
+    ballot = zeros(40, "uint32")
+    computation("leaving")((1,), (40,), (ballot,))
+    odd = np.arange(40) % 2 == 1
+    expected = np.where(np.arange(40) < 32, 0xAAAAAAAA, 0b10)
+    np.testing.assert_array_equal(ballot, np.where(odd, expected, 0))
+
+
 def test_arrays_that_share_memory_share_it_in_the_kernel():
     x = np.arange(6, dtype=np.float32)
     computation("add")((1,), (8,), (x[:4], x[:4], x[2:], np.int32(1)))
@@ -309,6 +187,28 @@ def test_headers_are_found_through_an_option(tmp_path):
     x = np.array([21], np.int32)
     RawKernel(code, "k", (f"-I{tmp_path}", "-DFACTOR=2"))((1,), (1,), (x,))
     assert x == 42
+
+
+def test_a_text_is_compiled_once(monkeypatch):
+    computation("add")
+    commands = []
+    run = build._run
+    monkeypatch.setattr(build, "_run", lambda *given: commands.append(given[0]) or run(*given))
+    computation.__wrapped__("sums")
+    assert ["-E" in command for command in commands] == [True], "preprocessed, and no more"
+
+
+def test_without_a_compiler_the_error_says_so(monkeypatch):
+    monkeypatch.setattr(build, "COMPILER", None)
+    with pytest.raises(CompileError, match=r"g\+\+ on Linux"):
+        computation.__wrapped__("add")
+
+
+def test_new_arrays_hold_nothing_that_could_pass_for_a_result():
+    assert np.isnan(xp.empty((2, 3), np.float32)).all()
+    assert np.isnan(xp.empty_like(np.ones(4))).all()
+    assert (xp.empty(3, xp.int32) == -1).all()
+    assert xp.zeros is np.zeros
 
 
 def test_each_order_runs_threads_and_blocks_differently():
@@ -574,6 +474,9 @@ def test_a_read_only_array_may_be_read_but_not_written():
         ("x[0] = INFINITY;", (), "kernel.cu:2:.*'INFINITY' was not declared"),
         ("x[0] = __activemask();", (), "name the lanes in a mask"),
         ("__shared__ float y[] = {1};", (), "does not understand"),
+        ("} __shared__ int y[4]; void l() {", (), "inside of a function"),
+        ("float y; x[0] = y;", (), "kernel.cu:2:.*'y' is used uninitialized"),
+        ("float y[40000]; y[int(x[0])] = 1; x[0] = y[3];", (), "frame size of .* is larger"),
         ("x[0] = 1;", ("--gpu-code=sm_90",), r"options .* not know: \['--gpu-code=sm_90'\]"),
         ("} void other() {", (), "no .* void k"),
     ],

@@ -21,7 +21,11 @@ undefined is an exception that names kernel, line, block and thread:
   and a shuffle that reads a lane which does not take part;
 - undefined behaviour: signed overflow, shifts, division by zero, indices beyond the length of an
   array (local ones too), misaligned vectors, numbers that do not fit the integer they become;
+- a local variable used before it is set, as far as the compiler sees;
 - arguments that are not the kernel's parameters, and launches that a device refuses.
+
+`xp` is NumPy for the place of CuPy: new arrays from its `empty` are full of NaN, so that a kernel
+that adds to what it should set is seen.
 
 What it does not model: real concurrency and its timing, memory models finer than the above, spin
 locks (a waiting thread never gives way), contraction to fused multiply-add and flushing of
@@ -31,6 +35,7 @@ a third reader of the same warp may hide one. Two threads that write the same va
 The __shared__ declarations must stand inside functions, and count when they are reached.
 """
 
+from .arrays import xp
 from .build import COMPILER
 from .errors import CompileError, KernelError, LaunchError
 from .launch import OPT_IN_LIMIT, ORDERS, STATIC_LIMIT, RawKernel, order
@@ -45,4 +50,5 @@ __all__ = [
     "LaunchError",
     "RawKernel",
     "order",
+    "xp",
 ]

@@ -11,13 +11,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 from .errors import CompileError
 from .rewrite import rewrite_shared
 
-COMPILER = shutil.which("g++")
+COMPILER = shutil.which("g++") if sys.platform == "linux" else None
 _HERE = Path(__file__).parent
 _SHIM, _RUNTIME = _HERE / "shim", _HERE / "runtime"
 
@@ -35,8 +36,11 @@ _LAUNCH_BOUNDS = re.compile(r"__launch_bounds__\s*\(((?:[^(),]|\([^()]*\))*)")
 _COMMON = ("-x", "c++", "-fPIC", "-gdwarf-4", "-fvisibility=hidden", "-U_FORTIFY_SOURCE")
 _KERNEL_FLAGS = (
     *("-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-Wno-unknown-pragmas"),
+    *("-Werror=uninitialized", "-Werror=return-type"),
+    # Fibers have 256 KiB of stack and no guard below it.
+    "-Werror=frame-larger-than=131072",
     # Every load and store is announced to the runtime (memory.cpp) ...
-    *("-fsanitize=thread", "--param=tsan-instrument-func-entry-exit=0"),
+    "-fsanitize=thread",
     # ... and so is what the standard leaves undefined (undefined.cpp).
     *("-fsanitize=undefined,float-cast-overflow,bounds-strict", "-fno-sanitize=vptr"),
     "-fno-sanitize-recover=all",
@@ -48,6 +52,8 @@ def build_kernels(code, options):
 
     For every `extern "C"` kernel k it has k_entry, k_signature and k_launch_bound (parameters.h).
     """
+    if COMPILER is None:
+        raise CompileError("the emulator of CUDA kernels needs the compiler g++ on Linux")
     runtime()
     meant = _understood(options)
     standard = [option.lstrip("-") for option in meant if "std=" in option] or ["std=c++17"]

@@ -7,7 +7,10 @@ import re
 
 from .errors import CompileError
 
-_DECLARATION = re.compile(r"(?P<extern>\bextern\s+)?\b__shared__\b(?P<rest>[^;]*);")
+_DECLARATION = re.compile(
+    r"(?P<before>(?:\b(?:extern|static|volatile)\s+)*)\b__shared__\b(?P<rest>[^;]*);"
+)
+_BRACE = re.compile(r'(?P<scope>\bextern\s*"C"\s*\{|\bnamespace\b[^;{}]*\{)|\{|\}')
 _ALIGNMENT = re.compile(r"(__align__|alignas|__attribute__\s*\()\s*\((?:[^()]|\([^()]*\))*\)\s*\)?")
 _DECLARED = re.compile(
     r"\s*(?P<type>[\w:<>\s*]*?[\w>*])(?:\s+|(?<=\*))(?P<arrays>\w+\s*(?:[\[,].*)?)", re.S
@@ -27,14 +30,28 @@ def rewrite_shared(text):
 
 
 def _rewrite(match, numbers):
-    kind = _ALIGNMENT.sub("", match["rest"])
+    volatile = "volatile " if "volatile" in match["before"] else ""
+    kind = volatile + _ALIGNMENT.sub("", match["rest"]).lstrip()
     declared = _DECLARED.fullmatch(kind)
+    if not _is_in_function(match.string[: match.start()]):
+        raise CompileError(f"the emulator wants {match[0]!r} inside of a function")
     if declared is None:
         raise CompileError(f"the emulator does not understand the declaration {match[0]!r}")
-    make = _dynamic if match["extern"] else _static
+    make = _dynamic if "extern" in match["before"] else _static
     arrays = declared["arrays"].split(",")
     statements = [make(declared["type"], array, next(numbers)) for array in arrays]
-    return "".join(statements) + "\n" * (match[0].count("\n"))
+    return "".join(statements) + "\n" * match[0].count("\n")
+
+
+def _is_in_function(text):
+    """Whether a brace is open at the end, other than those of `extern "C"` and of namespaces."""
+    opened = []
+    for brace in _BRACE.finditer(text):
+        if brace[0] == "}":
+            opened = opened[:-1]
+        else:
+            opened.append(brace["scope"] is None)
+    return any(opened)
 
 
 def _static(kind, array, number):

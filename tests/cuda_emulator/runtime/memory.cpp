@@ -165,8 +165,9 @@ static Stamp stamp_now() {
 // Whether what the stamp stands for comes before whatever the running thread does now.
 static inline bool is_before(Stamp stamp, bool is_shared) {
     const uint32_t then = epoch_of(stamp);
-    if (then < block_start) return is_shared || then < launch_start || then <= last_fence;
-    if (then < epoch || thread_of(stamp) == current->number) return true;
+    if (then < epoch)  // only other blocks are not ordered, and they share no shared memory
+        return is_shared || then >= block_start || then < launch_start || then <= last_fence;
+    if (thread_of(stamp) == current->number) return true;
     if (thread_of(stamp) / kWarp != current->number / kWarp) return false;
     return current->seen[thread_of(stamp) % kWarp] >= clock_of(stamp);
 }
@@ -278,6 +279,8 @@ ANNOUNCE(16)
 extern "C" void __tsan_read_range(void *p, size_t n) { judge(p, n, kRead, INSTRUCTION); }
 extern "C" void __tsan_write_range(void *p, size_t n) { judge(p, n, kWrite, INSTRUCTION); }
 extern "C" void __tsan_init() {}
+extern "C" void __tsan_func_entry(void *) {}
+extern "C" void __tsan_func_exit() {}
 
 // An atomic operation: `old` is what was there, `emulator_store` puts the new value.
 extern "C" void emulator_atomic(void *address, void *old, size_t size) {
