@@ -155,6 +155,14 @@ def test_syncwarp_orders_the_accesses_of_a_warp(in_order):
     np.testing.assert_array_equal(y, x ^ 1)
 
 
+def test_an_array_without_elements_is_a_null_pointer():
+    x = zeros(1)
+    for nothing in (zeros(0), np.uintp(0)):
+        computation("is_null")((1,), (1,), (nothing, x))
+        assert x == 1
+        x[0] = 0
+
+
 def test_structures_go_through_shared_memory_whole(in_order):
     x, y = np.arange(32, dtype=np.int32), zeros(32)
     computation("structures")((1,), (32,), (x, y))
@@ -302,6 +310,19 @@ FAULTS = {
     "warp_is_not_block": (
         LINE + "line[i] = 2; __syncwarp(); x[i] = line[i ^ 32];",
         "race: (read|write) of element .* of shared line",
+    ),
+    "write_after_others_read": (
+        LINE + "float y = line[0]; if (i == 40) line[0] = 2; x[i] = y;",
+        "race: (read|write) of element 0 of shared line, which thread .* has (written|read)",
+    ),
+    "syncwarp_of_half": (
+        LINE + "line[i] = 2; __syncwarp(i % 32 < 16 ? 0xffffu : 0xffff0000u); x[i] = line[i ^ 16];",
+        "race: (read|write) of element .* of shared line",
+    ),
+    "last_block_without_fence": (
+        "if (i) return; x[blockIdx.x] = 1; if (atomicAdd(x + 9, 1.0f) == 2) x[9] = x[0] + x[1];",
+        "race between blocks: read of element [01] of argument 0, which another block has written",
+        2,
     ),
     "atomic_and_plain": (
         "__shared__ int n; if (i == 0) n = 0; __syncthreads(); atomicAdd(&n, 1); x[i] = n;",

@@ -51,7 +51,7 @@ class Arguments:
         runtime().emulator_forget_arrays(ctypes.c_int(len(self._arrays)))
         # One array each: what a pointer points at must stay while the kernel runs.
         self._boxes = [
-            np.full(1, starts[number], np.uint64) if _is_array(value) else np.full(1, value)
+            np.full(1, starts.get(number, 0), np.uint64) if _is_array(value) else np.full(1, value)
             for number, value in enumerate(self._values)
         ]
         for number, box in enumerate(self._boxes):
@@ -91,15 +91,23 @@ def _is_array(value):
     return isinstance(value, np.ndarray)
 
 
+def _is_null(value):
+    """Null pointers: 8 bytes of 0 and, as in CuPy, arrays without elements."""
+    if _is_array(value):
+        return value.size == 0
+    return isinstance(value, np.integer) and value.itemsize == 8 and value == 0
+
+
 def _extent(array):
     return array.ctypes.data, array.ctypes.data + array.nbytes
 
 
 def _merge_overlapping(values):
     """Arrays that share memory on the host share it in the emulator."""
-    arrays = [_Shared(number, value) for number, value in enumerate(values) if _is_array(value)]
+    arrays = [(number, value) for number, value in enumerate(values) if _is_array(value)]
+    ranges = [_Shared(number, value) for number, value in arrays if not _is_null(value)]
     merged = []
-    for shared in sorted(arrays, key=lambda shared: shared.start):
+    for shared in sorted(ranges, key=lambda shared: shared.start):
         if merged and shared.start < merged[-1].stop:
             merged[-1].absorb(shared)
         else:
@@ -110,6 +118,8 @@ def _merge_overlapping(values):
 def _check(what, value, kind, letter):
     wanted = "a pointer" if letter == "V" else np.dtype(letter).name
     if kind == "*":
+        if _is_null(value):
+            return
         if not _is_array(value):
             raise TypeError(f"{what} is {_name(value)}; it must be an array of {wanted}")
         if not value.flags.c_contiguous:

@@ -39,7 +39,7 @@ _KERNEL_FLAGS = (
     *("-Werror=uninitialized", "-Werror=return-type"),
     # Fibers have 256 KiB of stack and no guard below it.
     "-Werror=frame-larger-than=131072",
-    # Every load and store is announced to the runtime (memory.cpp) ...
+    # Every load and store is announced to the runtime (accesses.cpp) ...
     "-fsanitize=thread",
     # ... and so is what the standard leaves undefined (undefined.cpp).
     *("-fsanitize=undefined,float-cast-overflow,bounds-strict", "-fno-sanitize=vptr"),

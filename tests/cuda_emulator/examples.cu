@@ -141,6 +141,8 @@ extern "C" __global__ void leaving(unsigned* ballot) {
     ballot[threadIdx.x] = __ballot_sync(0xffffffffu, threadIdx.x < 35);
 }
 
+extern "C" __global__ void is_null(const int* pointer, int* answer) { answer[0] = !pointer; }
+
 template <class T>
 __device__ void shuffle(const T* x, T* moved, int by, int width) {
     int i = threadIdx.x, n = blockDim.x;

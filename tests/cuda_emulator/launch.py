@@ -93,7 +93,8 @@ class RawKernel:
         """Run every block of the grid; arrays among `args` change when all of it went well.
 
         grid, block : tuples of 1 to 3 integers
-        args : tuple of C-contiguous NumPy arrays and NumPy scalars, of the parameters' types
+        args : tuple of C-contiguous NumPy arrays and NumPy scalars, of the parameters' types;
+            an array without elements is a null pointer, and so is numpy.uintp(0)
         shared_mem : bytes of dynamic shared memory
 
         Raises LaunchError for a launch that a device refuses, TypeError for arguments that are not

@@ -115,7 +115,7 @@ static uint64_t stride_over(uint64_t n_blocks) {
     }
 }
 
-// 0, or 1 with `found` filled in. The arrays are uploaded before (memory.cpp).
+// 0, or 1 with `found` filled in. The arrays are uploaded before (arrays.cpp).
 extern "C" int emulator_launch(const Launch *asked, Fault *found) {
     launch = asked, fault = found;
     memset(fault, 0, sizeof *fault);
@@ -128,7 +128,8 @@ extern "C" int emulator_launch(const Launch *asked, Fault *found) {
         turns[i] = launch->order == 1 ? n_threads - 1 - i : i;
     }
     launch_start = epoch + 1;
-    open_memory();
+    open_shared_memory();
+    remember_images();
     const uint64_t n_blocks = uint64_t(gridDim.x) * gridDim.y * gridDim.z;
     const uint64_t start = draw(n_blocks), stride = stride_over(n_blocks);
     for (uint64_t turn = 0; turn < n_blocks && !faulty(); ++turn)

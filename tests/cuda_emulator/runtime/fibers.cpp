@@ -84,7 +84,8 @@ const char *short_name(const char *place) {
     return slash ? slash + 1 : place;
 }
 
-static void write_fault(const Fiber &fiber, const char *place, const char *format, va_list details) {
+static void write_fault(const Fiber &fiber, const char *place, const char *format,
+                        va_list details) {
     vsnprintf(fault->message, sizeof fault->message, format, details);
     snprintf(fault->place, sizeof fault->place, "%s", short_name(place));
     const Dim thread = thread_index(fiber.number);

@@ -1,7 +1,7 @@
 // What the parts of the runtime know of each other.
 //
 // One block runs at a time, its threads as fibers that switch only where CUDA lets threads meet.
-// Every load and store of a kernel is announced here first (see memory.cpp), so that a forbidden
+// Every load and store of a kernel is announced here first (see accesses.cpp), so that a forbidden
 // one is reported before it happens.
 #pragma once
 
@@ -82,7 +82,8 @@ const char *short_name(const char *place);  // without the folders
 void resolve_meetings(int warp);
 bool is_missing(const Fiber &fiber, const Fiber &asking);  // named in its mask, and not there
 
-// memory.cpp
-void open_memory();
+// arrays.cpp, accesses.cpp: before a launch
+void open_shared_memory();
+void remember_images();
 
 }  // namespace emulator

@@ -8,9 +8,11 @@ namespace emulator {
 
 template <class T>
 struct Code;  // a missing one: the parameter's type is not one that the launcher passes
-#define EMULATOR_CODE(T, letter) \
-    template <>                  \
-    struct Code<T> { static constexpr char kLetter = letter; };
+#define EMULATOR_CODE(T, letter)                \
+    template <>                                 \
+    struct Code<T> {                            \
+        static constexpr char kLetter = letter; \
+    };
 EMULATOR_CODE(bool, '?')
 EMULATOR_CODE(char, 'b')
 EMULATOR_CODE(signed char, 'b')
@@ -32,16 +34,17 @@ EMULATOR_CODE(double2, 'd')
 EMULATOR_CODE(int2, 'i')
 EMULATOR_CODE(int4, 'i')
 
+// A parameter's kind, ' ' by value or '*' a pointer, and the type of the value or pointed-to.
 template <class T>
-struct Plain { using Type = T; static constexpr char kKind = ' '; };
+struct Plain {
+    using Type = T;
+    static constexpr char kKind = ' ';
+};
 template <class T>
-struct Plain<const T> : Plain<T> {};
-template <class T>
-struct Plain<T *> { using Type = T; static constexpr char kKind = '*'; };
-template <class T>
-struct Plain<const T *> { using Type = T; static constexpr char kKind = '*'; };
-template <class T>
-struct Plain<T *const> : Plain<T *> {};
+struct Plain<T *> {
+    using Type = std::remove_const_t<T>;
+    static constexpr char kKind = '*';
+};
 
 template <class... P>
 constexpr char kSignature[] = {Plain<P>::kKind..., Code<typename Plain<P>::Type>::kLetter..., 0};
@@ -50,7 +53,8 @@ template <class... P>
 inline const char *signature(void (*)(P...)) { return kSignature<P...>; }
 
 template <class... P, size_t... I>
-__attribute__((no_sanitize("thread"))) void call(void (*kernel)(P...), void **arguments, std::index_sequence<I...>) {
+__attribute__((no_sanitize("thread"))) void call(void (*kernel)(P...), void **arguments,
+                                                 std::index_sequence<I...>) {
     kernel(*static_cast<P *>(arguments[I])...);
 }
 

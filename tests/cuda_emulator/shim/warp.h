@@ -2,7 +2,8 @@
 #pragma once
 
 extern "C" {
-unsigned long emulator_meet(int meeting, unsigned mask, unsigned long value, int source, const char *place);
+unsigned long emulator_meet(int meeting, unsigned mask, unsigned long value, int source,
+                            const char *place);
 int emulator_lane();
 }
 
@@ -41,25 +42,24 @@ inline int within(int source, int width) {
 }
 
 constexpr int width_of(int width = 32) { return width; }
+constexpr unsigned mask_of(unsigned mask = 0xffffffff) { return mask; }
 
 }  // namespace emulator
 
-#define __shfl_sync(mask, value, source, ...) \
-    emulator::shuffle(mask, value, emulator::within(source, emulator::width_of(__VA_ARGS__)), EMULATOR_PLACE)
-#define __shfl_up_sync(mask, value, delta, ...) \
-    emulator::shuffle(mask, value, emulator::up(delta, emulator::width_of(__VA_ARGS__)), EMULATOR_PLACE)
-#define __shfl_down_sync(mask, value, delta, ...) \
-    emulator::shuffle(mask, value, emulator::down(delta, emulator::width_of(__VA_ARGS__)), EMULATOR_PLACE)
-#define __shfl_xor_sync(mask, value, lane_mask, ...) \
-    emulator::shuffle(mask, value, emulator::across(lane_mask, emulator::width_of(__VA_ARGS__)), EMULATOR_PLACE)
+#define EMULATOR_SHUFFLE(mask, value, lanes, by, ...)                                       \
+    emulator::shuffle(mask, value, emulator::lanes(by, emulator::width_of(__VA_ARGS__)),    \
+                      EMULATOR_PLACE)
+#define __shfl_sync(mask, value, ...) EMULATOR_SHUFFLE(mask, value, within, __VA_ARGS__)
+#define __shfl_up_sync(mask, value, ...) EMULATOR_SHUFFLE(mask, value, up, __VA_ARGS__)
+#define __shfl_down_sync(mask, value, ...) EMULATOR_SHUFFLE(mask, value, down, __VA_ARGS__)
+#define __shfl_xor_sync(mask, value, ...) EMULATOR_SHUFFLE(mask, value, across, __VA_ARGS__)
 
 #define EMULATOR_VOTE(meeting, mask, predicate) \
     emulator_meet(emulator::meeting, mask, (predicate) != 0, 0, EMULATOR_PLACE)
-#define __any_sync(mask, predicate) static_cast<int>(EMULATOR_VOTE(kAny, mask, predicate))
-#define __all_sync(mask, predicate) static_cast<int>(EMULATOR_VOTE(kAll, mask, predicate))
-#define __ballot_sync(mask, predicate) static_cast<unsigned>(EMULATOR_VOTE(kBallot, mask, predicate))
-#define EMULATOR_SYNCWARP(mask, ...) static_cast<void>(EMULATOR_VOTE(kSyncWarp, mask, 0))
-#define __syncwarp(...) EMULATOR_SYNCWARP(__VA_ARGS__ __VA_OPT__(, ) 0xffffffffu)
+#define __any_sync(mask, predicate) int(EMULATOR_VOTE(kAny, mask, predicate))
+#define __all_sync(mask, predicate) int(EMULATOR_VOTE(kAll, mask, predicate))
+#define __ballot_sync(mask, predicate) unsigned(EMULATOR_VOTE(kBallot, mask, predicate))
+#define __syncwarp(...) void(EMULATOR_VOTE(kSyncWarp, emulator::mask_of(__VA_ARGS__), 0))
 
 // Which lanes run together is the hardware's choice; here each runs alone.
 extern "C" unsigned __activemask()
