@@ -2,6 +2,7 @@
 
 import os
 
+import emulated_device
 import pytest
 from on_host import OnHost
 
@@ -9,12 +10,15 @@ import reference
 from minisca.backends import available_backends, get_backend
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+EMULATED = not SIMULATED and emulated_device.install()
 
 
 def parameter(name):
     """A backend as a parameter, marked if it needs a device, its id saying if that is simulated."""
     if name == "cpu":
         return name
+    if name == "cupy" and EMULATED:
+        return pytest.param(name, id="cupy-emulated", marks=pytest.mark.emulated)
     return pytest.param(name, id=name + "-simulated" * SIMULATED, marks=pytest.mark.gpu)
 
 

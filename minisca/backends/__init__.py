@@ -9,6 +9,7 @@ from minisca.validation import check_choice
 _MODULES = {
     "cpu": "minisca.backends.cpu",
     "numba_cuda": "minisca.backends.numba_cuda",
+    "cupy": "minisca.backends.cupy",
 }
 
 

@@ -1,0 +1,62 @@
+"""Overlapping max-pooling, its gradient, and convolution, ReLU and pooling in one pass.
+
+Output side ceil(size / stride), windows centred on the whole and clipped to the map (paper
+sections 2.1 and 3.1).
+"""
+
+import numpy as np
+
+from minisca.backends.cupy import device
+from minisca.backends.cupy.device import empty, launch_over, on_device, to_device
+from minisca.backends.cupy.winners import map_chunks, relu
+
+FILE = "pooling.cu"
+
+
+def max_pool(maps, width, stride):
+    """See `minisca.backends.interface.Backend.max_pool`."""
+    maps = to_device(maps)
+    sides, _ = windows(maps.shape[2:], width, stride)
+    pooled = empty((*maps.shape[:2], *sides), maps.dtype)
+    argmax = empty(pooled.shape, np.int32)
+    _max_pool(maps, width, stride, pooled, argmax)
+    return pooled, argmax
+
+
+def windows(size, width, stride):
+    """For both sides: how many windows, and where the first begins (before the map, if < 0)."""
+    sides = [-(-side // stride) for side in size]
+    first = [-(((n - 1) * stride + width - side) // 2) for n, side in zip(sides, size, strict=True)]
+    return sides, first
+
+
+def _max_pool(maps, width, stride, pooled, argmax):
+    sides, first = windows(maps.shape[2:], width, stride)
+    sizes = (*maps.shape[2:], *sides, width, stride, *first)
+    launch_over(
+        pooled.size, FILE, "max_pool", device.options(maps.dtype),
+        (maps, *map(np.int32, sizes), pooled, argmax),
+    )  # fmt: skip
+
+
+def max_pool_backward(d_pooled, argmax, shape):
+    """See `minisca.backends.interface.Backend.max_pool_backward`."""
+    d_pooled, argmax = on_device(d_pooled, argmax)
+    d_maps = empty(shape, d_pooled.dtype)
+    sizes = (d_pooled.shape[2] * d_pooled.shape[3], shape[2] * shape[3])
+    launch_over(
+        d_maps.size, FILE, "max_pool_backward", device.options(d_maps.dtype),
+        (d_pooled, argmax, *map(np.int32, sizes), d_maps),
+    )  # fmt: skip
+    return d_maps
+
+
+def encode_pooled(x, filters, bias, width, stride):
+    """See `minisca.backends.interface.Backend.encode_pooled`."""
+    x, filters, bias = on_device(x, filters, bias)
+    sides, _ = windows(x.shape[2:], width, stride)
+    pooled = empty((len(x), len(filters), *sides), x.dtype)
+    for rows, maps in map_chunks(x, filters, bias):
+        part = pooled[rows]
+        _max_pool(relu(maps), width, stride, part, empty(part.shape, np.int32))
+    return pooled
