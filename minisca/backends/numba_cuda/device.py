@@ -4,6 +4,8 @@ Blocks and grids are one-dimensional, and every kernel strides over its items: a
 any size. What a block computes depends on its size but never on the grid's.
 """
 
+import warnings
+
 import numpy as np
 
 try:
@@ -14,6 +16,9 @@ except ImportError as error:
     ) from error
 from numba import cuda
 from numba.cuda.cudadrv.driver import CudaAPIError
+
+# Small problems have small grids, and nobody can do anything about it.
+warnings.filterwarnings("ignore", message="Grid size .* will likely result in GPU under-util")
 
 #: Threads of a block, at most. Any number works; multiples of a warp are fast.
 THREADS = 128

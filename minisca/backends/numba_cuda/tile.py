@@ -4,7 +4,8 @@ For one channel at a time the zero-padded image and the taps of MAPS filters lie
 a thread holds MAPS * PLACES sums, so that every number read from there is used several times.
 """
 
-from numba import cuda, int32
+import numpy as np
+from numba import cuda, uint32
 
 from minisca.backends.numba_cuda import device
 
@@ -39,12 +40,13 @@ def threads(x):
 def convolve(x, image, filters, bias, first_map, first_place, shared, sums):
     """sums[j, p] <- unit first_place + thread + p * n_threads of map first_map + j, bias included.
 
-    The whole block calls it. Where there is no such unit or map, the sum means nothing.
+    The whole block calls it. Where there is no such unit or map, the sum means nothing. The inner
+    loops index with unsigned numbers: a signed index might count from the end, and is checked.
     """
     _, channels, height, width = x.shape
     k, line, n_threads = filters.shape[2], width + filters.shape[2] - 1, cuda.blockDim.x
     plane = (height + k - 1) * line
-    corners = cuda.local.array(PLACES, int32)
+    corners = cuda.local.array(PLACES, uint32)
     pixels = cuda.local.array(PLACES, x.dtype)
     for p in range(PLACES):
         place = min(first_place + cuda.threadIdx.x + p * n_threads, height * width - 1)
@@ -61,11 +63,12 @@ def convolve(x, image, filters, bias, first_map, first_place, shared, sums):
         tap = plane
         for dy in range(k):
             for dx in range(k):
+                seen, weights = shared[np.uint32(dy * line + dx) :], shared[np.uint32(tap) :]
                 for p in range(PLACES):
-                    pixels[p] = shared[corners[p] + dy * line + dx]
+                    pixels[p] = seen[corners[p]]
                 for j in range(MAPS):
                     for p in range(PLACES):
-                        sums[j, p] += shared[tap + j] * pixels[p]
+                        sums[j, p] += weights[j] * pixels[p]
                 tap += MAPS
 
 
