@@ -24,9 +24,6 @@ undefined is an exception that names kernel, line, block and thread:
 - a local variable used before it is set, as far as the compiler sees;
 - arguments that are not the kernel's parameters, and launches that a device refuses.
 
-`xp` is NumPy for the place of CuPy: new arrays from its `empty` are full of NaN, so that a kernel
-that adds to what it should set is seen.
-
 What it does not model: real concurrency and its timing, memory models finer than the above, spin
 locks (a waiting thread never gives way), contraction to fused multiply-add and flushing of
 denormals, local arrays overrun through a pointer to them, registers, textures, cooperative groups,
@@ -35,7 +32,6 @@ a third reader of the same warp may hide one. Two threads that write the same va
 The __shared__ declarations must stand inside functions, and count when they are reached.
 """
 
-from .arrays import xp
 from .build import COMPILER
 from .errors import CompileError, KernelError, LaunchError
 from .launch import OPT_IN_LIMIT, ORDERS, STATIC_LIMIT, RawKernel, order
@@ -50,5 +46,4 @@ __all__ = [
     "LaunchError",
     "RawKernel",
     "order",
-    "xp",
 ]

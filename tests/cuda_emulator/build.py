@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .entries import entries
 from .errors import CompileError
 from .rewrite import rewrite_shared
 
@@ -28,10 +29,6 @@ _IGNORED = re.compile(
     r"--?use_fast_math|--?(fmad|ftz|prec-div|prec-sqrt|maxrregcount|gpu-architecture|arch)=.*"
     r"|--?(generate-line-info|lineinfo|restrict|extra-device-vectorization|default-device)|-w"
 )
-
-# A kernel's head, from the end of what stands before it to its parameters.
-_KERNEL = re.compile(r"[^;{}]*\b__global__\b[^;{}]*?\bvoid\b[^;{}]*?(?P<name>\b(?!__)\w+)\s*\(")
-_LAUNCH_BOUNDS = re.compile(r"__launch_bounds__\s*\(((?:[^(),]|\([^()]*\))*)")
 
 _COMMON = ("-x", "c++", "-fPIC", "-gdwarf-4", "-fvisibility=hidden", "-U_FORTIFY_SOURCE")
 _KERNEL_FLAGS = (
@@ -58,7 +55,7 @@ def build_kernels(code, options):
     meant = _understood(options)
     standard = [option.lstrip("-") for option in meant if "std=" in option] or ["std=c++17"]
     text = rewrite_shared(_preprocess(code, [o for o in meant if "std=" not in o]))
-    text += "\n" + "\n".join(_entries(text))
+    text += "\n" + "\n".join(entries(text))
     flags = (*_COMMON, *_KERNEL_FLAGS, f"-{standard[0]}", "-include", str(_SHIM / "cuda.h"))
     path = _compiled("kernels", text, flags, sorted(_SHIM.glob("*.h")))
     return ctypes.PyDLL(str(path)), path
@@ -99,16 +96,6 @@ def _preprocess(code, options):
     command = [COMPILER, "-E", "-x", "c++", "-std=c++17", "-undef", "-nostdinc", *options]
     command += ["-D__CUDACC__", "-D__CUDA_ARCH__=900", "-I", str(_SHIM / "toolkit"), "-"]
     return _run(command, f'#line 1 "kernel.cu"\n{code}')
-
-
-def _entries(text):
-    """What the launcher calls: an entry for every kernel that is not a template."""
-    entries = {}
-    for head in _KERNEL.finditer(text):
-        bound = _LAUNCH_BOUNDS.search(head[0])
-        if not re.search(r"\btemplate\s*<", head[0]):
-            entries[head["name"]] = f"({bound[1] if bound else 1024})"
-    return [f"EMULATOR_ENTRY({name}, {bound})" for name, bound in entries.items()]
 
 
 def _compiled(name, text, flags, ingredients):

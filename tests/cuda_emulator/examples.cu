@@ -141,6 +141,11 @@ extern "C" __global__ void leaving(unsigned* ballot) {
     ballot[threadIdx.x] = __ballot_sync(0xffffffffu, threadIdx.x < 35);
 }
 
+extern "C" __global__ void overlap(const int* later, int* earlier) {
+    earlier[3] = 7;
+    earlier[0] = later[2];
+}
+
 extern "C" __global__ void is_null(const int* pointer, int* answer) { answer[0] = !pointer; }
 
 template <class T>
