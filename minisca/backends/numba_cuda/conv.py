@@ -27,14 +27,17 @@ def conv2d(x, filters, bias):
     if tile.fits(n_bytes):
         n_blocks = x.shape[0] * tile.groups(filters.shape[0])
         n_threads = tile.threads(x)
-        launch(_convolve_in_tiles, n_blocks, n_threads, n_bytes, x, filters, bias, maps)
+        launch(
+            _convolve_in_tiles, n_blocks, n_threads, n_bytes,
+            x, tile.flat(filters), filters.shape[2], bias, maps,
+        )  # fmt: skip
     else:
         launch_over(maps.size, _convolve, x, filters, bias, maps)
     return maps
 
 
 @cuda.jit
-def _convolve_in_tiles(x, filters, bias, maps):
+def _convolve_in_tiles(x, taps, k, bias, maps):
     """One block an image and MAPS maps."""
     n, n_maps, height, width = maps.shape
     n_groups = (n_maps + MAPS - 1) // MAPS
@@ -44,7 +47,7 @@ def _convolve_in_tiles(x, filters, bias, maps):
     for item in range(cuda.blockIdx.x, n * n_groups, cuda.gridDim.x):
         image, first_map = item // n_groups, item % n_groups * MAPS
         for first_place in range(0, height * width, n_threads * PLACES):
-            tile.convolve(x, image, filters, bias, first_map, first_place, shared, sums)
+            tile.convolve(x, image, taps, k, bias, first_map, first_place, shared, sums)
             for p in range(PLACES):
                 place = first_place + thread + p * n_threads
                 if place < height * width:
@@ -128,24 +131,37 @@ def _correlate(maps, images, d_filters):
 
 def channel_sums(images, factor):
     """`factor` times the sum over images and places of every channel (the bias gradients)."""
-    sums = empty(images.shape[1], images.dtype)
-    n_bytes = device.THREADS * images.dtype.itemsize
-    number = images.dtype.type
-    launch(_sum_channels, images.shape[1], device.THREADS, n_bytes, images, number(factor), sums)
+    n, channels, height, width = images.shape
+    dtype = images.dtype
+    planes, sums = empty((n, channels), dtype), empty(channels, dtype)
+    n_bytes = device.THREADS * dtype.itemsize
+    flat = images.reshape((n * channels, height * width))
+    launch(_sum_planes, n * channels, device.THREADS, n_bytes, flat, planes.reshape(n * channels))
+    launch(_sum_images, channels, device.THREADS, n_bytes, planes, dtype.type(factor), sums)
     return sums
 
 
 @cuda.jit
-def _sum_channels(images, factor, sums):
-    """One block a channel, summed in two steps: a thread its places in all images, the block."""
-    n, channels, height, width = images.shape
-    shared = cuda.shared.array(0, images.dtype)
-    for channel in range(cuda.blockIdx.x, channels, cuda.gridDim.x):
-        total = images.dtype.type(0)
-        for place in range(cuda.threadIdx.x, height * width, cuda.blockDim.x):
-            row, column = place // width, place % width
-            for image in range(n):
-                total += images[image, channel, row, column]
+def _sum_planes(planes, sums):
+    """One block a plane (a channel of an image)."""
+    shared = cuda.shared.array(0, planes.dtype)
+    for i in range(cuda.blockIdx.x, planes.shape[0], cuda.gridDim.x):
+        total = planes.dtype.type(0)
+        for place in range(cuda.threadIdx.x, planes.shape[1], cuda.blockDim.x):
+            total += planes[i, place]
+        total = block_sum(total, shared)
+        if cuda.threadIdx.x == 0:
+            sums[i] = total
+
+
+@cuda.jit
+def _sum_images(planes, factor, sums):
+    """One block a channel, over the images' sums of it."""
+    shared = cuda.shared.array(0, planes.dtype)
+    for channel in range(cuda.blockIdx.x, planes.shape[1], cuda.gridDim.x):
+        total = planes.dtype.type(0)
+        for image in range(cuda.threadIdx.x, planes.shape[0], cuda.blockDim.x):
+            total += planes[image, channel]
         total = block_sum(total, shared)
         if cuda.threadIdx.x == 0:
             sums[channel] = factor * total

@@ -4,6 +4,7 @@ Blocks and grids are one-dimensional, and every kernel strides over its items: a
 any size. What a block computes depends on its size but never on the grid's.
 """
 
+import functools
 import warnings
 
 import numpy as np
@@ -31,6 +32,7 @@ SHARED_BYTES = 48 << 10
 CHUNK_BYTES = 256 << 20
 
 
+@functools.cache
 def is_available():
     """Whether there is a device to run on."""
     return cuda.is_available()

@@ -87,7 +87,7 @@ def encode_pooled(x, filters, bias, width, stride):
     if tile.fits(n_bytes):
         launch(
             _convolve_and_pool, n * tile.groups(filters.shape[0]), tile.threads(x), n_bytes,
-            x, filters, bias, width, stride, *first, pooled,
+            x, tile.flat(filters), filters.shape[2], bias, width, stride, *first, pooled,
         )  # fmt: skip
     else:
         map_bytes = filters.shape[0] * size[0] * size[1] * x.dtype.itemsize
@@ -99,9 +99,9 @@ def encode_pooled(x, filters, bias, width, stride):
 
 
 @cuda.jit
-def _convolve_and_pool(x, filters, bias, width, stride, first_row, first_column, pooled):
+def _convolve_and_pool(x, taps, k, bias, width, stride, first_row, first_column, pooled):
     """One block an image and MAPS maps, which stay in shared memory behind the tile."""
-    (n, _, height, line), k = x.shape, filters.shape[2]
+    n, _, height, line = x.shape
     _, n_maps, rows, columns = pooled.shape
     n_groups = (n_maps + MAPS - 1) // MAPS
     n_places, n_windows = height * line, rows * columns
@@ -112,7 +112,7 @@ def _convolve_and_pool(x, filters, bias, width, stride, first_row, first_column,
     for item in range(cuda.blockIdx.x, n * n_groups, cuda.gridDim.x):
         image, first_map = item // n_groups, item % n_groups * MAPS
         for first_place in range(0, n_places, n_threads * PLACES):
-            tile.convolve(x, image, filters, bias, first_map, first_place, shared, sums)
+            tile.convolve(x, image, taps, k, bias, first_map, first_place, shared, sums)
             for p in range(PLACES):
                 place = first_place + thread + p * n_threads
                 if place < n_places:

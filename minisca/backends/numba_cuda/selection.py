@@ -14,7 +14,7 @@ from minisca.backends.numba_cuda.tile import MAPS, PLACES
 
 
 @cuda.jit
-def convolve_and_keep_winners(x, filters, bias, values, positions):
+def convolve_and_keep_winners(x, taps, k, bias, values, positions):
     """One block an image and MAPS maps; the maps exist in the threads' sums only."""
     (n, n_maps), n_places = values.shape, x.shape[2] * x.shape[3]
     n_groups = (n_maps + MAPS - 1) // MAPS
@@ -29,7 +29,7 @@ def convolve_and_keep_winners(x, filters, bias, values, positions):
         for j in range(MAPS):
             largest[j], where[j] = 0, 0  # a map without a positive unit is silent
         for first_place in range(0, n_places, n_threads * PLACES):
-            tile.convolve(x, image, filters, bias, first_map, first_place, shared, sums)
+            tile.convolve(x, image, taps, k, bias, first_map, first_place, shared, sums)
             for p in range(PLACES):
                 place = first_place + thread + p * n_threads
                 for j in range(MAPS):

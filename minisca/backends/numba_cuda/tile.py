@@ -26,6 +26,12 @@ def fits(n_bytes):
     return n_bytes <= device.SHARED_BYTES
 
 
+def flat(filters):
+    """The taps of filters (m, c, k, k) in one row a map and channel, (m, c, k * k)."""
+    n_maps, channels, k, _ = filters.shape
+    return filters.reshape((n_maps, channels, k * k))
+
+
 def groups(n_maps):
     """How many blocks share the maps of an image."""
     return -(-n_maps // MAPS)
@@ -37,15 +43,18 @@ def threads(x):
 
 
 @cuda.jit(device=True)
-def convolve(x, image, filters, bias, first_map, first_place, shared, sums):
+def convolve(x, image, taps, k, bias, first_map, first_place, shared, sums):
     """sums[j, p] <- unit first_place + thread + p * n_threads of map first_map + j, bias included.
 
-    The whole block calls it. Where there is no such unit or map, the sum means nothing. The inner
-    loops index with unsigned numbers: a signed index might count from the end, and is checked.
+    taps (m, c, k * k); the whole block calls it. Where there is no such unit or map, the sum means
+    nothing. The inner loops index with unsigned numbers: a signed index might count from the end,
+    and is checked.
     """
     _, channels, height, width = x.shape
-    k, line, n_threads = filters.shape[2], width + filters.shape[2] - 1, cuda.blockDim.x
+    line, n_threads = width + k - 1, cuda.blockDim.x
     plane = (height + k - 1) * line
+    corner = cuda.threadIdx.x // line, cuda.threadIdx.x % line
+    step = n_threads // line, n_threads % line
     corners = cuda.local.array(PLACES, uint32)
     pixels = cuda.local.array(PLACES, x.dtype)
     for p in range(PLACES):
@@ -57,8 +66,8 @@ def convolve(x, image, filters, bias, first_map, first_place, shared, sums):
             sums[j, p] = start
     for channel in range(channels):
         cuda.syncthreads()  # all have done with the channel before
-        load_channel(x, image, channel, k, shared)
-        load_taps(filters, first_map, channel, shared, plane)
+        load_channel(x, image, channel, k, corner, step, shared)
+        load_taps(taps, first_map, channel, shared, plane)
         cuda.syncthreads()
         tap = plane
         for dy in range(k):
@@ -73,11 +82,13 @@ def convolve(x, image, filters, bias, first_map, first_place, shared, sums):
 
 
 @cuda.jit(device=True)
-def load_channel(x, image, channel, k, shared):
-    """One channel of an image, with its k // 2 zeros on every side, into shared memory."""
+def load_channel(x, image, channel, k, corner, step, shared):
+    """One channel of an image, with its k // 2 zeros on every side, into shared memory.
+
+    corner, step: a thread's first row and column, and how far it is to its next: no divisions.
+    """
     height, width, line = x.shape[2], x.shape[3], x.shape[3] + k - 1
-    row, column = cuda.threadIdx.x // line, cuda.threadIdx.x % line
-    rows, columns = cuda.blockDim.x // line, cuda.blockDim.x % line
+    (row, column), (rows, columns) = corner, step
     for i in range(cuda.threadIdx.x, (height + k - 1) * line, cuda.blockDim.x):
         y, x_ = row - k // 2, column - k // 2
         inside = 0 <= y < height and 0 <= x_ < width
@@ -90,13 +101,10 @@ def load_channel(x, image, channel, k, shared):
 
 
 @cuda.jit(device=True)
-def load_taps(filters, first_map, channel, shared, start):
+def load_taps(taps, first_map, channel, shared, start):
     """One channel of MAPS filters, tap by tap, all maps of a tap together, from `start` on."""
-    n_maps, k = filters.shape[0], filters.shape[2]
-    for i in range(cuda.threadIdx.x, MAPS * k * k, cuda.blockDim.x):
+    n_maps, _, n_taps = taps.shape
+    for i in range(cuda.threadIdx.x, MAPS * n_taps, cuda.blockDim.x):
         tap, j = i // MAPS, i % MAPS
-        shared[start + i] = (
-            filters[first_map + j, channel, tap // k, tap % k]
-            if first_map + j < n_maps
-            else filters.dtype.type(0)
-        )
+        exists = first_map + j < n_maps
+        shared[start + i] = taps[first_map + j, channel, tap] if exists else taps.dtype.type(0)

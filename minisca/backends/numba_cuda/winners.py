@@ -105,7 +105,7 @@ def encode_winners(x, filters, bias):
     if tile.fits(n_bytes):
         launch(
             selection.convolve_and_keep_winners, n * tile.groups(m), n_threads, n_bytes,
-            x, filters, bias, values, positions,
+            x, tile.flat(filters), filters.shape[2], bias, values, positions,
         )  # fmt: skip
     else:
         for rows, maps in _map_chunks(x, filters, bias):
