@@ -66,8 +66,8 @@ def runtime():
     """The runtime's library: fibers, meeting points, memory checks. Kernels link against it."""
     sources = sorted(_RUNTIME.glob("*.cpp"))
     text = "".join(f'#include "{source}"\n' for source in sources)
-    flags = (*_COMMON, "-O2", "-std=c++17", "-fvisibility=default")
-    path = _compiled("runtime", text, flags, [*sources, _RUNTIME / "runtime.h"])
+    flags = (*_COMMON, "-O2", "-std=c++17", "-fvisibility=default", "-fno-semantic-interposition")
+    path = _compiled("runtime", text, flags, [*sources, *sorted(_RUNTIME.glob("*.h"))])
     library = ctypes.PyDLL(str(path), mode=ctypes.RTLD_GLOBAL)
     library.emulator_upload.restype = ctypes.c_uint64
     return library

@@ -5,7 +5,6 @@ Works on preprocessed text, as rewrite.py does.
 
 import re
 
-_BEFORE = re.compile(r"[^;{}]*\Z")  # what stands between the last statement and here
 _HEAD = re.compile(r"[^;{]*")
 _NAME = re.compile(r"\bvoid\s+(\w+)\s*\(")
 _BOUNDS = re.compile(r"__launch_bounds__\s*\(")
@@ -16,8 +15,8 @@ def entries(text):
     """For each kernel that is no template, the line that defines its entry (shim/parameters.h)."""
     found = {}
     for start in re.finditer(r"\b__global__\b", text):
-        before = _BEFORE.search(text[: start.start()])[0]
-        head = before + _HEAD.match(text, start.end())[0]
+        last_statement = max(text.rfind(end, 0, start.start()) for end in ";{}")
+        head = _HEAD.match(text, last_statement + 1)[0]
         threads, head = _without_bounds(head)
         name = _NAME.search(head)
         if name is not None and not re.search(r"\btemplate\s*<", head):

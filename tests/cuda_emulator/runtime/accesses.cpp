@@ -58,8 +58,8 @@ static inline void remember_read(Cell &cell, Stamp now) {
     cell.read = now;
 }
 
-static inline void judge_cell(Array &array, uint64_t number, Access access, Stamp now,
-                              const void *instruction) {
+template <Access access>
+static inline void judge_cell(Array &array, uint64_t number, Stamp now, const void *instruction) {
     Cell &cell = array.cells[number];
     if (array.is_shared && access != kWrite
         && std::max(epoch_of(cell.write), epoch_of(cell.atomic)) < block_start)
@@ -105,7 +105,6 @@ void remember_images() {
 }
 
 static void judge_private(uintptr_t address, size_t size, Access access, const void *instruction) {
-    if (on_own_stack(address, size)) return;
     for (const Image &image : images)
         if (image.start <= address && address + size <= image.end) return;
     fail_at(instruction, "%s of %zu bytes through a stray pointer (0x%llx)", kNames[access], size,
@@ -120,9 +119,11 @@ static void judge_private(uintptr_t address, size_t size, Access access, const v
             (long long)(array.size / element));
 }
 
-static inline void judge(const void *pointer, size_t size, Access access, const void *instruction) {
-    if (!current) return;  // the library is being loaded
+template <Access access>
+static inline void judge(const void *pointer, size_t size, const void *instruction) {
     const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
+    if (address - own_stack <= kStack - size) return;  // a local variable
+    if (!current) return;                              // the library is being loaded
     Array *array = slot_of(address);
     if (!array || !array->name[0]) return judge_private(address, size, access, instruction);
     const uint64_t offset = address - array->start;
@@ -131,7 +132,7 @@ static inline void judge(const void *pointer, size_t size, Access access, const 
     const Stamp now = stamp_now();
     const uint64_t last = (offset + size - 1) >> array->shift;
     for (uint64_t cell = offset >> array->shift; cell <= last; ++cell)
-        judge_cell(*array, cell, access, now, instruction);
+        judge_cell<access>(*array, cell, now, instruction);
     if (access != kRead) array->written = true;
 }
 
@@ -141,22 +142,22 @@ using namespace emulator;
 
 #define INSTRUCTION __builtin_return_address(0)
 #define ANNOUNCE(bytes)                                                                           \
-    extern "C" void __tsan_read##bytes(void *p) { judge(p, bytes, kRead, INSTRUCTION); }          \
-    extern "C" void __tsan_write##bytes(void *p) { judge(p, bytes, kWrite, INSTRUCTION); }
+    extern "C" void __tsan_read##bytes(void *p) { judge<kRead>(p, bytes, INSTRUCTION); }          \
+    extern "C" void __tsan_write##bytes(void *p) { judge<kWrite>(p, bytes, INSTRUCTION); }
 ANNOUNCE(1)
 ANNOUNCE(2)
 ANNOUNCE(4)
 ANNOUNCE(8)
 ANNOUNCE(16)
-extern "C" void __tsan_read_range(void *p, size_t n) { judge(p, n, kRead, INSTRUCTION); }
-extern "C" void __tsan_write_range(void *p, size_t n) { judge(p, n, kWrite, INSTRUCTION); }
+extern "C" void __tsan_read_range(void *p, size_t n) { judge<kRead>(p, n, INSTRUCTION); }
+extern "C" void __tsan_write_range(void *p, size_t n) { judge<kWrite>(p, n, INSTRUCTION); }
 extern "C" void __tsan_init() {}
 extern "C" void __tsan_func_entry(void *) {}
 extern "C" void __tsan_func_exit() {}
 
 // An atomic operation: `old` is what was there, `emulator_store` puts the new value.
 extern "C" void emulator_atomic(void *address, void *old, size_t size) {
-    judge(address, size, kAtomic, INSTRUCTION);
+    judge<kAtomic>(address, size, INSTRUCTION);
     memcpy(old, address, size);
 }
 

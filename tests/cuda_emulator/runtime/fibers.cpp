@@ -19,15 +19,25 @@ emulator::Dim threadIdx, blockIdx, blockDim, gridDim;
 
 namespace emulator {
 
-constexpr size_t kStack = 256 << 10;
 Fiber fibers[kMaxThreads];
 Fiber *current;
 static jmp_buf scheduler;
 static char *stacks;
+uintptr_t own_stack;
 
 Dim thread_index(int number) {
     const unsigned x = launch->block[0], y = launch->block[1], n = number;
     return {n % x, n / x % y, n / x / y};
+}
+
+static uintptr_t stack_of(const Fiber &fiber) {
+    if (!stacks) {
+        const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        void *range = mmap(nullptr, kMaxThreads * kStack, PROT_READ | PROT_WRITE, flags, -1, 0);
+        if (range == MAP_FAILED) perror("the emulator's stacks"), abort();
+        stacks = static_cast<char *>(range);
+    }
+    return reinterpret_cast<uintptr_t>(stacks + fiber.number * kStack);
 }
 
 static void run_threads() {
@@ -40,14 +50,9 @@ static void run_threads() {
 }
 
 [[noreturn]] static void start(Fiber &fiber) {
-    if (!stacks) {
-        stacks = static_cast<char *>(mmap(nullptr, kMaxThreads * kStack, PROT_READ | PROT_WRITE,
-                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-        if (stacks == MAP_FAILED) abort();
-    }
     static ucontext_t fresh;
     getcontext(&fresh);
-    fresh.uc_stack.ss_sp = stacks + fiber.number * kStack;
+    fresh.uc_stack.ss_sp = reinterpret_cast<void *>(own_stack);
     fresh.uc_stack.ss_size = kStack;
     fresh.uc_link = nullptr;
     makecontext(&fresh, run_threads, 0);
@@ -57,6 +62,7 @@ static void run_threads() {
 
 __attribute__((noinline)) void resume(Fiber &fiber) {
     current = &fiber;
+    own_stack = stack_of(fiber);
     threadIdx = thread_index(fiber.number);
     if (_setjmp(scheduler) == 0) {
         if (fiber.started) _longjmp(fiber.context, 1);
@@ -72,11 +78,6 @@ __attribute__((noinline)) void wait() {
 
 void forget_fibers() {
     for (Fiber &fiber : fibers) fiber.started = false;
-}
-
-bool on_own_stack(uintptr_t address, size_t size) {
-    const uintptr_t bottom = reinterpret_cast<uintptr_t>(stacks) + current->number * kStack;
-    return address >= bottom && address + size <= bottom + kStack;
 }
 
 const char *short_name(const char *place) {

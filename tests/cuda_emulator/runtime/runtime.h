@@ -12,6 +12,7 @@
 namespace emulator {
 
 constexpr int kMaxThreads = 1024, kWarp = 32;
+constexpr size_t kStack = 256 << 10;  // bytes of a fiber's stack
 
 struct Dim {
     unsigned x, y, z;
@@ -58,6 +59,7 @@ extern Fault *fault;
 extern int n_threads;
 extern Fiber fibers[kMaxThreads];
 extern Fiber *current;       // the fiber that runs; null in the scheduler
+extern uintptr_t own_stack;  // where its stack starts
 extern uint32_t epoch;       // counts barriers and blocks over the life of the process
 extern uint32_t block_start, launch_start, last_fence;  // epochs
 extern int predicate_count;  // at the last barrier
@@ -67,7 +69,6 @@ Dim thread_index(int number);
 void resume(Fiber &fiber);   // run it until it waits, ends or fails
 void wait();                 // back to the scheduler
 void forget_fibers();        // after a fault: none of the suspended calls will be resumed
-bool on_own_stack(uintptr_t address, size_t size);
 
 // faults: the first one ends the launch
 void describe(const Fiber &fiber, const char *place, const char *format, ...)
