@@ -26,10 +26,15 @@ undefined is an exception that names kernel, line, block and thread:
 
 What it does not model: real concurrency and its timing, memory models finer than the above, spin
 locks (a waiting thread never gives way), contraction to fused multiply-add and flushing of
-denormals, local arrays overrun through a pointer to them, registers, textures, cooperative groups,
-half precision, inline PTX. A race is seen by the last write and the last two reads of an element:
-a third reader of the same warp may hide one. Two threads that write the same value race as well.
-The __shared__ declarations must stand inside functions, and count when they are reached.
+denormals, local arrays overrun through a pointer to them, accesses to __device__ variables, reads
+of global memory that nobody has written, registers, textures, cooperative groups, half precision,
+inline PTX, printf. A race is seen by the last write, the last atomic operation and two reads of an
+element: where more threads of one warp read it, a write by another lane of theirs may go unseen.
+Two threads that write the same value race as well. The __shared__ declarations must stand inside
+functions, and count when they are reached. A launch takes nine times the memory of its arrays.
+
+It needs g++ on Linux (COMPILER is None elsewhere). What it compiles it keeps in the system's
+temporary directory (build.py).
 """
 
 from .build import COMPILER

@@ -9,12 +9,10 @@ import numpy as np
 
 from .build import runtime
 
-# The letters of shim/parameters.h are NumPy's, by size: a long is a long long.
-_SCALARS = "?bBhHiIqQfd"
-
 
 def _letter(dtype):
-    return {"l": "q", "L": "Q", "F": "f", "D": "d"}.get(dtype.char, dtype.char)
+    """The type's letter in shim/parameters.h: NumPy's, but that a long is a long long."""
+    return {"l": "q", "L": "Q"}.get(dtype.char, dtype.char)
 
 
 class Arguments:

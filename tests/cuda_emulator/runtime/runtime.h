@@ -23,12 +23,12 @@ enum Meeting { kSyncWarp, kShuffle, kAny, kAll, kBallot };  // as in shim/warp.h
 
 struct Fiber {
     State state;
-    int number;     // of the thread in its block, x running fastest
-    bool started;   // its stack holds a suspended call
+    int number;         // of the thread in its block, x running fastest
+    bool started;       // its stack holds a suspended call
     jmp_buf context;
     const char *place;  // where it waits, "file:line"
-    int predicate;  // what it brings to a barrier
-    Meeting meeting;  // what it brings to its warp, and takes away
+    int predicate;      // what it brings to a barrier
+    Meeting meeting;    // what it brings to its warp, and takes away in `value`
     unsigned mask;
     int source;
     uint64_t value;
