@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from cases import Case, arguments, as_dtype, call
+from cases import CALLS, Case, arguments, as_dtype, call
 from helpers import as_tuple, assert_within, rounding_bound
+from numba_cuda_kernels import KERNELS
 
 import reference
 from minisca.backends import available_backends, get_backend
@@ -49,6 +50,36 @@ def test_any_number_of_threads_in_a_block_will_do(monkeypatch, numba_cuda, name,
     results = on_host(numba_cuda, call(numba_cuda, name, as_dtype(args, "float64")))
     for result, right in zip(results, as_tuple(call(reference, name, args)), strict=True):
         np.testing.assert_allclose(result, right, rtol=0, atol=1e-12)  # sums of < 100 of size 10
+
+
+def described(argument):
+    """An argument of a kernel as `numba_cuda_kernels` writes it."""
+    if isinstance(argument, int | np.float32):
+        return "l0" if isinstance(argument, int) else "f0"
+    assert argument.is_c_contiguous()
+    letters = {"float32": "f", "float64": "d", "int32": "i", "int64": "l"}
+    return f"{letters[str(argument.dtype)]}{len(argument.shape)}"
+
+
+def test_kernels_are_launched_with_the_arguments_that_are_compiled_for(monkeypatch, numba_cuda):
+    """The simulator would take any; in float32, with and without room in shared memory."""
+    launched = {}
+
+    def launch(kernel, n_items, n_threads, shared_bytes, *args):
+        name = f"{kernel.__module__.split('.')[-1]}.{kernel.__name__}"
+        launched.setdefault(name, set()).add(" ".join(map(described, args)))
+        assert shared_bytes <= 48 << 10
+        return launch_it(kernel, n_items, n_threads, shared_bytes, *args)
+
+    launch_it = numba_cuda.device.launch
+    for room in ("device", "conv", "norm", "pooling", "selection", "survivors", "winners"):
+        monkeypatch.setattr(getattr(numba_cuda, room), "launch", launch)
+    for name in CALLS:
+        call(numba_cuda, name, as_dtype(arguments(name, CASE), "float32"))
+    numba_cuda.squared_norm(np.ones((3, 4), np.float32))
+    monkeypatch.setattr(numba_cuda.device, "SHARED_BYTES", 0)
+    numba_cuda.conv2d(*as_dtype(arguments("conv2d", CASE), "float32"))
+    assert launched == {name: {types} for name, types in KERNELS.items()}
 
 
 def test_device_arrays_are_taken_as_they_are(numba_cuda):

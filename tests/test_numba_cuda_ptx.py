@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numba
 import pytest
+from numba_cuda_kernels import KERNELS, TRAINING_STEP
 
 pytest.importorskip("numba_cuda", reason="needs numba-cuda: pip install minisca[numba-cuda]")
 if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
@@ -26,40 +27,6 @@ CAPABILITIES = [(7, 5), (8, 0), (8, 6), (9, 0), (10, 0), (12, 0)]
 #: step; with MINISCA_ALL_CAPABILITIES=1 all of them for all, which takes minutes.
 EVERYTHING = os.environ.get("MINISCA_ALL_CAPABILITIES") == "1"
 TYPES = {"float32": numba.float32, "float64": numba.float64}
-
-#: The arguments of every kernel: f and its rank, i (int32), l (int64), or a number "f0", "l0".
-KERNELS = {
-    "conv._convolve_in_tiles": "f4 f3 l0 f1 f4",
-    "conv._convolve": "f4 f4 f1 f4",
-    "conv._transpose": "f4 f4",
-    "conv._correlate": "f4 f4 f4",
-    "conv._sum_planes": "f2 f1",
-    "conv._sum_images": "f2 f0 f1",
-    "norm._square_and_sum": "f1 d1",
-    "pooling._max_pool": "f4 l0 l0 l0 l0 f4 i4",
-    "pooling._gather": "f2 i2 f2",
-    "pooling._convolve_and_pool": "f4 f3 l0 f1 l0 l0 l0 l0 f4",
-    "selection.convolve_and_keep_winners": "f4 f3 l0 f1 f2 i2",
-    "selection._keep_top_n": "f2 f2 i2",
-    "selection._keep_k_largest": "f3 f2 i2 f2 i2 i2",
-    "sgd._step": "f1 f1 f1 f0 f0",
-    "survivors._name_maps": "l0 i2",
-    "survivors._paste": "f2 i2 i2 f4 f1 l0 f4",
-    "survivors._transpose_slots": "l0 l1",
-    "survivors._count_survivors": "f1 i1 l2",
-    "survivors._list_survivors": "f1 i1 l1 l1",
-    "survivors._correlate_errors": "f4 f2 i2 i2 f4 f2",
-    "survivors._add_patches": "f4 f4 f2 i2 f2 l1 l1 l0 f4 f1 f4",
-    "winners._relu": "f1 f1",
-    "winners._relu_backward": "f1 f1 f1",
-    "winners._put_back": "f1 i1 f2",
-    "winners._keep_largest_images": "f2 l0 f2",
-}
-TRAINING_STEP = [
-    *("selection.convolve_and_keep_winners", "survivors._name_maps", "survivors._paste"),
-    *("survivors._transpose_slots", "survivors._correlate_errors", "survivors._add_patches"),
-    *("conv._sum_planes", "conv._sum_images", "sgd._step"),
-]
 
 
 def find(name):

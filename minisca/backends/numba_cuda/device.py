@@ -63,12 +63,13 @@ def to_host(array):
         return np.asarray(array)
     try:
         return array.copy_to_host()
-    except CudaAPIError as error:
+    except Exception as error:  # of numba.cuda or of cuda.core, which it calls
         raise RuntimeError(f"a kernel failed on the device: {error}") from error
 
 
 def empty(shape, dtype):
     """A new array on the device, not initialised. Raises as `to_device` does."""
+    shape = tuple(int(side) for side in np.atleast_1d(shape))
     return _allocate(shape, np.dtype(dtype), lambda: cuda.device_array(shape, dtype))
 
 
@@ -79,7 +80,7 @@ def _allocate(shape, dtype, allocate):
     except CudaAPIError as error:
         asked = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         raise MemoryError(
-            f"an array of shape {tuple(shape)} and dtype {dtype} ({asked} bytes) was asked of the "
+            f"an array of shape {shape} and dtype {dtype} ({asked} bytes) was asked of the "
             f"device, which has {cuda.current_context().get_memory_info().free} bytes free: {error}"
         ) from error
 
@@ -97,9 +98,9 @@ def launch(kernel, n_items, n_threads, shared_bytes, *args):
     n_blocks = min(n_items, MAX_BLOCKS)
     try:
         kernel[n_blocks, n_threads, 0, shared_bytes](*args)
-    except CudaAPIError as error:
+    except Exception as error:  # of numba.cuda or of cuda.core, which it calls
         raise RuntimeError(
-            f"the kernel {kernel.__name__} was not launched on {n_blocks} blocks of {n_threads} "
+            f"the kernel {kernel.__name__} failed on {n_blocks} blocks of {n_threads} "
             f"threads with {shared_bytes} bytes of shared memory: {error}"
         ) from error
 
