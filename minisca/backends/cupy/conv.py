@@ -6,7 +6,7 @@ exchanged; that of the filters is a product of the maps with the images' patches
 
 import numpy as np
 
-from minisca.backends.cupy import device, products
+from minisca.backends.cupy import device, direct, products
 from minisca.backends.cupy.device import empty, launch_over, on_device, zeros
 from minisca.backends.cupy.sums import channel_sums
 
@@ -15,7 +15,11 @@ def conv2d(x, filters, bias):
     """See `minisca.backends.interface.Backend.conv2d`."""
     x, filters, bias = on_device(x, filters, bias)
     maps = empty((x.shape[0], filters.shape[0], *x.shape[2:]), x.dtype)
-    products.convolve(x, filters, bias, maps)
+    plan = direct.make_plan(x, filters)
+    if plan is None:
+        products.convolve(x, filters, bias, maps)
+    else:
+        direct.run("direct_maps", plan, x, filters, bias, maps)
     return maps
 
 

@@ -17,6 +17,8 @@ THREADS = 256
 WARP = 32
 #: Blocks of a grid, at most (of its first axis, the only one that is used).
 MAX_BLOCKS = 2**31 - 1
+#: Dynamic shared memory that every block has without asking, besides some of fixed size.
+GRANTED_BYTES = 40 << 10
 #: Memory for what is stored on the way to a result, a chunk of images at a time.
 CHUNK_BYTES = 256 << 20
 
@@ -174,7 +176,7 @@ def launch(file, name, options, n_blocks, n_threads, args, shared_bytes=0):
     launch_failures, out_of_memory = platform.failures
     try:
         kernel = _kernel(platform, file, name, options)
-        if shared_bytes > kernel.max_dynamic_shared_size_bytes:
+        if shared_bytes > GRANTED_BYTES:
             kernel.max_dynamic_shared_size_bytes = shared_bytes
         kernel((n_blocks,), (n_threads,), tuple(args), shared_mem=shared_bytes)
     except launch_failures + out_of_memory as error:

@@ -6,7 +6,7 @@ sections 2.1 and 3.1).
 
 import numpy as np
 
-from minisca.backends.cupy import device
+from minisca.backends.cupy import device, direct
 from minisca.backends.cupy.device import empty, launch_over, on_device, to_device
 from minisca.backends.cupy.winners import map_chunks, relu
 
@@ -54,8 +54,13 @@ def max_pool_backward(d_pooled, argmax, shape):
 def encode_pooled(x, filters, bias, width, stride):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
     x, filters, bias = on_device(x, filters, bias)
-    sides, _ = windows(x.shape[2:], width, stride)
+    sides, first = windows(x.shape[2:], width, stride)
     pooled = empty((len(x), len(filters), *sides), x.dtype)
+    plan = direct.make_plan(x, filters, units_stored=True)
+    if plan is not None:
+        sizes = map(np.int32, (*sides, width, stride, *first))
+        direct.run("direct_pooled", plan, x, filters, bias, *sizes, pooled)
+        return pooled
     for rows, maps in map_chunks(x, filters, bias):
         part = pooled[rows]
         _max_pool(relu(maps), width, stride, part, empty(part.shape, np.int32))

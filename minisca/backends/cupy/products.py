@@ -1,4 +1,7 @@
-"""Convolutions as matrix products by tiles: which tile, how many blocks (kernels/convolution.cu)."""
+"""Convolutions as matrix products by tiles: which tile, how many blocks.
+
+See kernels/convolution.cu and kernels/product.cuh.
+"""
 
 from typing import NamedTuple
 
@@ -106,7 +109,8 @@ def correlate(maps, images, k):
     shape = (m, channels, k, k)
     tile = choose_tile(m, channels * k * k)
     blocks = tile.blocks(m, channels * k * k)
-    images_of_piece, pieces = sums.cut(n, blocks, most=(2**31 - 1) // (height * width))
+    most = (2**31 - 1) // (max(m, channels) * height * width)  # offsets in a piece are int
+    images_of_piece, pieces = sums.cut(n, blocks, most)
     parts = empty((pieces, *shape), maps.dtype)
     sizes = (n, images_of_piece, channels, height, width, m, k)
     launch(

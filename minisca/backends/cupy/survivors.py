@@ -12,8 +12,6 @@ from minisca.backends.cupy.device import empty, launch, launch_over, zeros
 #: Side of the tile of pixels that a block decodes, at most; and its warps, at most.
 TILE = 32
 WARPS = 8
-#: Shared memory that a block has without asking.
-SHARED_BYTES = 48 << 10
 #: Warps of a block that correlates, one entry each.
 ENTRIES_OF_BLOCK = 8
 
@@ -35,7 +33,7 @@ def paste_filters(values, positions, maps, filters, bias, images):
     sides = min(height, TILE), min(width, TILE)
     tile_bytes = sides[0] * sides[1] * values.dtype.itemsize
     n_tiles = -(-height // sides[0]) * -(-width // sides[1])
-    n_warps = min(WARPS, n_slots, SHARED_BYTES // tile_bytes)
+    n_warps = min(WARPS, n_slots, device.GRANTED_BYTES // tile_bytes)
     sizes = (n_slots, channels, height, width, k, *sides)
     launch(
         "decoder.cu", "decode", device.options(values.dtype),

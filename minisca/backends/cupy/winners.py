@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from minisca.backends.cpu.winners import survivors_over_batch
-from minisca.backends.cupy import device, products, selection, survivors
+from minisca.backends.cupy import device, direct, products, selection, survivors
 from minisca.backends.cupy.conv import conv2d
 from minisca.backends.cupy.device import empty, launch_over, on_device, to_device
 from minisca.backends.cupy.sums import channel_sums
@@ -70,7 +70,11 @@ def encode_winners(x, filters, bias):
     x, filters, bias = on_device(x, filters, bias)
     shape = len(x), len(filters)
     values, positions = empty(shape, x.dtype), empty(shape, np.int32)
-    products.convolve_winners(x, filters, bias, values, positions)
+    plan = direct.make_plan(x, filters)
+    if plan is None:
+        products.convolve_winners(x, filters, bias, values, positions)
+    else:
+        direct.run("direct_winners", plan, x, filters, bias, values, positions)
     return values, positions
 
 

@@ -9,6 +9,12 @@ typedef long long Index;
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
 
+// REAL in packs of 16 bytes, for wide reads.
+constexpr int kPack = 16 / sizeof(REAL);
+struct __align__(16) Pack {
+    REAL lane[kPack];
+};
+
 // A unit of a map. (0, 0) stands for "no positive unit".
 struct Unit {
     REAL value;
@@ -21,14 +27,16 @@ __device__ inline Unit larger(Unit a, Unit b) {
     return second ? b : a;
 }
 
+// What the lane has whose number differs in the bit `away`; whole warps only.
+__device__ inline Unit from_lane_across(const Unit& mine, int away, int width) {
+    return Unit{__shfl_xor_sync(kAllLanes, mine.value, away, width),
+                __shfl_xor_sync(kAllLanes, mine.place, away, width)};
+}
+
 // The largest unit of `width` neighbouring lanes (a power of two), in all of them.
 __device__ inline Unit warp_largest(Unit mine, int width) {
-    for (int away = width / 2; away > 0; away /= 2) {
-        Unit other;
-        other.value = __shfl_xor_sync(kAllLanes, mine.value, away, width);
-        other.place = __shfl_xor_sync(kAllLanes, mine.place, away, width);
-        mine = larger(mine, other);
-    }
+    for (int away = width / 2; away > 0; away /= 2)
+        mine = larger(mine, from_lane_across(mine, away, width));
     return mine;
 }
 

@@ -16,8 +16,7 @@
 #include "product.cuh"
 
 struct Patches {  // depth d of the product: a tap
-    int taps, k;
-    Index plane;
+    int taps, k, plane;
     __device__ Depth operator()(int d) const {
         const int channel = d / taps, tap = d % taps;
         return Depth{d, channel * plane, tap / k - k / 2, tap % k - k / 2};
@@ -26,7 +25,7 @@ struct Patches {  // depth d of the product: a tap
 
 struct Places {  // depth d of the product: a place of an image
     int n_places, width;
-    Index maps_of_image, channels_of_image;  // numbers in each
+    int maps_of_image, channels_of_image;  // numbers in each
     __device__ Depth operator()(int d) const {
         const int image = d / n_places, place = d % n_places;
         return Depth{image * maps_of_image + place, image * channels_of_image, place / width,
@@ -65,12 +64,12 @@ __device__ inline void convolve_tile(const REAL* x, const REAL* filters, const R
         for (int c = 0; c < COLUMNS; ++c) sums[r][c] = start;
     }
     const int depth = channels * k * k;
-    const Product product{filters, depth, tile.first_map, n_maps,
+    const Product product{filters + Index(tile.first_map) * depth, depth, n_maps - tile.first_map,
                           x + tile.image * channels * n_places, height, width, depth};
     multiply(product, columns, Patches{k * k, k, n_places}, sums);
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads)
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocksAtOnce)
 convolve(const REAL* x, const REAL* filters, const REAL* bias, int channels, int height, int width,
          int n_maps, int k, REAL* maps) {
     const int n_places = height * width;
@@ -91,7 +90,7 @@ convolve(const REAL* x, const REAL* filters, const REAL* bias, int channels, int
 }
 
 // values, places (n, m, tiles): the largest unit of every map in every tile of places.
-extern "C" __global__ void __launch_bounds__(kThreads)
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocksAtOnce)
 convolve_winners(const REAL* x, const REAL* filters, const REAL* bias, int channels, int height,
                  int width, int n_maps, int k, REAL* values, int* places) {
     const int n_places = height * width;
@@ -119,7 +118,7 @@ convolve_winners(const REAL* x, const REAL* filters, const REAL* bias, int chann
 }
 
 // d_filters (pieces, m, c, k, k): sum over a piece's images and places of unit times patch.
-extern "C" __global__ void __launch_bounds__(kThreads)
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocksAtOnce)
 correlate(const REAL* maps, const REAL* images, int n, int images_of_piece, int channels,
           int height, int width, int n_maps, int k, REAL* d_filters) {
     __shared__ Column columns[kTileColumns];
@@ -132,16 +131,15 @@ correlate(const REAL* maps, const REAL* images, int n, int images_of_piece, int 
     const Index first_image = Index(piece) * images_of_piece;
     for (int i = threadIdx.x; i < kTileColumns; i += kThreads) {
         const int tap = (first_tap + i) % (k * k), channel = (first_tap + i) / (k * k);
-        columns[i] = Column{Index(channel) * n_places,
-                            channel < channels ? tap / k - k / 2 : kOutside, tap % k - k / 2};
+        columns[i] = Column{channel * n_places, channel < channels ? tap / k - k / 2 : kOutside,
+                            tap % k - k / 2};
     }
     REAL sums[ROWS][COLUMNS] = {};
-    const Index maps_of_image = Index(n_maps) * n_places;
-    const Index channels_of_image = Index(channels) * n_places;
+    const int maps_of_image = n_maps * n_places, channels_of_image = channels * n_places;
     const int n_here = n - first_image < images_of_piece ? int(n - first_image) : images_of_piece;
-    const Product product{maps + first_image * maps_of_image, n_places, first_map, n_maps,
-                          images + first_image * channels_of_image, height, width,
-                          n_here * n_places};
+    const Product product{maps + first_image * maps_of_image + first_map * n_places, n_places,
+                          n_maps - first_map, images + first_image * channels_of_image, height,
+                          width, n_here * n_places};
     multiply(product, columns, Places{n_places, width, maps_of_image, channels_of_image}, sums);
     const int own_map = first_map + threadIdx.x / THREAD_COLUMNS * ROWS;
     const int own_tap = first_tap + threadIdx.x % THREAD_COLUMNS;

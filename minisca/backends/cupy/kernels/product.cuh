@@ -3,7 +3,8 @@
 //
 // Both products of a convolutional layer have this form. An element of `right` is a pixel,
 // found by adding up what its depth says and what its column says; it is 0 outside the image.
-// An element of `left` is left_from[depth.left + row * row_stride].
+// An element of `left` is left_from[depth.left + row * row_stride]. Offsets are int: the pointers
+// of a Product are the tile's own.
 //
 // Each of THREAD_ROWS x THREAD_COLUMNS threads holds ROWS x COLUMNS sums in registers, so that
 // per step in depth it reads ROWS + COLUMNS numbers from shared memory for ROWS * COLUMNS products.
@@ -18,28 +19,21 @@ constexpr int kDepth = 8;
 constexpr int kPitch = kTileRows + 4;  // a warp that stores 4 rows of 8 steps meets every bank once
 constexpr int kLeftShare = (kDepth * kTileRows + kThreads - 1) / kThreads;
 constexpr int kRightShare = (kDepth * kTileColumns + kThreads - 1) / kThreads;
+// Two blocks on a multiprocessor: 128 registers a thread, twice that in double.
+constexpr int kBlocksAtOnce = sizeof(REAL) == 4 && kThreads == 256 ? 2 : 1;
 constexpr int kOutside = -(1 << 30);  // a row of pixels that is in no image
 
-struct Column {
-    Index offset;
-    int y, x;
+struct __align__(16) Column {
+    int offset, y, x;
 };
 
-struct Depth {
-    Index left, right;
-    int y, x;
-};
-
-// REAL in packs of 16 bytes, for wide reads.
-constexpr int kPack = 16 / sizeof(REAL);
-struct __align__(16) Pack {
-    REAL lane[kPack];
+struct __align__(16) Depth {
+    int left, right, y, x;
 };
 
 struct Product {
-    const REAL* left_from;
-    Index row_stride;
-    int first_row, n_rows;
+    const REAL* left_from;  // the tile's first row
+    int row_stride, n_rows;
     const REAL* right_from;
     int height, width;
     int depth;
@@ -48,7 +42,7 @@ struct Product {
 __device__ inline REAL pixel(const Product& product, const Depth& depth, const Column& column) {
     const int y = depth.y + column.y, x = depth.x + column.x;
     if (y < 0 || y >= product.height || x < 0 || x >= product.width) return 0;
-    return product.right_from[depth.right + column.offset + Index(y) * product.width + x];
+    return product.right_from[depth.right + column.offset + y * product.width + x];
 }
 
 // sums <- sums + the tile. `columns` describes the tile's columns and is in shared memory, behind
@@ -74,9 +68,9 @@ __device__ inline void multiply(const Product& product, const Column* columns, c
         #pragma unroll
         for (int share = 0; share < kLeftShare; ++share) {
             const int i = thread + share * kThreads;
-            const int d = i % kDepth, row = product.first_row + i / kDepth;
+            const int d = i % kDepth, row = i / kDepth;
             const bool exists = i < kDepth * kTileRows && row < product.n_rows;
-            const Index offset = exists ? depths[step % 2][d].left : -1;
+            const int offset = exists ? depths[step % 2][d].left : -1;
             left_next[share] = 0;
             if (offset >= 0) left_next[share] = product.left_from[offset + row * product.row_stride];
         }
@@ -103,7 +97,7 @@ __device__ inline void multiply(const Product& product, const Column* columns, c
         }
     };
     const auto add_products = [&](int step) {
-        #pragma unroll
+        #pragma unroll 1  // products enough to hide the loop; unrolled, it spills registers
         for (int d = 0; d < kDepth; ++d) {
             REAL own_left[ROWS], own_right[COLUMNS];
             if (ROWS % kPack == 0) {
