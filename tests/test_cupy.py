@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from cases import CALLS, Case, arguments, as_dtype, call
 from conftest import EMULATED
-from cuda_emulator import COMPILER, ORDERS, order
+from cuda_emulator import COMPILER, OPT_IN_LIMIT, ORDERS, RawKernel, order
 from emulated_device import Emulator
 from helpers import as_tuple, assert_within, rounding_bound
 
@@ -229,41 +229,87 @@ def test_importing_the_backend_imports_no_cupy():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_without_cupy_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", None)
-    monkeypatch.setattr(device, "platform", device.CuPy())
+class RefusalError(Exception):
+    """Any of CuPy's exceptions."""
+
+
+def like_cupy(**more):
+    """A module with CuPy's names, as far as the backend uses them, that computes with NumPy."""
+    errors = {
+        "driver": SimpleNamespace(CUDADriverError=RefusalError),
+        "memory": SimpleNamespace(OutOfMemoryError=RefusalError),
+    }
+    runtime = SimpleNamespace(CUDARuntimeError=RefusalError, memGetInfo=lambda: (900, 2000))
+    attributes = {"MaxSharedMemoryPerBlockOptin": OPT_IN_LIMIT}
+    names = {
+        "ascontiguousarray": np.ascontiguousarray,
+        "asnumpy": np.array,
+        "empty": np.empty,
+        "zeros": np.zeros,
+        "RawKernel": RawKernel,
+        "get_default_memory_pool": lambda: SimpleNamespace(free_bytes=lambda: 100),
+        "cuda": SimpleNamespace(
+            is_available=lambda: True,
+            Device=lambda: SimpleNamespace(attributes=attributes),
+            runtime=runtime,
+            **errors,
+        ),
+    }
+    return SimpleNamespace(**{**names, **more})
+
+
+@pytest.fixture
+def use_cupy(monkeypatch):
+    """Let the backend find a module as its CuPy."""
+
+    def use(module):
+        monkeypatch.setitem(sys.modules, "cupy", module)
+        monkeypatch.setattr(device, "platform", device.CuPy())
+
+    return use
+
+
+def test_without_cupy_the_error_says_what_to_install(use_cupy):
+    use_cupy(None)
     assert not cupy.is_available()
     with pytest.raises(ImportError, match=r"pip install minisca\[cupy\]"):
         cupy.relu(np.zeros((1, 1, 1, 1)))
 
 
-def test_without_a_device_the_error_names_the_backend(monkeypatch):
-    no_device = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: False))
-    monkeypatch.setitem(sys.modules, "cupy", no_device)
-    monkeypatch.setattr(device, "platform", device.CuPy())
+def test_without_a_device_the_error_names_the_backend(use_cupy):
+    use_cupy(SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: False)))
     with pytest.raises(RuntimeError, match="'cupy' found no CUDA device"):
         cupy.relu(np.zeros((1, 1, 1, 1)))
 
 
-def test_when_memory_runs_out_the_error_says_how_many_images_would_fit(monkeypatch):
-    class OutOfMemoryError(Exception):
-        pass
+@needs_emulator
+def test_arrays_kernels_and_limits_come_from_cupy(use_cupy, dtype):
+    right = results_of("encode_winners", ODD, dtype)
+    made = []
 
-    def refuse(*_):
-        raise OutOfMemoryError
+    def raw_kernel(*args):
+        made.append(RawKernel(*args))
+        return made[-1]
 
-    monkeypatch.setattr(
-        device,
-        "platform",
-        SimpleNamespace(
-            xp=SimpleNamespace(empty=refuse), failures=((), (OutOfMemoryError,)), free_bytes=1000
-        ),
-    )
+    use_cupy(like_cupy(RawKernel=raw_kernel))
+    assert_same_bits(results_of("encode_winners", ODD, dtype), right)
+    assert [kernel.name for kernel in made] == ["direct_winners"]
+    assert device.platform.shared_limit == OPT_IN_LIMIT
+    np.testing.assert_array_equal(device.platform.to_host(np.arange(3)), np.arange(3))
+
+
+def test_memory_and_launches_that_cupy_refuses_are_explained(use_cupy):
+    def refuse(*_, **__):
+        raise RefusalError("CUDA_ERROR_OF_SOME_KIND")
+
+    use_cupy(like_cupy(empty=refuse, RawKernel=lambda *_: refuse))
     with pytest.raises(MemoryError, match=r"\(100, 5, 5\).*10000 bytes.*at most 10 instead of 100"):
         device.empty((100, 5, 5), np.float32)
+    with pytest.raises(RuntimeError, match=r"kernel relu on 4 blocks of 32.*OF_SOME_KIND"):
+        device.launch("units.cu", "relu", device.options("float64"), 4, 32, ())
 
 
-def test_a_launch_that_the_device_refuses_is_named(monkeypatch):
+def test_a_launch_that_the_device_refuses_is_named():
     args = np.zeros(1), np.zeros(1), np.int64(1)
     with pytest.raises(RuntimeError, match=r"kernel relu on 1 blocks of 2048 threads.* failed"):
         device.launch("units.cu", "relu", device.options("float64"), 1, 2048, args)

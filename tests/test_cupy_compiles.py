@@ -83,6 +83,17 @@ def show(architecture, file, options, kernel):
     )
 
 
+def test_cupy_has_the_names_that_the_backend_uses():
+    cupy = pytest.importorskip("cupy")
+    for name in ("ascontiguousarray", "asnumpy", "empty", "zeros", "RawKernel"):
+        assert callable(getattr(cupy, name))
+    assert hasattr(cupy.RawKernel, "max_dynamic_shared_size_bytes")
+    assert hasattr(cupy.cuda.runtime, "cudaDevAttrMaxSharedMemoryPerBlockOptin")
+    assert device.CuPy.failures.func(SimpleNamespace(xp=cupy))
+    assert callable(cupy.get_default_memory_pool().free_bytes)
+    assert callable(cupy.cuda.runtime.memGetInfo)
+
+
 @pytest.mark.parametrize(
     ("architecture", "real"),
     [*((architecture, "float32") for architecture in ARCHITECTURES), (90, "float64")],

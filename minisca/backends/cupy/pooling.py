@@ -8,7 +8,7 @@ import numpy as np
 
 from minisca.backends.cupy import device, direct
 from minisca.backends.cupy.device import empty, launch_over, on_device, to_device
-from minisca.backends.cupy.winners import map_chunks, relu
+from minisca.backends.cupy.winners import map_chunks
 
 FILE = "pooling.cu"
 
@@ -16,11 +16,15 @@ FILE = "pooling.cu"
 def max_pool(maps, width, stride):
     """See `minisca.backends.interface.Backend.max_pool`."""
     maps = to_device(maps)
-    sides, _ = windows(maps.shape[2:], width, stride)
-    pooled = empty((*maps.shape[:2], *sides), maps.dtype)
+    pooled = empty(pooled_shape(maps.shape, width, stride), maps.dtype)
     argmax = empty(pooled.shape, np.int32)
-    _max_pool(maps, width, stride, pooled, argmax)
+    _pool("max_pool", maps, width, stride, (pooled, argmax))
     return pooled, argmax
+
+
+def pooled_shape(shape, width, stride):
+    """The shape of maps of the given shape after pooling."""
+    return (*shape[:2], *windows(shape[2:], width, stride)[0])
 
 
 def windows(size, width, stride):
@@ -30,12 +34,12 @@ def windows(size, width, stride):
     return sides, first
 
 
-def _max_pool(maps, width, stride, pooled, argmax):
+def _pool(name, maps, width, stride, results):
     sides, first = windows(maps.shape[2:], width, stride)
     sizes = (*maps.shape[2:], *sides, width, stride, *first)
     launch_over(
-        pooled.size, FILE, "max_pool", device.options(maps.dtype),
-        (maps, *map(np.int32, sizes), pooled, argmax),
+        results[0].size, FILE, name, device.options(maps.dtype),
+        (maps, *map(np.int32, sizes), *results),
     )  # fmt: skip
 
 
@@ -54,14 +58,14 @@ def max_pool_backward(d_pooled, argmax, shape):
 def encode_pooled(x, filters, bias, width, stride):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
     x, filters, bias = on_device(x, filters, bias)
-    sides, first = windows(x.shape[2:], width, stride)
-    pooled = empty((len(x), len(filters), *sides), x.dtype)
+    shape = pooled_shape((len(x), len(filters), *x.shape[2:]), width, stride)
+    pooled = empty(shape, x.dtype)
     plan = direct.make_plan(x, filters, units_stored=True)
-    if plan is not None:
+    if plan is None:
+        for rows, maps in map_chunks(x, filters, bias):
+            _pool("max_pool_rectified", maps, width, stride, (pooled[rows],))
+    else:
+        sides, first = windows(x.shape[2:], width, stride)
         sizes = map(np.int32, (*sides, width, stride, *first))
         direct.run("direct_pooled", plan, x, filters, bias, *sizes, pooled)
-        return pooled
-    for rows, maps in map_chunks(x, filters, bias):
-        part = pooled[rows]
-        _max_pool(relu(maps), width, stride, part, empty(part.shape, np.int32))
     return pooled

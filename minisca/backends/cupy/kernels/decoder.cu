@@ -1,13 +1,29 @@
 // The linear decoder of a code: every survivor pastes its filter, times its value, around its
 // place.
 //
-// A block has a tile of one channel of one image, of TILE x TILE pixels at most. Each of its warps
-// has a tile of its own in shared memory and pastes the filters of its share of the slots, one
-// after the other: the lanes read a filter side by side and add to as many different pixels, so
-// nothing collides; the warps do not wait for one another. At the end the warps' tiles are added
-// in order. Shares and tiles depend on the sizes alone.
+// A block has a tile of one channel of one image, at most. Each of its warps has a tile of its own
+// in shared memory and pastes the filters of its share of the slots, one after the other: the
+// lanes read a filter side by side and add to as many different pixels, so nothing collides, and
+// the warps do not wait for one another. At the end the warps' tiles are added in order. Shares and
+// tiles depend on the sizes alone.
+//
+// A warp would spend its time waiting for global memory, so it reads ahead: where to paste, for 32
+// slots at once, a lane each; weights, for kAhead slots at once.
 
 #include "common.cuh"
+
+constexpr int kAhead = 4;
+
+// A slot to be pasted: the first pixel of its filter in the tile (outside of it, perhaps).
+struct Paste {
+    REAL value;  // 0: nothing to paste
+    int map, y, x;
+};
+
+__device__ inline Paste of_lane(const Paste& mine, int lane) {
+    return Paste{__shfl_sync(kAllLanes, mine.value, lane), __shfl_sync(kAllLanes, mine.map, lane),
+                 __shfl_sync(kAllLanes, mine.y, lane), __shfl_sync(kAllLanes, mine.x, lane)};
+}
 
 // values, positions, maps (n, n_slots), filters (m, c, k, k), bias (c) -> images (n, c, h, w)
 extern "C" __global__ void decode(const REAL* values, const int* positions, const int* maps,
@@ -30,20 +46,36 @@ extern "C" __global__ void decode(const REAL* values, const int* positions, cons
 
     const int share = (n_slots + n_warps - 1) / n_warps;
     const int end = min(n_slots, (warp + 1) * share);
-    for (int slot = warp * share; slot < end; ++slot) {
-        const REAL value = values[image * n_slots + slot];
-        if (!(value > 0)) continue;  // the same for all lanes
-        const int position = positions[image * n_slots + slot];
-        const Index map = maps[image * n_slots + slot];
-        const REAL* filter = filters + (map * channels + channel) * k * k;
-        const int first_y = position / width - k / 2 - top;
-        const int first_x = position % width - k / 2 - left;
-        for (int tap = lane; tap < k * k; tap += kWarp) {
-            const int y = first_y + tap / k, x = first_x + tap % k;
-            if (0 <= y && y < tile_height && 0 <= x && x < tile_width)
-                own[y * tile_width + x] += value * filter[tap];
+    for (int first = warp * share; first < end; first += kWarp) {
+        Paste mine{0, 0, 0, 0};
+        if (first + lane < end) {
+            const Index slot = image * n_slots + first + lane;
+            mine = Paste{values[slot], maps[slot], positions[slot] / width - k / 2 - top,
+                         positions[slot] % width - k / 2 - left};
         }
-        __syncwarp();
+        for (int ahead = 0; ahead < min(kWarp, end - first); ahead += kAhead) {
+            Paste pastes[kAhead];
+            #pragma unroll
+            for (int j = 0; j < kAhead; ++j) pastes[j] = of_lane(mine, ahead + j);
+            for (int tap = lane; tap - lane < k * k; tap += kWarp) {
+                const int dy = tap / k, dx = tap % k;
+                REAL added[kAhead];
+                #pragma unroll
+                for (int j = 0; j < kAhead; ++j) {
+                    const Index filter = (Index(pastes[j].map) * channels + channel) * k * k;
+                    added[j] = 0;
+                    if (pastes[j].value > 0 && tap < k * k)
+                        added[j] = pastes[j].value * filters[filter + tap];
+                }
+                #pragma unroll
+                for (int j = 0; j < kAhead; ++j) {
+                    const int y = pastes[j].y + dy, x = pastes[j].x + dx;
+                    if (tap < k * k && 0 <= y && y < tile_height && 0 <= x && x < tile_width)
+                        own[y * tile_width + x] += added[j];
+                    __syncwarp();
+                }
+            }
+        }
     }
     __syncthreads();
     for (int i = threadIdx.x; i < n_pixels; i += blockDim.x) {

@@ -3,26 +3,46 @@
 
 #include "common.cuh"
 
+// The windows of a map: `columns` by `rows`, a stride apart, clipped to the map.
+struct Pooling {
+    int height, width, rows, columns, pool_width, stride, first_row, first_column;
+};
+
+// The largest unit of window `i`, counted over all maps; ties to the lowest place.
+__device__ inline Unit largest_of_window(const REAL* maps, const Pooling& pooling, Index i) {
+    const REAL* map = maps + i / pooling.columns / pooling.rows * pooling.height * pooling.width;
+    const int top = pooling.first_row + int(i / pooling.columns % pooling.rows) * pooling.stride;
+    const int left = pooling.first_column + int(i % pooling.columns) * pooling.stride;
+    Unit best{0, -1};
+    for (int y = max(0, top); y < min(pooling.height, top + pooling.pool_width); ++y)
+        for (int x = max(0, left); x < min(pooling.width, left + pooling.pool_width); ++x) {
+            const REAL value = map[y * pooling.width + x];
+            if (best.place < 0 || value > best.value) best = Unit{value, y * pooling.width + x};
+        }
+    return best;
+}
+
 // maps (n_maps, height, width) -> pooled, argmax (n_maps, rows, columns).
 extern "C" __global__ void max_pool(const REAL* maps, int height, int width, int rows, int columns,
                                     int pool_width, int stride, int first_row, int first_column,
                                     REAL* pooled, int* argmax, Index size) {
+    const Pooling pooling{height, width, rows, columns, pool_width, stride, first_row, first_column};
     for (Index i = first_element(); i < size; i += n_threads_of_grid()) {
-        const REAL* map = maps + i / columns / rows * height * width;
-        const int top = first_row + int(i / columns % rows) * stride;
-        const int left = first_column + int(i % columns) * stride;
-        int place = -1;
-        REAL largest = 0;
-        for (int y = max(0, top); y < min(height, top + pool_width); ++y)
-            for (int x = max(0, left); x < min(width, left + pool_width); ++x) {
-                const REAL value = map[y * width + x];
-                if (place < 0 || value > largest) {
-                    largest = value;
-                    place = y * width + x;
-                }
-            }
-        pooled[i] = largest;
-        argmax[i] = place;
+        const Unit best = largest_of_window(maps, pooling, i);
+        pooled[i] = best.value;
+        argmax[i] = best.place;
+    }
+}
+
+// The same after ReLU, without places.
+extern "C" __global__ void max_pool_rectified(const REAL* maps, int height, int width, int rows,
+                                              int columns, int pool_width, int stride,
+                                              int first_row, int first_column, REAL* pooled,
+                                              Index size) {
+    const Pooling pooling{height, width, rows, columns, pool_width, stride, first_row, first_column};
+    for (Index i = first_element(); i < size; i += n_threads_of_grid()) {
+        const REAL largest = largest_of_window(maps, pooling, i).value;
+        pooled[i] = largest > 0 ? largest : REAL(0);
     }
 }
 
