@@ -1,23 +1,45 @@
 """Fixtures: the backends under test, each test's id saying which one it ran on."""
 
+import os
+
+import emulated_device
 import pytest
+from on_host import OnHost
 
 import reference
-from minisca.backends import get_backend
+from minisca.backends import available_backends, get_backend
 
-BACKENDS = ["cpu"]
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+EMULATED = not SIMULATED and emulated_device.install()
+
+
+def parameter(name):
+    """A backend as a parameter, marked if it needs a device, its id saying if that is simulated."""
+    if name == "cpu":
+        return name
+    if name == "cupy" and EMULATED:
+        return pytest.param(name, id="cupy-emulated", marks=pytest.mark.emulated)
+    return pytest.param(name, id=name + "-simulated" * SIMULATED, marks=pytest.mark.gpu)
+
+
+BACKENDS = [parameter(name) for name in available_backends()]
+
+
+def on_host(name):
+    """The backend of that name, its results on the host, where the tests look at them."""
+    return get_backend(name) if name == "cpu" else OnHost(get_backend(name))
 
 
 @pytest.fixture(params=BACKENDS)
 def backend(request):
     """A backend's module, with every operation in it."""
-    return get_backend(request.param)
+    return on_host(request.param)
 
 
 @pytest.fixture(params=["reference", *BACKENDS])
 def operations(request):
     """The reference, then every backend: for claims that hold for the definition as well."""
-    return reference if request.param == "reference" else get_backend(request.param)
+    return reference if request.param == "reference" else on_host(request.param)
 
 
 @pytest.fixture(params=["float32", "float64"])

@@ -26,7 +26,7 @@ def test_every_operation_has_the_parameters_of_the_contract(operations, name):
 def test_every_operation_lives_in_its_room(operations, room):
     module = importlib.import_module(f"{operations.__name__}.{room}")
     for name in ROOMS[room]:
-        assert getattr(operations, name) is getattr(module, name)
+        assert inspect.unwrap(getattr(operations, name)) is getattr(module, name)
         assert getattr(module, name).__module__ == module.__name__
 
 

@@ -1,0 +1,39 @@
+// Sums of many numbers, in two steps: pieces that depend on the sizes alone, a block each, and the
+// pieces in their order.
+
+#include "common.cuh"
+
+// sums (pieces, channels): the sum of every channel of images (n, channels, n_places) over the
+// piece's images. A block a piece of a channel.
+extern "C" __global__ void sum_channels(const REAL* images, int n, int images_of_piece,
+                                        int channels, int n_places, REAL* sums) {
+    const int channel = blockIdx.x % channels, piece = blockIdx.x / channels;
+    const Index first = Index(piece) * images_of_piece;
+    const int n_here = n - first < images_of_piece ? int(n - first) : images_of_piece;
+    REAL total = 0;
+    for (int image = 0; image < n_here; ++image) {
+        const REAL* plane = images + ((first + image) * channels + channel) * n_places;
+        for (int i = threadIdx.x; i < n_places; i += blockDim.x) total += plane[i];
+    }
+    total = block_sum(total);
+    if (threadIdx.x == 0) sums[blockIdx.x] = total;
+}
+
+// totals (size) <- factor * the sum of parts (pieces, size) over the pieces. A thread a number.
+extern "C" __global__ void sum_pieces(const REAL* parts, int pieces, REAL factor, REAL* totals,
+                                      Index size) {
+    for (Index i = first_element(); i < size; i += n_threads_of_grid()) {
+        REAL total = 0;
+        for (int piece = 0; piece < pieces; ++piece) total += parts[piece * size + i];
+        totals[i] = factor * total;
+    }
+}
+
+// sums (pieces): the squares of every pieces-th run of blockDim.x numbers, in double.
+extern "C" __global__ void square_and_sum(const REAL* array, Index size, double* sums) {
+    double total = 0;
+    for (Index i = first_element(); i < size; i += n_threads_of_grid())
+        total += double(array[i]) * double(array[i]);
+    total = block_sum(total);
+    if (threadIdx.x == 0) sums[blockIdx.x] = total;
+}

@@ -1,0 +1,131 @@
+"""Which units survive, and everything that is computed from the survivors alone.
+
+A block reduces its maps to their winners as it computes them; reconstruction and gradients then
+touch one k x k patch a survivor (`survivors`). Paper section 2.1.
+"""
+
+import math
+
+import numpy as np
+
+from minisca.backends.cpu.winners import survivors_over_batch
+from minisca.backends.cupy import device, direct, products, selection, survivors
+from minisca.backends.cupy.conv import conv2d
+from minisca.backends.cupy.device import empty, launch_over, on_device, to_device
+from minisca.backends.cupy.sums import channel_sums
+
+FILE = "units.cu"
+
+
+def relu(maps):
+    """See `minisca.backends.interface.Backend.relu`."""
+    maps = to_device(maps)
+    activations = empty(maps.shape, maps.dtype)
+    launch_over(maps.size, FILE, "relu", device.options(maps.dtype), (maps, activations))
+    return activations
+
+
+def relu_backward(d_activations, maps):
+    """See `minisca.backends.interface.Backend.relu_backward`."""
+    d_activations, maps = on_device(d_activations, maps)
+    d_maps = empty(maps.shape, maps.dtype)
+    options = device.options(maps.dtype)
+    launch_over(maps.size, FILE, "relu_backward", options, (d_activations, maps, d_maps))
+    return d_maps
+
+
+def winner_take_all(maps):
+    """See `minisca.backends.interface.Backend.winner_take_all`."""
+    maps = to_device(maps)
+    values, positions = empty(maps.shape[:2], maps.dtype), empty(maps.shape[:2], np.int32)
+    selection.keep_top_n(maps, 1, values, positions)
+    return values, positions
+
+
+def winner_take_all_backward(d_values, positions, shape):
+    """See `minisca.backends.interface.Backend.winner_take_all_backward`."""
+    d_values, positions = on_device(d_values, positions)
+    d_maps = empty(shape, d_values.dtype)
+    launch_over(
+        d_maps.size, FILE, "put_back", device.options(d_maps.dtype),
+        (d_values, positions, np.int32(shape[2] * shape[3]), d_maps),
+    )  # fmt: skip
+    return d_maps
+
+
+def lifetime_sparsity(values, fraction):
+    """See `minisca.backends.interface.Backend.lifetime_sparsity`."""
+    values = to_device(values)
+    kept = empty(values.shape, values.dtype)
+    sizes = (*values.shape, survivors_over_batch(len(values), fraction))
+    launch_over(
+        values.size, FILE, "keep_over_batch", device.options(values.dtype),
+        (values, *map(np.int32, sizes), kept),
+    )  # fmt: skip
+    return kept
+
+
+def encode_winners(x, filters, bias):
+    """See `minisca.backends.interface.Backend.encode_winners`."""
+    x, filters, bias = on_device(x, filters, bias)
+    shape = len(x), len(filters)
+    values, positions = empty(shape, x.dtype), empty(shape, np.int32)
+    plan = direct.make_plan(x, filters)
+    if plan is None:
+        products.convolve_winners(x, filters, bias, values, positions)
+    else:
+        direct.run("direct_winners", plan, x, filters, bias, values, positions)
+    return values, positions
+
+
+def encode_top_n(x, filters, bias, n_active):
+    """See `minisca.backends.interface.Backend.encode_top_n`."""
+    x, filters, bias = on_device(x, filters, bias)
+    shape = len(x), len(filters) * n_active
+    values, positions = empty(shape, x.dtype), empty(shape, np.int32)
+    for rows, maps in map_chunks(x, filters, bias):
+        selection.keep_top_n(maps, n_active, values[rows], positions[rows])
+    return values, positions, survivors.slots_by_map(shape, n_active)
+
+
+def encode_k_largest(x, filters, bias, n_active):
+    """See `minisca.backends.interface.Backend.encode_k_largest`."""
+    x, filters, bias = on_device(x, filters, bias)
+    values = empty((len(x), n_active), x.dtype)
+    positions, maps_of_slots = (empty(values.shape, np.int32) for _ in range(2))
+    for rows, maps in map_chunks(x, filters, bias):
+        selection.keep_k_largest(maps, values[rows], positions[rows], maps_of_slots[rows])
+    return values, positions, maps_of_slots
+
+
+def map_chunks(x, filters, bias):
+    """The maps of a chunk of images after the other, with the rows that they belong to."""
+    map_bytes = len(filters) * math.prod(x.shape[2:]) * x.dtype.itemsize
+    for rows in device.chunks(len(x), map_bytes):
+        yield rows, conv2d(x[rows], filters, bias)
+
+
+def decode_winners(values, positions, filters, bias, size, maps=None):
+    """See `minisca.backends.interface.Backend.decode_winners`."""
+    values, positions, filters, bias = on_device(values, positions, filters, bias)
+    maps = survivors.slots_by_map(values.shape, 1) if maps is None else to_device(maps)
+    images = empty((len(values), filters.shape[1], *size), values.dtype)
+    survivors.paste_filters(values, positions, maps, filters, bias, images)
+    return images
+
+
+def winners_backward(x, error, values, positions, encoder_filters, decoder_filters, maps=None):
+    """See `minisca.backends.interface.Backend.winners_backward`."""
+    x, error, values, positions, decoder_filters = on_device(
+        x, error, values, positions, decoder_filters
+    )
+    if maps is None:
+        maps = survivors.slots_by_map(values.shape, 1)
+        entries, offsets = survivors.list_columns(values.shape)
+    else:
+        maps = to_device(maps)
+        entries, offsets = survivors.list_by_map(values, maps, len(decoder_filters))
+    gradients = survivors.sum_gradients(
+        x, error, values, positions, maps, entries, offsets, decoder_filters
+    )
+    return *gradients, channel_sums(error, 2)

@@ -1,0 +1,48 @@
+"""The Numba CUDA backend: every operation as `@cuda.jit` kernels, for NVIDIA GPUs.
+
+Arguments are arrays of the device or of the host (which are transferred); results stay on the
+device until `to_host`. Every sum is taken in a fixed order, without atomics: the same bits every
+time.
+"""
+
+from minisca.backends.numba_cuda.conv import conv2d, conv2d_backward
+from minisca.backends.numba_cuda.deconv import deconv2d, deconv2d_backward
+from minisca.backends.numba_cuda.device import is_available as is_available
+from minisca.backends.numba_cuda.device import to_device as to_device
+from minisca.backends.numba_cuda.device import to_host as to_host
+from minisca.backends.numba_cuda.norm import squared_norm as squared_norm
+from minisca.backends.numba_cuda.pooling import encode_pooled, max_pool, max_pool_backward
+from minisca.backends.numba_cuda.sgd import sgd_momentum_
+from minisca.backends.numba_cuda.winners import (
+    decode_winners,
+    encode_k_largest,
+    encode_top_n,
+    encode_winners,
+    lifetime_sparsity,
+    relu,
+    relu_backward,
+    winner_take_all,
+    winner_take_all_backward,
+    winners_backward,
+)
+
+__all__ = [
+    "conv2d",
+    "conv2d_backward",
+    "decode_winners",
+    "deconv2d",
+    "deconv2d_backward",
+    "encode_k_largest",
+    "encode_pooled",
+    "encode_top_n",
+    "encode_winners",
+    "lifetime_sparsity",
+    "max_pool",
+    "max_pool_backward",
+    "relu",
+    "relu_backward",
+    "sgd_momentum_",
+    "winner_take_all",
+    "winner_take_all_backward",
+    "winners_backward",
+]

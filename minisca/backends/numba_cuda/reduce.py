@@ -1,0 +1,58 @@
+"""What the threads of a block find together: a sum, or the largest unit, always in one order.
+
+Every thread of the block must call these, and none may have left: they meet at barriers.
+"""
+
+from numba import cuda
+
+
+@cuda.jit(device=True)
+def block_sum(value, shared):
+    """The sum of all threads' values; `shared` has room for one value a thread."""
+    thread, active = cuda.threadIdx.x, cuda.blockDim.x
+    shared[thread] = value
+    cuda.syncthreads()
+    while active > 1:
+        half = (active + 1) // 2
+        if thread + half < active:
+            shared[thread] += shared[thread + half]
+        cuda.syncthreads()
+        active = half
+    total = shared[0]
+    cuda.syncthreads()  # all have read it before anybody writes to `shared` again
+    return total
+
+
+@cuda.jit(device=True)
+def block_winners(values, places, n_maps):
+    """The largest unit of each map, ties to the lowest place, from one candidate a thread.
+
+    values, places: in shared memory, thread t's candidate of map j at j * n_threads + t; the
+    winner of map j is left at j * n_threads.
+    """
+    thread, n_threads = cuda.threadIdx.x, cuda.blockDim.x
+    active = n_threads
+    cuda.syncthreads()
+    while active > 1:
+        half = (active + 1) // 2
+        if thread + half < active:
+            for mine in range(thread, n_maps * n_threads, n_threads):
+                other = mine + half
+                if values[other] > values[mine] or (
+                    values[other] == values[mine] and places[other] < places[mine]
+                ):
+                    values[mine] = values[other]
+                    places[mine] = places[other]
+        cuda.syncthreads()
+        active = half
+
+
+@cuda.jit(device=True)
+def block_winner(value, place, values, places):
+    """The largest of one candidate a thread, ties to the lowest place: value, place."""
+    values[cuda.threadIdx.x] = value
+    places[cuda.threadIdx.x] = place
+    block_winners(values, places, 1)
+    value, place = values[0], places[0]
+    cuda.syncthreads()  # all have read it before anybody writes to `values` again
+    return value, place

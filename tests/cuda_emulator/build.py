@@ -1,0 +1,136 @@
+"""From the text of a kernel to a function of this process: compiled once, kept, loaded.
+
+The libraries are kept in a folder of the system's temporary directory, under names that are a hash
+of all that they were made from, so a second run of the tests compiles nothing.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from .entries import entries
+from .errors import CompileError
+from .rewrite import rewrite_shared
+
+COMPILER = shutil.which("g++") if sys.platform == "linux" else None
+_HERE = Path(__file__).parent
+_SHIM, _RUNTIME = _HERE / "shim", _HERE / "runtime"
+
+# Which of NVRTC's options mean something here, and which change only speed or rounding.
+_MEANT = re.compile(r"-[DUI].+|--?std=c\+\+\d\d")
+_IGNORED = re.compile(
+    r"--?use_fast_math|--?(fmad|ftz|prec-div|prec-sqrt|maxrregcount|gpu-architecture|arch)=.*"
+    r"|--?(generate-line-info|lineinfo|restrict|extra-device-vectorization|default-device)|-w"
+)
+
+_COMMON = ("-x", "c++", "-fPIC", "-gdwarf-4", "-fvisibility=hidden", "-U_FORTIFY_SOURCE")
+_KERNEL_FLAGS = (
+    *("-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-Wno-unknown-pragmas"),
+    *("-Werror=uninitialized", "-Werror=return-type"),
+    # Fibers have 256 KiB of stack and no guard below it.
+    "-Werror=frame-larger-than=131072",
+    # Every load and store is announced to the runtime (accesses.cpp) ...
+    "-fsanitize=thread",
+    # ... and so is what the standard leaves undefined (undefined.cpp).
+    *("-fsanitize=undefined,float-cast-overflow,bounds-strict", "-fno-sanitize=vptr"),
+    "-fno-sanitize-recover=all",
+)
+
+
+def build_kernels(code, options):
+    """The library of all kernels in the text, loaded, and its path.
+
+    For every `extern "C"` kernel k it has k_entry, k_signature and k_launch_bound (parameters.h).
+    """
+    if COMPILER is None:
+        raise CompileError("the emulator of CUDA kernels needs the compiler g++ on Linux")
+    runtime()
+    meant = _understood(options)
+    standard = [option.lstrip("-") for option in meant if "std=" in option] or ["std=c++17"]
+    text = rewrite_shared(_preprocess(code, [o for o in meant if "std=" not in o]))
+    text += "\n" + "\n".join(entries(text))
+    flags = (*_COMMON, *_KERNEL_FLAGS, f"-{standard[0]}", "-include", str(_SHIM / "cuda.h"))
+    path = _compiled("kernels", text, flags, sorted(_SHIM.glob("*.h")))
+    return ctypes.PyDLL(str(path)), path
+
+
+@functools.cache
+def runtime():
+    """The runtime's library: fibers, meeting points, memory checks. Kernels link against it."""
+    sources = sorted(_RUNTIME.glob("*.cpp"))
+    text = "".join(f'#include "{source}"\n' for source in sources)
+    flags = (*_COMMON, "-O2", "-std=c++17", "-fvisibility=default", "-fno-semantic-interposition")
+    path = _compiled("runtime", text, flags, [*sources, *sorted(_RUNTIME.glob("*.h"))])
+    library = ctypes.PyDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    library.emulator_upload.restype = ctypes.c_uint64
+    return library
+
+
+def place_of(path, address):
+    """The "file:line" of the kernel's text that the instruction came from, as far as is known."""
+    tool = shutil.which("addr2line")
+    if tool is None:
+        return "line unknown without addr2line"
+    command = [tool, "-i", "-e", str(path), hex(address)]
+    frames = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    places = [frame.split(" ")[0] for frame in frames if not frame.startswith(str(_SHIM))]
+    return Path(places[0]).name if places else "line unknown"
+
+
+def _understood(options):
+    unknown = [o for o in options if not _MEANT.fullmatch(o) and not _IGNORED.fullmatch(o)]
+    if unknown:
+        raise CompileError(f"options that the emulator does not know: {unknown}")
+    return [option for option in options if _MEANT.fullmatch(option)]
+
+
+def _preprocess(code, options):
+    """Macros and includes resolved as NVRTC would: none of the host's, none of the shim's."""
+    command = [COMPILER, "-E", "-x", "c++", "-std=c++17", "-undef", "-nostdinc", *options]
+    command += ["-D__CUDACC__", "-D__CUDA_ARCH__=900", "-I", str(_SHIM / "toolkit"), "-"]
+    return _run(command, f'#line 1 "kernel.cu"\n{code}')
+
+
+def _compiled(name, text, flags, ingredients):
+    """The path of the shared library made of `text`; `ingredients` are the files it includes."""
+    recipe = hashlib.sha256(_compiler_version().encode())
+    for part in (text, *map(str, flags), *(file.read_text() for file in ingredients)):
+        recipe.update(hashlib.sha256(part.encode()).digest())
+    path = _cache() / f"{name}-{recipe.hexdigest()[:32]}.so"
+    if not path.exists():
+        with tempfile.TemporaryDirectory(dir=_cache()) as folder:
+            unit, library = f"{folder}/unit.o", f"{folder}/library.so"
+            _run([COMPILER, *flags, "-c", "-o", unit, "-"], text)
+            # Linked apart: with -fsanitize the compiler would link its own runtimes.
+            _run([COMPILER, "-shared", "-o", library, unit], "")
+            os.replace(library, path)
+    return path
+
+
+@functools.cache
+def _cache():
+    path = Path(tempfile.gettempdir()) / f"minisca-cuda-emulator-{os.getuid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    if path.stat().st_uid != os.getuid():
+        raise PermissionError(f"{path} belongs to somebody else: set TMPDIR to another folder")
+    return path
+
+
+@functools.cache
+def _compiler_version():
+    return _run([COMPILER, "--version"], "")
+
+
+def _run(command, text):
+    english = os.environ | {"LC_ALL": "C"}
+    done = subprocess.run(command, input=text, capture_output=True, text=True, env=english)
+    if done.returncode != 0:
+        raise CompileError(f"{done.stderr.strip()}\n(from {' '.join(map(str, command))})")
+    return done.stdout

@@ -1,0 +1,120 @@
+// Arrays come and go: copied in before a launch and out after it, declared within a block.
+#include "arrays.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <sys/mman.h>
+
+namespace emulator {
+
+constexpr int kDynamic = 0;  // the slot of dynamic shared memory
+Array global_arrays[kSlots], shared_arrays[kSlots];
+uintptr_t global_base, shared_base;
+static int n_shared;
+static bool is_dynamic_declared;
+static uint64_t static_bytes;
+
+static uintptr_t reserve(uint64_t size, int protection) {
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *range = mmap(nullptr, size, protection, flags, -1, 0);
+    if (range == MAP_FAILED) perror("the emulator's address range"), abort();
+    return reinterpret_cast<uintptr_t>(range);
+}
+
+static void shape(Array &array, uint64_t size, unsigned element) {
+    array.size = size;
+    array.element = element;
+    array.shift = element % 4 == 0 ? 2 : element % 2 == 0 ? 1 : 0;
+    array.written = false;
+    const uint64_t n_cells = (size >> array.shift) + 1;
+    if (n_cells <= array.n_cells) return;
+    free(array.cells);
+    array.cells = static_cast<Cell *>(calloc(n_cells, sizeof(Cell)));
+    if (!array.cells) perror("the emulator's record of accesses"), abort();
+    array.n_cells = n_cells;
+}
+
+void open_shared_memory() {
+    if (!shared_base)
+        shared_base = reserve(uint64_t(kSlots) << kSharedBits, PROT_READ | PROT_WRITE);
+    for (Array &array : shared_arrays) array.name[0] = 0;
+    n_shared = 1;
+    static_bytes = 0;
+    Array &dynamic = shared_arrays[kDynamic];
+    dynamic.start = shared_base + (1ull << (kSharedBits - 1));
+    dynamic.is_shared = true;
+    shape(dynamic, 0, 1);  // until its declaration is met
+    is_dynamic_declared = false;
+    strcpy(dynamic.name, "dynamic shared memory");
+}
+
+// Copies `size` bytes from the host into an array of the launch that comes next.
+extern "C" uintptr_t emulator_upload(int slot, const void *host, uint64_t size, unsigned element,
+                                     const char *name) {
+    if (!global_base) global_base = reserve(uint64_t(kSlots) << kGlobalBits, PROT_NONE);
+    if (slot >= kSlots || size >= 1ull << (kGlobalBits - 1)) return 0;
+    Array &array = global_arrays[slot];
+    array.start = global_base + (uint64_t(slot) << kGlobalBits) + (1ull << (kGlobalBits - 2));
+    if (size > array.capacity) {
+        void *start = reinterpret_cast<void *>(array.start);
+        if (mprotect(start, size, PROT_READ | PROT_WRITE)) perror("mprotect"), abort();
+        array.capacity = size;
+    }
+    snprintf(array.name, sizeof array.name, "%s", name);
+    shape(array, size, element);
+    memcpy(reinterpret_cast<void *>(array.start), host, size);
+    return array.start;
+}
+
+extern "C" int emulator_written(int slot) { return global_arrays[slot].written; }
+
+extern "C" void emulator_download(int slot, void *host) {
+    const Array &array = global_arrays[slot];
+    memcpy(host, reinterpret_cast<void *>(array.start), array.size);
+}
+
+// Arrays that a later launch does not have must not look as if it had them.
+extern "C" void emulator_forget_arrays(int first_slot) {
+    for (int slot = first_slot; slot < kSlots; ++slot) global_arrays[slot].name[0] = 0;
+}
+
+static void check_limit(const char *place) {
+    const uint64_t asked = static_bytes + launch->shared_bytes;
+    if (asked <= launch->shared_limit) return;
+    fault->is_launch_error = 1;
+    fail(place, "invalid configuration: %llu bytes of static and %llu of dynamic shared "
+         "memory are more than the limit of %llu (kernel.max_dynamic_shared_size_bytes)",
+         (unsigned long long)static_bytes, (unsigned long long)launch->shared_bytes,
+         (unsigned long long)launch->shared_limit);
+}
+
+// The declaration of a __shared__ array: the same storage for every thread of the block.
+extern "C" void *emulator_shared(const void *tag, const char *name, uint64_t size,
+                                 unsigned element, const char *place) {
+    for (int slot = 1; slot < n_shared; ++slot)
+        if (shared_arrays[slot].tag == tag)
+            return reinterpret_cast<void *>(shared_arrays[slot].start);
+    if (n_shared == kSlots) fail(place, "more than %d shared arrays", kSlots - 1);
+    static_bytes += size;
+    check_limit(place);
+    Array &array = shared_arrays[n_shared];
+    array.start = shared_base + (uint64_t(n_shared++) << kSharedBits) + (1ull << (kSharedBits - 1));
+    array.is_shared = true;
+    array.tag = tag;
+    snprintf(array.name, sizeof array.name, "shared %s", name);
+    shape(array, size, element);
+    return reinterpret_cast<void *>(array.start);
+}
+
+extern "C" void *emulator_dynamic_shared(unsigned element, const char *place) {
+    Array &array = shared_arrays[kDynamic];
+    if (!is_dynamic_declared) shape(array, launch->shared_bytes, element);
+    is_dynamic_declared = true;
+    if (array.element != element)
+        fail(place, "dynamic shared memory is declared with elements of %u and of %u bytes",
+             array.element, element);
+    return reinterpret_cast<void *>(array.start);
+}
+
+}  // namespace emulator

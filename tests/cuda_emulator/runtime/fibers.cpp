@@ -1,0 +1,124 @@
+// Threads as fibers: a stack each, switched by hand.
+//
+// ucontext makes the stacks; the switches are _setjmp and _longjmp, which unlike swapcontext leave
+// the signal mask alone and so cost no system call. A fiber whose thread has returned takes the
+// next block's thread: stacks are made once in the life of the process.
+#include "runtime.h"
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+extern "C" {  // what kernels see as constants
+emulator::Dim threadIdx, blockIdx, blockDim, gridDim;
+}
+
+namespace emulator {
+
+Fiber fibers[kMaxThreads];
+Fiber *current;
+static jmp_buf scheduler;
+static char *stacks;
+uintptr_t own_stack;
+
+Dim thread_index(int number) {
+    const unsigned x = launch->block[0], y = launch->block[1], n = number;
+    return {n % x, n / x % y, n / x / y};
+}
+
+static uintptr_t stack_of(const Fiber &fiber) {
+    if (!stacks) {
+        const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        void *range = mmap(nullptr, kMaxThreads * kStack, PROT_READ | PROT_WRITE, flags, -1, 0);
+        if (range == MAP_FAILED) perror("the emulator's stacks"), abort();
+        stacks = static_cast<char *>(range);
+    }
+    return reinterpret_cast<uintptr_t>(stacks + fiber.number * kStack);
+}
+
+static void run_threads() {
+    for (;;) {
+        launch->entry(launch->arguments);
+        current->state = State::done;
+        resolve_meetings(current->number / kWarp);  // a warp does not wait for the dead
+        wait();
+    }
+}
+
+[[noreturn]] static void start(Fiber &fiber) {
+    static ucontext_t fresh;
+    getcontext(&fresh);
+    fresh.uc_stack.ss_sp = reinterpret_cast<void *>(own_stack);
+    fresh.uc_stack.ss_size = kStack;
+    fresh.uc_link = nullptr;
+    makecontext(&fresh, run_threads, 0);
+    setcontext(&fresh);
+    abort();
+}
+
+__attribute__((noinline)) void resume(Fiber &fiber) {
+    current = &fiber;
+    own_stack = stack_of(fiber);
+    threadIdx = thread_index(fiber.number);
+    if (_setjmp(scheduler) == 0) {
+        if (fiber.started) _longjmp(fiber.context, 1);
+        fiber.started = true;
+        start(fiber);
+    }
+    current = nullptr;
+}
+
+__attribute__((noinline)) void wait() {
+    if (_setjmp(current->context) == 0) _longjmp(scheduler, 1);
+}
+
+void forget_fibers() {
+    for (Fiber &fiber : fibers) fiber.started = false;
+}
+
+const char *short_name(const char *place) {
+    const char *slash = strrchr(place, '/');
+    return slash ? slash + 1 : place;
+}
+
+static void write_fault(const Fiber &fiber, const char *place, const char *format,
+                        va_list details) {
+    vsnprintf(fault->message, sizeof fault->message, format, details);
+    snprintf(fault->place, sizeof fault->place, "%s", short_name(place));
+    const Dim thread = thread_index(fiber.number);
+    fault->thread[0] = thread.x, fault->thread[1] = thread.y, fault->thread[2] = thread.z;
+    fault->block[0] = blockIdx.x, fault->block[1] = blockIdx.y, fault->block[2] = blockIdx.z;
+}
+
+void describe(const Fiber &fiber, const char *place, const char *format, ...) {
+    va_list details;
+    va_start(details, format);
+    write_fault(fiber, place, format, details);
+    va_end(details);
+}
+
+void fail(const char *place, const char *format, ...) {
+    va_list details;
+    va_start(details, format);
+    write_fault(*current, place, format, details);
+    va_end(details);
+    _longjmp(scheduler, 1);
+}
+
+void fail_at(const void *instruction, const char *format, ...) {
+    va_list details;
+    va_start(details, format);
+    write_fault(*current, "", format, details);
+    va_end(details);
+    Dl_info image;
+    if (dladdr(instruction, &image))
+        fault->address = static_cast<const char *>(instruction)
+                         - static_cast<const char *>(image.dli_fbase) - 1;  // within the call
+    _longjmp(scheduler, 1);
+}
+
+}  // namespace emulator

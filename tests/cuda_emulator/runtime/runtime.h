@@ -1,0 +1,90 @@
+// What the parts of the runtime know of each other.
+//
+// One block runs at a time, its threads as fibers that switch only where CUDA lets threads meet.
+// Every load and store of a kernel is announced here first (see accesses.cpp), so that a forbidden
+// one is reported before it happens.
+#pragma once
+
+#include <csetjmp>
+#include <cstddef>
+#include <cstdint>
+
+namespace emulator {
+
+constexpr int kMaxThreads = 1024, kWarp = 32;
+constexpr size_t kStack = 256 << 10;  // bytes of a fiber's stack
+
+struct Dim {
+    unsigned x, y, z;
+};
+
+enum class State { ready, at_barrier, in_warp, done };
+enum Meeting { kSyncWarp, kShuffle, kAny, kAll, kBallot };  // as in shim/warp.h
+
+struct Fiber {
+    State state;
+    int number;         // of the thread in its block, x running fastest
+    bool started;       // its stack holds a suspended call
+    jmp_buf context;
+    const char *place;  // where it waits, "file:line"
+    int predicate;      // what it brings to a barrier
+    Meeting meeting;    // what it brings to its warp, and takes away in `value`
+    unsigned mask;
+    int source;
+    uint64_t value;
+    // Which accesses of its warp it comes after: clock counts its own __syncwarp since the last
+    // barrier, seen[lane] the clock of another lane that it has met.
+    unsigned clock, seen[kWarp];
+};
+
+struct Launch {  // mirrored in launch.py
+    void (*entry)(void **arguments);
+    void **arguments;
+    unsigned grid[3], block[3];
+    uint64_t shared_bytes, shared_limit;
+    int order;  // 0 forward, 1 reversed, 2 random
+    uint64_t seed;
+};
+
+struct Fault {  // mirrored in launch.py
+    char message[512];
+    unsigned block[3], thread[3];
+    char place[256];   // "file:line"; empty: to be looked up from the address
+    uint64_t address;  // of the instruction, within the kernel's library
+    int is_launch_error;
+};
+
+extern const Launch *launch;
+extern Fault *fault;
+extern int n_threads;
+extern Fiber fibers[kMaxThreads];
+extern Fiber *current;       // the fiber that runs; null in the scheduler
+extern uintptr_t own_stack;  // where its stack starts
+extern uint32_t epoch;       // counts barriers and blocks over the life of the process
+extern uint32_t block_start, launch_start, last_fence;  // epochs
+extern int predicate_count;  // at the last barrier
+
+// fibers.cpp
+Dim thread_index(int number);
+void resume(Fiber &fiber);   // run it until it waits, ends or fails
+void wait();                 // back to the scheduler
+void forget_fibers();        // after a fault: none of the suspended calls will be resumed
+
+// faults: the first one ends the launch
+void describe(const Fiber &fiber, const char *place, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+[[noreturn]] void fail(const char *place, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+[[noreturn]] void fail_at(const void *instruction, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+const char *short_name(const char *place);  // without the folders
+
+// warp.cpp
+void resolve_meetings(int warp);
+bool is_missing(const Fiber &fiber, const Fiber &asking);  // named in its mask, and not there
+
+// arrays.cpp, accesses.cpp: before a launch
+void open_shared_memory();
+void remember_images();
+
+}  // namespace emulator

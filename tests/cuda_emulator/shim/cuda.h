@@ -1,0 +1,11 @@
+// What a kernel's text sees of CUDA when it is compiled for the host.
+#pragma once
+
+#include <math.h>
+
+#include "vectors.h"
+#include "keywords.h"
+#include "numbers.h"
+#include "warp.h"
+#include "atomics.h"
+#include "parameters.h"
