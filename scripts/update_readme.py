@@ -68,7 +68,94 @@ def reconstruction_line():
     )
 
 
-SECTIONS = {"results": results_table, "reconstruction": reconstruction_line}
+def speed_table():
+    """The training step of every layer, and what else benchmark.py measured, in one table each."""
+    sections = json.loads((MEASURED / "benchmark.json").read_text())["sections"]
+    steps = sections["steps"]
+    lines = [
+        "| training step, 100 images | floor | minisca | × floor | asked for | PyTorch | faster |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for layer in steps["layers"]:
+        seconds, multiple = layer["median_seconds"], layer["multiple_of_floor"]
+        peer = seconds.get("pytorch")
+        cells = [
+            layer["layer"],
+            milliseconds(layer["floor_seconds"]),
+            f"**{milliseconds(seconds['minisca'])}**",
+            f"{multiple['minisca']:.2f}",
+            f"{layer['target_multiple']:g}",
+            "–" if peer is None else milliseconds(peer),
+            "–" if peer is None else f"**{peer / seconds['minisca']:.0f} ×**",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *other_speeds(sections), "", machine_line(steps)])
+
+
+def other_speeds(sections):
+    """What is not a training step: a line each, where it was measured."""
+    if "transform" in sections:
+        ratios = [f"{layer['ratio']:.2f}" for layer in sections["transform"]["layers"]]
+        yield (
+            "* `transform` beside the step's own encoder, layer by layer (asked for: 1.3): "
+            f"{', '.join(ratios)}."
+        )
+    if "threads" in sections:
+        gains = [f"{layer['speed_up']:.2f}" for layer in sections["threads"]["layers"]]
+        yield f"* Two threads beside one (asked for: 1.7): {', '.join(gains)}; the same bits."
+    if "cold" in sections:
+        cold = sections["cold"]
+        firsts = [
+            f"{layer['median_cold_seconds']:.1f} s and {layer['median_warm_seconds']:.2f} s "
+            f"({layer['layer']})"
+            for layer in cold["layers"]
+        ]
+        yield (
+            f"* `import minisca`: {cold['median_import_seconds']:.2f} s. First step, compilation "
+            f"cache cold and warm (asked for: 12 and 1): {'; '.join(firsts)}."
+        )
+    if "memory" in sections:
+        largest = [
+            f"{max(run['beyond_bytes'] for run in layer['runs']) / 1e6:.0f} MB ({layer['layer']})"
+            for layer in sections["memory"]["layers"]
+        ]
+        yield (
+            "* Memory of training beyond images, parameters, velocities and gradients: "
+            f"{', '.join(largest)}."
+        )
+    if "classifier" in sections:
+        result = sections["classifier"]
+        fits = [
+            f"{fit['kind']} {fit['seconds']:.0f} s, {fit['beyond_bytes'] / 1e6:.0f} MB beyond them"
+            for fit in result["fits"]
+        ]
+        yield (
+            f"* `LogisticRegression` on {result['rows']:,} × {result['features']:,} features to "
+            f"convergence (asked for: 60 s): {'; '.join(fits)}."
+        )
+
+
+def machine_line(section):
+    """Where, on what and by which command the training steps were measured."""
+    found = section["environment"]
+    versions = found["versions"]
+    named = ", ".join(f"{name} {versions[name]}" for name in ("numpy", "numba", "torch"))
+    return (
+        f"{found['machine']['cpu']}, {found['threads']['numba']} threads, float32; {named}; "
+        f"medians of {found['repetitions']}. `{found['command']}`; every repetition: "
+        "[`reference/measured/benchmark.json`](reference/measured/benchmark.json)."
+    )
+
+
+def milliseconds(seconds):
+    return f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+SECTIONS = {
+    "results": results_table,
+    "reconstruction": reconstruction_line,
+    "speed": speed_table,
+}
 
 
 def updated(text):

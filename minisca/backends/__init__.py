@@ -15,7 +15,11 @@ _MODULES = {
 
 def available_backends() -> list[str]:
     """Names of the backends that run on this machine, the one that "auto" takes first."""
-    return [name for name in _MODULES if name == "cpu" or _finds_device(name)]
+    return list(_available())
+
+
+def _available():
+    return (name for name in _MODULES if name == "cpu" or _finds_device(name))
 
 
 def _finds_device(name):
@@ -33,5 +37,5 @@ def get_backend(name: str = "auto") -> ModuleType:
     """
     check_choice("backend", name, ("auto", *_MODULES))
     if name == "auto":
-        name = available_backends()[0]
+        name = next(_available())  # looks no further: device libraries take long to import
     return importlib.import_module(_MODULES[name])
