@@ -1,8 +1,8 @@
 """The CuPy backend: every operation as CUDA C++ kernels (kernels/*.cu), for NVIDIA GPUs.
 
 Arguments are arrays of the device or of the host (which are transferred); results stay on the
-device until `to_host`. Every sum is taken in a fixed order, without atomics: the same bits every
-time.
+device until `to_host`. Every sum is taken in a fixed order, without floating-point atomics: the
+same bits every time.
 """
 
 from minisca.backends.cupy.conv import conv2d, conv2d_backward

@@ -109,7 +109,7 @@ def correlate(maps, images, k):
     shape = (m, channels, k, k)
     tile = choose_tile(m, channels * k * k)
     blocks = tile.blocks(m, channels * k * k)
-    most = (2**31 - 1) // (max(m, channels) * height * width)  # offsets in a piece are int
+    most = (2**31 - 64) // (max(m, channels) * height * width)  # offsets in a piece are int
     images_of_piece, pieces = sums.cut(n, blocks, most)
     parts = empty((pieces, *shape), maps.dtype)
     sizes = (n, images_of_piece, channels, height, width, m, k)

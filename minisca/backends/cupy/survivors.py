@@ -4,6 +4,8 @@ A survivor is a slot (image, slot) with a value above 0. See kernels/decoder.cu,
 gradients.cu.
 """
 
+import functools
+
 import numpy as np
 
 from minisca.backends.cupy import device, sums
@@ -43,15 +45,24 @@ def paste_filters(values, positions, maps, filters, bias, images):
     )  # fmt: skip
 
 
-def list_columns(shape):
-    """`list_by_map` of a code with one slot a map; silent slots are listed as well."""
-    n, m = shape
+def one_slot_a_map(shape):
+    """`slots_by_map` and `list_by_map` of a code with one slot a map; silent slots are listed too.
+
+    They depend on the shape (n, m) alone, so those of the last few shapes are kept: not to be
+    written to.
+    """
+    return _one_slot_a_map(device.platform, *shape)
+
+
+@functools.lru_cache(maxsize=4)
+def _one_slot_a_map(_, n, m):
+    maps = slots_by_map((n, m), 1)
     entries, offsets = empty(n * m, np.int64), empty(n * m + 1, np.int64)
     launch_over(
         n * m, "entries.cu", "list_columns", device.options(np.float32),
         (np.int32(n), np.int32(m), entries, offsets),
     )  # fmt: skip
-    return entries, offsets
+    return maps, entries, offsets
 
 
 def list_by_map(values, maps, n_maps):
@@ -78,8 +89,7 @@ def sum_gradients(x, error, values, positions, maps, entries, offsets, filters):
     n_threads = device.threads_for(n_taps)
     blocks = m * -(-n_taps // n_threads)
     images_of_piece, pieces = sums.cut(n, blocks)
-    d_encoder, d_decoder = (empty((pieces, *filters.shape), x.dtype) for _ in range(2))
-    d_bias = empty((pieces, m), x.dtype)
+    parts = empty((pieces, 2 * filters.size + m), x.dtype)
     deltas = correlate_errors(error, values, positions, maps, entries, offsets[-1:], filters)
     sizes = (n, images_of_piece, n_slots, m, channels, height, width, k)
     launch(
@@ -87,10 +97,12 @@ def sum_gradients(x, error, values, positions, maps, entries, offsets, filters):
         (
             *(x, error, values, positions, entries, offsets, deltas),
             *map(np.int32, sizes),
-            *(d_encoder, d_bias, d_decoder),
+            parts,
         ),
     )  # fmt: skip
-    return tuple(sums.sum_pieces(parts) for parts in (d_encoder, d_bias, d_decoder))
+    gradients = sums.sum_pieces(parts)
+    d_encoder, d_decoder = gradients[: 2 * filters.size].reshape(2, *filters.shape)
+    return d_encoder, gradients[2 * filters.size :], d_decoder
 
 
 def correlate_errors(error, values, positions, maps, entries, n_entries, filters):

@@ -108,7 +108,7 @@ def map_chunks(x, filters, bias):
 def decode_winners(values, positions, filters, bias, size, maps=None):
     """See `minisca.backends.interface.Backend.decode_winners`."""
     values, positions, filters, bias = on_device(values, positions, filters, bias)
-    maps = survivors.slots_by_map(values.shape, 1) if maps is None else to_device(maps)
+    maps = survivors.one_slot_a_map(values.shape)[0] if maps is None else to_device(maps)
     images = empty((len(values), filters.shape[1], *size), values.dtype)
     survivors.paste_filters(values, positions, maps, filters, bias, images)
     return images
@@ -120,8 +120,7 @@ def winners_backward(x, error, values, positions, encoder_filters, decoder_filte
         x, error, values, positions, decoder_filters
     )
     if maps is None:
-        maps = survivors.slots_by_map(values.shape, 1)
-        entries, offsets = survivors.list_columns(values.shape)
+        maps, entries, offsets = survivors.one_slot_a_map(values.shape)
     else:
         maps = to_device(maps)
         entries, offsets = survivors.list_by_map(values, maps, len(decoder_filters))

@@ -1,11 +1,11 @@
 // The linear decoder of a code: every survivor pastes its filter, times its value, around its
 // place.
 //
-// A block has a tile of one channel of one image, at most. Each of its warps has a tile of its own
-// in shared memory and pastes the filters of its share of the slots, one after the other: the
+// A block has a tile of one channel of one image. Each of its warps has a copy of the tile in
+// shared memory and pastes the filters of its share of the slots into it, one after the other: the
 // lanes read a filter side by side and add to as many different pixels, so nothing collides, and
-// the warps do not wait for one another. At the end the warps' tiles are added in order. Shares and
-// tiles depend on the sizes alone.
+// the warps do not wait for one another. At the end the copies are added in order. Shares and tiles
+// depend on the sizes alone.
 //
 // A warp would spend its time waiting for global memory, so it reads ahead: where to paste, for 32
 // slots at once, a lane each; weights, for kAhead slots at once.

@@ -36,13 +36,14 @@ extern "C" __global__ void correlate_errors(const REAL* error, const REAL* value
     if (threadIdx.x % kWarp == 0) deltas[entry] = 2 * total;
 }
 
-// d_encoder, d_decoder (pieces, m, c, k, k), d_bias (pieces, m). A block has blockDim.x taps of a
-// map, for a piece of the images; the entries pass through shared memory.
+// gradients (pieces, size): d_encoder (m, c, k, k), d_decoder (m, c, k, k), d_bias (m) of a piece
+// of the images, one behind the other. A block has blockDim.x taps of a map, for a piece; the
+// entries pass through shared memory.
 extern "C" __global__ void __launch_bounds__(256, 4)
 add_patches(const REAL* x, const REAL* error, const REAL* values, const int* positions,
             const Index* entries, const Index* offsets, const REAL* deltas, int n,
             int images_of_piece, int n_slots, int n_maps, int channels, int height, int width,
-            int k, REAL* d_encoder, REAL* d_bias, REAL* d_decoder) {
+            int k, REAL* gradients) {
     constexpr int kStaged = 64;
     __shared__ REAL twice_values[kStaged], own_deltas[kStaged];
     __shared__ Index images[kStaged];
@@ -80,10 +81,11 @@ add_patches(const REAL* x, const REAL* error, const REAL* values, const int* pos
             encoder_total += own_deltas[i] * x[pixel];
         }
     }
-    const Index own_map = Index(piece) * n_maps + map;
+    const Index n_weights = Index(n_maps) * n_taps, own_tap = Index(map) * n_taps + tap;
+    REAL* own = gradients + piece * (2 * n_weights + n_maps);
     if (tap < n_taps) {
-        d_encoder[own_map * n_taps + tap] = encoder_total;
-        d_decoder[own_map * n_taps + tap] = decoder_total;
+        own[own_tap] = encoder_total;
+        own[n_weights + own_tap] = decoder_total;
     }
-    if (tap == 0) d_bias[own_map] = bias_total;
+    if (tap == 0) own[2 * n_weights + map] = bias_total;
 }

@@ -26,7 +26,8 @@ __device__ inline Unit largest_of_window(const REAL* maps, const Pooling& poolin
 extern "C" __global__ void max_pool(const REAL* maps, int height, int width, int rows, int columns,
                                     int pool_width, int stride, int first_row, int first_column,
                                     REAL* pooled, int* argmax, Index size) {
-    const Pooling pooling{height, width, rows, columns, pool_width, stride, first_row, first_column};
+    const Pooling pooling{height, width, rows, columns, pool_width,
+                          stride, first_row, first_column};
     for (Index i = first_element(); i < size; i += n_threads_of_grid()) {
         const Unit best = largest_of_window(maps, pooling, i);
         pooled[i] = best.value;
@@ -39,7 +40,8 @@ extern "C" __global__ void max_pool_rectified(const REAL* maps, int height, int 
                                               int columns, int pool_width, int stride,
                                               int first_row, int first_column, REAL* pooled,
                                               Index size) {
-    const Pooling pooling{height, width, rows, columns, pool_width, stride, first_row, first_column};
+    const Pooling pooling{height, width, rows, columns, pool_width,
+                          stride, first_row, first_column};
     for (Index i = first_element(); i < size; i += n_threads_of_grid()) {
         const REAL largest = largest_of_window(maps, pooling, i).value;
         pooled[i] = largest > 0 ? largest : REAL(0);

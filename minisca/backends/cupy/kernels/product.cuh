@@ -16,6 +16,7 @@ constexpr int kThreads = THREAD_ROWS * THREAD_COLUMNS;
 constexpr int kTileRows = THREAD_ROWS * ROWS;
 constexpr int kTileColumns = THREAD_COLUMNS * COLUMNS;
 constexpr int kDepth = 8;
+static_assert(ROWS % kPack == 0, "a thread's rows are read in whole packs");
 constexpr int kPitch = kTileRows + 4;  // a warp that stores 4 rows of 8 steps meets every bank once
 constexpr int kLeftShare = (kDepth * kTileRows + kThreads - 1) / kThreads;
 constexpr int kRightShare = (kDepth * kTileColumns + kThreads - 1) / kThreads;
@@ -72,7 +73,8 @@ __device__ inline void multiply(const Product& product, const Column* columns, c
             const bool exists = i < kDepth * kTileRows && row < product.n_rows;
             const int offset = exists ? depths[step % 2][d].left : -1;
             left_next[share] = 0;
-            if (offset >= 0) left_next[share] = product.left_from[offset + row * product.row_stride];
+            if (offset >= 0)
+                left_next[share] = product.left_from[offset + row * product.row_stride];
         }
         #pragma unroll
         for (int share = 0; share < kRightShare; ++share) {
@@ -100,17 +102,11 @@ __device__ inline void multiply(const Product& product, const Column* columns, c
         #pragma unroll 1  // products enough to hide the loop; unrolled, it spills registers
         for (int d = 0; d < kDepth; ++d) {
             REAL own_left[ROWS], own_right[COLUMNS];
-            if (ROWS % kPack == 0) {
+            #pragma unroll
+            for (int r = 0; r < ROWS; r += kPack) {
+                const Pack pack = *reinterpret_cast<const Pack*>(&left[step % 2][d][own_row + r]);
                 #pragma unroll
-                for (int r = 0; r < ROWS; r += kPack) {
-                    const Pack pack =
-                        *reinterpret_cast<const Pack*>(&left[step % 2][d][own_row + r]);
-                    for (int lane = 0; lane < kPack; ++lane)
-                        if (r + lane < ROWS) own_left[r + lane] = pack.lane[lane];
-                }
-            } else {
-                #pragma unroll
-                for (int r = 0; r < ROWS; ++r) own_left[r] = left[step % 2][d][own_row + r];
+                for (int lane = 0; lane < kPack; ++lane) own_left[r + lane] = pack.lane[lane];
             }
             #pragma unroll
             for (int c = 0; c < COLUMNS; ++c)
