@@ -12,6 +12,7 @@ from numba.extending import intrinsic
 
 from minisca.backends.cpu.arrays import recycler
 from minisca.backends.cpu.machine_code import POINTER, WORD, compile_function, lower_call
+from minisca.backends.cpu.parallel import in_parallel
 from minisca.backends.cpu.patches import LANES
 
 #: Most channels in a slice.
@@ -42,46 +43,39 @@ def empty_slices(n, channels, height, line, k, dtype):
 def slice_images(images, k):
     """images (n, c, h, w) -> zero-padded sliced images, shaped as `empty_slices`."""
     sliced = empty_slices(*images.shape, k, images.dtype)
-    _slice_images(images, k // 2, sliced)
+    in_parallel(_slice_image, len(images), images, k // 2, sliced)
     return sliced
 
 
 @njit(cache=True)
-def _slice_images(images, padding, sliced):
-    for i in range(len(images)):
-        for s in range(len(sliced)):
-            _slice_image(images[i], s, padding, sliced[s, i])
-
-
-@njit(cache=True)
-def _slice_image(image, s, padding, sliced):
-    channels, height, line = image.shape
+def _slice_image(i, images, padding, sliced):
+    _, channels, height, line = images.shape
     per_slice = slice_channels(channels)
-    first = s * per_slice
-    sliced[:] = 0
-    for y in range(height):
-        for x in range(line):
-            start = (x + padding) * per_slice
-            for c in range(min(per_slice, channels - first)):
-                sliced[y + padding, start + c] = image[first + c, y, x]
+    for s in range(len(sliced)):
+        out = sliced[s, i]
+        out[:] = 0
+        for y in range(height):
+            for x in range(line):
+                start = (x + padding) * per_slice
+                for c in range(s * per_slice, min((s + 1) * per_slice, channels)):
+                    out[y + padding, start + c - s * per_slice] = images[i, c, y, x]
 
 
-@njit(cache=True)
 def unslice_images(pasted, bias, padding, images):
     """Sliced, padded images -> images (n, c, h, w), plus the bias of each channel."""
-    for i in range(len(images)):
-        for c in range(images.shape[1]):
-            per_slice = slice_channels(images.shape[1])
-            s, offset = divmod(c, per_slice)
-            _unslice_channel(pasted[s, i], offset, per_slice, bias[c], padding, images[i, c])
+    in_parallel(_unslice_image, len(images), pasted, bias, padding, images)
 
 
 @njit(cache=True)
-def _unslice_channel(sliced, offset, per_slice, bias, padding, image):
-    height, line = image.shape
-    for y in range(height):
-        for x in range(line):
-            image[y, x] = sliced[y + padding, (x + padding) * per_slice + offset] + bias
+def _unslice_image(i, pasted, bias, padding, images):
+    _, channels, height, line = images.shape
+    per_slice = slice_channels(channels)
+    for c in range(channels):
+        s, first = divmod(c, per_slice)
+        for y in range(height):
+            for x in range(line):
+                pixel = pasted[s, i, y + padding, (x + padding) * per_slice + first]
+                images[i, c, y, x] = pixel + bias[c]
 
 
 @cache

@@ -13,8 +13,11 @@ def thread_limit():
 
     Who limits either to one thread wants one core, and does not know of Numba's own switch.
     """
-    limit, openmp = _blas_limit(), _openmp_limit()
-    return max(1, min(limit, openmp() if openmp is not None else limit))
+    limit = _blas_limit()
+    if OPENMP is not None:
+        _start_threads()
+        limit = min(limit, OPENMP.omp_get_max_threads())
+    return max(1, limit)
 
 
 @cache
@@ -24,14 +27,20 @@ def _blas_limit():
 
 
 @cache
-def _openmp_limit():
-    """omp_get_max_threads of the OpenMP library that Numba's threads are of; None without one."""
-    try:
-        numba.threading_layer()
-    except ValueError:  # no threads were started yet: starting them sets OpenMP's limit
-        parallel._launch_threads()
-    if numba.threading_layer() != "omp":
-        return None
-    from numba.np.ufunc import omppool
+def _start_threads():
+    """Start Numba's threads, which sets OpenMP's limit anew, and set that back."""
+    limit = OPENMP.omp_get_max_threads()
+    parallel._launch_threads()
+    OPENMP.omp_set_num_threads(limit)
 
-    return ctypes.CDLL(omppool.__file__).omp_get_max_threads
+
+def _load_openmp():
+    """The OpenMP library of Numba's threads, so early that threadpoolctl finds it; or None."""
+    try:
+        from numba.np.ufunc import omppool
+    except ImportError:
+        return None
+    return ctypes.CDLL(omppool.__file__)
+
+
+OPENMP = _load_openmp()
