@@ -109,7 +109,7 @@ class LogisticRegression(Estimator):
 
     def predict_proba(self, X):
         """Probabilities of features X (n, ...): (n, n_classes) float64, in `classes_`'s order."""
-        return np.exp(_log_softmax(self._logits(X)))
+        return np.exp(log_softmax(self._logits(X)))
 
     def predict(self, X):
         """The most probable label of each row of X (n, ...): (n,) of the labels' type."""
@@ -198,7 +198,7 @@ def loss_and_gradient(blocks, codes, weights, intercept, scale, l2):
         logits = (block @ narrow.T) + intercept
         rows = np.arange(len(block))
         truth = codes[first : first + len(block)]
-        log_probabilities = _log_softmax(logits)
+        log_probabilities = log_softmax(logits)
         loss -= log_probabilities[rows, truth].sum()
         residual = np.exp(log_probabilities)
         residual[rows, truth] -= 1
@@ -236,7 +236,7 @@ def _split(parameters, shape):
     return parameters[:n_weights].reshape(shape), parameters[n_weights:]
 
 
-def _log_softmax(logits):
+def log_softmax(logits):
     """Logarithms of the softmax of each row; safe from overflow."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -5,6 +5,7 @@ is the same. Only "none", where every unit survives, has no code: it takes the d
 Rules: paper section 2.1; lifetime sparsity: Makhzani and Frey, NIPS 2015.
 """
 
+import math
 from typing import Any, NamedTuple
 
 from minisca.validation import check_choice, check_integer, check_number
@@ -65,3 +66,8 @@ def make_sparsity(rule, n_active=None, lifetime=None):
             )
         lifetime = check_number("lifetime", lifetime, 0, 1, low_open=True)
     return Sparsity(rule, n_active, lifetime)
+
+
+def survivors_over_batch(n, fraction):
+    """ceil(fraction * n), unharmed by the rounding of the product (0.07 * 100 is 7, not 8)."""
+    return max(1, min(n, math.ceil(fraction * n - 1e-9 * n)))

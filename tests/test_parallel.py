@@ -1,5 +1,8 @@
 """Kernels called by address: for any kinds of arguments, on as many threads as anybody allows."""
 
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
@@ -43,6 +46,27 @@ def test_threadpoolctl_limits_numbas_threads_too():
     with threadpoolctl.threadpool_limits(1):
         assert threads.thread_limit() == 1
     assert threads.thread_limit() == allowed
+
+
+def test_a_limit_set_before_numbas_threads_start_is_kept_when_they_do():
+    pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+    script = """
+import numba
+import numpy as np
+from threadpoolctl import threadpool_limits
+from minisca.backends import get_backend
+from minisca.backends.cpu.threads import thread_limit
+backend = get_backend("cpu")
+with threadpool_limits(1):
+    backend.max_pool(np.ones((1, 1, 4, 4), np.float32), 2, 2)
+    print(numba.threading_layer(), thread_limit())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    layer, limit = done.stdout.split()
+    if layer != "omp":
+        pytest.skip("Numba's threads are not OpenMP's: threadpoolctl does not know them")
+    assert int(limit) == 1
 
 
 def test_one_thread_for_blas_is_one_thread_for_all(monkeypatch):

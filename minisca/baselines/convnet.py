@@ -10,7 +10,7 @@ from minisca.autoencoder import ENCODE_BATCH
 from minisca.backends import get_backend
 from minisca.baselines.baseline import Baseline, blocks, draw_normal
 from minisca.baselines.descent import Descent
-from minisca.classifier import _log_softmax
+from minisca.classifier import log_softmax
 from minisca.objective import DENSE_BYTES
 from minisca.optim import SGD
 from minisca.validation import (
@@ -130,7 +130,7 @@ class SupervisedConvNet(Descent, Baseline):
 
     def predict_proba(self, X):
         """Probabilities of images X (n, c, h, w): (n, n_classes), in `classes_`'s order."""
-        return np.exp(_log_softmax(self._logits(X)))
+        return np.exp(log_softmax(self._logits(X)))
 
     def predict(self, X):
         """The most probable label of each image of X (n, c, h, w): (n,) of the labels' type."""
@@ -181,7 +181,7 @@ class SupervisedConvNet(Descent, Baseline):
         maps = backend.conv2d(x, self.filters_, self.bias_)
         pooled, argmax = backend.max_pool(backend.relu(maps), self.pool_width, self.pool_stride)
         features = pooled.reshape(len(x), -1)
-        log_probabilities = _log_softmax(features @ self.coef_.T + self.intercept_)
+        log_probabilities = log_softmax(features @ self.coef_.T + self.intercept_)
         rows = np.arange(len(x))
         loss = -weight * float(log_probabilities[rows, codes].sum(dtype=np.float64))
 

@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from minisca.backends.cpu.arrays import aligned_zeros, recycler, share
+from minisca.backends.cpu.arrays import aligned_zeros, share
 from minisca.backends.cpu.machine_code import TILE_SUMS, VECTOR_BYTES
 from minisca.backends.cpu.microkernel import multiply_tile, tile_function
+from minisca.backends.cpu.recycler import recycler
 
 #: What a block of maps may take of the second-level cache.
 MAPS_BYTES = 384 << 10

@@ -29,7 +29,8 @@ def in_parallel(kernel, n_pieces, *arguments):
     for argument in arguments:
         flat.extend(argument) if isinstance(argument, tuple) else flat.append(argument)
     failed = np.zeros(n_pieces, np.bool_)
-    threads, limit = numba.get_num_threads(), thread_limit()
+    limit = thread_limit()  # asked first: Numba's own number starts the threads
+    threads = numba.get_num_threads()
     if limit >= threads:
         _run(_addresses[key], tuple(flat), failed)
     else:

@@ -10,10 +10,10 @@ from functools import cache
 from numba import njit, types
 from numba.extending import intrinsic
 
-from minisca.backends.cpu.arrays import recycler
 from minisca.backends.cpu.machine_code import POINTER, WORD, compile_function, lower_call
 from minisca.backends.cpu.parallel import in_parallel
 from minisca.backends.cpu.patches import LANES
+from minisca.backends.cpu.recycler import recycler
 
 #: Most channels in a slice.
 MOST_CHANNELS = 16

@@ -10,8 +10,9 @@ import numpy as np
 from numba import njit
 
 from minisca.backends.cpu import patches, slices
-from minisca.backends.cpu.arrays import aligned_zeros, recycler, share
+from minisca.backends.cpu.arrays import aligned_zeros, share
 from minisca.backends.cpu.parallel import in_parallel
+from minisca.backends.cpu.recycler import recycler
 
 #: What a piece keeps in cache: about half of a second-level cache for images, a quarter for maps.
 IMAGES_BYTES = 400 << 10

@@ -15,10 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from minisca.backends.cpu.arrays import aligned_zeros, recycler
+from minisca.backends.cpu.arrays import aligned_zeros
 from minisca.backends.cpu.machine_code import TILE_SUMS, VECTOR_BYTES
 from minisca.backends.cpu.microkernel import multiply_tile, tile_function
 from minisca.backends.cpu.parallel import in_parallel
+from minisca.backends.cpu.recycler import recycler
 
 
 class Basis(NamedTuple):

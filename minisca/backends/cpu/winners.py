@@ -10,6 +10,7 @@ from minisca.backends.cpu import direct, lanes, selection, slices, survivors, tr
 from minisca.backends.cpu.arrays import plain
 from minisca.backends.cpu.choice import choose_convolution
 from minisca.backends.cpu.parallel import in_parallel
+from minisca.sparsity import survivors_over_batch
 
 
 def relu(maps):
@@ -44,11 +45,6 @@ def lifetime_sparsity(values, fraction):
     sparse = np.zeros_like(values)
     np.put_along_axis(sparse, kept, np.take_along_axis(values, kept, axis=0), axis=0)
     return sparse
-
-
-def survivors_over_batch(n, fraction):
-    """ceil(fraction * n), unharmed by the rounding of the product (0.07 * 100 is 7, not 8)."""
-    return max(1, min(n, int(np.ceil(fraction * n - 1e-9 * n))))
 
 
 def encode_winners(x, filters, bias):

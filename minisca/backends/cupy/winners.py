@@ -8,11 +8,11 @@ import math
 
 import numpy as np
 
-from minisca.backends.cpu.winners import survivors_over_batch
 from minisca.backends.cupy import device, direct, products, selection, survivors
 from minisca.backends.cupy.conv import conv2d
 from minisca.backends.cupy.device import empty, launch_over, on_device, to_device
 from minisca.backends.cupy.sums import channel_sums
+from minisca.sparsity import survivors_over_batch
 
 FILE = "units.cu"
 

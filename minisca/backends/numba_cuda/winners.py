@@ -7,10 +7,10 @@ touch one k x k patch a survivor (`survivors`). Paper section 2.1.
 import numpy as np
 from numba import cuda
 
-from minisca.backends.cpu.winners import survivors_over_batch
 from minisca.backends.numba_cuda import device, selection, survivors, tile
 from minisca.backends.numba_cuda.conv import channel_sums, conv2d
 from minisca.backends.numba_cuda.device import empty, launch, launch_over, on_device, to_device
+from minisca.sparsity import survivors_over_batch
 
 
 def relu(maps):
