@@ -12,7 +12,7 @@ from helpers import as_tuple, assert_within, rounding_bound
 
 import reference
 from minisca.backends import cpu
-from minisca.backends.cpu import arrays
+from minisca.backends.cpu import arrays, direct, survivors
 
 CASE = Case(5, 2, 8, 7, 9, 5)
 
@@ -31,6 +31,42 @@ def test_dense_passes_in_chunks_of_few_images(monkeypatch, name, dtype, chunk_by
     roundings = max(CASE.m * CASE.k**2, CASE.n * CASE.h * CASE.w) + 1
     for result, right, magnitude in zip(results, expected, magnitudes, strict=True):
         assert_within(result, right, rounding_bound(roundings, magnitude, dtype))
+
+
+@pytest.mark.parametrize(
+    "name", ["conv2d", "encode_winners", "encode_top_n", "encode_k_largest", "encode_pooled"]
+)
+@pytest.mark.parametrize("maps_bytes", [1, 3 * 9 * 16 * 4])
+def test_an_image_convolved_some_lines_at_a_time_gives_the_same_bits(
+    monkeypatch, name, dtype, maps_bytes
+):
+    args = as_dtype(arguments(name, CASE), dtype)
+    whole = as_tuple(call(cpu, name, args))
+    monkeypatch.setattr(direct, "MAPS_BYTES", maps_bytes)
+    lines = direct.make_plan(*args[:3]).lines
+    assert 1 <= lines < CASE.h
+    for result, expected in zip(as_tuple(call(cpu, name, args)), whole, strict=True):
+        np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("name", ["decode_winners", "winners_backward"])
+@pytest.mark.parametrize("channels", [2, 20])  # one slice of channels, two
+def test_survivors_a_block_of_maps_and_some_images_at_a_time(monkeypatch, name, dtype, channels):
+    args = arguments(name, Case(5, channels, 8, 7, 9, 5))
+    monkeypatch.setattr(survivors, "MAPS_BYTES", 1)
+    monkeypatch.setattr(survivors, "IMAGES_BYTES", 1)
+    results = as_tuple(call(cpu, name, as_dtype(args, dtype)))
+    expected = as_tuple(call(reference, name, args))
+    magnitudes = as_tuple(call(reference, name, tuple(_magnitude(a) for a in args)))
+    roundings = (
+        CASE.n * CASE.h * CASE.w + CASE.m + channels * CASE.k**2 + 4
+    )  # longest sums, products
+    for result, right, magnitude in zip(results, expected, magnitudes, strict=True):
+        assert_within(result, right, rounding_bound(roundings, magnitude, dtype))
+
+
+def _magnitude(argument):
+    return abs(argument) if isinstance(argument, np.ndarray) else argument
 
 
 def test_an_empty_image_is_an_exact_tie_in_the_transform_domain_too(monkeypatch, dtype):
