@@ -3,6 +3,8 @@
 v <- mu v - eta g, theta <- theta + v (paper section 2).
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 
 
@@ -32,6 +34,18 @@ class SGD:
                 learning_rate * self.rate_scales.get(name, 1.0),
                 self.momentum,
             )
+
+    @contextmanager
+    def all_or_nothing(self):
+        """Steps within the block are undone, velocities too, if anything stops it."""
+        arrays = [*self.parameters.values(), *self.velocities.values()]
+        before = [array.copy() for array in arrays]
+        try:
+            yield
+        except BaseException:
+            for array, value in zip(arrays, before, strict=True):
+                array[...] = value
+            raise
 
 
 def scheduled_rate(learning_rate, step, n_steps, warmup_steps=0):

@@ -104,14 +104,11 @@ class Training:
 
     def _run_epoch(self, X, optimiser, rates, bar):
         """One shuffled pass over X; whatever stops it, everything is then as it was before it."""
-        arrays = [*optimiser.parameters.values(), *optimiser.velocities.values()]
-        before = [array.copy() for array in arrays]
         random_state = self._random.bit_generator.state
         try:
-            total = self._pass_over(X, optimiser, rates, bar)
+            with optimiser.all_or_nothing():
+                total = self._pass_over(X, optimiser, rates, bar)
         except BaseException:
-            for array, value in zip(arrays, before, strict=True):
-                array[...] = value
             self._random.bit_generator.state = random_state
             raise
         self.loss_history_.append(total / X.shape[0])

@@ -31,17 +31,11 @@ class Descent:
         loss stops being finite.
         """
         steps = -(-n // self.batch_size)
-        arrays = list(optimiser.parameters.values())
         with self._bar(total=self.n_epochs * steps, unit="batch") as bar:
             for epoch in range(self.n_epochs):
                 bar.set_description(f"epoch {epoch + 1}/{self.n_epochs}")
-                before = [array.copy() for array in arrays]
-                try:
+                with optimiser.all_or_nothing():
                     loss = self._run_epoch(optimiser, n, loss_and_gradients, random, epoch, bar)
-                except BaseException:
-                    for array, value in zip(arrays, before, strict=True):
-                        array[...] = value
-                    raise
                 yield loss
 
     def _run_epoch(self, optimiser, n, loss_and_gradients, random, epoch, bar):
