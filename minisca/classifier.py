@@ -10,12 +10,13 @@ from tqdm import tqdm
 from minisca.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
 from minisca.estimator import Estimator
 from minisca.feature_blocks import FeatureBlocks
+from minisca.softmax import SoftmaxClassifier, log_softmax
 from minisca.validation import check_fitted, check_integer, check_labels, check_number
 
 _KIND = "LogisticRegression"
 
 
-class LogisticRegression(Estimator):
+class LogisticRegression(SoftmaxClassifier, Estimator):
     """Softmax regression with an L2 penalty on the weights and none on the intercepts.
 
     Minimises the mean over rows of the cross-entropy, plus `l2 / 2` times the sum of the squared
@@ -47,8 +48,6 @@ class LogisticRegression(Estimator):
     >>> classifier = LogisticRegression().fit(features, labels)
     >>> classifier.score(test_features, test_labels)
     """
-
-    _estimator_type = "classifier"
 
     def __init__(self, l2=1e-3, max_iter=100, tol=1e-4, verbose=True):
         self.l2 = l2
@@ -99,33 +98,8 @@ class LogisticRegression(Estimator):
         self.n_features_in_ = blocks.n_features
         return self
 
-    def decision_function(self, X):
-        """Scores of features X (n, ...): logits (n, n_classes), float64.
-
-        With two classes, as scikit-learn has it: (n,), the second class's logit less the first's.
-        """
-        logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
-
-    def predict_proba(self, X):
-        """Probabilities of features X (n, ...): (n, n_classes) float64, in `classes_`'s order."""
-        return np.exp(log_softmax(self._logits(X)))
-
-    def predict(self, X):
-        """The most probable label of each row of X (n, ...): (n,) of the labels' type."""
-        logits = self._logits(X)
-        return self.classes_[logits.argmax(axis=1)]
-
-    def score(self, X, y):
-        """The fraction of the rows of X (n, ...) whose label in y (n,) is predicted."""
-        check_fitted(self, "coef_")
-        labels = check_labels(y, FeatureBlocks(X).n)
-        if (labels.dtype.kind == "U") != (self.classes_.dtype.kind == "U"):
-            raise TypeError(
-                f"y has dtype {labels.dtype}; it must be like the labels of fit, "
-                f"{self.classes_.dtype}"
-            )
-        return float(np.mean(self.predict(X) == labels))
+    def _count(self, X):
+        return FeatureBlocks(X).n
 
     def save(self, path):
         """Write the fitted classifier to `path`: whole or not at all, a .npz without pickle."""
@@ -234,12 +208,6 @@ def _split(parameters, shape):
     """The flat vector of L-BFGS as weights (n_classes, n_features) and intercept (n_classes,)."""
     n_weights = shape[0] * shape[1]
     return parameters[:n_weights].reshape(shape), parameters[n_weights:]
-
-
-def log_softmax(logits):
-    """Logarithms of the softmax of each row; safe from overflow."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def _inverse_root(mean_square, name):

@@ -7,7 +7,7 @@ from layers import Slices, one_thread  # noqa: F401
 
 import minisca
 from minisca.baselines import SupervisedConvNet
-from minisca.datasets import load_mnist
+from minisca.datasets import load_mnist_sample
 
 NAMES = ("filters", "bias", "coef", "intercept")
 EPSILON = np.finfo(np.float64).eps
@@ -112,15 +112,10 @@ def test_it_learns_bars_of_either_direction():
 
 
 def test_it_learns_digits_far_beyond_chance():
-    with pytest.warns(minisca.datasets.SampleWarning):
-        data = load_sample()
+    data = load_mnist_sample()
     made = network(n_maps=8, filter_width=5, pool_width=5, pool_stride=3, batch_size=50, n_epochs=4)
     made.fit(data.train_images[:1000], data.train_labels[:1000])
     assert made.score(data.test_images[:500], data.test_labels[:500]) > 0.8  # chance: 0.1
-
-
-def load_sample():
-    return load_mnist(download=False)
 
 
 def test_two_fits_give_the_same_bits_and_another_seed_others():

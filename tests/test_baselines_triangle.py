@@ -9,7 +9,7 @@ from layers import Slices, one_thread, rewrite  # noqa: F401
 import minisca
 from minisca.baselines import TriangleKMeans, dense_patches, draw_patches
 from minisca.baselines.triangle import triangle
-from minisca.datasets import load_mnist
+from minisca.datasets import load_mnist_sample
 from minisca.preprocessing import contrast_normalise
 
 over_pooling = pytest.mark.parametrize("pooling", ["sum", "mean"])
@@ -244,8 +244,7 @@ def test_features_go_where_they_are_asked_to_go():
 
 
 def test_its_features_tell_digits_apart_far_beyond_chance():
-    with pytest.warns(minisca.datasets.SampleWarning):
-        data = load_mnist(download=False)
+    data = load_mnist_sample()
     made = estimator(n_maps=30, patch_width=6, n_patches=3000, n_iterations=8)
     features = made.fit_transform(data.train_images[:800])
     classifier = minisca.LogisticRegression(verbose=False).fit(features, data.train_labels[:800])

@@ -3,26 +3,13 @@
 import importlib
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from script_runs import run_script
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = 5
-
-
-def run_script(*arguments):
-    return subprocess.run(
-        [sys.executable, "scripts/benchmark.py", *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | {"MINISCA_DATA": ""},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +18,7 @@ def tiny_run(tmp_path_factory):
     output = tmp_path_factory.mktemp("benchmark")
     path = output / "figures.json"
     done = run_script(
+        "benchmark.py",
         *("steps", "transform", "--scale", "tiny", "--repetitions", 2),
         *("--output", output, "--json", path),
     )
@@ -94,7 +82,7 @@ def test_without_the_peer_the_table_says_so_and_earlier_sections_stay(tmp_path):
     earlier = {"cold": {"kept": True}}
     path.write_text(json.dumps({"sections": earlier}))
     arguments = ("--scale", "tiny", "--repetitions", 1, "--output", tmp_path)
-    done = run_script("transform", "--no-peer", *arguments)
+    done = run_script("benchmark.py", "transform", "--no-peer", *arguments)
     assert done.returncode == 0, done.stderr
     assert "pip install torch" in done.stdout
     sections = json.loads(path.read_text())["sections"]
@@ -112,7 +100,7 @@ def test_without_the_peer_the_table_says_so_and_earlier_sections_stay(tmp_path):
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
-    done = run_script(*arguments)
+    done = run_script("benchmark.py", *arguments)
     assert done.returncode == 2
     assert message in done.stderr
 

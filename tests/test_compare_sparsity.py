@@ -2,14 +2,12 @@
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.signal import correlate2d
+from script_runs import run_script
 
 from minisca.datasets import write_idx
 
@@ -142,17 +140,6 @@ def test_claims_about_rules_that_did_not_run_are_left_out(check_claims):
 # The script -----------------------------------------------------------------------------------
 
 
-def run_script(*arguments):
-    return subprocess.run(
-        [sys.executable, "scripts/compare_sparsity.py", *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | {"MINISCA_DATA": ""},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-
-
 @pytest.fixture(scope="module")
 def bars(tmp_path_factory):
     """A directory of IDX files: 50 images of an upright or a lying bar, two classes."""
@@ -173,7 +160,7 @@ def small_run(bars, tmp_path_factory):
     """4 maps, one epoch, whitened: what was printed, the output directory."""
     output = tmp_path_factory.mktemp("sparsity")
     arguments = ("--maps", 4, "--epochs", 1, "--quick", "--data-dir", bars, "--output", output)
-    return run_script(*arguments, "--whitened"), output
+    return run_script("compare_sparsity.py", *arguments, "--whitened"), output
 
 
 def test_every_rule_leaves_a_record_and_a_row(small_run):
@@ -234,6 +221,6 @@ def test_the_picture_is_written(small_run):
     ],
 )
 def test_a_wrong_flag_is_named(arguments, message):
-    done = run_script(*arguments)
+    done = run_script("compare_sparsity.py", *arguments)
     assert done.returncode != 0
     assert message in done.stderr

@@ -10,9 +10,9 @@ from minisca.autoencoder import ENCODE_BATCH
 from minisca.backends import get_backend
 from minisca.baselines.baseline import Baseline, blocks, draw_normal
 from minisca.baselines.descent import Descent
-from minisca.classifier import log_softmax
 from minisca.objective import DENSE_BYTES
 from minisca.optim import SGD
+from minisca.softmax import SoftmaxClassifier, log_softmax
 from minisca.validation import (
     check_images,
     check_integer,
@@ -22,7 +22,7 @@ from minisca.validation import (
 )
 
 
-class SupervisedConvNet(Descent, Baseline):
+class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
     """A shallow convolutional network, trained on the mean cross-entropy of its softmax.
 
     Parameters
@@ -120,27 +120,8 @@ class SupervisedConvNet(Descent, Baseline):
         """Features of images X (n, c, h, w), what the softmax sees: (n, m, h', w')."""
         return np.concatenate(list(self._encode(self._check_new(X))))
 
-    def decision_function(self, X):
-        """Logits of images X (n, c, h, w): (n, n_classes); one column less with two classes.
-
-        With two classes, as scikit-learn has it: (n,), the second class's logit less the first's.
-        """
-        logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
-
-    def predict_proba(self, X):
-        """Probabilities of images X (n, c, h, w): (n, n_classes), in `classes_`'s order."""
-        return np.exp(log_softmax(self._logits(X)))
-
-    def predict(self, X):
-        """The most probable label of each image of X (n, c, h, w): (n,) of the labels' type."""
-        logits = self._logits(X)
-        return self.classes_[logits.argmax(axis=1)]
-
-    def score(self, X, y):
-        """The fraction of the images X (n, c, h, w) whose label in y (n,) is predicted."""
-        labels = check_labels(y, self._check_new(X).shape[0])
-        return float(np.mean(self.predict(X) == labels))
+    def _count(self, X):
+        return self._check_new(X).shape[0]
 
     def loss_and_gradients(self, X, y):
         """The objective over images X and labels y, and its gradients by parameter name.
