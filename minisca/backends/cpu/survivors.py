@@ -87,9 +87,9 @@ def _maps_in_cache(filters, run, arrays):
 def _decode(
     piece, pasted, pieces, values, places, maps, filters, block, slice_filter, paste, bias, decoded
 ):  # fmt: skip
-    """Paste into one slice of some images, and copy it out; `block` maps' filters are kept in cache.
+    """Paste into one slice of some images, then copy it out.
 
-    pieces: of a slice. places (n, s): where a slot's patch begins in its image's slice.
+    `block` maps' filters at a time are kept in cache. pieces: of a slice. places (n, s): where a slot's patch begins in its image's slice.
     """
     s = piece // pieces
     first, end = share(piece % pieces, pieces, pasted.shape[1])
