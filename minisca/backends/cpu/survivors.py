@@ -89,7 +89,8 @@ def _decode(
 ):  # fmt: skip
     """Paste into one slice of some images, then copy it out.
 
-    `block` maps' filters at a time are kept in cache. pieces: of a slice. places (n, s): where a slot's patch begins in its image's slice.
+    `block` maps' filters at a time are kept in cache. pieces: of a slice. places (n, s): where a
+    slot's patch begins in its image's slice.
     """
     s = piece // pieces
     first, end = share(piece % pieces, pieces, pasted.shape[1])
