@@ -38,9 +38,11 @@ def signature(name, dtype):
     """Numba's types of a kernel's arguments: numbers, or C-contiguous arrays."""
     types = {"f": TYPES[dtype], "d": numba.float64, "i": int32, "l": int64}
     found = []
-    for kind, rank in KERNELS[name].split():
+    for word in KERNELS[name].split():
+        (kind, rank), _, count = word.partition("x")
         axes = (slice(None),) * (int(rank) - 1) + (slice(None, None, 1),)
-        found.append(types[kind][axes] if rank != "0" else types[kind])
+        one = types[kind][axes] if rank != "0" else types[kind]
+        found.append(numba.types.UniTuple(one, int(count)) if count else one)
     return tuple(found)
 
 
@@ -78,7 +80,7 @@ def test_every_kernel_compiles_to_ptx(compile_ptx, name, dtype, capability):
 
 def test_every_kernel_is_compiled_here():
     kernels = set()
-    for room in ("conv", "deconv", "norm", "pooling", "reduce", "selection", "sgd", "survivors"):
+    for room in ("conv", "deconv", "device", "elements", "norm", "pooling", "reduce", "selection", "sgd", "survivors"):
         kernels |= kernels_of(room)
     assert kernels | kernels_of("tile") | kernels_of("winners") == set(KERNELS)
 
