@@ -20,6 +20,7 @@ FOUND = ["cpu"] + [
     for name, stands_in in (("cupy", EMULATED), ("numba_cuda", SIMULATED))
     if stands_in or name in available_backends()
 ]
+AUTO_ORDER = tuple(backends.PREFERENCE)
 # "auto" is the CPU here, whatever else there is: a test that wants a device names it.
 backends.PREFERENCE[:] = ["cpu"]
 

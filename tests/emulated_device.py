@@ -6,6 +6,7 @@ with them but kernels, and whatever crosses over is counted.
 
 import math
 from collections import Counter
+from typing import ClassVar
 
 import numpy as np
 from cuda_emulator import COMPILER, OPT_IN_LIMIT, LaunchError, RawKernel
@@ -72,7 +73,7 @@ class Arrays:
 class Kernel(RawKernel):
     """A kernel, given arrays of the device and NumPy's numbers; counted when launched."""
 
-    launches = Counter()
+    launches: ClassVar = Counter()
 
     def __call__(self, grid, block, args, *, shared_mem=0):
         assert not any(isinstance(arg, np.ndarray) for arg in args), "an array of the host"

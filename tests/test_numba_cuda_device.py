@@ -12,9 +12,7 @@ from minisca.backends import get_backend
 
 pytestmark = [
     pytest.mark.gpu,
-    pytest.mark.skipif(
-        "numba_cuda" not in FOUND, reason="no CUDA device, or no numba-cuda"
-    ),
+    pytest.mark.skipif("numba_cuda" not in FOUND, reason="no CUDA device, or no numba-cuda"),
 ]
 CASE = Case(3, 2, 4, 5, 4, 3)
 
@@ -76,8 +74,18 @@ def test_kernels_are_launched_with_the_arguments_that_are_compiled_for(monkeypat
         return launch_it(kernel, n_items, n_threads, shared_bytes, *args)
 
     launch_it = numba_cuda.device.launch
-    for room in ("device", "conv", "elements", "norm", "pooling", "selection", "survivors", "winners"):
+    for room in (
+        "device",
+        "conv",
+        "elements",
+        "norm",
+        "pooling",
+        "selection",
+        "survivors",
+        "winners",
+    ):
         monkeypatch.setattr(getattr(numba_cuda, room), "launch", launch)
+    numba_cuda.survivors.one_slot_a_map.cache_clear()
     for name in CALLS:
         call(numba_cuda, name, as_dtype(arguments(name, CASE), "float32"))
     one = np.ones((3, 4), np.float32)

@@ -80,7 +80,18 @@ def test_every_kernel_compiles_to_ptx(compile_ptx, name, dtype, capability):
 
 def test_every_kernel_is_compiled_here():
     kernels = set()
-    for room in ("conv", "deconv", "device", "elements", "norm", "pooling", "reduce", "selection", "sgd", "survivors"):
+    for room in (
+        "conv",
+        "deconv",
+        "device",
+        "elements",
+        "norm",
+        "pooling",
+        "reduce",
+        "selection",
+        "sgd",
+        "survivors",
+    ):
         kernels |= kernels_of(room)
     assert kernels | kernels_of("tile") | kernels_of("winners") == set(KERNELS)
 

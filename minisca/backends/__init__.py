@@ -11,9 +11,9 @@ from minisca.backends.interface import SUPPORT as SUPPORT
 from minisca.validation import check_choice
 
 _MODULES = {
+    "cpu": "minisca.backends.cpu",
     "cupy": "minisca.backends.cupy",
     "numba_cuda": "minisca.backends.numba_cuda",
-    "cpu": "minisca.backends.cpu",
 }
 
 #: What `backend` may be.

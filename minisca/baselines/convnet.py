@@ -6,10 +6,10 @@ operations, one after the other; no feature is learned without a label.
 
 import numpy as np
 
-from minisca.autoencoder import ENCODE_BATCH
 from minisca.backends import get_backend
 from minisca.baselines.baseline import Baseline, blocks, draw_normal
 from minisca.baselines.descent import Descent
+from minisca.encoding import ENCODE_BATCH
 from minisca.objective import DENSE_BYTES
 from minisca.optim import SGD
 from minisca.softmax import SoftmaxClassifier, log_softmax
