@@ -12,8 +12,8 @@ class SGD:
     """Momentum's velocities, one a parameter, and the step that uses them.
 
     parameters: {name: array of the backend}, updated in place. velocities: {name: array} to go on
-    from, or None for zeros. rate_scales: {name: factor on the learning rate}, 1 where a name is
-    missing.
+    from, or None for zeros, where the parameters are NumPy arrays. rate_scales: {name: factor on
+    the learning rate}, 1 where a name is missing.
     """
 
     def __init__(self, backend, parameters, momentum, velocities=None, rate_scales=None):
@@ -22,8 +22,7 @@ class SGD:
         self.momentum = momentum
         self.rate_scales = rate_scales or {}
         self.velocities = velocities or {
-            name: backend.to_device(np.zeros(value.shape, value.dtype))
-            for name, value in parameters.items()
+            name: np.zeros_like(value) for name, value in parameters.items()
         }
 
     def step(self, gradients, learning_rate):
