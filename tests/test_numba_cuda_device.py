@@ -135,12 +135,15 @@ def test_the_squared_norm_is_taken_in_float64_and_repeats_its_bits(numba_cuda, d
     assert numba_cuda.squared_norm(numba_cuda.to_device(array)) == norm
 
 
-def test_an_allocation_that_fails_says_what_was_asked_for(monkeypatch, numba_cuda):
+def test_an_allocation_that_fails_says_what_was_asked_for_and_what_would_fit(
+    monkeypatch, numba_cuda
+):
     def refuse(*_):
         raise numba_cuda.device.CudaAPIError(2, "CUDA_ERROR_OUT_OF_MEMORY")
 
     monkeypatch.setattr(numba_cuda.device.cuda, "device_array", refuse)
-    with pytest.raises(MemoryError, match=r"\(3, 5\) and dtype float32, 60 bytes"):
+    monkeypatch.setattr(numba_cuda.device, "free_bytes", lambda: 59)
+    with pytest.raises(MemoryError, match=r"\(3, 5\).*float32, 60 bytes.*at most 2 instead of 3"):
         numba_cuda.device.empty((3, 5), "float32")
 
 
