@@ -79,6 +79,23 @@ def test_every_layer_is_measured_beside_ceilings_and_peers(scripts, monkeypatch,
         assert printed.count(layer["layer"]) == 4  # steps, phases, notes, transform
 
 
+def test_the_phases_of_a_step_are_calls_that_can_be_repeated(scripts, monkeypatch):
+    benchmark, backend = scripts
+    layers = import_script(monkeypatch, "bench_device_layers")
+    timing = import_script(monkeypatch, "bench_device")
+    layer = layers.BASE.tiny()
+    layer = layers.replace(layer, batch=2, n_maps=3, size=5, width=3)
+    x, parameters = layers.make_images(layer, None), layers.make_parameters(layer)
+    step = layers.DeviceStep(benchmark.open_device(backend), x, parameters)
+    phases = step.phases()
+    values, positions = step.on_host().encode()
+    seconds = timing.take_turns_on(step.device, {"step": step, **phases}, 1)
+    assert set(seconds) == {"step", "encode", "decode", "error", "backward", "update"}
+    # the learning rate is so small that the layer is still the one that it was
+    np.testing.assert_array_equal(step.on_host().encode()[1], positions)
+    np.testing.assert_allclose(step.on_host().encode()[0], values, rtol=1e-4)
+
+
 def test_growth_has_a_point_for_every_size(scripts, monkeypatch, tmp_path, capsys):
     benchmark, backend = scripts
     growth = import_script(monkeypatch, "bench_growth")
