@@ -9,7 +9,8 @@ registers and shared memory those of NVRTC's machine code for compute capability
 
 FLOPs   what the operation asks for, a survivor in every map, none cut by the image's edge
 bytes   every array once, as if the caches held the rest: what memory must move at least
-fetched what blocks ask for beyond their first level of cache, patch by patch, filter by filter
+fetched what blocks ask of the second level of cache, patch by patch and filter by filter, in whole
+        sectors of 32 bytes; of a filter that neighbouring warps share, once a block
 bound   the slowest of FLOPs at 67 TFLOP/s, bytes at 3.35 TB/s, fetched at 5.5 TB/s (of the second
         level of cache: an assumption, NVIDIA prints no figure), and the instructions of the
         convolution: products of a padded tile and reads of shared memory, one a lane and cycle
@@ -30,7 +31,7 @@ from launches import record_step
 from records import ROOT
 
 from minisca.atomic import atomic_write
-from minisca.backends.cupy import direct, products
+from minisca.backends.cupy import direct, products, survivors
 
 PAGE = ROOT / "reference" / "roofline.md"
 
@@ -41,6 +42,7 @@ LANES_A_SECOND = FLOPS / 2  # a lane's product and sum is one instruction, two F
 SHARED_OF_BLOCK, SHARED_OF_PROCESSOR, SHARED_RESERVED = 227 << 10, 228 << 10, 1 << 10
 REGISTERS_OF_PROCESSOR, REGISTERS_AT_ONCE, PARTITIONS = 65536, 256, 4
 WARPS_OF_PROCESSOR, BLOCKS_OF_PROCESSOR, WARP = 64, 32, 32
+SECTOR = 32  # bytes: what the caches exchange
 ARCHITECTURE = 90
 
 
@@ -54,8 +56,8 @@ class Work(NamedTuple):
 
 def work_of(launch, layer):
     """The `Work` of a launch in a step of `layer`."""
-    n, m, places = layer.batch, layer.n_maps, layer.size**2
-    taps = layer.channels * layer.width**2
+    n, m, places, k = layer.batch, layer.n_maps, layer.size**2, layer.width
+    taps, patch = layer.channels * k * k, layer.channels * _patch(layer)
     pixels, slots = n * layer.channels * places, n * m
     largest = max(array.size for array in launch.args if isinstance(array, np.ndarray))
     return {
@@ -63,14 +65,27 @@ def work_of(launch, layer):
         "direct_winners": lambda: Work(layer.flops, *_direct(launch, layer)),
         "convolve_winners": lambda: Work(layer.flops, *_product(launch, layer)),
         "keep_largest": lambda: Work(0),
-        "decode": lambda: Work(2 * slots * taps, 4 * slots * taps),
+        "decode": lambda: Work(2 * slots * taps, slots * layer.channels * _segment(4 * k * k)),
         "subtract_and_sum": lambda: Work(4 * pixels),
-        "correlate_errors": lambda: Work(2 * slots * taps, 8 * slots * taps),
-        "add_patches": lambda: Work(4 * slots * taps, 8 * slots * taps),
+        "correlate_errors": lambda: Work(
+            2 * slots * taps, slots * (patch + 4 * taps / survivors.ENTRIES_OF_BLOCK)
+        ),
+        "add_patches": lambda: Work(4 * slots * taps, 2 * slots * patch),
         "sum_channels": lambda: Work(pixels),
         "sum_pieces": lambda: Work(largest),
         "sgd_momentum": lambda: Work(4 * int(launch.args[-1])),
     }[launch.name]()
+
+
+def _segment(n_bytes):
+    """Bytes of the sectors that so many bytes in a row meet, on average over where they begin."""
+    return n_bytes + SECTOR - 4
+
+
+def _patch(layer):
+    """Bytes of the sectors that a patch of one channel meets: its lines, or all that they span."""
+    k = layer.width
+    return min(k * _segment(4 * k), _segment(4 * ((k - 1) * layer.size + k)))
 
 
 def _macro(launch, name):
@@ -204,16 +219,22 @@ HEAD = """# What a training step should take on an H100
 
 Computed by `python scripts/roofline.py`, which says how; not measured. CuPy backend, float32, all
 data on the device. MB: every array once, at 3.35 TB/s. MB fetched: what blocks ask of the second
-level of cache, at 5.5 TB/s. Arithmetic: 67 TFLOP/s; instructions: of the convolution's padded
-tiles, its reads of shared memory among them. A launch from Python: 10 µs. The cache's rate and the
-launch are assumptions. Registers and shared memory (bytes of a block) are NVRTC's for compute
-capability 9.0; no kernel spills.
+level of cache, in whole sectors, at 5.5 TB/s. Arithmetic: 67 TFLOP/s; instructions: those of the
+convolution's padded tiles, reads of shared memory among them. A launch from Python: 10 µs. The
+cache's rate and the launch are assumptions. Registers and shared memory (bytes of a block) are
+NVRTC's for compute capability 9.0; no kernel spills.
+"""
+
+
+TAIL = """The first layer is bound by its launches, the second by its encoder and, for as long, by patches
+and filters that pass through the cache once a survivor. Kernels that kept some channels of an image
+in shared memory for many maps would fetch less.
 """
 
 
 def page():
     layers = [layer for layer in LAYERS if layer.name.startswith("MNIST") and layer.n_maps > 16]
-    return "\n".join([HEAD, *(f"## {layer.name}\n\n{table(layer)}\n" for layer in layers)])
+    return "\n".join([HEAD, *(f"## {layer.name}\n\n{table(layer)}\n" for layer in layers), TAIL])
 
 
 def main():

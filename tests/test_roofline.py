@@ -74,6 +74,16 @@ def test_bounds_are_what_they_are_for_a_launch_that_one_can_do_in_the_head(roofl
     assert (bound, seconds) == ("memory", 20000 / 3.35e12)
 
 
+def test_a_patch_is_fetched_in_whole_sectors_by_lines_or_as_one_span(roofline, layers):
+    first, second = layers.values()
+    assert (first.width, first.size, second.width, second.size) == (7, 28, 5, 10)
+    # counted: over the eight places of a sector at which a line of seven or a span can begin
+    lines = np.mean([len({(at + i) // 8 for i in range(7)}) for at in range(8)])
+    assert roofline._patch(first) == 7 * 32 * lines
+    span = np.mean([len({(at + i) // 8 for i in range(4 * 10 + 5)}) for at in range(8)])
+    assert roofline._patch(second) == 32 * span
+
+
 @pytest.mark.parametrize(
     ("threads", "registers", "shared", "share", "limit"),
     [
