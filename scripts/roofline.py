@@ -209,9 +209,9 @@ NVRTC's for compute capability 9.0; no kernel spills.
 """
 
 
-TAIL = """The first layer is bound by its launches; the second by its encoder and, for as long, by patches and
-filters that pass through the cache once a survivor. Kernels that kept some channels of an image in
-shared memory for many maps would fetch less.
+TAIL = """The first layer is bound by its launches; the second by its encoder and, for as long, by
+patches and filters that pass through the cache once a survivor. Kernels that kept some channels of
+an image in shared memory for many maps would fetch less.
 """
 
 
