@@ -28,6 +28,7 @@ import numpy as np
 from bench_layers import LAYERS
 from kernel_report import compile_kernels
 from launches import record_step
+from occupancy import SHARED_OF_BLOCK, occupancy
 from records import ROOT
 
 from minisca.atomic import atomic_write
@@ -35,13 +36,10 @@ from minisca.backends.cupy import direct, products, survivors
 
 PAGE = ROOT / "reference" / "roofline.md"
 
-#: An H100 (SXM), from its data sheet, and the occupancy limits of compute capability 9.0.
+#: An H100 (SXM), from its data sheet.
 FLOPS, BANDWIDTH = 67e12, 3.35e12
 CACHE_BANDWIDTH, LAUNCH_SECONDS = 5.5e12, 10e-6  # assumed
 LANES_A_SECOND = FLOPS / 2  # a lane's product and sum is one instruction, two FLOPs
-SHARED_OF_BLOCK, SHARED_OF_PROCESSOR, SHARED_RESERVED = 227 << 10, 228 << 10, 1 << 10
-REGISTERS_OF_PROCESSOR, REGISTERS_AT_ONCE, PARTITIONS = 65536, 256, 4
-WARPS_OF_PROCESSOR, BLOCKS_OF_PROCESSOR, WARP = 64, 32, 32
 SECTOR = 32  # bytes: what the caches exchange
 ARCHITECTURE = 90
 
@@ -131,21 +129,6 @@ def n_bytes(launch):
     return total
 
 
-def occupancy(launch, kernel):
-    """Warps of a multiprocessor that the launch can fill, as a share, and what limits them."""
-    warps = -(-launch.threads // WARP)
-    of_warp = -(-kernel.registers * WARP // REGISTERS_AT_ONCE) * REGISTERS_AT_ONCE
-    shared = kernel.shared_bytes + launch.shared_bytes + SHARED_RESERVED
-    limits = {
-        "registers": REGISTERS_OF_PROCESSOR // PARTITIONS // of_warp * PARTITIONS // warps,
-        "shared memory": SHARED_OF_PROCESSOR // (-(-shared // 128) * 128),
-        "warps": WARPS_OF_PROCESSOR // warps,
-        "blocks": BLOCKS_OF_PROCESSOR,
-    }
-    limit = min(limits, key=limits.get)
-    return limits[limit] * warps / WARPS_OF_PROCESSOR, limit
-
-
 def bounds_of(launch, layer):
     """FLOPs, bytes, and what bounds the launch for how long: what needs no compiler."""
     work, moved = work_of(launch, layer), n_bytes(launch)
@@ -226,9 +209,9 @@ NVRTC's for compute capability 9.0; no kernel spills.
 """
 
 
-TAIL = """The first layer is bound by its launches, the second by its encoder and, for as long, by patches
-and filters that pass through the cache once a survivor. Kernels that kept some channels of an image
-in shared memory for many maps would fetch less.
+TAIL = """The first layer is bound by its launches; the second by its encoder and, for as long, by
+patches and filters that pass through the cache once a survivor. Kernels that kept some channels of
+an image in shared memory for many maps would fetch less.
 """
 
 
