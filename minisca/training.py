@@ -198,4 +198,7 @@ class Training:
         return energy or 1.0
 
     def _draw_filters(self, shape):
-        return (self.init_scale * self._random.standard_normal(shape)).astype(self.dtype)
+        filters = np.empty(shape, self.dtype)
+        for own in filters:  # a deep layer's, drawn at once in float64, would take long to allocate
+            own[...] = self.init_scale * self._random.standard_normal(shape[1:])
+        return filters
