@@ -1,7 +1,7 @@
 """What every script writes down about a run: one JSON record a row and seed, in one form.
 
 A results.json is a list of records: row, seed, the measured figures, paper_percent, data, settings,
-seconds by phase, losses, versions, machine, command.
+seconds by phase, losses, versions, machine, peak memory, command.
 """
 
 import json
@@ -27,7 +27,11 @@ def published(row):
 
 
 def environment():
-    """Versions, machine and command: what a figure needs beside it to be believed."""
+    """Versions, machine, memory and command: what a figure needs beside it to be believed.
+
+    `peak_memory_gib` is the largest that the process has been so far, what it mapped of files and
+    the system kept in memory included; None where the system does not tell.
+    """
     libraries = ("minisca", "numpy", "scipy", "numba", "llvmlite")
     return {
         "versions": {"python": platform.python_version()}
@@ -38,8 +42,20 @@ def environment():
             "memory_gib": _memory_gib(),
             "system": platform.system(),
         },
+        "peak_memory_gib": peak_memory_gib(),
         "command": shlex.join(["python", *map(_relative, sys.argv)]),
     }
+
+
+def peak_memory_gib():
+    """The largest resident set of this process, or None."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if platform.system() == "Darwin" else 2**10
+    return round(peak * unit / 2**30, 2)
 
 
 def _relative(argument):

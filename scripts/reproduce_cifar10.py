@@ -24,12 +24,22 @@ from whitened import WhitenedReproduction, labelled, make_whitened_parser
 import minisca
 from minisca.datasets.cifar import CLASS_NAMES
 
-FIRST_LAYER = {"n_maps": 512, "filter_width": 9, "pool_width": 5, "pool_stride": 4}
+FIRST_LAYER = {
+    "n_maps": 512,
+    "filter_width": 9,
+    "pool_width": 5,
+    "pool_stride": 4,
+    "n_epochs": 8,
+}
+CLASSIFIER = {"l2": 1e-2}
 
 #: What each row trains: the arguments of its layers, lowest first, and of its classifier.
 ROWS = {
-    "512": {"layers": [FIRST_LAYER], "classifier": {}},
-    "deep": {"layers": [FIRST_LAYER, {"n_maps": 4096, **SECOND_LAYER}], "classifier": {}},
+    "512": {"layers": [FIRST_LAYER], "classifier": CLASSIFIER},
+    "deep": {
+        "layers": [FIRST_LAYER, {"n_maps": 4096, **SECOND_LAYER, "n_epochs": 2}],
+        "classifier": CLASSIFIER,
+    },
 }
 
 
