@@ -102,7 +102,7 @@ def check_agreement(step, peer):
     for name, gradient in gradients.items():
         theirs = peer.parameters[name].grad.cpu().numpy()
         size = np.linalg.norm(theirs)
-        if name == "decoder_bias":  # a sum of errors of both signs: of what was summed up, at most
+        if name == "decoder_bias":  # errors of both signs may cancel: beside what was summed up
             size = 2 * np.sqrt(step.x[0].size * loss)
         differences[name] = float(
             np.linalg.norm(gradient - theirs) / max(size, np.finfo("f4").tiny)
