@@ -41,11 +41,11 @@ def decode(values, positions, maps, filters, bias, images):
 
 
 def gradients(x, error, values, positions, maps, decoder_filters):
-    """d_encoder_filters, d_encoder_bias, d_decoder_filters of `winners_backward`."""
+    """The results of `winners_backward`."""
     n_maps, channels, k, _ = decoder_filters.shape
     per_slice = slices.slice_channels(channels)
     run = slices.run_length(k, per_slice)
-    images, errors = slices.slice_images(x, error, k)
+    images, errors, error_sums = slices.slice_images(x, error, k)
     n_slices, _, padded, stride = errors.shape
     starts, places, kept, owners = sort_by_map(
         values, positions, maps, n_maps, x.shape[3], padded * stride, stride, per_slice
@@ -75,7 +75,8 @@ def gradients(x, error, values, positions, maps, decoder_filters):
     d_decoder_filters = summed(errors, two * kept, correlating=True)
     deltas, d_encoder_bias = deltas_of(products, starts, two)
     d_encoder_filters = summed(images, deltas, correlating=False)
-    return d_encoder_filters, d_encoder_bias, d_decoder_filters
+    d_decoder_bias = (2 * error_sums.sum(axis=0)).astype(x.dtype)
+    return d_encoder_filters, d_encoder_bias, d_decoder_filters, d_decoder_bias
 
 
 def _maps_in_cache(filters, run, arrays):
