@@ -31,6 +31,8 @@ GROUP = 16
 PIECES = 32
 #: Strips whose products are summed up in registers before they are added to the others'.
 DEPTH = 4
+#: Strips that are cut at a time: a page of every row, or memory would not read ahead.
+FILL = 32
 #: Tiles of rows that pass while some strips' weights are in the first-level cache.
 TILES = 2
 
@@ -84,13 +86,15 @@ def _project(piece, block, packed, rows, fill, function, strips, projected):
     stride = strips.shape[1] * length
     flat = strips.reshape(-1)
     sums = aligned_zeros(len(packed) * span * packed.shape[2], strips.dtype)
-    for first in range(0, len(strips), DEPTH):
-        end = min(first + DEPTH, len(strips))
+    for first in range(0, len(strips), FILL):
+        end = min(first + FILL, len(strips))
         for row in range(piece * span, min((piece + 1) * span, n)):
             count = min(end * length, n_features) - first * length
             target = flat[first * stride + row * length :]
             _fill(fill, block[row, first * length :], count, target, stride)
-        _add_strips(piece * span, first, end, n, packed, rows, function, strips, sums)
+        for some in range(first, end, DEPTH):
+            few = min(some + DEPTH, end)
+            _add_strips(piece * span, some, few, n, packed, rows, function, strips, sums)
     _take_sums(piece * span, sums, span, packed.shape[2], projected)
 
 
