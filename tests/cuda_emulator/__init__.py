@@ -24,14 +24,20 @@ undefined is an exception that names kernel, line, block and thread:
 - a local variable used before it is set, as far as the compiler sees;
 - arguments that are not the kernel's parameters, and launches that a device refuses.
 
+With CUDA_EMULATOR_SANITIZER=address in the environment of a process that was started with
+AddressSanitizer's library preloaded, AddressSanitizer judges the accesses instead: it sees local
+arrays overrun through a pointer and accesses beyond __device__ variables as well. An access out of
+bounds then ends the process with its report, unless it is so far out that it lands within another
+array. Races and reads of unwritten memory go unseen; all else above is reported as before.
+
 What it does not model: real concurrency and its timing, memory models finer than the above, spin
 locks (a waiting thread never gives way), contraction to fused multiply-add and flushing of
-denormals, local arrays overrun through a pointer to them, accesses to __device__ variables, reads
-of global memory that nobody has written, registers, textures, cooperative groups, half precision,
-inline PTX, printf. A race is seen by the last write, the last atomic operation and two reads of an
-element: where more threads of one warp read it, a write by another lane of theirs may go unseen.
-Two threads that write the same value race as well. The __shared__ declarations must stand inside
-functions, and count when they are reached. A launch takes nine times the memory of its arrays.
+denormals, races for __device__ variables, reads of global memory that nobody has written,
+registers, textures, cooperative groups, half precision, inline PTX, printf. A race is seen by the
+last write, the last atomic operation and two reads of an element: where more threads of one warp
+read it, a write by another lane of theirs may go unseen. Two threads that write the same value race
+as well. The __shared__ declarations must stand inside functions, and count when they are reached.
+A launch takes nine times the memory of its arrays.
 
 It needs g++ on Linux (COMPILER is None elsewhere). What it compiles it keeps in the system's
 temporary directory (build.py).

@@ -58,11 +58,12 @@ class Arguments:
     def download(self):
         """Copy back the arrays that the kernel has written."""
         for slot, shared in enumerate(self._arrays):
-            if not runtime().emulator_written(slot):
+            start = ctypes.c_void_p(shared.start)
+            if not runtime().emulator_written(slot, start):
                 continue
             if not shared.writeable:
                 raise ValueError(f"{shared.name} is a read-only array, and the kernel wrote to it")
-            runtime().emulator_download(slot, ctypes.c_void_p(shared.start))
+            runtime().emulator_download(slot, start)
 
 
 class _Shared:

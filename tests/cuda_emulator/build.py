@@ -19,6 +19,10 @@ from .entries import entries
 from .errors import CompileError
 from .rewrite import rewrite_shared
 
+#: What judges the accesses: "thread", every one of them announced to the runtime, or "address",
+#: AddressSanitizer, whose library the process must have been started with.
+SANITIZER = os.environ.get("CUDA_EMULATOR_SANITIZER", "thread")
+
 COMPILER = shutil.which("g++") if sys.platform == "linux" else None
 _HERE = Path(__file__).parent
 _SHIM, _RUNTIME = _HERE / "shim", _HERE / "runtime"
@@ -36,9 +40,9 @@ _KERNEL_FLAGS = (
     *("-Werror=uninitialized", "-Werror=return-type"),
     # Fibers have 256 KiB of stack and no guard below it.
     "-Werror=frame-larger-than=131072",
-    # Every load and store is announced to the runtime (accesses.cpp) ...
-    "-fsanitize=thread",
-    # ... and so is what the standard leaves undefined (undefined.cpp).
+    # Every load and store is announced to the runtime (accesses.cpp) or to AddressSanitizer ...
+    f"-fsanitize={SANITIZER}",
+    # ... and what the standard leaves undefined to the runtime (undefined.cpp).
     *("-fsanitize=undefined,float-cast-overflow,bounds-strict", "-fno-sanitize=vptr"),
     "-fno-sanitize-recover=all",
 )
@@ -67,6 +71,8 @@ def runtime():
     sources = sorted(_RUNTIME.glob("*.cpp"))
     text = "".join(f'#include "{source}"\n' for source in sources)
     flags = (*_COMMON, "-O2", "-std=c++17", "-fvisibility=default", "-fno-semantic-interposition")
+    if SANITIZER == "address":
+        flags += ("-DEMULATOR_ADDRESS_SANITIZER",)
     path = _compiled("runtime", text, flags, [*sources, *sorted(_RUNTIME.glob("*.h"))])
     library = ctypes.PyDLL(str(path), mode=ctypes.RTLD_GLOBAL)
     library.emulator_upload.restype = ctypes.c_uint64

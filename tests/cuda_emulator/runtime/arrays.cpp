@@ -1,6 +1,7 @@
 // Arrays come and go: copied in before a launch and out after it, declared within a block.
 #include "arrays.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -9,6 +10,7 @@
 namespace emulator {
 
 constexpr int kDynamic = 0;  // the slot of dynamic shared memory
+constexpr uint64_t kMargin = 64 << 10;  // bytes poisoned on either side of an array
 Array global_arrays[kSlots], shared_arrays[kSlots];
 uintptr_t global_base, shared_base;
 static int n_shared;
@@ -23,6 +25,8 @@ static uintptr_t reserve(uint64_t size, int protection) {
 }
 
 static void shape(Array &array, uint64_t size, unsigned element) {
+    poison(array.start - kMargin, std::max(array.size, size) + 2 * kMargin);
+    unpoison(array.start, size);
     array.size = size;
     array.element = element;
     array.shift = element % 4 == 0 ? 2 : element % 2 == 0 ? 1 : 0;
@@ -35,10 +39,15 @@ static void shape(Array &array, uint64_t size, unsigned element) {
     array.n_cells = n_cells;
 }
 
+static void forget(Array &array) {
+    poison(array.start, array.size);
+    array.name[0] = 0;
+}
+
 void open_shared_memory() {
     if (!shared_base)
         shared_base = reserve(uint64_t(kSlots) << kSharedBits, PROT_READ | PROT_WRITE);
-    for (Array &array : shared_arrays) array.name[0] = 0;
+    for (Array &array : shared_arrays) forget(array);
     n_shared = 1;
     static_bytes = 0;
     Array &dynamic = shared_arrays[kDynamic];
@@ -67,7 +76,12 @@ extern "C" uintptr_t emulator_upload(int slot, const void *host, uint64_t size, 
     return array.start;
 }
 
-extern "C" int emulator_written(int slot) { return global_arrays[slot].written; }
+// Whether the kernel has written to it; without judged accesses, whether it differs from the host's.
+extern "C" int emulator_written(int slot, const void *host) {
+    const Array &array = global_arrays[slot];
+    if (!kAddressSanitizer) return array.written;
+    return memcmp(host, reinterpret_cast<void *>(array.start), array.size) != 0;
+}
 
 extern "C" void emulator_download(int slot, void *host) {
     const Array &array = global_arrays[slot];
@@ -76,7 +90,7 @@ extern "C" void emulator_download(int slot, void *host) {
 
 // Arrays that a later launch does not have must not look as if it had them.
 extern "C" void emulator_forget_arrays(int first_slot) {
-    for (int slot = first_slot; slot < kSlots; ++slot) global_arrays[slot].name[0] = 0;
+    for (int slot = first_slot; slot < kSlots; ++slot) forget(global_arrays[slot]);
 }
 
 static void check_limit(const char *place) {

@@ -1,7 +1,8 @@
 // Threads as fibers: a stack each, switched by hand.
 //
-// ucontext makes the stacks; the switches are _setjmp and _longjmp, which unlike swapcontext leave
-// the signal mask alone and so cost no system call. A fiber whose thread has returned takes the
+// ucontext makes the stacks; the switches are the compiler's own setjmp and longjmp. They cost no
+// system call, which swapcontext does, and AddressSanitizer leaves them alone: at the library's
+// ones it forgets where the arrays of the stack end. A fiber whose thread has returned takes the
 // next block's thread: stacks are made once in the life of the process.
 #include "runtime.h"
 
@@ -21,7 +22,8 @@ namespace emulator {
 
 Fiber fibers[kMaxThreads];
 Fiber *current;
-static jmp_buf scheduler;
+static Context scheduler;
+static Stack scheduler_stack;
 static char *stacks;
 uintptr_t own_stack;
 
@@ -41,6 +43,7 @@ static uintptr_t stack_of(const Fiber &fiber) {
 }
 
 static void run_threads() {
+    arrive(current->stack, &scheduler_stack);
     for (;;) {
         launch->entry(launch->arguments);
         current->state = State::done;
@@ -49,7 +52,11 @@ static void run_threads() {
     }
 }
 
-[[noreturn]] static void start(Fiber &fiber) {
+[[noreturn]] __attribute__((noinline)) static void jump(Context &context) {
+    __builtin_longjmp(context, 1);
+}
+
+[[noreturn]] static void start() {
     static ucontext_t fresh;
     getcontext(&fresh);
     fresh.uc_stack.ss_sp = reinterpret_cast<void *>(own_stack);
@@ -63,21 +70,36 @@ static void run_threads() {
 __attribute__((noinline)) void resume(Fiber &fiber) {
     current = &fiber;
     own_stack = stack_of(fiber);
+    fiber.stack.bottom = reinterpret_cast<void *>(own_stack), fiber.stack.size = kStack;
     threadIdx = thread_index(fiber.number);
-    if (_setjmp(scheduler) == 0) {
-        if (fiber.started) _longjmp(fiber.context, 1);
+    if (__builtin_setjmp(scheduler) == 0) {
+        leave(scheduler_stack, fiber.stack);
+        if (fiber.started) jump(fiber.context);
         fiber.started = true;
-        start(fiber);
+        start();
     }
+    arrive(scheduler_stack);
     current = nullptr;
 }
 
 __attribute__((noinline)) void wait() {
-    if (_setjmp(current->context) == 0) _longjmp(scheduler, 1);
+    if (__builtin_setjmp(current->context) == 0) {
+        leave(current->stack, scheduler_stack);
+        jump(scheduler);
+    }
+    arrive(current->stack);
+}
+
+[[noreturn]] static void give_up() {
+    leave(current->stack, scheduler_stack);
+    jump(scheduler);
 }
 
 void forget_fibers() {
-    for (Fiber &fiber : fibers) fiber.started = false;
+    for (Fiber &fiber : fibers) {
+        if (fiber.started) unpoison(stack_of(fiber), kStack);
+        fiber.started = false;
+    }
 }
 
 const char *short_name(const char *place) {
@@ -106,7 +128,7 @@ void fail(const char *place, const char *format, ...) {
     va_start(details, format);
     write_fault(*current, place, format, details);
     va_end(details);
-    _longjmp(scheduler, 1);
+    give_up();
 }
 
 void fail_at(const void *instruction, const char *format, ...) {
@@ -118,7 +140,7 @@ void fail_at(const void *instruction, const char *format, ...) {
     if (dladdr(instruction, &image))
         fault->address = static_cast<const char *>(instruction)
                          - static_cast<const char *>(image.dli_fbase) - 1;  // within the call
-    _longjmp(scheduler, 1);
+    give_up();
 }
 
 }  // namespace emulator

@@ -5,14 +5,17 @@
 // one is reported before it happens.
 #pragma once
 
-#include <csetjmp>
 #include <cstddef>
 #include <cstdint>
+
+#include "sanitizer.h"
 
 namespace emulator {
 
 constexpr int kMaxThreads = 1024, kWarp = 32;
 constexpr size_t kStack = 256 << 10;  // bytes of a fiber's stack
+
+using Context = void *[5];  // of __builtin_setjmp
 
 struct Dim {
     unsigned x, y, z;
@@ -25,7 +28,8 @@ struct Fiber {
     State state;
     int number;         // of the thread in its block, x running fastest
     bool started;       // its stack holds a suspended call
-    jmp_buf context;
+    Context context;    // where it goes on
+    Stack stack;
     const char *place;  // where it waits, "file:line"
     int predicate;      // what it brings to a barrier
     Meeting meeting;    // what it brings to its warp, and takes away in `value`
