@@ -26,7 +26,7 @@ class LogisticRegression(SoftmaxClassifier, Estimator):
     Parameters
     ----------
     l2 : float >= 0, default 1e-3
-    max_iter : int >= 1, default 100
+    max_iter : int >= 1, default 200
         Iterations of L-BFGS at most. Stopping there is no error; `converged_` tells.
     tol : float >= 0, default 1e-4
         Stop when no entry of the gradient is larger than this.
@@ -49,7 +49,7 @@ class LogisticRegression(SoftmaxClassifier, Estimator):
     >>> classifier.score(test_features, test_labels)
     """
 
-    def __init__(self, l2=1e-3, max_iter=100, tol=1e-4, verbose=True):
+    def __init__(self, l2=1e-3, max_iter=200, tol=1e-4, verbose=True):
         self.l2 = l2
         self.max_iter = max_iter
         self.tol = tol
