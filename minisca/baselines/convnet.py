@@ -158,10 +158,14 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         return loss, gradients
 
     def _cross_entropy(self, backend, x, codes, weight):
-        """`weight` times the sum of the images' cross-entropies, and its gradients."""
+        """`weight` times the sum of the images' cross-entropies, and its gradients.
+
+        ReLU and max-pooling change places, which changes neither values nor gradients: pooled maps
+        are smaller.
+        """
         maps = backend.conv2d(x, self.filters_, self.bias_)
-        pooled, argmax = backend.max_pool(backend.relu(maps), self.pool_width, self.pool_stride)
-        features = pooled.reshape(len(x), -1)
+        pooled, argmax = backend.max_pool(maps, self.pool_width, self.pool_stride)
+        features = backend.relu(pooled).reshape(len(x), -1)
         log_probabilities = log_softmax(features @ self.coef_.T + self.intercept_)
         rows = np.arange(len(x))
         loss = -weight * float(log_probabilities[rows, codes].sum(dtype=np.float64))
@@ -169,9 +173,9 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         d_logits = np.exp(log_probabilities)
         d_logits[rows, codes] -= 1
         d_logits *= d_logits.dtype.type(weight)
-        d_pooled = (d_logits @ self.coef_).reshape(pooled.shape)
-        d_activations = backend.max_pool_backward(d_pooled, argmax, maps.shape)
-        d_maps = backend.relu_backward(d_activations, maps)
+        d_features = (d_logits @ self.coef_).reshape(pooled.shape)
+        d_pooled = backend.relu_backward(d_features, pooled)
+        d_maps = backend.max_pool_backward(d_pooled, argmax, maps.shape)
         _, d_filters, d_bias = backend.conv2d_backward(x, self.filters_, d_maps)
         return loss, {
             "filters": d_filters,
