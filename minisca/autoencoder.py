@@ -1,15 +1,14 @@
 """SparseConvAutoencoder: one layer, trained by winner-take-all (paper section 2).
 
-Training (`training`) keeps the survivors of the sparsity rule alone; encoding, here, turns the rule
-off and max-pools.
+Training (`training`) keeps the survivors of the sparsity rule alone; encoding (`encoding`) turns
+the rule off and max-pools.
 """
 
-import numpy as np
 from tqdm import tqdm
 
-from minisca.backends import get_backend
+from minisca.backends import CHOICES, get_backend, name_of
+from minisca.encoding import Encoding
 from minisca.estimator import Estimator
-from minisca.objective import loss_and_gradients, reconstruct, squared_norm
 from minisca.saving import PARAMETERS, Saving
 from minisca.sparsity import make_sparsity
 from minisca.training import Training
@@ -20,15 +19,10 @@ from minisca.validation import (
     check_images,
     check_integer,
     check_number,
-    check_out,
-    read_batch,
 )
 
-#: Images that are encoded at a time outside training.
-ENCODE_BATCH = 256
 
-
-class SparseConvAutoencoder(Training, Saving, Estimator):
+class SparseConvAutoencoder(Training, Encoding, Saving, Estimator):
     """A convolutional autoencoder made sparse by what is allowed to survive in its feature maps.
 
     Parameters
@@ -71,6 +65,9 @@ class SparseConvAutoencoder(Training, Saving, Estimator):
     random_state : int or None
         Seed of the initial filters and the order of the images. None: different every time.
     backend : str, default "auto"
+        Where everything is computed: "cpu", or a CUDA device through "cupy" or "numba_cuda"; "auto"
+        takes CuPy, then Numba CUDA, then the CPU, whichever runs on this machine: see `backend_`.
+        Whatever it is, what is learned are NumPy arrays. A file is loaded by any.
     dtype : "float32" (default) or "float64"
         What images are converted to and everything is computed in.
     verbose : bool, default True
@@ -86,6 +83,8 @@ class SparseConvAutoencoder(Training, Saving, Estimator):
         Mean of ||x_hat - x||^2 over each epoch, measured on the batches while training.
     n_channels_, image_size_ : int, and (height, width) of the images seen in `fit`
     n_epochs_done_ : int
+    backend_ : str
+        The name of the backend that is used: what "auto" comes to on this machine.
     """
 
     _estimator_type = "transformer"
@@ -132,128 +131,6 @@ class SparseConvAutoencoder(Training, Saving, Estimator):
         self.dtype = dtype
         self.verbose = verbose
 
-    # encoding ---------------------------------------------------------------------------
-
-    def transform(self, X, out=None):
-        """Features of images X (n, c, h, w): convolution, ReLU, overlapping max-pooling.
-
-        Returns (n, m, ceil(h / pool_stride), ceil(w / pool_stride)) of the estimator's dtype, or
-        `out`, an array of that shape (float16 or a memory map, say) that is filled instead. Raises
-        NotFittedError before `fit`, ValueError or TypeError for images unlike those of `fit`.
-        """
-
-        def encode(backend, x):
-            return backend.encode_pooled(
-                x, self.encoder_filters_, bias, self.pool_width, self.pool_stride
-            )
-
-        X = self._check_new(X)
-        bias = float(self.encoding_bias) * self.encoder_bias_
-        sides = [-(-side // self.pool_stride) for side in X.shape[2:]]
-        shape = (X.shape[0], len(self.encoder_filters_), *sides)
-        out = np.empty(shape, self._trained_dtype) if out is None else check_out(out, shape)
-        for rows, features in self._by_batch(X, encode, "encoding"):
-            out[rows] = features
-        return out
-
-    def fit_transform(self, X, y=None, **fit_options):
-        """`fit(X, y, **fit_options)`, then `transform(X)`."""
-        return self.fit(X, y, **fit_options).transform(X)
-
-    def feature_maps(self, X):
-        """ReLU feature maps before pooling: (n, m, h, w). Large: m times the size of X."""
-
-        def encode(backend, x):
-            return backend.relu(backend.conv2d(x, self.encoder_filters_, bias))
-
-        X = self._check_new(X)
-        bias = float(self.encoding_bias) * self.encoder_bias_
-        return np.concatenate([maps for _, maps in self._by_batch(X, encode, "feature maps")])
-
-    def winners(self, X):
-        """The largest unit of every map of every image, whatever the sparsity rule.
-
-        Returns values (n, m), 0 where a map has no positive unit, and positions (n, m) int32,
-        row-major (row * width + column).
-        """
-
-        def encode(backend, x):
-            return backend.encode_winners(x, self.encoder_filters_, self.encoder_bias_)
-
-        X = self._check_new(X)
-        codes = [code for _, code in self._by_batch(X, encode, "winners")]
-        values, positions = zip(*codes, strict=True)
-        return np.concatenate(values), np.concatenate(positions)
-
-    def reconstruct(self, X):
-        """Images (n, c, h, w) rebuilt from what the sparsity rule lets survive.
-
-        Lifetime sparsity, which depends on the batch, is left out.
-        """
-        X = self._check_new(X)
-        return np.concatenate(
-            [x_hat for _, x_hat in self._by_batch(X, self._rebuild, "reconstructing")]
-        )
-
-    def _rebuild(self, backend, x):
-        return reconstruct(backend, self._sparsity()._replace(lifetime=None), self._parameters(), x)
-
-    def score(self, X, y=None):
-        """Minus the mean over images of ||x_hat - x||^2: the larger, the better."""
-        X = self._check_new(X)
-        total = 0.0
-        for rows, x_hat in self._by_batch(X, self._rebuild, "scoring"):
-            total += squared_norm(x_hat - read_batch(X, rows, self._trained_dtype))
-        return -total / X.shape[0]
-
-    def usage(self, X):
-        """Fraction of the images X in which each map has a survivor: (m,) float64.
-
-        A map that hardly ever has one is dead (paper section 2.1, "dead filters").
-        """
-        X = self._check_new(X)
-        sparsity = self._sparsity()._replace(lifetime=None)
-
-        def active(backend, x):
-            arguments = (x, self.encoder_filters_, self.encoder_bias_)
-            if sparsity.rule == "none":
-                return backend.encode_winners(*arguments)[0] > 0
-            values, _, maps = sparsity.encode(backend, *arguments)
-            if maps is None:
-                return values > 0
-            found = np.zeros((len(x), len(self.encoder_filters_)), bool)
-            images, slots = np.nonzero(values > 0)
-            found[images, maps[images, slots]] = True
-            return found
-
-        counts = sum(found.sum(axis=0) for _, found in self._by_batch(X, active, "usage"))
-        return counts / X.shape[0]
-
-    def loss_and_gradients(self, X):
-        """Mean over images X of ||x_hat - x||^2 and its gradients, by parameter name.
-
-        Returns (float, {"encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias"}), the
-        gradients shaped as the parameters; with tied weights the filters' whole gradient stands
-        under "encoder_filters" and there is no "decoder_filters".
-        """
-        X = self._check_new(X)
-        x = read_batch(X, slice(0, X.shape[0]), self._trained_dtype)
-        return loss_and_gradients(
-            get_backend(self.backend), self._sparsity(), self._parameters(), x
-        )
-
-    def _by_batch(self, X, function, description):
-        """Yield (rows, function(backend, images)) over X, with a progress bar if it takes long."""
-        backend = get_backend(self.backend)
-        n = X.shape[0]
-        with self._bar(total=n, unit="image", desc=description, delay=2) as bar:
-            for start in range(0, n, ENCODE_BATCH):
-                rows = slice(start, min(start + ENCODE_BATCH, n))
-                yield rows, function(backend, read_batch(X, rows, self._trained_dtype))
-                bar.update(rows.stop - rows.start)
-
-    # shared -----------------------------------------------------------------------------
-
     def _check_parameters(self):
         check_integer("n_maps", self.n_maps)
         check_integer("filter_width", self.filter_width, odd=True)
@@ -270,21 +147,29 @@ class SparseConvAutoencoder(Training, Saving, Estimator):
         check_choice("dtype", self.dtype, ("float32", "float64"))
         if self.random_state is not None:
             check_integer("random_state", self.random_state, minimum=0)
-        get_backend(self.backend)
+        check_choice("backend", self.backend, CHOICES)
         self._sparsity()
 
     def _sparsity(self):
         return make_sparsity(self.sparsity, self.n_active, self.lifetime)
 
-    def _parameters(self):
-        return {name: getattr(self, f"{name}_") for name in PARAMETERS}
+    @property
+    def backend_(self):
+        """The name of the backend that is used: what "auto" comes to on this machine."""
+        check_fitted(self, "encoder_filters_")
+        return name_of(get_backend(self.backend))
+
+    def _parameters(self, backend):
+        """All parameters where `backend` computes; with tied weights the filters are one array."""
+        parameters = {name: backend.to_device(getattr(self, f"{name}_")) for name in PARAMETERS}
+        if self.decoder_filters_ is self.encoder_filters_:
+            parameters["decoder_filters"] = parameters["encoder_filters"]
+        return parameters
 
     def _trained_parameters(self):
         """What the optimiser updates: with tied weights the filters only once."""
-        parameters = self._parameters()
-        if self.tied:
-            del parameters["decoder_filters"]
-        return parameters
+        names = (name for name in PARAMETERS if not (self.tied and name == "decoder_filters"))
+        return {name: getattr(self, f"{name}_") for name in names}
 
     @property
     def _trained_dtype(self):

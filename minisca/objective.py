@@ -1,6 +1,7 @@
 """The loss of one layer and its gradients: mean over images of ||x_hat - x||^2 (paper section 2).
 
 images -> survivors -> reconstruction -> error -> gradients, each arrow one call of the backend.
+Arrays are the backend's: nothing but the loss leaves a device here.
 """
 
 import numpy as np
@@ -10,23 +11,26 @@ DENSE_BYTES = 64 << 20
 
 
 def reconstruct(backend, sparsity, parameters, x):
-    """Images rebuilt from the survivors (from every unit where sparsity is "none")."""
+    """Images rebuilt from the survivors (from every unit where sparsity is "none"), on the host."""
     encoder, decoder = parameters["encoder_filters"], parameters["decoder_filters"]
     if sparsity.rule == "none":
         return np.concatenate(
             [
-                backend.deconv2d(
-                    backend.relu(backend.conv2d(part, encoder, parameters["encoder_bias"])),
-                    decoder,
-                    parameters["decoder_bias"],
+                backend.to_host(
+                    backend.deconv2d(
+                        backend.relu(backend.conv2d(part, encoder, parameters["encoder_bias"])),
+                        decoder,
+                        parameters["decoder_bias"],
+                    )
                 )
                 for part in _dense_chunks(x, encoder)
             ]
         )
     code = sparsity.encode(backend, x, encoder, parameters["encoder_bias"])
-    return backend.decode_winners(
+    x_hat = backend.decode_winners(
         code.values, code.positions, decoder, parameters["decoder_bias"], x.shape[2:], code.maps
     )
+    return backend.to_host(x_hat)
 
 
 def loss_and_gradients(backend, sparsity, parameters, x):
@@ -40,10 +44,8 @@ def loss_and_gradients(backend, sparsity, parameters, x):
     else:
         loss, gradients = _through_survivors(backend, sparsity, parameters, x)
     if parameters["decoder_filters"] is parameters["encoder_filters"]:
-        gradients["encoder_filters"] = gradients["encoder_filters"] + gradients.pop(
-            "decoder_filters"
-        )
-    return loss / len(x), gradients
+        backend.add_(gradients["encoder_filters"], gradients.pop("decoder_filters"))
+    return loss / x.shape[0], gradients
 
 
 def _through_survivors(backend, sparsity, parameters, x):
@@ -53,9 +55,8 @@ def _through_survivors(backend, sparsity, parameters, x):
     x_hat = backend.decode_winners(
         values, positions, decoder, parameters["decoder_bias"], x.shape[2:], maps
     )
-    error = x_hat - x
-    loss = squared_norm(error)
-    error /= len(x)  # the gradients are linear in it: this makes them the mean's
+    # The gradients are linear in the error: divided by n, it makes them the mean's.
+    loss, error = backend.residual(x_hat, x, x.shape[0])
     gradients = backend.winners_backward(x, error, values, positions, encoder, decoder, maps)
     return loss, dict(zip(_ORDER, gradients, strict=True))
 
@@ -66,17 +67,20 @@ def _through_all_units(backend, parameters, x):
     for part in _dense_chunks(x, encoder):
         maps = backend.conv2d(part, encoder, parameters["encoder_bias"])
         activations = backend.relu(maps)
-        error = backend.deconv2d(activations, decoder, parameters["decoder_bias"]) - part
+        x_hat = backend.deconv2d(activations, decoder, parameters["decoder_bias"])
+        part_loss, error = backend.residual(x_hat, part)
         d_activations, d_decoder, d_decoder_bias = backend.deconv2d_backward(
-            activations, decoder, error * (2 / len(x))
+            activations, decoder, backend.scaled(error, 2 / x.shape[0])
         )
         d_maps = backend.relu_backward(d_activations, maps)
         _, d_encoder, d_encoder_bias = backend.conv2d_backward(part, encoder, d_maps)
         gradients = (d_encoder, d_encoder_bias, d_decoder, d_decoder_bias)
-        total = (
-            gradients if total is None else [a + b for a, b in zip(total, gradients, strict=True)]
-        )
-        loss += squared_norm(error)
+        if total is None:
+            total = gradients
+        else:
+            for sums, gradient in zip(total, gradients, strict=True):
+                backend.add_(sums, gradient)
+        loss += part_loss
     return loss, dict(zip(_ORDER, total, strict=True))
 
 
@@ -84,11 +88,11 @@ _ORDER = ("encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
 
 
 def squared_norm(error):
-    """Sum of squares, taken in float64, as a Python float; the same on any number of threads."""
+    """Sum of squares of a NumPy array, taken in float64; the same on any number of threads."""
     return float(np.square(error, dtype=np.float64).sum())
 
 
 def _dense_chunks(x, filters):
-    per_image = len(filters) * x.shape[2] * x.shape[3] * x.itemsize
+    per_image = filters.shape[0] * x.shape[2] * x.shape[3] * x.dtype.itemsize
     step = max(1, DENSE_BYTES // per_image)
-    return [x[start : start + step] for start in range(0, len(x), step)]
+    return [x[start : start + step] for start in range(0, x.shape[0], step)]

@@ -11,8 +11,9 @@ import numpy as np
 class SGD:
     """Momentum's velocities, one a parameter, and the step that uses them.
 
-    parameters: {name: array}, updated in place. velocities: {name: array} to go on from, or None
-    for zeros. rate_scales: {name: factor on the learning rate}, 1 where a name is missing.
+    parameters: {name: array of the backend}, updated in place. velocities: {name: array} to go on
+    from, or None for zeros, where the parameters are NumPy arrays. rate_scales: {name: factor on
+    the learning rate}, 1 where a name is missing.
     """
 
     def __init__(self, backend, parameters, momentum, velocities=None, rate_scales=None):
@@ -25,26 +26,25 @@ class SGD:
         }
 
     def step(self, gradients, learning_rate):
-        """One update of every parameter that has a gradient."""
-        for name, gradient in gradients.items():
-            self.backend.sgd_momentum_(
-                self.parameters[name],
-                gradient,
-                self.velocities[name],
-                learning_rate * self.rate_scales.get(name, 1.0),
-                self.momentum,
-            )
+        """One update of every parameter that has a gradient, all in one call."""
+        self.backend.sgd_momentum_(
+            [self.parameters[name] for name in gradients],
+            list(gradients.values()),
+            [self.velocities[name] for name in gradients],
+            [learning_rate * self.rate_scales.get(name, 1.0) for name in gradients],
+            self.momentum,
+        )
 
     @contextmanager
     def all_or_nothing(self):
         """Steps within the block are undone, velocities too, if anything stops it."""
         arrays = [*self.parameters.values(), *self.velocities.values()]
-        before = [array.copy() for array in arrays]
+        before = [self.backend.copy(array) for array in arrays]
         try:
             yield
         except BaseException:
             for array, value in zip(arrays, before, strict=True):
-                array[...] = value
+                self.backend.copy_into_(array, value)
             raise
 
 

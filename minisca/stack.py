@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minisca.autoencoder import ENCODE_BATCH, SparseConvAutoencoder
+from minisca.autoencoder import SparseConvAutoencoder
+from minisca.backends import get_backend
 from minisca.checkpoint import (
     CheckpointError,
     add_prefix,
@@ -13,6 +14,7 @@ from minisca.checkpoint import (
     save_checkpoint,
     take_prefix,
 )
+from minisca.encoding import ENCODE_BATCH
 from minisca.estimator import Estimator
 from minisca.validation import check_fitted, check_images, check_integer, check_out, read_batch
 
@@ -141,4 +143,5 @@ class Stack(Estimator):
                 layer._check_parameters()
             except (TypeError, ValueError) as error:
                 raise type(error)(f"layers[{index}]: {error}") from error
+            get_backend(layer.backend)  # it may not run here
         return self.layers

@@ -2,11 +2,15 @@
 
 Stochastic gradient descent with momentum (paper section 2), with a
 checkpoint after every epoch from which training goes on to the very same parameters.
+
+What is trained stays where the backend computes; the estimator's own arrays are the host's, and
+are brought up to date when an epoch is done.
 """
 
 import numpy as np
 
-from minisca.backends import get_backend
+from minisca.backends import get_backend, name_of
+from minisca.batches import Batches
 from minisca.objective import loss_and_gradients, squared_norm
 from minisca.optim import SGD, scheduled_rate
 from minisca.validation import check_images, read_batch
@@ -32,23 +36,28 @@ class Training:
         that is interrupted leaves everything as it was before it.
 
         Raises ValueError or TypeError for bad images or parameters, DivergenceError when the loss
-        stops being finite, CheckpointError if the file to resume from does not fit.
+        stops being finite, CheckpointError if the file to resume from does not fit, ImportError or
+        RuntimeError if the backend does not run on this machine.
         """
         self._check_parameters()
+        backend = get_backend(self.backend)
         if resume and checkpoint is None:
             raise ValueError("checkpoint is None; with resume it must be the path to resume from")
         X = check_images(X)
         resumed = resume and self._resume(checkpoint, X)
         if not resumed:
             self._initialise(X)
-        optimiser = self._optimiser(self._velocities)
+        optimiser = self._optimiser(backend)
         if checkpoint is not None and not resumed:
             self.save(checkpoint)  # what lay there is of another run: nothing may resume from it
         steps = -(-X.shape[0] // self.batch_size)
         epochs_left = max(0, self.n_epochs - self.n_epochs_done_)
+        if not epochs_left:
+            return self
+        batches = Batches(backend, X, self.dtype)
         with self._bar(total=epochs_left * steps, unit="batch") as bar:
             for epoch in range(self.n_epochs_done_, self.n_epochs):
-                bar.set_description(f"epoch {epoch + 1}/{self.n_epochs}")
+                bar.set_description(f"{name_of(backend)}, epoch {epoch + 1}/{self.n_epochs}")
                 rates = [
                     scheduled_rate(
                         self.learning_rate,
@@ -58,7 +67,7 @@ class Training:
                     )
                     for step in range(steps)
                 ]
-                self._run_epoch(X, optimiser, rates, bar)
+                self._run_epoch(X.shape[0], batches, optimiser, rates, bar)
                 if checkpoint is not None:
                     self.save(checkpoint)
         return self
@@ -69,17 +78,20 @@ class Training:
         Starts from fresh filters if nothing was fitted yet. Returns self. Raises as `fit` does.
         """
         self._check_parameters()
+        backend = get_backend(self.backend)
         if not hasattr(self, "encoder_filters_"):
             self._initialise(check_images(X))
         self._check_trained_as_set()
         X = check_images(X, channels=self.n_channels_, size=self.image_size_)
-        optimiser = self._optimiser(self._velocities)
+        optimiser = self._optimiser(backend)
+        batches = Batches(backend, X, self.dtype)
         steps = -(-X.shape[0] // self.batch_size)
-        with self._bar(total=steps, unit="batch") as bar:
-            self._run_epoch(X, optimiser, [self.learning_rate] * steps, bar)
+        with self._bar(total=steps, unit="batch", desc=name_of(backend)) as bar:
+            rates = [self.learning_rate] * steps
+            self._run_epoch(X.shape[0], batches, optimiser, rates, bar)
         return self
 
-    def _optimiser(self, velocities):
+    def _optimiser(self, backend):
         """SGD at rates that suit any scale of the images and any size of the filters.
 
         Along a filter the loss is curved as the squared norm of the patches it meets, along the
@@ -87,11 +99,14 @@ class Training:
         """
         height, width = self.image_size_
         of_filters = 1 / self.patch_energy_
-        optimiser = SGD(
-            get_backend(self.backend),
-            self._trained_parameters(),
+        parameters = self._trained_parameters()
+        if self._velocities is None:
+            self._velocities = {name: np.zeros_like(value) for name, value in parameters.items()}
+        return SGD(
+            backend,
+            {name: backend.to_device(value) for name, value in parameters.items()},
             self.momentum,
-            velocities,
+            {name: backend.to_device(value) for name, value in self._velocities.items()},
             rate_scales={
                 "encoder_filters": of_filters,
                 "encoder_bias": BIAS_RATE,
@@ -99,42 +114,51 @@ class Training:
                 "decoder_bias": 1 / (height * width),
             },
         )
-        self._velocities = optimiser.velocities
-        return optimiser
 
-    def _run_epoch(self, X, optimiser, rates, bar):
-        """One shuffled pass over X; whatever stops it, everything is then as it was before it."""
+    def _take_over(self, optimiser):
+        """What the optimiser has learned becomes the estimator's own, on the host."""
+        parameters, velocities = (
+            {name: optimiser.backend.to_host(value) for name, value in arrays.items()}
+            for arrays in (optimiser.parameters, optimiser.velocities)
+        )
+        for name, value in parameters.items():
+            setattr(self, f"{name}_", value)
+        if self.tied:
+            self.decoder_filters_ = self.encoder_filters_
+        self._velocities = velocities
+
+    def _run_epoch(self, n, batches, optimiser, rates, bar):
+        """One shuffled pass over n images; if anything stops it, all is as it was before it."""
         random_state = self._random.bit_generator.state
         try:
             with optimiser.all_or_nothing():
-                total = self._pass_over(X, optimiser, rates, bar)
+                total = self._pass_over(n, batches, optimiser, rates, bar)
+                self._take_over(optimiser)
         except BaseException:
             self._random.bit_generator.state = random_state
             raise
-        self.loss_history_.append(total / X.shape[0])
+        self.loss_history_.append(total / n)
         self.n_epochs_done_ += 1
 
-    def _pass_over(self, X, optimiser, rates, bar):
+    def _pass_over(self, n, batches, optimiser, rates, bar):
         """One step a batch, in a new random order; returns the sum of the images' losses."""
-        sparsity = self._sparsity()
-        order = self._random.permutation(X.shape[0])
+        backend, sparsity = optimiser.backend, self._sparsity()
+        parameters = dict(optimiser.parameters)
+        parameters.setdefault("decoder_filters", parameters["encoder_filters"])  # tied
+        order = self._random.permutation(n)
         total = 0.0
-        for step, rate in enumerate(rates):
-            rows = np.sort(order[step * self.batch_size : (step + 1) * self.batch_size])
-            x = read_batch(X, rows, self.dtype)
+        for step, x in enumerate(batches.in_order(order, self.batch_size)):
             # What overflows shows in the loss, which is looked at: no need to warn of it too.
             with np.errstate(over="ignore", invalid="ignore"):
-                loss, gradients = loss_and_gradients(
-                    optimiser.backend, sparsity, self._parameters(), x
-                )
-                optimiser.step(gradients, rate)
+                loss, gradients = loss_and_gradients(backend, sparsity, parameters, x)
+                optimiser.step(gradients, rates[step])
             del gradients  # its memory is the next step's
-            total += loss * len(rows)
+            total += loss * x.shape[0]
             if not loss <= float(np.finfo(self.dtype).max):  # NaN is not either
                 self._diverged(f"the loss became {loss}", step)
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-        if not all(np.isfinite(value).all() for value in optimiser.parameters.values()):
+        if not all(map(backend.all_finite, optimiser.parameters.values())):
             self._diverged("the parameters stopped being finite", step)
         return total
 
@@ -174,4 +198,7 @@ class Training:
         return energy or 1.0
 
     def _draw_filters(self, shape):
-        return (self.init_scale * self._random.standard_normal(shape)).astype(self.dtype)
+        filters = np.empty(shape, self.dtype)
+        for own in filters:  # a deep layer's, drawn at once in float64, would take long to allocate
+            own[...] = self.init_scale * self._random.standard_normal(shape[1:])
+        return filters

@@ -7,6 +7,10 @@ import numpy as np
 
 
 def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
+    if isinstance(parameter, list):
+        for each in zip(parameter, gradient, velocity, learning_rate, strict=True):
+            sgd_momentum_(*each, momentum)
+        return
     for place in np.ndindex(parameter.shape):
         v = momentum * float(velocity[place]) - learning_rate * float(gradient[place])
         velocity[place] = v

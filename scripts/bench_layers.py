@@ -9,7 +9,7 @@ import numpy as np
 import minisca
 from minisca.backends import get_backend
 from minisca.datasets import SampleWarning
-from minisca.objective import loss_and_gradients, squared_norm
+from minisca.objective import loss_and_gradients
 from minisca.optim import SGD
 from minisca.sparsity import make_sparsity
 
@@ -143,14 +143,10 @@ class Step:
             values, positions, decoder, self.parameters["decoder_bias"], x.shape[2:]
         )
         lap("decode")
-        error = x_hat - x
-        squared_norm(error)
+        _, error = self.backend.residual(x_hat, x, len(x))
         lap("error")
         gradients = self.backend.winners_backward(x, error, values, positions, encoder, decoder)
         lap("backward")
-        for gradient in gradients:
-            gradient /= len(x)
-        lap("mean")
         names = ("encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
         self.optimiser.step(dict(zip(names, gradients, strict=True)), LEARNING_RATE)
         lap("update")

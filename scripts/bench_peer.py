@@ -32,11 +32,11 @@ def import_torch(threads):
 class PeerStep:
     """conv2d, relu, a mask of each map's largest unit, conv_transpose2d, backward, SGD."""
 
-    def __init__(self, torch, x, parameters):
-        self.torch = torch
-        self.x = torch.from_numpy(x)
+    def __init__(self, torch, x, parameters, device="cpu"):
+        self.torch, self.device = torch, device
+        self.x = torch.from_numpy(x).to(device)
         self.parameters = {
-            name: torch.from_numpy(value.copy()).requires_grad_()
+            name: torch.from_numpy(value.copy()).to(device).requires_grad_()
             for name, value in parameters.items()
         }
         self.padding = parameters["encoder_filters"].shape[2] // 2
@@ -89,8 +89,8 @@ def check_agreement(step, peer):
     for parameter in peer.parameters.values():
         parameter.grad = None
     units = peer.activations().flatten(2)
-    places = torch.from_numpy(positions.astype(np.int64))[..., None]
-    active = torch.from_numpy(values > 0)[..., None]
+    places = torch.from_numpy(positions.astype(np.int64)).to(peer.device)[..., None]
+    active = torch.from_numpy(values > 0).to(peer.device)[..., None]
     mask = torch.zeros_like(units).scatter_(2, places, active.to(units.dtype))
     differing = _compare_winners(torch, units.detach(), values, places, active, channels * k * k)
     peer_loss = peer.loss(units, mask)
@@ -100,7 +100,7 @@ def check_agreement(step, peer):
     tolerance = SAFETY * ROUNDING * np.sqrt(2 * channels * k * k + n_maps + n)
     differences = {"loss": abs(peer_loss.item() - loss) / loss}
     for name, gradient in gradients.items():
-        theirs = peer.parameters[name].grad.numpy()
+        theirs = peer.parameters[name].grad.cpu().numpy()
         differences[name] = float(
             np.linalg.norm(gradient - theirs) / max(np.linalg.norm(theirs), np.finfo("f4").tiny)
         )
@@ -120,7 +120,7 @@ def check_agreement(step, peer):
 def _compare_winners(torch, units, values, places, active, terms):
     """Every winner's unit is the peer's largest but for rounding; how many are at other places."""
     largest, where = units.max(2, keepdim=True)
-    values = torch.from_numpy(values)[..., None]
+    values = torch.from_numpy(values).to(units.device)[..., None]
     allowed = SAFETY * ROUNDING * np.sqrt(terms) * float(largest.max())
     at_ours = units.gather(2, places) * active
     worst = float(torch.maximum(largest - at_ours, (values - at_ours).abs()).max())

@@ -3,6 +3,7 @@
     python scripts/benchmark.py                 steps transform cold threads memory
     python scripts/benchmark.py all             growth and classifier too
     python scripts/benchmark.py steps --json out/steps.json
+    python scripts/benchmark.py --backend cupy,numba_cuda     on a device
 
 steps       a training step of five layers, its phases, PyTorch's step
 transform   convolution, ReLU and pooling in one pass beside the step's own encoder
@@ -16,6 +17,10 @@ growth      a first layer's step against maps, batch, image side, filter width; 
 everything else; "floor" is the time that the encoder's direct convolution, 2 n m c k^2 h w FLOPs,
 would take at that rate. Figures are medians after a warm-up; every repetition stands in the JSON.
 
+On a device, steps, transform and growth are measured with its events, all data on it already,
+beside PyTorch on the same device, a large copy, and products of the vendor's library: a large one,
+and the encoder's, of patches that somebody wrote down before (bench_device_layers.py).
+
 Sections that the JSON has from earlier runs stay in it until they are measured anew.
 
 PyTorch is the measured peer and nothing else: `pip install torch` adds its columns, after its step
@@ -27,7 +32,7 @@ import json
 import os
 import shutil
 import sys
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,6 +40,8 @@ import numba
 import numpy as np
 from bench_classifier import measure_classifier, report_classifier
 from bench_cold import measure_cold, report_cold
+from bench_device import open_device, peer_on_device
+from bench_device_layers import DEVICE_SECTIONS
 from bench_growth import draw_growth, measure_growth, report_growth
 from bench_layers import load_digits
 from bench_memory import measure_memory, report_memory
@@ -70,6 +77,9 @@ def parse_arguments(arguments=None):
         metavar="section",
         help=f"of {', '.join(SECTIONS)}, or all (default: {' '.join(DEFAULT_SECTIONS)})",
     )
+    parser.add_argument(
+        "--backend", default="cpu", help="cpu (default), cupy, numba_cuda, or cupy,numba_cuda"
+    )
     parser.add_argument("--json", help="default: benchmark.json in --output")
     parser.add_argument("--output", default="out/benchmark", help="default: out/benchmark")
     parser.add_argument("--repetitions", type=int, default=5, help="default: 5")
@@ -89,16 +99,20 @@ def parse_arguments(arguments=None):
         "--record", action="store_true", help="copy JSON and plot into reference/measured/"
     )
     parsed = parser.parse_args(arguments)
+    parsed.backend = parsed.backend.split(",")
+    if parsed.backend != ["cpu"] and not {*parsed.backend} <= {"cupy", "numba_cuda"}:
+        parser.error("--backend must be cpu, or one or both of cupy,numba_cuda")
+    known = SECTIONS if parsed.backend == ["cpu"] else DEVICE_SECTIONS
     for section in parsed.sections:
-        if section not in (*SECTIONS, "all"):
-            parser.error(f"section is {section!r}; it must be one of {', '.join(SECTIONS)}, all")
+        if section not in (*known, "all"):
+            parser.error(f"section is {section!r}; it must be one of {', '.join(known)}, all")
     for name in ("repetitions", "fits"):
         if getattr(parsed, name) < 1:
             parser.error(f"--{name} is {getattr(parsed, name)}; it must be at least 1")
     if parsed.record and parsed.scale == "tiny":
         parser.error("--record keeps figures that mean something; those of --scale tiny do not")
-    chosen = list(SECTIONS) if "all" in parsed.sections else parsed.sections or DEFAULT_SECTIONS
-    parsed.sections = [section for section in SECTIONS if section in chosen]
+    chosen = list(known) if "all" in parsed.sections else parsed.sections or DEFAULT_SECTIONS
+    parsed.sections = [section for section in known if section in chosen]
     parsed.json = Path(parsed.json or Path(parsed.output) / "benchmark.json")
     return parsed
 
@@ -189,11 +203,15 @@ def print_environment(found):
 def main():
     arguments = parse_arguments()
     bench = Bench(arguments)
+    try:
+        runs = plan(arguments, bench)
+    except (ImportError, RuntimeError) as error:
+        print(f"Nothing was measured: {error}", file=sys.stderr)
+        return 1
     print_environment(bench.environment())
     sections = read_sections(arguments.json)
-    plot = Path(arguments.output) / PLOT
-    for name in arguments.sections:
-        measure, report = SECTIONS[name]
+    plot = None
+    for name, measure, report in runs:
         print()
         result = measure(bench)
         sections[name] = {"environment": bench.environment(), **result}
@@ -201,10 +219,27 @@ def main():
             file.write(json.dumps({"sections": sections}, indent=1).encode() + b"\n")
         report(result)
         if name == "growth":
-            plot = draw_plot(plot, result)
+            plot = draw_plot(Path(arguments.output) / PLOT, result)
     print(f"\nEvery repetition: {arguments.json}")
     if arguments.record:
-        record(arguments.json, plot if "growth" in arguments.sections else None)
+        record(arguments.json, plot)
+
+
+def plan(arguments, bench):
+    """What is to be measured: names, and functions that measure and report.
+
+    Raises ImportError or RuntimeError, saying what it takes, for a backend that does not run here.
+    """
+    if arguments.backend == ["cpu"]:
+        return [(name, *SECTIONS[name]) for name in arguments.sections]
+    devices = [open_device(name) for name in arguments.backend]
+    bench.torch, bench.torch_device = peer_on_device(bench.torch)
+    runs = []
+    for device in devices:
+        for name in arguments.sections:
+            measure, report = DEVICE_SECTIONS[name]
+            runs.append((f"{name} on {device.name}", partial(measure, device=device), report))
+    return runs
 
 
 def draw_plot(path, result):

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from backend_option import add_backend_option, resolve_backend
 from filter_measures import delta_share, repeated, sharpness
 from records import Results, Stopwatch, environment, print_table
 from sparsity_claims import check_claims
@@ -44,6 +45,7 @@ def parse_arguments():
     parser.add_argument("--whitened", action="store_true", help="whiten the images first")
     parser.add_argument("--quick", action="store_true", help="500 images, 2 epochs, unless given")
     parser.add_argument("--data-dir", help="directory with MNIST's IDX files, or files like them")
+    add_backend_option(parser)
     parser.add_argument("--output", default="out/sparsity", help="default: out/sparsity")
     arguments = parser.parse_args()
     if arguments.images is None:
@@ -55,6 +57,7 @@ def parse_arguments():
             parser.error(f"--{name} is {getattr(arguments, name)}; it must be at least 1")
     if arguments.seed < 0:
         parser.error(f"--seed is {arguments.seed}; it must be 0 or larger")
+    print(f"Backend: {resolve_backend(parser, arguments.backend)}")
     return arguments
 
 
@@ -103,7 +106,11 @@ def measure(name, options, arguments, images):
     """Train one variant; returns its record and its layer."""
     watch = Stopwatch()
     layer = minisca.SparseConvAutoencoder(
-        n_maps=arguments.maps, n_epochs=arguments.epochs, random_state=arguments.seed, **options
+        n_maps=arguments.maps,
+        n_epochs=arguments.epochs,
+        random_state=arguments.seed,
+        backend=arguments.backend,
+        **options,
     )
     with watch("train"):
         layer.fit(images.train)
@@ -125,6 +132,7 @@ def measure(name, options, arguments, images):
         **describe(learned_filters(layer, images.train), usage >= ALIVE),
         "paper_percent": None,
         "test_error_percent": None,
+        "backend": layer.backend_,
         "settings": {
             "layers": [layer.get_params(deep=False)],
             "classifier": classifier.get_params(),
@@ -163,9 +171,11 @@ def share_of_busiest(layer, images):
     """Share of all the survivors that fall to one map, the busiest; None unless k-largest."""
     if layer.sparsity != "k-largest":
         return None
-    values, _, maps = get_backend(layer.backend).encode_k_largest(
+    backend = get_backend(layer.backend)
+    code = backend.encode_k_largest(
         images, layer.encoder_filters_, layer.encoder_bias_, layer.n_active
     )
+    values, _, maps = map(backend.to_host, code)
     counts = np.bincount(maps[values > 0], minlength=layer.n_maps)
     return float(counts.max() / max(1, counts.sum()))
 

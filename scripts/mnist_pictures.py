@@ -18,13 +18,13 @@ def draw_mnist_layers(directory, row, layers, data, quick):
         return
     draw_layer(directory, row, first, data.test_images[:16])
     if row == "16":
-        draw_other_rules(directory, data, quick)
+        draw_other_rules(directory, data, quick, first.backend)
         figures.save_feature_panels(
             directory / "16-figure3.png", data.test_images[0], with_second_layer(first, data, quick)
         )
 
 
-def draw_other_rules(directory, data, quick):
+def draw_other_rules(directory, data, quick, backend):
     """What the paper warns of: delta filters without the constraint, dead maps across maps.
 
     Small layers on some hundred whitened digits, trained for the pictures only (paper, Figure 2b
@@ -33,6 +33,7 @@ def draw_other_rules(directory, data, quick):
     images = crop_centre(data.train_images[:1000], 20)
     images = ZCA().fit_transform(contrast_normalise(images, epsilon=1e-6))
     settings = {"n_epochs": 4 if quick else 60, "batch_size": 30, "random_state": 0}
+    settings["backend"] = backend
     rules = {
         "without-constraint": {"sparsity": "none", "learning_rate": 0.003 if quick else 0.01},
         "with-constraint": {"sparsity": "winner-take-all"},
@@ -52,6 +53,7 @@ def with_second_layer(first, data, quick):
     """Figure 3 shows 128 second-layer maps on top of the 16: trained here, for the picture only."""
     images = data.train_images[: 2000 if quick else 20_000]
     second = minisca.SparseConvAutoencoder(
-        128, filter_width=5, pool_width=3, pool_stride=2, n_epochs=2, random_state=0
-    )
+        128, filter_width=5, pool_width=3, pool_stride=2, n_epochs=2, random_state=0,
+        backend=first.backend,
+    )  # fmt: skip
     return as_stack([first, second.fit(first.transform(images))])

@@ -37,8 +37,8 @@ CLASSIFIER = {"l2": 1e-2}
 ROWS = {
     "512": {"layers": [FIRST_LAYER], "classifier": CLASSIFIER},
     "deep": {
-        "layers": [FIRST_LAYER, {"n_maps": 4096, **SECOND_LAYER, "n_epochs": 2}],
-        "classifier": CLASSIFIER,
+        "layers": [FIRST_LAYER, {"n_maps": 4096, **SECOND_LAYER, "n_epochs": 1}],
+        "classifier": {**CLASSIFIER, "max_iter": 40},
     },
 }
 

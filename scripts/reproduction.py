@@ -8,11 +8,11 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from backend_option import add_backend_option, resolve_backend
 from pictures import draw_losses, draw_results
 from records import Results, Stopwatch, environment, print_table, published
 
 import minisca
-from minisca.backends import available_backends
 
 #: Features larger than this are kept in float16.
 FLOAT32_BYTES = 4 << 30
@@ -40,7 +40,7 @@ def make_parser(description, rows, rows_help, data_help, output):
     parser.add_argument("--epochs", type=int, help="epochs of the first layer")
     parser.add_argument("--deep-epochs", type=int, help="epochs of the second layer")
     parser.add_argument("--data-dir", help=data_help)
-    parser.add_argument("--backend", default="auto", choices=["auto", *available_backends()])
+    add_backend_option(parser)
     parser.add_argument("--output", default=output, help=f"default: {output}")
     parser.add_argument("--resume", action="store_true", help="go on from what --output holds")
     parser.add_argument("--quick", action="store_true", help="few images, few epochs, every row")
@@ -56,6 +56,7 @@ def parse(parser, default_rows, quick_rows):
             parser.error(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
     if min(arguments.seeds) < 0:
         parser.error(f"--seeds has {min(arguments.seeds)}; seeds are 0 or larger")
+    print(f"Backend: {resolve_backend(parser, arguments.backend)}")
     arguments.rows = arguments.rows or (quick_rows if arguments.quick else default_rows)
     return arguments
 
@@ -175,6 +176,7 @@ class Reproduction:
             "paper_percent": None,
             "data": self.data.name,
             "settings": settings,
+            "backend": layers[0].backend_,
             "seconds": watch.seconds,
             "losses": [layer.loss_history_ for layer in layers],
         }

@@ -7,10 +7,22 @@ import pytest
 from on_host import OnHost
 
 import reference
+from minisca import backends
 from minisca.backends import available_backends, get_backend
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 EMULATED = not SIMULATED and emulated_device.install()
+
+
+#: The backends that run here, emulated and simulated ones included.
+FOUND = ["cpu"] + [
+    name
+    for name, stands_in in (("cupy", EMULATED), ("numba_cuda", SIMULATED))
+    if stands_in or name in available_backends()
+]
+AUTO_ORDER = tuple(backends.PREFERENCE)
+# "auto" is the CPU here, whatever else there is: a test that wants a device names it.
+backends.PREFERENCE[:] = ["cpu"]
 
 
 def parameter(name):
@@ -22,7 +34,8 @@ def parameter(name):
     return pytest.param(name, id=name + "-simulated" * SIMULATED, marks=pytest.mark.gpu)
 
 
-BACKENDS = [parameter(name) for name in available_backends()]
+BACKENDS = [parameter(name) for name in FOUND]
+DEVICES = BACKENDS[1:]
 
 
 def on_host(name):

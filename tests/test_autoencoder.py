@@ -13,7 +13,7 @@ from scipy.signal import correlate2d
 
 import minisca
 import reference
-from minisca import autoencoder
+from minisca import encoding
 from minisca.optim import SGD
 
 over_rules = pytest.mark.parametrize("rule", RULES)
@@ -286,7 +286,7 @@ def test_training_reads_every_row_once_an_epoch_and_never_more_than_a_batch():
 def test_encoding_reads_a_batch_at_a_time_and_gives_what_the_array_gives(
     fitted, method, monkeypatch
 ):
-    monkeypatch.setattr(autoencoder, "ENCODE_BATCH", 8)
+    monkeypatch.setattr(encoding, "ENCODE_BATCH", 8)
     x = Slices(images(n=20, channels=2))
     chunked = getattr(fitted, method)(x)
     assert sorted({len(rows) for rows in x.reads}) == [4, 8]

@@ -305,7 +305,7 @@ def test_a_pixel_that_is_not_finite_is_refused_naming_the_image(fitted, method, 
 
 
 def test_the_image_is_counted_from_the_first_of_all_not_of_its_batch(fitted, monkeypatch):
-    monkeypatch.setattr(minisca.autoencoder, "ENCODE_BATCH", 5)
+    monkeypatch.setattr(minisca.encoding, "ENCODE_BATCH", 5)
     x = images(n=12)
     x[11, 0, 0, 0] = np.nan
     assert_refused(ValueError, lambda: fitted.transform(x), "the value nan in image 11")

@@ -8,8 +8,15 @@ import pytest
 from cases import CALLS
 
 import reference
-from minisca.backends import available_backends, get_backend
-from minisca.backends.interface import OPERATIONS, ROOMS, Backend
+from minisca.backends import CHOICES, get_backend
+from minisca.backends.interface import (
+    OPERATIONS,
+    ROOMS,
+    SUPPORT,
+    SUPPORT_ROOMS,
+    Backend,
+    Support,
+)
 
 
 def parameters(function):
@@ -30,13 +37,27 @@ def test_every_operation_lives_in_its_room(operations, room):
         assert getattr(module, name).__module__ == module.__name__
 
 
-def test_nothing_but_the_operations_is_public(operations):
-    assert sorted(operations.__all__) == sorted(OPERATIONS)
+@pytest.mark.parametrize("name", SUPPORT)
+def test_every_backend_supports_training_with_the_parameters_of_the_contract(backend, name):
+    assert parameters(getattr(backend, name)) == parameters(getattr(Support, name))
 
 
-def test_the_contract_lists_its_own_operations():
-    declared = [name for name in vars(Backend) if not name.startswith("_")]
-    assert declared == list(OPERATIONS)
+@pytest.mark.parametrize("room", SUPPORT_ROOMS)
+def test_what_supports_training_lives_in_its_room(backend, room):
+    module = importlib.import_module(f"{backend.__name__}.{room}")
+    for name in SUPPORT_ROOMS[room]:
+        assert inspect.unwrap(getattr(backend, name)) is getattr(module, name)
+        assert getattr(module, name).__module__ == module.__name__
+
+
+def test_nothing_but_the_contract_is_public(operations):
+    support = () if operations is reference else SUPPORT
+    assert sorted(operations.__all__) == sorted(OPERATIONS + support)
+
+
+@pytest.mark.parametrize(("contract", "names"), [(Backend, OPERATIONS), (Support, SUPPORT)])
+def test_the_contract_lists_what_it_declares(contract, names):
+    assert [name for name in vars(contract) if not name.startswith("_")] == list(names)
 
 
 def test_the_tests_call_every_operation():
@@ -46,7 +67,7 @@ def test_the_tests_call_every_operation():
 def test_an_unknown_backend_is_refused_by_naming_the_known_ones():
     with pytest.raises(ValueError, match="nonsense") as refusal:
         get_backend("nonsense")
-    for name in ("auto", *available_backends()):
+    for name in CHOICES:
         assert repr(name) in str(refusal.value)
 
 

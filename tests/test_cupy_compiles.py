@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from minisca.backends.cupy import device, direct, products
+from scripts.kernel_report import CompilationError, compile_kernels, import_nvrtc
 
 try:
-    from cupy.cuda import nvrtc
-
-    nvrtc.getVersion()
-except (ImportError, RuntimeError) as error:  # RuntimeError: CuPy without NVRTC's library
+    import_nvrtc()
+except ImportError as error:
     pytest.skip(f"no CuPy with NVRTC here: {error}", allow_module_level=True)
 
 ARCHITECTURES = (75, 80, 86, 90, 100, 120)
@@ -28,16 +27,11 @@ FIRST_LAYERS = [(1, 28, 128, 7), (3, 32, 512, 9), (1, 32, 128, 9)]
 TRAINING_STEP = {
     *("direct_winners", "convolve_winners", "keep_largest", "name_maps", "decode", "list_columns"),
     *("correlate_errors", "add_patches", "sum_pieces", "sum_channels", "sgd_momentum"),
+    *("gather", "subtract_and_sum"),
 }
 #: Threads of a block, the most that a kernel is launched with where that is not device.THREADS.
 MOST_THREADS = {"sum_up": 1024}
 REGISTERS = 65536  # of a multiprocessor: a block that needs more cannot run
-
-REPORT = re.compile(
-    r"entry function '(?P<kernel>\w+)'.*?(?P<spilled>\d+) bytes spill stores"
-    r".*?Used (?P<registers>\d+) registers(?P<more>[^\n]*)",
-    re.DOTALL,
-)
 
 
 def compilations(dtype):
@@ -60,32 +54,17 @@ def options_of_first_layers(dtype):
     return sorted(set(found))
 
 
-def compiled(file, options, architecture):
-    """Kernel by kernel, what the assembler reports. Options as CuPy's RawKernel passes them."""
-    program = nvrtc.createProgram(device.source(file), file, (), ())
-    report = ("--ptxas-options", "--verbose", "--no-cache")
-    try:
-        nvrtc.compileProgram(
-            program, (*options, "-ftz=true", f"--gpu-architecture=sm_{architecture}", *report)
-        )
-    except nvrtc.NVRTCError:
-        pytest.fail(nvrtc.getProgramLog(program))
-    assert nvrtc.getCUBIN(program)
-    return [match.groupdict() for match in REPORT.finditer(nvrtc.getProgramLog(program))]
-
-
 def show(architecture, file, options, kernel):
     macros = " ".join(option[2:] for option in options if option.startswith("-D"))
-    shared = re.search(r"(\d+) bytes smem", kernel["more"])
     print(
-        f"{architecture / 10:4} {file:15} {kernel['kernel']:18} {kernel['registers']:>3} registers "
-        f"{shared[1] if shared else 0:>5} shared {kernel['spilled']:>3} spilled  {macros}"
+        f"{architecture / 10:4} {file:15} {kernel.name:18} {kernel.registers:>3} registers "
+        f"{kernel.shared_bytes:>5} shared {kernel.spilled:>3} spilled  {macros}"
     )
 
 
 def test_cupy_has_the_names_that_the_backend_uses():
     cupy = pytest.importorskip("cupy")
-    for name in ("ascontiguousarray", "asnumpy", "empty", "zeros", "RawKernel"):
+    for name in ("asarray", "asnumpy", "empty", "zeros", "RawKernel"):
         assert callable(getattr(cupy, name))
     assert hasattr(cupy.RawKernel, "max_dynamic_shared_size_bytes")
     assert hasattr(cupy.cuda.runtime, "cudaDevAttrMaxSharedMemoryPerBlockOptin")
@@ -102,18 +81,39 @@ def test_every_kernel_compiles_fits_a_block_and_does_not_spill(monkeypatch, arch
     monkeypatch.setattr(device, "platform", SimpleNamespace(shared_limit=96 << 10))
     names = set()
     for file, options in compilations(real):
-        for kernel in compiled(file, options, architecture):
+        for kernel in compile_kernels(file, options, architecture):
             show(architecture, file, options, kernel)
-            name, spilled = kernel["kernel"], int(kernel["spilled"])
-            names.add(name)
-            threads = MOST_THREADS.get(name, device.THREADS)
-            assert int(kernel["registers"]) * threads <= REGISTERS
-            if real == "float32" and name in TRAINING_STEP:
-                assert spilled == 0, f"{name} spills {spilled} bytes: {options}"
+            names.add(kernel.name)
+            threads = MOST_THREADS.get(kernel.name, device.THREADS)
+            assert kernel.registers * threads <= REGISTERS
+            if real == "float32" and kernel.name in TRAINING_STEP:
+                assert kernel.spilled == 0, f"{kernel.name} spills: {options}"
     assert names == declared_kernels()
 
 
 def declared_kernels():
     text = "".join(entry.read_text() for entry in KERNELS.iterdir())
     heads = re.findall(r'extern "C" __global__ ([^{;]*)\{', text)
-    return {re.search(r"\b(?!__)(\w+)\s*\((?=const|REAL|int)", head)[1] for head in heads}
+    return {re.search(r"\b(?!__)(\w+)\s*\(\s*(?=const|REAL|int)", head)[1] for head in heads}
+
+
+def test_the_report_notices_a_kernel_that_spills(monkeypatch):
+    """Half a thousand sums at once, in a kernel that may have 32 registers."""
+    text = """
+        extern "C" __global__ void __launch_bounds__(1024, 2) greedy(float* x, int n) {
+            float sums[500] = {};
+            for (int i = 0; i < n; ++i)
+                #pragma unroll
+                for (int j = 0; j < 500; ++j) sums[j] += x[i + j] * x[i];
+            #pragma unroll
+            for (int j = 0; j < 500; ++j) x[j] = sums[j];
+        }"""
+    monkeypatch.setattr(device, "source", lambda file: text)
+    (kernel,) = compile_kernels("greedy.cu", (), 90)
+    assert (kernel.name, kernel.spilled > 0) == ("greedy", True)
+
+
+def test_a_text_that_is_no_cuda_is_refused_with_the_compilers_words(monkeypatch):
+    monkeypatch.setattr(device, "source", lambda file: "__global__ void k( {}")
+    with pytest.raises(CompilationError, match="error"):
+        compile_kernels("broken.cu", (), 90)

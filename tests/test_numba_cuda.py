@@ -12,13 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import FOUND
 
-from minisca.backends import available_backends
+from minisca.backends import get_backend
 
 TESTS = Path(__file__).parent
 SUITE = (
     *("test_against_reference.py", "test_gradients.py", "test_ties.py", "test_identities.py"),
-    *("test_contract.py", "test_numba_cuda_device.py"),
+    *("test_contract.py", "test_numba_cuda_device.py", "test_devices.py"),
+    "test_bench_device.py",
 )
 
 simulated = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
@@ -73,8 +75,10 @@ def test_without_numba_cuda_the_import_says_what_to_install():
 
 def test_without_a_device_using_the_backend_says_so():
     pytest.importorskip("numba_cuda", reason="needs numba-cuda: pip install minisca[numba-cuda]")
-    if "numba_cuda" in available_backends():
+    if "numba_cuda" in FOUND:
         pytest.skip("there is a CUDA device")
+    with pytest.raises(RuntimeError, match=r"'numba_cuda' found no CUDA device.*'cpu' runs"):
+        get_backend("numba_cuda")
     from minisca.backends import numba_cuda
 
     with pytest.raises(RuntimeError, match="found no CUDA device"):

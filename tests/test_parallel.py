@@ -58,7 +58,7 @@ from minisca.backends import get_backend
 from minisca.backends.cpu.threads import thread_limit
 backend = get_backend("cpu")
 with threadpool_limits(1):
-    backend.max_pool(np.ones((1, 1, 4, 4), np.float32), 2, 2)
+    backend.max_pool(np.ones((1, 2, 4, 4), np.float32), 2, 2)
     print(numba.threading_layer(), thread_limit())
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -7,6 +7,7 @@ import pytest
 from script_runs import read_records, run_script
 
 import minisca
+from minisca.backends import has_driver
 from minisca.datasets import write_idx
 
 SCRIPT = "reproduce_mnist.py"
@@ -104,6 +105,28 @@ def test_a_wrong_flag_is_named(arguments, message):
     done = run_script(SCRIPT, *arguments)
     assert done.returncode != 0
     assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["reproduce_mnist.py", "reproduce_cifar10.py", "reproduce_norb.py", "compare_sparsity.py"],
+)
+@pytest.mark.parametrize("backend", ["cupy", "numba_cuda"])
+def test_a_backend_that_does_not_run_here_is_refused_with_what_it_takes(script, backend):
+    if has_driver():
+        pytest.skip("there is a CUDA driver")
+    done = run_script(script, "--backend", backend)
+    assert done.returncode == 2
+    assert f"--backend is {backend}: the backend '{backend}'" in done.stderr
+    package = f"pip install minisca[{backend.replace('_', '-')}]"
+    assert package in done.stderr or "found no CUDA device" in done.stderr
+
+
+def test_the_backend_in_use_is_printed_and_recorded(small_run):
+    done, output, _ = small_run
+    backend = "cpu" if not has_driver() else done.stdout.split()[1]
+    assert done.stdout.startswith(f"Backend: {backend}\n")
+    assert {record["backend"] for record in read_records(output)} == {backend}
 
 
 class InterruptedImages:

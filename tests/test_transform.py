@@ -15,6 +15,7 @@ SHAPES = [
     (13, 4, 40, 5, 10, 10),
     (2, 3, 33, 7, 5, 4),
     (30, 1, 3, 1, 3, 2),
+    (13, 150, 3, 3, 3, 4),  # channels in several parts, the last tile of images ragged
 ]
 
 

@@ -1,41 +1,70 @@
 """Where the operations run. A backend is a module with every operation of `interface.py`."""
 
+import ctypes
+import functools
 import importlib
+import sys
 from types import ModuleType
 
 from minisca.backends.interface import OPERATIONS as OPERATIONS
+from minisca.backends.interface import SUPPORT as SUPPORT
 from minisca.validation import check_choice
 
 _MODULES = {
     "cpu": "minisca.backends.cpu",
-    "numba_cuda": "minisca.backends.numba_cuda",
     "cupy": "minisca.backends.cupy",
+    "numba_cuda": "minisca.backends.numba_cuda",
 }
+
+#: What `backend` may be.
+CHOICES = ("auto", *_MODULES)
+
+#: What "auto" looks for, in this order.
+PREFERENCE = ["cupy", "numba_cuda", "cpu"]
 
 
 def available_backends() -> list[str]:
     """Names of the backends that run on this machine, the one that "auto" takes first."""
-    return list(_available())
+    return [name for name in PREFERENCE if _runs_here(name)]
 
 
-def _available():
-    return (name for name in _MODULES if name == "cpu" or _finds_device(name))
+def get_backend(name: str = "auto") -> ModuleType:
+    """The backend module called `name`; "auto" takes the first of `available_backends()`.
+
+    Raises ValueError for a name that is not a backend; where the backend does not run on this
+    machine, ImportError if its package is missing, RuntimeError if there is no device.
+    """
+    check_choice("backend", name, CHOICES)
+    if name == "auto":
+        name = next(name for name in PREFERENCE if _runs_here(name))
+    module = importlib.import_module(_MODULES[name])
+    if name != "cpu":
+        module.require()
+    return module
 
 
-def _finds_device(name):
+def name_of(backend: ModuleType) -> str:
+    """The name by which `get_backend` finds the module."""
+    return backend.__name__.rpartition(".")[2]
+
+
+def _runs_here(name):
     """Whether the backend's package is installed and a device is there to run it."""
+    if name == "cpu":
+        return True
+    if not has_driver():  # device libraries take long to import: not in vain
+        return False
     try:
         return importlib.import_module(_MODULES[name]).is_available()
     except ImportError:
         return False
 
 
-def get_backend(name: str = "auto") -> ModuleType:
-    """The backend module called `name`; "auto" takes the first of `available_backends()`.
-
-    Raises ValueError for a name that is not a backend, ImportError where its package is missing.
-    """
-    check_choice("backend", name, ("auto", *_MODULES))
-    if name == "auto":
-        name = next(_available())  # looks no further: device libraries take long to import
-    return importlib.import_module(_MODULES[name])
+@functools.cache
+def has_driver() -> bool:
+    """Whether the driver of NVIDIA GPUs is installed, without which there is no device."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True

@@ -15,6 +15,10 @@ A *code* is which units survive and with what value. One winner a map: `values (
 map `maps[i, j]`. A slot with value 0 is silent: it has position 0, contributes nothing to a
 reconstruction and receives no gradient.
 
+A backend of a device takes arrays of the device or of the host, and leaves its results on the
+device; `Support` is how arrays get there and back, and the little arithmetic between operations.
+On the CPU nothing moves: an array of the device is a NumPy array.
+
 Ties are exact where a backend computes the tied units alike. The convolution of an operation that
 selects may be carried out in the transform domain, where equal patches of an image need not give
 equal units to the last bit; an image without any pixel other than 0 still does.
@@ -160,7 +164,11 @@ class Backend(Protocol):
     def sgd_momentum_(
         parameter: Array, gradient: Array, velocity: Array, learning_rate: float, momentum: float
     ) -> None:
-        """v <- momentum * v - learning_rate * gradient; parameter <- parameter + v, in place."""
+        """v <- momentum * v - learning_rate * gradient; parameter <- parameter + v, in place.
+
+        All but the momentum may be lists instead, of as many arrays and rates as there are
+        parameters: a device updates them all in one launch.
+        """
 
 
 #: The room (module of a backend) that holds each operation, in reading order.
@@ -184,3 +192,56 @@ ROOMS = {
 }
 
 OPERATIONS = tuple(name for room in ROOMS.values() for name in room)
+
+
+class Support(Protocol):
+    """What training needs besides the operations, so that nothing but the loss leaves a device."""
+
+    # device -----------------------------------------------------------------------------
+
+    def to_device(array: Array) -> Array:
+        """`array` where the backend computes, C-contiguous: itself if it is there, or a copy.
+
+        Raises MemoryError, saying what would fit, where there is no room for it.
+        """
+
+    def to_host(array: Array) -> Array:
+        """`array` as a NumPy array: itself if it is one, or a copy."""
+
+    def empty(shape: tuple[int, ...], dtype: str) -> Array:
+        """A new array where the backend computes, not initialised. Raises as `to_device` does."""
+
+    def copy(array: Array) -> Array:
+        """A copy of `array`, in the same place."""
+
+    def copy_into_(array: Array, source: Array) -> None:
+        """array <- source, of the same shape, dtype and place."""
+
+    def free_bytes() -> int:
+        """Memory of the device that is free; 0 where the backend has none of its own."""
+
+    # elements ---------------------------------------------------------------------------
+
+    def gather(images: Array, rows: Array) -> Array:
+        """images[rows]: images (n, c, h, w), rows (b,) int64 -> (b, c, h, w)."""
+
+    def residual(x_hat: Array, x: Array, divisor: float = 1) -> tuple[float, Array]:
+        """||x_hat - x||^2, summed in float64, and the error (x_hat - x) / divisor."""
+
+    def scaled(array: Array, factor: float) -> Array:
+        """factor * array."""
+
+    def add_(array: Array, other: Array) -> None:
+        """array <- array + other."""
+
+    def all_finite(array: Array) -> bool:
+        """Whether no number is NaN or infinite."""
+
+
+#: As `ROOMS`, of what is in `Support`.
+SUPPORT_ROOMS = {
+    "device": ("to_device", "to_host", "empty", "copy", "copy_into_", "free_bytes"),
+    "elements": ("gather", "residual", "scaled", "add_", "all_finite"),
+}
+
+SUPPORT = tuple(name for room in SUPPORT_ROOMS.values() for name in room)

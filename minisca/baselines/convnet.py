@@ -6,10 +6,10 @@ operations, one after the other; no feature is learned without a label.
 
 import numpy as np
 
-from minisca.autoencoder import ENCODE_BATCH
 from minisca.backends import get_backend
 from minisca.baselines.baseline import Baseline, blocks, draw_normal
 from minisca.baselines.descent import Descent
+from minisca.encoding import ENCODE_BATCH
 from minisca.objective import DENSE_BYTES
 from minisca.optim import SGD
 from minisca.softmax import SoftmaxClassifier, log_softmax
@@ -165,7 +165,7 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         """
         maps = backend.conv2d(x, self.filters_, self.bias_)
         pooled, argmax = backend.max_pool(maps, self.pool_width, self.pool_stride)
-        features = backend.relu(pooled).reshape(len(x), -1)
+        features = backend.to_host(backend.relu(pooled)).reshape(len(x), -1)
         log_probabilities = log_softmax(features @ self.coef_.T + self.intercept_)
         rows = np.arange(len(x))
         loss = -weight * float(log_probabilities[rows, codes].sum(dtype=np.float64))
@@ -178,8 +178,8 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         d_maps = backend.max_pool_backward(d_pooled, argmax, maps.shape)
         _, d_filters, d_bias = backend.conv2d_backward(x, self.filters_, d_maps)
         return loss, {
-            "filters": d_filters,
-            "bias": d_bias,
+            "filters": backend.to_host(d_filters),
+            "bias": backend.to_host(d_bias),
             "coef": d_logits.T @ features,
             "intercept": d_logits.sum(axis=0),
         }
@@ -196,7 +196,7 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         pooling = self.pool_width, self.pool_stride
         for start in range(0, X.shape[0], ENCODE_BATCH):
             x = read_batch(X, slice(start, start + ENCODE_BATCH), self.filters_.dtype)
-            yield backend.encode_pooled(x, self.filters_, self.bias_, *pooling)
+            yield backend.to_host(backend.encode_pooled(x, self.filters_, self.bias_, *pooling))
 
     def _initialise(self, random):
         """Filters that keep the variance of what they see (He et al., 2015), weights of 0."""

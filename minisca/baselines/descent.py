@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minisca.backends import get_backend
+from minisca.backends import CHOICES
 from minisca.optim import scheduled_rate
 from minisca.training import DivergenceError
 from minisca.validation import check_choice, check_integer, check_number
@@ -21,7 +21,7 @@ class Descent:
         check_number("learning_rate", self.learning_rate, low_open=True)
         check_number("momentum", self.momentum, 0, 1, high_open=True)
         check_choice("dtype", self.dtype, ("float32", "float64"))
-        get_backend(self.backend)
+        check_choice("backend", self.backend, CHOICES)
 
     def _descend(self, optimiser, n, loss_and_gradients, random):
         """Yield the mean loss of every epoch over n items, after its steps.

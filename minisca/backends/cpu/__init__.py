@@ -2,6 +2,8 @@
 
 from minisca.backends.cpu.conv import conv2d, conv2d_backward
 from minisca.backends.cpu.deconv import deconv2d, deconv2d_backward
+from minisca.backends.cpu.device import copy, copy_into_, empty, free_bytes, to_device, to_host
+from minisca.backends.cpu.elements import add_, all_finite, gather, residual, scaled
 from minisca.backends.cpu.pooling import encode_pooled, max_pool, max_pool_backward
 from minisca.backends.cpu.sgd import sgd_momentum_
 from minisca.backends.cpu.winners import (
@@ -18,21 +20,32 @@ from minisca.backends.cpu.winners import (
 )
 
 __all__ = [
+    "add_",
+    "all_finite",
     "conv2d",
     "conv2d_backward",
+    "copy",
+    "copy_into_",
     "decode_winners",
     "deconv2d",
     "deconv2d_backward",
+    "empty",
     "encode_k_largest",
     "encode_pooled",
     "encode_top_n",
     "encode_winners",
+    "free_bytes",
+    "gather",
     "lifetime_sparsity",
     "max_pool",
     "max_pool_backward",
     "relu",
     "relu_backward",
+    "residual",
+    "scaled",
     "sgd_momentum_",
+    "to_device",
+    "to_host",
     "winner_take_all",
     "winner_take_all_backward",
     "winners_backward",

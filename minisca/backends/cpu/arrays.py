@@ -12,7 +12,10 @@ def plain(*arrays):
 
     Compiled kernels are specialised for the kind of their arguments: one kind, one compilation.
     """
-    return [np.require(array, requirements=["C", "W"]) for array in arrays]
+    return [
+        array if array.flags.carray else np.require(array, requirements=["C", "W", "A"])
+        for array in arrays
+    ]
 
 
 def chunks(n, bytes_per_item):

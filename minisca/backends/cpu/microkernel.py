@@ -23,8 +23,11 @@ from minisca.backends.cpu.machine_code import (
 
 
 @cache
-def tile_function(places, vectors, dtype):
-    """Address of the function that `multiply_tile` calls, for a tile of places x vectors."""
+def tile_function(places, vectors, dtype, adding=False, subtracting=False):
+    """Address of the function that `multiply_tile` calls, for a tile of places x vectors.
+
+    `adding`: to what `out` holds, in place of the bias. `subtracting`: the products.
+    """
     lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
     sums = [(p, v) for p in range(places) for v in range(vectors)]
 
@@ -46,17 +49,22 @@ def tile_function(places, vectors, dtype):
                 columns = [e.load(own, v * lanes) for v in range(vectors)]
                 added = []
                 for p in range(places):
-                    pixel = e.everywhere(e.load_number(first, p))
+                    pixel = e.load_number(first, p)
+                    pixel = e.everywhere(e.builder.fneg(pixel) if subtracting else pixel)
                     for v in range(vectors):
                         added.append(e.multiply_add(pixel, columns[v], totals[p * vectors + v]))
                 return added
 
             return e.loop(row_taps, totals, add_tap)
 
-        totals = e.loop(n_rows, [e.load(bias, v * lanes) for _, v in sums], add_row)
+        own = [
+            e.at(out, e.builder.add(start, e.builder.mul(place_stride, WORD(p))))
+            for p in range(places)
+        ]
+        before = [e.load(own[p] if adding else bias, v * lanes) for p, v in sums]
+        totals = e.loop(n_rows, before, add_row)
         for (p, v), total in zip(sums, totals, strict=True):
-            place = e.builder.add(start, e.builder.mul(place_stride, WORD(p)))
-            e.store(total, e.at(out, place), v * lanes)
+            e.store(total, own[p], v * lanes)
 
     kinds = [POINTER] * 3 + [WORD] * 4 + [POINTER, WORD] * 3 + [WORD]
     return compile_function(f"tile_{places}_by_{vectors}", kinds, dtype, lanes, emit)

@@ -20,8 +20,11 @@ def in_parallel(kernel, n_pieces, *arguments):
     """kernel(piece, *arguments) for every piece of range(n_pieces), on Numba's threads.
 
     Arguments are C-contiguous, writeable arrays, numbers, and tuples of these. Raises MemoryError
-    if a piece raises, which for want of memory alone it does.
+    if a piece raises, which for want of memory alone it does. A single piece needs no threads.
     """
+    if n_pieces == 1:
+        kernel(0, *arguments)
+        return
     key = (kernel, *[_kind(argument) for argument in arguments])
     if key not in _addresses:
         _addresses[key] = _compile(kernel, arguments)

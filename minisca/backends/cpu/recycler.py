@@ -1,5 +1,6 @@
 """Memory of large arrays, used again once nobody refers to it."""
 
+import math
 import sys
 import threading
 
@@ -25,7 +26,7 @@ class Recycler:
 
     def empty(self, shape, dtype):
         """An array like `np.empty`'s, beginning at a multiple of 64 bytes."""
-        n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
         if n_bytes < RECYCLED_BYTES:
             buffer = np.empty(n_bytes + 64, np.uint8)
         else:

@@ -11,6 +11,10 @@ PIECE = 1 << 16
 
 def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
     """See `minisca.backends.interface.Backend.sgd_momentum_`."""
+    if isinstance(parameter, list):
+        for each in zip(parameter, gradient, velocity, learning_rate, strict=True):
+            sgd_momentum_(*each, momentum)
+        return
     number = parameter.dtype.type
     pieces = -(-parameter.size // PIECE)
     in_parallel(

@@ -40,42 +40,43 @@ def empty_slices(n, channels, height, line, k, dtype):
     return recycler.empty(shape, dtype)
 
 
-def slice_images(images, k):
-    """images (n, c, h, w) -> zero-padded sliced images, shaped as `empty_slices`."""
-    sliced = empty_slices(*images.shape, k, images.dtype)
-    in_parallel(_slice_image, len(images), images, k // 2, sliced)
+def slice_images(one, other, k):
+    """Two arrays of images (n, c, h, w) -> zero-padded sliced images, shaped as `empty_slices`."""
+    sliced = [empty_slices(*images.shape, k, images.dtype) for images in (one, other)]
+    in_parallel(_slice_image, 2 * len(one), one, other, k // 2, *sliced)
     return sliced
 
 
 @njit(cache=True)
-def _slice_image(i, images, padding, sliced):
-    _, channels, height, line = images.shape
+def _slice_image(piece, one, other, padding, sliced_one, sliced_other):
+    n, channels, height, line = one.shape
     per_slice = slice_channels(channels)
+    i = piece % n
+    images, sliced = (one, sliced_one) if piece < n else (other, sliced_other)
     for s in range(len(sliced)):
-        out = sliced[s, i]
-        out[:] = 0
+        sliced[s, i] = 0
+    for c in range(channels):
+        s, own = divmod(c, per_slice)
         for y in range(height):
+            pixels = images[i, c, y]
+            row = sliced[s, i, y + padding, padding * per_slice + own :: per_slice]
             for x in range(line):
-                start = (x + padding) * per_slice
-                for c in range(s * per_slice, min((s + 1) * per_slice, channels)):
-                    out[y + padding, start + c - s * per_slice] = images[i, c, y, x]
-
-
-def unslice_images(pasted, bias, padding, images):
-    """Sliced, padded images -> images (n, c, h, w), plus the bias of each channel."""
-    in_parallel(_unslice_image, len(images), pasted, bias, padding, images)
+                row[x] = pixels[x]
 
 
 @njit(cache=True)
-def _unslice_image(i, pasted, bias, padding, images):
+def unslice_images(s, first, end, sliced, bias, padding, images):
+    """Channels of slice s of some images, plus each channel's bias -> images (n, c, h, w)."""
     _, channels, height, line = images.shape
     per_slice = slice_channels(channels)
-    for c in range(channels):
-        s, first = divmod(c, per_slice)
-        for y in range(height):
-            for x in range(line):
-                pixel = pasted[s, i, y + padding, (x + padding) * per_slice + first]
-                images[i, c, y, x] = pixel + bias[c]
+    for i in range(first, end):
+        for c in range(s * per_slice, min((s + 1) * per_slice, channels)):
+            for y in range(height):
+                pixels = images[i, c, y]
+                own = padding * per_slice + c - s * per_slice
+                row = sliced[s, i, y + padding, own::per_slice]
+                for x in range(line):
+                    pixels[x] = row[x] + bias[c]
 
 
 @cache

@@ -19,12 +19,14 @@ IMAGES_BYTES = 400 << 10
 MAPS_BYTES = 256 << 10
 
 
-def paste(values, positions, maps, filters, line, pasted):
-    """Paste the survivors' filters (m, c, k, k) into empty sliced images.
+def decode(values, positions, maps, filters, bias, images):
+    """Fill images (n, c, h, w) with the biases (c,) and the survivors' filters (m, c, k, k).
 
     values, positions, maps (n, s): every image's slots stand by rising map.
     """
-    k, stride = filters.shape[2], pasted.shape[3]
+    k, line = filters.shape[2], images.shape[3]
+    pasted = slices.empty_slices(*images.shape, k, images.dtype)
+    stride = pasted.shape[3]
     per_slice = slices.slice_channels(filters.shape[1])
     run = slices.run_length(k, per_slice)
     rows, columns = np.divmod(positions, line)
@@ -32,9 +34,9 @@ def paste(values, positions, maps, filters, line, pasted):
     block = _maps_in_cache(filters, run, arrays=1)
     pieces = min(len(values), max(1, 16 // len(pasted)))
     in_parallel(
-        _paste, len(pasted) * pieces, pasted, pieces, values, places, maps, filters, block,
+        _decode, len(pasted) * pieces, pasted, pieces, values, places, maps, filters, block,
         slices.filter_function(k, per_slice, run, filters.dtype),
-        patches.paste_function(k, run, filters.dtype),
+        patches.paste_function(k, run, filters.dtype), bias, images,
     )  # fmt: skip
 
 
@@ -43,9 +45,9 @@ def gradients(x, error, values, positions, maps, decoder_filters):
     n_maps, channels, k, _ = decoder_filters.shape
     per_slice = slices.slice_channels(channels)
     run = slices.run_length(k, per_slice)
-    errors = slices.slice_images(error, k)
+    images, errors = slices.slice_images(x, error, k)
     n_slices, _, padded, stride = errors.shape
-    starts, places, kept, images = sort_by_map(
+    starts, places, kept, owners = sort_by_map(
         values, positions, maps, n_maps, x.shape[3], padded * stride, stride, per_slice
     )
     two = values.dtype.type(2)
@@ -64,7 +66,7 @@ def gradients(x, error, values, positions, maps, decoder_filters):
         )
         d_filters = recycler.empty(decoder_filters.shape, x.dtype)
         in_parallel(
-            _sum_gradients, n_slices * pieces, sliced, pieces, starts, places, scales, images,
+            _sum_gradients, n_slices * pieces, sliced, pieces, starts, places, scales, owners,
             chunk, decoder_filters, block, (rows, *functions), d_filters, correlating, products,
         )  # fmt: skip
         return d_filters
@@ -72,7 +74,7 @@ def gradients(x, error, values, positions, maps, decoder_filters):
     products = recycler.empty((n_slices, values.size), x.dtype)
     d_decoder_filters = summed(errors, two * kept, correlating=True)
     deltas, d_encoder_bias = deltas_of(products, starts, two)
-    d_encoder_filters = summed(slices.slice_images(x, k), deltas, correlating=False)
+    d_encoder_filters = summed(images, deltas, correlating=False)
     return d_encoder_filters, d_encoder_bias, d_decoder_filters
 
 
@@ -82,12 +84,13 @@ def _maps_in_cache(filters, run, arrays):
 
 
 @njit(cache=True)
-def _paste(
-    piece, pasted, pieces, values, places, maps, filters, block, slice_filter, paste
+def _decode(
+    piece, pasted, pieces, values, places, maps, filters, block, slice_filter, paste, bias, decoded
 ):  # fmt: skip
-    """Paste into one slice of some images; `block` maps' filters are kept in cache.
+    """Paste into one slice of some images, then copy it out.
 
-    pieces: of a slice. places (n, s): where a slot's patch begins in its image's slice.
+    `block` maps' filters at a time are kept in cache. pieces: of a slice. places (n, s): where a
+    slot's patch begins in its image's slice.
     """
     s = piece // pieces
     first, end = share(piece % pieces, pieces, pasted.shape[1])
@@ -115,6 +118,7 @@ def _paste(
                 paste, images[i], places[i], stride, sliced, owners, values[i], start, slot
             )
             reached[i] = slot
+    slices.unslice_images(s, first, end, pasted, bias, k // 2, decoded)
 
 
 @njit(cache=True)
@@ -122,7 +126,7 @@ def sort_by_map(values, positions, maps, n_maps, line, image_length, stride, per
     """The survivors that are not silent, map by map, within a map by rising image.
 
     Returns starts (m + 1,): where each map's survivors begin; places (e,) in a slice of all
-    images; survivors' values (e,); images (e,) int64.
+    images; survivors' values (e,); the images (e,) int64 that own them.
     """
     n, n_slots = values.shape
     starts = np.zeros(n_maps + 1, np.int64)

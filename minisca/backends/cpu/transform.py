@@ -5,7 +5,8 @@ s + k // 2, where what wraps around meets only zeros. Its Fourier transform need
 filters on 10 x 10 maps, 74 complex products a pair of channel and map (the rest is conjugate) in
 place of 2,500 real ones. At these sizes the transforms are small matrix products, and so are the
 products of one frequency over images x channels x maps: all run through the register tile of
-`microkernel`, a block of maps at a time, whose spectra never leave the cache. No fast Fourier
+`microkernel`, a block of maps at a time. Some filters' spectra are computed and used while they are
+in the second-level cache, some channels of them while they are in the first. No fast Fourier
 transform is used or wanted: every length works, and nothing is rounded twice.
 """
 
@@ -15,17 +16,26 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from minisca.backends.cpu.arrays import aligned_zeros
+from minisca.backends.cpu.arrays import aligned_zeros, share
 from minisca.backends.cpu.machine_code import TILE_SUMS, VECTOR_BYTES
 from minisca.backends.cpu.microkernel import multiply_tile, tile_function
 from minisca.backends.cpu.parallel import in_parallel
 from minisca.backends.cpu.recycler import recycler
 
+#: Rows of the filters' spectra that a tile computes, for as many channels as registers hold.
+FILTER_PLACES = 3
+#: Rows of the filters' spectra that are computed at a time and used while they are in cache.
+CHUNK_ROWS = 4 * FILTER_PLACES
+#: Channels whose filters are packed at a time.
+PACKED_CHANNELS = 48
+#: What some channels of two such rows may take of the first-level cache.
+DEPTH_BYTES = 16 << 10
+
 
 class Basis(NamedTuple):
     """The real matrices of the transform. A frequency has a real and an imaginary row."""
 
-    images: np.ndarray  # (h * w, 3 F): real, imaginary and minus real part of each frequency
+    images: np.ndarray  # (h * w, 2 F): real and imaginary part of each frequency
     filters: np.ndarray  # (k * k, 2 F): real and imaginary part
     maps: np.ndarray  # (2 F, h * w): back from real and imaginary parts to places
 
@@ -36,7 +46,7 @@ def costs(n, n_maps, channels, k, size):
     frequencies = len(_frequencies(size[0] + k // 2, size[1] + k // 2)[0])
     products = 4 * n * n_maps * channels * frequencies
     back = n * n_maps * 2 * frequencies * places
-    forth = channels * (n_maps * k * k * 2 + n * places * 3) * frequencies
+    forth = channels * (n_maps * k * k + n * places) * 2 * frequencies
     return n * n_maps * channels * k * k * places, products + back + forth
 
 
@@ -63,10 +73,9 @@ def make_basis(size, k, dtype):
     places = np.indices(size).reshape(2, -1)
     taps = np.indices((k, k)).reshape(2, -1) - k // 2
     at_places, at_taps = turns @ places, turns @ taps  # (F, h * w), (F, k * k)
-    images = np.stack([np.cos(at_places), -np.sin(at_places), -np.cos(at_places)], axis=1)
+    images = np.stack([np.cos(at_places), -np.sin(at_places)], axis=1)
     filters = np.stack([np.cos(at_taps), -np.sin(at_taps)], axis=1)
-    maps = np.stack([np.cos(at_places), -np.sin(at_places)], axis=1)
-    maps *= (weights / period.prod())[:, None, None]
+    maps = images * (weights / period.prod())[:, None, None]
     return Basis(
         np.ascontiguousarray(images.reshape(-1, places.shape[1]).T, dtype),
         np.ascontiguousarray(filters.reshape(-1, taps.shape[1]).T, dtype),
@@ -79,7 +88,7 @@ class Plan(NamedTuple):
 
     filters: np.ndarray  # (m, c * k * k)
     bias: np.ndarray  # (blocks * MB,)
-    spectra: np.ndarray  # (3 F, c, n padded to a multiple of MB)
+    spectra: np.ndarray  # (2 F, c, n padded to a multiple of MB)
     of_filters: np.ndarray  # Basis.filters
     of_maps: np.ndarray  # Basis.maps
     n_maps: int
@@ -87,6 +96,11 @@ class Plan(NamedTuple):
     blocks: int
     places: int  # of a tile
     tile: int  # address of its function
+    adding_tile: int  # of one that adds to what is there
+    subtracting_tile: int  # of one that subtracts from what is there
+    filter_places: int  # of a tile that transforms filters
+    filter_tile: int  # address of its function
+    group: int  # channels whose filters it transforms at a time
 
 
 def make_plan(x, filters, bias):
@@ -100,10 +114,12 @@ def make_plan(x, filters, bias):
     shortest = min(n, basis.images.shape[0], basis.filters.shape[1])
     places = _tile_places(n, min(TILE_SUMS // vectors, shortest))
     tile = tile_function(places, vectors, x.dtype)
+    filter_places = min(FILTER_PLACES, basis.filters.shape[1])
+    group = TILE_SUMS // (FILTER_PLACES * vectors)
     blocks = -(-n_maps // block)
     packed_bias = np.zeros(blocks * block, x.dtype)
     packed_bias[:n_maps] = bias
-    columns = -(-n // block) * block
+    columns = -(-max(n, -(-n // places) * places) // block) * block
     spectra = recycler.empty((basis.images.shape[1], channels, columns), x.dtype)
     in_parallel(
         transform_images, channels, x.reshape(n, channels, -1), basis.images, block, places, tile,
@@ -111,8 +127,11 @@ def make_plan(x, filters, bias):
     )  # fmt: skip
     rows = filters.reshape(n_maps, -1)
     return Plan(
-        rows, packed_bias, spectra, basis.filters, basis.maps, n_maps, block, blocks, places, tile
-    )
+        rows, packed_bias, spectra, basis.filters, basis.maps, n_maps, block, blocks, places, tile,
+        tile_function(places, vectors, x.dtype, adding=True),
+        tile_function(places, vectors, x.dtype, adding=True, subtracting=True), filter_places,
+        tile_function(filter_places, vectors * group, x.dtype), group,
+    )  # fmt: skip
 
 
 def _tile_places(n, most):
@@ -142,7 +161,7 @@ def multiply(
 
 @njit(cache=True)
 def transform_images(c, x, basis, block, places, tile, spectra):
-    """Channel c of x (n, c, h * w) -> spectra (3 F, c, columns), the images side by side."""
+    """Channel c of x (n, c, h * w) -> spectra (2 F, c, columns), the images side by side."""
     n, channels, pixels = x.shape
     rows, _, columns = spectra.shape
     bias = np.zeros(block, x.dtype)
@@ -160,31 +179,49 @@ def transform_images(c, x, basis, block, places, tile, spectra):
 class Memory(NamedTuple):
     """Working memory for a block of maps."""
 
-    packed: np.ndarray  # (c * k * k * MB,): its filters
-    of_filters: np.ndarray  # (rows * c * MB,): some rows of their spectra
+    packed: np.ndarray  # (groups * k * k * group * MB,): its filters
+    of_filters: np.ndarray  # (rows * groups * group * MB,): some rows of their spectra
     of_maps: np.ndarray  # (n * 2 F * MB,): the maps' spectra
     maps: np.ndarray  # (h * w * MB,): an image's maps
-    zero: np.ndarray  # (MB,)
+    zero: np.ndarray  # (group * MB,)
 
 
 @njit(cache=True)
 def make_memory(plan, n):
-    channels = plan.spectra.shape[1]
     rows, pixels = plan.of_maps.shape
     dtype = plan.bias.dtype
+    per_row = channel_groups(plan) * plan.group * plan.block
     return Memory(
-        aligned_zeros(plan.filters.shape[1] * plan.block, dtype),
-        aligned_zeros(chunk_rows(plan.places) * channels * plan.block, dtype),
-        aligned_zeros(n * rows * plan.block, dtype),
+        aligned_zeros(plan.of_filters.shape[0] * per_row, dtype),
+        aligned_zeros(min(CHUNK_ROWS, rows) * per_row, dtype),
+        aligned_zeros(-(-n // plan.places) * plan.places * rows * plan.block, dtype),
         aligned_zeros(pixels * plan.block, dtype),
-        aligned_zeros(plan.block, dtype),
+        aligned_zeros(plan.group * plan.block, dtype),
     )
 
 
 @njit(cache=True)
-def chunk_rows(places):
-    """Rows of the filters' spectra, an even number, computed at a time to stay in cache."""
-    return places if places % 2 == 0 else 2 * places
+def channel_groups(plan):
+    """Groups of channels; what fills up the last group is zero."""
+    return (plan.spectra.shape[1] + plan.group - 1) // plan.group
+
+
+@njit(cache=True)
+def pack_block(b, plan, packed):
+    """Filters of block b of maps -> packed (groups, k * k, group, MB), flat.
+
+    Some channels at a time: long enough to read, short enough for what is written to stay in cache.
+    """
+    taps, block, group = plan.of_filters.shape[0], plan.block, plan.group
+    channels = plan.spectra.shape[1]
+    some = PACKED_CHANNELS // group * group
+    for first in range(0, channels, some):
+        for j in range(min(block, plan.n_maps - b * block)):
+            weights = plan.filters[b * block + j]
+            for c in range(first, min(first + some, channels)):
+                own = (c // group * taps * group + c % group) * block + j
+                for t in range(taps):
+                    packed[own + t * group * block] = weights[c * taps + t]
 
 
 @njit(cache=True)
@@ -193,40 +230,57 @@ def multiply_spectra(b, n, plan, memory):
 
     Of a correlation: conj(filter) * image. Real parts fr xr + fi xi, imaginary fr xi - fi xr.
     """
-    packed, of_filters, of_maps, _, zero = memory
-    block = plan.block
-    rows = plan.of_filters.shape[1]
-    taps = plan.of_filters.shape[0]
-    _, channels, columns = plan.spectra.shape
-    spectra, basis = plan.spectra.reshape(-1), plan.of_filters.reshape(-1)
-    for j in range(min(block, plan.n_maps - b * block)):
-        for t in range(plan.filters.shape[1]):
-            packed[t * block + j] = plan.filters[b * block + j, t]
-    part = channels * columns
-    from_images, from_filters = np.empty(2, np.int32), np.empty(2, np.int32)
-    places = plan.places
-    tiles = (n + places - 1) // places
-    chunk = min(chunk_rows(places), rows)
+    pack_block(b, plan, memory.packed)
+    taps, rows = plan.of_filters.shape
+    groups = channel_groups(plan)
+    width = plan.group * plan.block
+    chunk = min(CHUNK_ROWS, rows)
     for start in range(0, rows, chunk):
         first_row = min(start, rows - chunk)
-        for c in range(channels):
+        for g in range(groups):
             multiply(
-                basis, first_row, rows, packed, c * taps * block, taps, chunk, zero, 0,
-                of_filters, c * block, channels * block, places, plan.tile,
+                plan.of_filters.reshape(-1), first_row, rows, memory.packed, g * taps * width,
+                taps, chunk, memory.zero, 0, memory.of_filters, g * width, groups * width,
+                plan.filter_places, plan.filter_tile,
             )  # fmt: skip
-        for row in range(start, min(start + chunk, rows)):
-            frequency, imaginary = divmod(row, 2)
-            real_filter = (row - imaginary - first_row) * channels * block
-            from_filters[0] = real_filter
-            from_filters[1] = real_filter + channels * block
-            for index in range(tiles):
-                i = min(index * places, n - places)
-                # imaginary or not: rows (xr, xi) or (xi, -xr) of the image's three
-                from_images[0] = (3 * frequency + imaginary) * part + i
-                from_images[1] = (3 * frequency + 1 + imaginary) * part + i
+        for row in range(start, min(start + chunk, rows), 2):
+            multiply_frequency(row, row - first_row, n, plan, memory)
+
+
+@njit(cache=True)
+def multiply_frequency(row, own_row, n, plan, memory):
+    """Two rows of the maps' spectra, from `row` on: one frequency's real and imaginary parts.
+
+    own_row: where the filters' rows stand in memory. Some channels at a time, whose filters stay in
+    the first-level cache for all images.
+    """
+    block, places = plan.block, plan.places
+    rows, channels, columns = plan.spectra.shape
+    spectra, part = plan.spectra.reshape(-1), channels * columns
+    filter_row = channel_groups(plan) * plan.group * block
+    most = max(1, DEPTH_BYTES // (2 * block * spectra.itemsize))
+    parts = (channels + most - 1) // most
+    from_images, from_filters = np.empty(4, np.int32), np.empty(4, np.int32)
+    for index in range(parts):
+        first, end = share(index, parts, channels)
+        real_filter = own_row * filter_row + first * block
+        tile = plan.adding_tile if index else plan.tile
+        for i in range(0, n, places):
+            real = row * part + first * columns + i
+            from_images[0] = from_images[3] = real
+            from_images[1] = from_images[2] = real + part
+            from_filters[0] = from_filters[2] = real_filter
+            from_filters[1] = from_filters[3] = real_filter + filter_row
+            out = (i * rows + row) * block
+            # fr xr + fi xi, then fr xi, then - fi xr
+            for function, pair, count, start in (
+                (tile, 0, 2, out), (tile, 2, 1, out + block),
+                (plan.subtracting_tile, 3, 1, out + block),
+            ):  # fmt: skip
                 multiply_tile(
-                    plan.tile, spectra, from_images, from_filters, 0, 2, channels, columns,
-                    of_filters, 0, zero, 0, of_maps, (i * rows + row) * block, rows * block,
+                    function, spectra, from_images, from_filters, pair, count, end - first,
+                    columns, memory.of_filters, 0, memory.zero, 0, memory.of_maps, start,
+                    rows * block,
                 )  # fmt: skip
 
 

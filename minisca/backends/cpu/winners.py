@@ -6,7 +6,7 @@ reconstruction and gradients then touch one k x k patch a survivor (`survivors`)
 
 import numpy as np
 
-from minisca.backends.cpu import direct, lanes, selection, slices, survivors, transform
+from minisca.backends.cpu import direct, lanes, selection, survivors, transform
 from minisca.backends.cpu.arrays import plain
 from minisca.backends.cpu.choice import choose_convolution
 from minisca.backends.cpu.parallel import in_parallel
@@ -96,18 +96,14 @@ def encode_k_largest(x, filters, bias, n_active):
 def decode_winners(values, positions, filters, bias, size, maps=None):
     """See `minisca.backends.interface.Backend.decode_winners`."""
     values, positions, filters, bias = plain(values, positions, filters, bias)
-    n, (height, line) = len(values), size
-    channels, k = filters.shape[1:3]
     if maps is not None and (np.diff(maps, axis=1) < 0).any():
         by_map = np.argsort(maps, axis=1, kind="stable")
         values, positions, maps = (
             np.take_along_axis(array, by_map, axis=1) for array in (values, positions, maps)
         )
     maps = _maps_of_slots(values, maps)
-    pasted = slices.empty_slices(n, channels, height, line, k, values.dtype)
-    survivors.paste(values, positions, maps, filters, line, pasted)
-    images = np.empty((n, channels, height, line), values.dtype)
-    slices.unslice_images(pasted, bias, k // 2, images)
+    images = np.empty((len(values), filters.shape[1], *size), values.dtype)
+    survivors.decode(values, positions, maps, filters, bias, images)
     return images
 
 
@@ -124,5 +120,6 @@ def winners_backward(x, error, values, positions, encoder_filters, decoder_filte
 
 def _maps_of_slots(values, maps):
     if maps is None:
-        maps = np.tile(np.arange(values.shape[1], dtype=np.int32), (len(values), 1))
+        maps = np.empty(values.shape, np.int32)
+        maps[:] = np.arange(values.shape[1])
     return np.require(maps, np.int32, ["C", "W"])

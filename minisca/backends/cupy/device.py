@@ -22,7 +22,10 @@ GRANTED_BYTES = 40 << 10
 #: Memory for what is stored on the way to a result, a chunk of images at a time.
 CHUNK_BYTES = 256 << 20
 
-_INSTALL = "the backend 'cupy' needs the package CuPy: pip install minisca[cupy]"
+_INSTALL = (
+    "the backend 'cupy' needs the package CuPy: pip install minisca[cupy] "
+    "(backend='cpu' runs everywhere)"
+)
 
 
 class CuPy:
@@ -85,6 +88,11 @@ def is_available():
     return platform.is_available()
 
 
+def require():
+    """Raise ImportError without CuPy, RuntimeError without a device, saying what to do."""
+    _ = platform.xp
+
+
 # Arrays -----------------------------------------------------------------------------------
 
 
@@ -93,7 +101,7 @@ def to_device(array):
 
     Raises ImportError without CuPy, RuntimeError without a device, MemoryError without room.
     """
-    return _allocate(array.shape, array.dtype, lambda: platform.xp.ascontiguousarray(array))
+    return _allocate(array.shape, array.dtype, lambda: platform.xp.asarray(array, order="C"))
 
 
 def on_device(*arrays):
@@ -115,6 +123,25 @@ def to_host(array):
         raise RuntimeError(f"a kernel failed on the device: {error}") from error
 
 
+def copy(array):
+    """A copy of `array`, where it is."""
+    if isinstance(array, np.ndarray):
+        return array.copy()
+    copied = empty(array.shape, array.dtype)
+    copy_into_(copied, array)
+    return copied
+
+
+def copy_into_(array, source):
+    """array <- source, both on the device, or both on the host."""
+    array[...] = source
+
+
+def free_bytes():
+    """Memory of the device that nobody uses."""
+    return platform.free_bytes
+
+
 def empty(shape, dtype):
     """A new array on the device, not initialised. Raises as `to_device` does."""
     return _allocate(shape, np.dtype(dtype), lambda: platform.xp.empty(shape, dtype))
@@ -130,9 +157,10 @@ def _allocate(shape, dtype, allocate):
     try:
         return allocate()
     except out_of_memory as error:
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
         free, row = platform.free_bytes, math.prod(shape[1:]) * dtype.itemsize
         raise MemoryError(
-            f"an array of shape {tuple(shape)} and dtype {dtype}, {math.prod(shape[:1]) * row} "
+            f"an array of shape {shape} and dtype {dtype}, {math.prod(shape[:1]) * row} "
             f"bytes, was asked of the device, which has {free} bytes free: room for at most "
             f"{free // max(1, row)} instead of {math.prod(shape[:1])} along its first axis"
         ) from error

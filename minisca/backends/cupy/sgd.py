@@ -5,15 +5,30 @@ import numpy as np
 from minisca.backends.cupy import device
 from minisca.backends.cupy.device import launch_over, on_device, to_host
 
+#: Parameters that a launch updates, at most (kernels/sgd.cu).
+AT_ONCE = 4
+
 
 def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
     """See `minisca.backends.interface.Backend.sgd_momentum_`. Host arrays are changed in place."""
-    number = parameter.dtype.type
-    arrays = on_device(parameter, gradient, velocity)
-    launch_over(
-        parameter.size, "sgd.cu", "sgd_momentum", device.options(parameter.dtype),
-        (*arrays, number(learning_rate), number(momentum)),
-    )  # fmt: skip
-    for given, changed in ((parameter, arrays[0]), (velocity, arrays[2])):
-        if isinstance(given, np.ndarray) and changed is not given:
-            given[...] = to_host(changed)
+    if not isinstance(parameter, list):
+        parameter, gradient, velocity = [parameter], [gradient], [velocity]
+        learning_rate = [learning_rate]
+    given = list(zip(parameter, gradient, velocity, strict=True))
+    arrays = [on_device(*each) for each in given]
+    for first in range(0, len(given), AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        _update(arrays[some], learning_rate[some], momentum)
+    for (values, _, velocity), (new_values, _, new_velocity) in zip(given, arrays, strict=True):
+        if isinstance(values, np.ndarray):
+            values[...], velocity[...] = to_host(new_values), to_host(new_velocity)
+
+
+def _update(arrays, rates, momentum):
+    """One launch; what is missing of AT_ONCE parameters is the last of them once more, empty."""
+    number, end, args = arrays[0][0].dtype.type, 0, []
+    for each, rate in zip(arrays, rates, strict=True):
+        end += each[0].size
+        args += [*each, number(rate), np.int64(end)]
+    args += args[-5:] * (AT_ONCE - len(arrays))
+    launch_over(end, "sgd.cu", "sgd_momentum", device.options(number), (*args, number(momentum)))

@@ -7,9 +7,17 @@ time.
 
 from minisca.backends.numba_cuda.conv import conv2d, conv2d_backward
 from minisca.backends.numba_cuda.deconv import deconv2d, deconv2d_backward
+from minisca.backends.numba_cuda.device import (
+    copy,
+    copy_into_,
+    empty,
+    free_bytes,
+    to_device,
+    to_host,
+)
 from minisca.backends.numba_cuda.device import is_available as is_available
-from minisca.backends.numba_cuda.device import to_device as to_device
-from minisca.backends.numba_cuda.device import to_host as to_host
+from minisca.backends.numba_cuda.device import require as require
+from minisca.backends.numba_cuda.elements import add_, all_finite, gather, residual, scaled
 from minisca.backends.numba_cuda.norm import squared_norm as squared_norm
 from minisca.backends.numba_cuda.pooling import encode_pooled, max_pool, max_pool_backward
 from minisca.backends.numba_cuda.sgd import sgd_momentum_
@@ -27,21 +35,32 @@ from minisca.backends.numba_cuda.winners import (
 )
 
 __all__ = [
+    "add_",
+    "all_finite",
     "conv2d",
     "conv2d_backward",
+    "copy",
+    "copy_into_",
     "decode_winners",
     "deconv2d",
     "deconv2d_backward",
+    "empty",
     "encode_k_largest",
     "encode_pooled",
     "encode_top_n",
     "encode_winners",
+    "free_bytes",
+    "gather",
     "lifetime_sparsity",
     "max_pool",
     "max_pool_backward",
     "relu",
     "relu_backward",
+    "residual",
+    "scaled",
     "sgd_momentum_",
+    "to_device",
+    "to_host",
     "winner_take_all",
     "winner_take_all_backward",
     "winners_backward",

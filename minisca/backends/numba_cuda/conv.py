@@ -4,7 +4,6 @@ The gradient by x is a convolution too, with the filters turned around and maps 
 exchanged; the gradient of the filters is one sum a tap, each a block's.
 """
 
-import numpy as np
 from numba import cuda
 
 from minisca.backends.numba_cuda import device, tile
@@ -13,7 +12,7 @@ from minisca.backends.numba_cuda.device import (
     launch,
     launch_over,
     on_device,
-    to_device,
+    zeros,
 )
 from minisca.backends.numba_cuda.reduce import block_sum
 from minisca.backends.numba_cuda.tile import MAPS, PLACES
@@ -77,7 +76,7 @@ def _convolve(x, filters, bias, maps):
 def conv2d_backward(x, filters, d_maps):
     """See `minisca.backends.interface.Backend.conv2d_backward`."""
     x, filters, d_maps = on_device(x, filters, d_maps)
-    no_bias = to_device(np.zeros(x.shape[1], x.dtype))
+    no_bias = zeros(x.shape[1], x.dtype)
     d_x = conv2d(d_maps, transposed(filters), no_bias)
     return d_x, correlate_patches(d_maps, x, filters.shape[2]), channel_sums(d_maps, 1)
 

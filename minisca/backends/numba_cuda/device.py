@@ -5,6 +5,7 @@ any size. What a block computes depends on its size but never on the grid's.
 """
 
 import functools
+import math
 import warnings
 
 import numpy as np
@@ -13,7 +14,8 @@ try:
     import numba_cuda  # noqa: F401  (the package that provides numba.cuda)
 except ImportError as error:
     raise ImportError(
-        "the backend 'numba_cuda' needs the package numba-cuda; pip install minisca[numba-cuda]"
+        "the backend 'numba_cuda' needs the package numba-cuda: pip install minisca[numba-cuda] "
+        "(backend='cpu' runs everywhere)"
     ) from error
 from numba import cuda
 from numba.cuda.cudadrv.driver import CudaAPIError
@@ -67,25 +69,63 @@ def to_host(array):
         raise RuntimeError(f"a kernel failed on the device: {error}") from error
 
 
+def copy(array):
+    """A copy of `array`, where it is."""
+    if isinstance(array, np.ndarray):
+        return array.copy()
+    copied = empty(array.shape, array.dtype)
+    copy_into_(copied, array)
+    return copied
+
+
+def copy_into_(array, source):
+    """array <- source, both on the device, or both on the host."""
+    if isinstance(array, np.ndarray):
+        array[...] = source
+    else:
+        array.copy_to_device(source)
+
+
+def free_bytes():
+    """Memory of the device that nobody uses."""
+    return cuda.current_context().get_memory_info().free
+
+
 def empty(shape, dtype):
     """A new array on the device, not initialised. Raises as `to_device` does."""
     shape = tuple(int(side) for side in np.atleast_1d(shape))
     return _allocate(shape, np.dtype(dtype), lambda: cuda.device_array(shape, dtype))
 
 
+def zeros(shape, dtype):
+    """A new array of zeros on the device. Raises as `to_device` does."""
+    array = empty(shape, dtype)
+    launch_over(array.size, _fill, array.reshape(array.size))
+    return array
+
+
+@cuda.jit
+def _fill(array):
+    for i in range(cuda.grid(1), array.size, cuda.gridsize(1)):
+        array[i] = 0
+
+
 def _allocate(shape, dtype, allocate):
-    _require_device()
+    require()
     try:
         return allocate()
     except CudaAPIError as error:
-        asked = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        free, n = free_bytes(), math.prod(shape[:1])
+        row = math.prod(shape[1:]) * dtype.itemsize
         raise MemoryError(
-            f"an array of shape {shape} and dtype {dtype} ({asked} bytes) was asked of the "
-            f"device, which has {cuda.current_context().get_memory_info().free} bytes free: {error}"
+            f"an array of shape {shape} and dtype {dtype}, {n * row} bytes, was asked of the "
+            f"device, which has {free} bytes free: room for at most {free // max(1, row)} instead "
+            f"of {n} along its first axis ({error})"
         ) from error
 
 
-def _require_device():
+def require():
+    """Raise RuntimeError without a device, saying what it takes."""
     if not is_available():
         raise RuntimeError(
             "the backend 'numba_cuda' found no CUDA device; it needs an NVIDIA GPU with a driver "

@@ -16,7 +16,26 @@ def squared_norm(array):
     flat = to_device(array).reshape(array.size)
     partial = empty(PIECES, np.float64)
     launch(_square_and_sum, PIECES, device.THREADS, device.THREADS * 8, flat, partial)
-    return float(to_host(partial).sum())
+    return add_up(partial)
+
+
+def add_up(partial):
+    """The sum of a few float64 numbers of the device, as a Python float; nothing else leaves it."""
+    total = empty(1, np.float64)
+    launch(_sum, 1, device.THREADS, device.THREADS * 8, partial, total)
+    return float(to_host(total)[0])
+
+
+@cuda.jit
+def _sum(partial, total):
+    """One block."""
+    shared = cuda.shared.array(0, partial.dtype)
+    own = 0.0
+    for i in range(cuda.threadIdx.x, partial.size, cuda.blockDim.x):
+        own += partial[i]
+    own = block_sum(own, shared)
+    if cuda.threadIdx.x == 0:
+        total[0] = own
 
 
 @cuda.jit

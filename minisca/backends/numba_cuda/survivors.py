@@ -4,11 +4,13 @@ A survivor is a slot (image, slot) with a value above 0. Nothing is added up by 
 once: a thread owns a pixel, or a tap, and goes through the survivors in their order.
 """
 
+import functools
+
 import numpy as np
-from numba import cuda, int32
+from numba import cuda, int32, int64
 
 from minisca.backends.numba_cuda import device
-from minisca.backends.numba_cuda.device import empty, launch, launch_over, to_device, to_host
+from minisca.backends.numba_cuda.device import empty, launch, launch_over
 from minisca.backends.numba_cuda.reduce import block_sum
 
 
@@ -68,34 +70,44 @@ def _paste(values, positions, maps, filters, bias, n_tiles, images):
             images[image, channel, pixel // width, pixel % width] = total
 
 
-def order_of_one_slot_a_map(shape):
-    """`sort_by_map` of a code with one slot a map; silent slots are listed, too."""
+@functools.lru_cache(maxsize=4)
+def one_slot_a_map(shape):
+    """`slots_by_map` and `sort_by_map` of a code with one slot a map; silent slots are listed, too.
+
+    They depend on the shape (n, m) alone, so those of the last few shapes are kept: not to be
+    written to.
+    """
     n, m = shape
-    order = empty(n * m, np.int64)
-    launch_over(order.size, _transpose_slots, n, order)
-    return order, to_device(np.arange(0, n * m + 1, n, dtype=np.int64))
+    order, starts = empty(n * m, np.int64), empty(m + 1, np.int64)
+    launch_over(order.size + 1, _transpose_slots, n, order, starts)
+    return slots_by_map(shape, 1), order, starts
 
 
 @cuda.jit
-def _transpose_slots(n, order):
+def _transpose_slots(n, order, starts):
     n_slots = order.size // n
-    for i in range(cuda.grid(1), order.size, cuda.gridsize(1)):
-        order[i] = i % n * n_slots + i // n
+    for i in range(cuda.grid(1), order.size + 1, cuda.gridsize(1)):
+        if i < order.size:
+            order[i] = i % n * n_slots + i // n
+        if i % n == 0:
+            starts[i // n] = i
 
 
 def sort_by_map(values, maps, n_maps):
     """Survivors map by map, within a map by image and slot: `order` and where each map `starts`.
 
-    An entry of `order` is image * s + slot; map i has the entries starts[i] to starts[i + 1].
+    An entry of `order` is image * s + slot; map i has the entries starts[i] to starts[i + 1], and
+    what is behind the last is not set.
     """
     values, maps = values.reshape(values.size), maps.reshape(maps.size)
-    counts = empty((n_maps, device.THREADS), np.int64)
-    launch(_count_survivors, n_maps, device.THREADS, 0, values, maps, counts)
-    starts = np.zeros(n_maps * device.THREADS + 1, np.int64)
-    np.cumsum(to_host(counts), out=starts[1:])
-    order = empty(max(1, starts[-1]), np.int64)
-    launch(_list_survivors, n_maps, device.THREADS, 0, values, maps, to_device(starts), order)
-    return order, to_device(starts[:: device.THREADS])
+    n_threads = device.THREADS
+    counts = empty((n_maps, n_threads), np.int64)
+    launch(_count_survivors, n_maps, n_threads, 0, values, maps, counts)
+    first, starts = empty((n_maps, n_threads), np.int64), empty(n_maps + 1, np.int64)
+    launch(_sum_up, 1, n_threads, n_threads * 8, counts, first, starts)
+    order = empty(values.size, np.int64)
+    launch(_list_survivors, n_maps, n_threads, 0, values, maps, first, order)
+    return order, starts
 
 
 @cuda.jit(device=True)
@@ -119,11 +131,39 @@ def _count_survivors(values, maps, counts):
 
 
 @cuda.jit
-def _list_survivors(values, maps, starts, order):
+def _sum_up(counts, firsts, starts):
+    """One block: where each thread's survivors of each map go, and where each map starts.
+
+    A thread sums a run of maps, then knows where its run starts.
+    """
+    shared = cuda.shared.array(0, int64)
+    thread = cuda.threadIdx.x
+    n_maps, n_columns = counts.shape
+    first, end = own_slots(n_maps)
+    total = int64(0)
+    for i in range(first, end):
+        for column in range(n_columns):
+            total += counts[i, column]
+    shared[thread] = total
+    cuda.syncthreads()
+    at = int64(0)
+    for before in range(thread):
+        at += shared[before]
+    for i in range(first, end):
+        starts[i] = at
+        for column in range(n_columns):
+            firsts[i, column] = at
+            at += counts[i, column]
+    if thread == cuda.blockDim.x - 1:
+        starts[n_maps] = at
+
+
+@cuda.jit
+def _list_survivors(values, maps, firsts, order):
     """The same threads and slots again, each thread with its own place in `order`."""
     first, end = own_slots(values.size)
-    for i in range(cuda.blockIdx.x, starts.size // cuda.blockDim.x, cuda.gridDim.x):
-        at = starts[i * cuda.blockDim.x + cuda.threadIdx.x]
+    for i in range(cuda.blockIdx.x, firsts.shape[0], cuda.gridDim.x):
+        at = firsts[i, cuda.threadIdx.x]
         for slot in range(first, end):
             if maps[slot] == i and values[slot] > 0:
                 order[at] = slot

@@ -144,7 +144,7 @@ def encode_k_largest(x, filters, bias, n_active):
 def decode_winners(values, positions, filters, bias, size, maps=None):
     """See `minisca.backends.interface.Backend.decode_winners`."""
     values, positions, filters, bias = on_device(values, positions, filters, bias)
-    maps = survivors.slots_by_map(values.shape, 1) if maps is None else to_device(maps)
+    maps = survivors.one_slot_a_map(values.shape)[0] if maps is None else to_device(maps)
     images = empty((values.shape[0], filters.shape[1], *size), values.dtype)
     survivors.paste_filters(values, positions, maps, filters, bias, images)
     return images
@@ -156,8 +156,7 @@ def winners_backward(x, error, values, positions, encoder_filters, decoder_filte
         x, error, values, positions, decoder_filters
     )
     if maps is None:
-        maps = survivors.slots_by_map(values.shape, 1)
-        order, starts = survivors.order_of_one_slot_a_map(values.shape)
+        maps, order, starts = survivors.one_slot_a_map(values.shape)
     else:
         maps = to_device(maps)
         order, starts = survivors.sort_by_map(values, maps, decoder_filters.shape[0])

@@ -1,12 +1,37 @@
 // Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v.
+//
+// Up to four parameters in one launch: a layer's are small, and a launch costs more than they do.
 
 #include "common.cuh"
 
-extern "C" __global__ void sgd_momentum(REAL* parameter, const REAL* gradient, REAL* velocity,
-                                        REAL learning_rate, REAL momentum, Index size) {
-    for (Index i = first_element(); i < size; i += n_threads_of_grid()) {
-        const REAL v = momentum * velocity[i] - learning_rate * gradient[i];
+struct Parameter {
+    REAL* values;
+    const REAL* gradient;
+    REAL* velocity;
+    REAL rate;
+
+    __device__ void update(Index i, REAL momentum) const {
+        const REAL v = momentum * velocity[i] - rate * gradient[i];
         velocity[i] = v;
-        parameter[i] += v;
+        values[i] += v;
+    }
+};
+
+// The numbers of all parameters as one row, in which parameter j ends before end_j.
+extern "C" __global__ void sgd_momentum(
+    REAL* values_0, const REAL* gradient_0, REAL* velocity_0, REAL rate_0, Index end_0,
+    REAL* values_1, const REAL* gradient_1, REAL* velocity_1, REAL rate_1, Index end_1,
+    REAL* values_2, const REAL* gradient_2, REAL* velocity_2, REAL rate_2, Index end_2,
+    REAL* values_3, const REAL* gradient_3, REAL* velocity_3, REAL rate_3, Index end_3,
+    REAL momentum, Index size) {
+    for (Index i = first_element(); i < size; i += n_threads_of_grid()) {
+        if (i < end_0)
+            Parameter{values_0, gradient_0, velocity_0, rate_0}.update(i, momentum);
+        else if (i < end_1)
+            Parameter{values_1, gradient_1, velocity_1, rate_1}.update(i - end_0, momentum);
+        else if (i < end_2)
+            Parameter{values_2, gradient_2, velocity_2, rate_2}.update(i - end_1, momentum);
+        else
+            Parameter{values_3, gradient_3, velocity_3, rate_3}.update(i - end_2, momentum);
     }
 }

@@ -1,0 +1,50 @@
+"""The arithmetic between operations, on NumPy arrays: see `minisca.backends.interface.Support`."""
+
+import numpy as np
+from numba import njit
+
+from minisca.backends.cpu.arrays import plain
+from minisca.backends.cpu.parallel import in_parallel
+from minisca.backends.cpu.recycler import recycler
+
+
+def gather(images, rows):
+    """See `minisca.backends.interface.Support.gather`."""
+    return images[rows]
+
+
+def residual(x_hat, x, divisor=1):
+    """See `minisca.backends.interface.Support.residual`."""
+    x_hat, x = plain(x_hat, x)
+    error = recycler.empty(x.shape, x.dtype)
+    losses = np.empty(len(x))
+    in_parallel(
+        _residual, len(x), x_hat.reshape(len(x), -1), x.reshape(len(x), -1),
+        x.dtype.type(divisor), error.reshape(len(x), -1), losses,
+    )  # fmt: skip
+    return float(losses.sum()), error
+
+
+@njit(cache=True, fastmath={"reassoc"})  # the sum of an image's squares may be taken in vectors
+def _residual(i, x_hat, x, divisor, error, losses):
+    total = 0.0
+    for p in range(x.shape[1]):
+        difference = x_hat[i, p] - x[i, p]
+        total += np.float64(difference) * np.float64(difference)
+        error[i, p] = difference / divisor
+    losses[i] = total
+
+
+def scaled(array, factor):
+    """See `minisca.backends.interface.Support.scaled`."""
+    return array * factor
+
+
+def add_(array, other):
+    """See `minisca.backends.interface.Support.add_`."""
+    array += other
+
+
+def all_finite(array):
+    """See `minisca.backends.interface.Support.all_finite`."""
+    return bool(np.isfinite(array).all())
