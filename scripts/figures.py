@@ -21,6 +21,7 @@ are the last of the training set; no test image is read but the digit of Figure 
 import argparse
 import sys
 
+from backend_option import add_backend_option, resolve_backend
 from figure_accuracy import draw_accuracies
 from figure_filters import (
     draw_convolutional_filters,
@@ -30,7 +31,6 @@ from figure_filters import (
 )
 from figure_run import FigureRun
 
-from minisca.backends import available_backends
 from minisca.datasets import DatasetNotFoundError
 
 FIGURES = {
@@ -61,7 +61,7 @@ def parse_arguments():
         help="directory with the folders mnist, cifar-10-batches-bin and smallnorb, or one of them",
     )
     parser.add_argument("--label", help='what the CIFAR-10 files hold ("CIFAR-10, JPEG", say)')
-    parser.add_argument("--backend", default="auto", choices=["auto", *available_backends()])
+    add_backend_option(parser)
     parser.add_argument("--output", default="out/figures", help="default: out/figures")
     parser.add_argument("--resume", action="store_true", help="go on from what --output holds")
     parser.add_argument("--quick", action="store_true", help="few images, few epochs, few maps")
@@ -76,6 +76,7 @@ def parse_arguments():
             parser.error(f"--{name} is {smallest}; it must be at least 1")
     if arguments.seed < 0:
         parser.error(f"--seed is {arguments.seed}; it must be 0 or larger")
+    print(f"Backend: {resolve_backend(parser, arguments.backend)}")
     return arguments
 
 
