@@ -19,7 +19,7 @@ WIDE = {"filter_width": 9, "pool_width": 5, "pool_stride": 4}
 DIGITS = {"filter_width": 7, "pool_width": 5, "pool_stride": 3}
 #: Figure: title, whether whitened, images at most, what the layer is.
 CONVOLUTIONAL = {
-    "1b": ("32 maps, winner-take-all, whitened", True, None, {"n_maps": 32, "n_epochs": 5}),
+    "1b": ("32 maps, winner-take-all, whitened", True, None, {"n_maps": 32, "n_epochs": 4}),
     "2b": (
         "no sparsity, whitened",
         True,
@@ -27,7 +27,7 @@ CONVOLUTIONAL = {
         {"n_maps": 16, "n_epochs": 30, "sparsity": "none", "learning_rate": 0.01},
     ),
     "2c": ("winner-take-all, whitened", True, 2000, {"n_maps": 16, "n_epochs": 30}),
-    "4": ("128 maps, winner-take-all, not whitened", False, None, {"n_maps": 128, "n_epochs": 5}),
+    "4": ("128 maps, winner-take-all, not whitened", False, None, {"n_maps": 128, "n_epochs": 4}),
 }
 
 
