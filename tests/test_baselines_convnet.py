@@ -183,7 +183,7 @@ def test_bad_images_are_refused():
 
 def test_an_interrupted_epoch_leaves_the_parameters_of_the_one_before():
     X, y = bars()
-    # one read before training, 5 batches an epoch: the read after two epochs and three batches fails
+    # after one read at the start, 5 batches an epoch: that after two epochs and three batches fails
     made = network(n_epochs=3)
     with pytest.raises(KeyboardInterrupt):
         made.fit(Slices(X, fail_at=14), y)
