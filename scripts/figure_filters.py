@@ -19,15 +19,15 @@ WIDE = {"filter_width": 9, "pool_width": 5, "pool_stride": 4}
 DIGITS = {"filter_width": 7, "pool_width": 5, "pool_stride": 3}
 #: Figure: title, whether whitened, images at most, what the layer is.
 CONVOLUTIONAL = {
-    "1b": ("32 maps, winner-take-all, whitened", True, None, {"n_maps": 32, "n_epochs": 4}),
+    "1b": ("whitened", True, None, {"n_maps": 32, "n_epochs": 4}),
     "2b": (
-        "no sparsity, whitened",
+        "no sparsity",
         True,
         2000,
         {"n_maps": 16, "n_epochs": 30, "sparsity": "none", "learning_rate": 0.01},
     ),
-    "2c": ("winner-take-all, whitened", True, 2000, {"n_maps": 16, "n_epochs": 30}),
-    "4": ("128 maps, winner-take-all, not whitened", False, None, {"n_maps": 128, "n_epochs": 4}),
+    "2c": ("winner-take-all", True, 2000, {"n_maps": 16, "n_epochs": 30}),
+    "4": ("not whitened", False, None, {"n_maps": 128, "n_epochs": 4}),
 }
 
 
@@ -46,7 +46,7 @@ def draw_raw_and_whitened(run, name):
         options = {"n_maps": 32, "filter_width": 9, "pool_width": 6, "pool_stride": 4}
         layer, record = train_layer(run, f"{name}{part}", data, train, options | {"n_epochs": 8})
         kind = "whitened" if whitened else "not whitened"
-        title = f"small NORB, {kind}: {in_words(record)}"
+        title = f"{kind}: {in_words(record)}"
         save_filters(run, f"{name}{part}", layer.decoder_filters_, title)
 
 
@@ -73,7 +73,7 @@ def draw_patch_filters(run, name):
     losses = [model.loss_history_.tolist()]
     record = run.record(name, data, settings, watch, losses, **measured)
     run.results(name).add(record)
-    title = f"k-sparse, {model.n_units} units, whitened patches: {in_words(record)}"
+    title = f"from patches: {in_words(record)}"
     save_filters(run, name, model.filters_, title)
 
 
@@ -129,10 +129,7 @@ def describe(filters, usage):
 def in_words(record):
     """The line over a picture."""
     n = len(record["usage"])
-    return (
-        f"{record['deltas']} of {n} filters are deltas, {record['repeated_filters']} of "
-        f"{record['living_filters']} living ones repeat another"
-    )
+    return f"of {n} filters {record['deltas']} deltas, {record['repeated_filters']} repeated"
 
 
 def save_filters(run, name, filters, title):
