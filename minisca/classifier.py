@@ -160,16 +160,16 @@ def loss_and_gradient(blocks, codes, weights, intercept, scale, l2):
 
     Returns loss, d_weights, d_intercept, summed in float64 in an order that is always the same.
     """
+    from minisca.backends.cpu.products import accumulate_, pack_weights, project
+
     # The features stay as they are: scaling the weights gives the same products.
-    narrow = (scale * weights).astype(blocks.dtype)
+    packed = pack_weights((scale * weights).astype(blocks.dtype))
     loss = 0.0
     d_weights = np.zeros(weights.shape)
     d_intercept = np.zeros(len(intercept))
     product = np.empty(weights.shape, blocks.dtype)
-    for first, block in blocks:
-        # Measured with OpenBLAS and 10 classes: this product, and the one below from a row-major
-        # (classes, rows) residual, take 1 / 1.3 to 1 / 1.6 of the time of the other ways round.
-        logits = (block @ narrow.T) + intercept
+    for first, block in blocks.as_stored():
+        logits = project(block, packed, len(intercept), blocks.strips) + intercept
         rows = np.arange(len(block))
         truth = codes[first : first + len(block)]
         log_probabilities = log_softmax(logits)
@@ -177,7 +177,8 @@ def loss_and_gradient(blocks, codes, weights, intercept, scale, l2):
         residual = np.exp(log_probabilities)
         residual[rows, truth] -= 1
         d_intercept += residual.sum(axis=0)
-        np.matmul(np.ascontiguousarray(residual.T, blocks.dtype), block, out=product)
+        product[:] = 0
+        accumulate_(product, residual.astype(blocks.dtype), blocks.strips)
         d_weights += product
     loss = loss / blocks.n + l2 / 2 * np.vdot(weights, weights)
     d_weights *= scale / blocks.n

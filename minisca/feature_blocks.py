@@ -5,11 +5,12 @@ any array that slices along its first axis will do, and each block is small enou
 while it is used twice.
 """
 
+from functools import cached_property
+
 import numpy as np
 
-# Of the size of a large L3 cache. Measured on 2 cores with 32 MB of it, 12,800 float32 features:
-# 8 to 64 MB are equally fast on a quiet machine; on a busy one, or with 51,200 features, smaller
-# blocks lose to starting each matrix product and to adding up each block's gradient.
+# Of the size of a large L3 cache. Measured on two cores with 12,800 and 32,768 features: smaller
+# blocks lose to loading the weights and the gradient for fewer rows, larger ones leave the cache.
 BLOCK_BYTES = 32 * 2**20
 
 _HALF_MAX = 65504
@@ -57,6 +58,23 @@ class FeatureBlocks:
     def __iter__(self):
         for first in range(0, self.n, self.rows):
             yield first, self._read(first)
+
+    def as_stored(self):
+        """Iterate as usual, but over float16 as it is where the blocks' dtype is float32."""
+        halves = self.features.dtype == np.float16 and self.features.dtype.isnative
+        if not (halves and self.dtype == np.float32):
+            yield from self
+            return
+        for first in range(0, self.n, self.rows):
+            rows = np.asarray(self.features[first : first + self.rows])
+            yield first, np.ascontiguousarray(rows).reshape(len(rows), self.n_features)
+
+    @cached_property
+    def strips(self):
+        """Memory for one block, see `minisca.backends.cpu.products`; it is used again."""
+        from minisca.backends.cpu.products import make_strips
+
+        return make_strips(self.rows, self.n_features, self.dtype)
 
     def checked(self):
         """Iterate as usual, raising ValueError at the first NaN or infinite feature."""

@@ -9,6 +9,7 @@ import json
 import sys
 
 import numpy as np
+from bench_growth import AXES
 from records import ROOT, published
 from report_studies import split_row
 
@@ -16,6 +17,7 @@ from minisca.atomic import atomic_write
 
 README = ROOT / "README.md"
 MEASURED = ROOT / "reference" / "measured"
+GROWTH = "reference/measured/figures/benchmark-growth.png"
 
 #: Rows of the README's table of results: their names, and how they read.
 TABLE_1 = {
@@ -124,7 +126,7 @@ def speed_table():
     sections = json.loads((MEASURED / "benchmark.json").read_text())["sections"]
     steps = sections["steps"]
     lines = [
-        "| training step, 100 images | floor | minisca | × floor | asked for | PyTorch | faster |",
+        "| training step, 100 images | floor | minisca | × floor | target | PyTorch | faster |",
         "|---|---|---|---|---|---|---|",
     ]
     for layer in steps["layers"]:
@@ -140,7 +142,10 @@ def speed_table():
             "–" if peer is None else f"**{peer / seconds['minisca']:.0f} ×**",
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *other_speeds(sections), "", machine_line(steps)])
+    lines += ["", *other_speeds(sections), "", machine_line(steps)]
+    if "growth" in sections:
+        lines += ["", *growth(sections["growth"])]
+    return "\n".join(lines)
 
 
 def other_speeds(sections):
@@ -148,12 +153,12 @@ def other_speeds(sections):
     if "transform" in sections:
         ratios = [f"{layer['ratio']:.2f}" for layer in sections["transform"]["layers"]]
         yield (
-            "* `transform` beside the step's own encoder, layer by layer (asked for: 1.3): "
+            "* `transform` beside the step's own encoder, layer by layer (target: 1.3): "
             f"{', '.join(ratios)}."
         )
     if "threads" in sections:
         gains = [f"{layer['speed_up']:.2f}" for layer in sections["threads"]["layers"]]
-        yield f"* Two threads beside one (asked for: 1.7): {', '.join(gains)}; the same bits."
+        yield f"* Two threads beside one (target: 1.7): {', '.join(gains)}; the same bits."
     if "cold" in sections:
         cold = sections["cold"]
         firsts = [
@@ -163,7 +168,7 @@ def other_speeds(sections):
         ]
         yield (
             f"* `import minisca`: {cold['median_import_seconds']:.2f} s. First step, compilation "
-            f"cache cold and warm (asked for: 12 and 1): {'; '.join(firsts)}."
+            f"cache cold and warm (target: 12 and 1): {'; '.join(firsts)}."
         )
     if "memory" in sections:
         largest = [
@@ -182,8 +187,27 @@ def other_speeds(sections):
         ]
         yield (
             f"* `LogisticRegression` on {result['rows']:,} × {result['features']:,} features to "
-            f"convergence (asked for: 60 s): {'; '.join(fits)}."
+            f"convergence (target: 60 s): {'; '.join(fits)}."
         )
+
+
+def growth(section):
+    """How cost grows: the picture, and how straight its curves are."""
+    slopes = [
+        f"{AXES[name][0]} {axis['slope_of_larger_half']:.2f} ({axis['slope_of_floor']})"
+        for name, axis in section["axes"].items()
+        if name != "batch"
+    ]
+    alone, *_, many = section["axes"]["batch"]["points"]
+    seconds = [point["median_seconds"]["minisca"] / point["batch"] for point in (alone, many)]
+    yield (
+        "How a first layer's step grows, one number at a time, with Gaussian images, of which no "
+        "pixel is zero. Exponents over the larger half of the sizes, the arithmetic's own in "
+        f"brackets: {', '.join(slopes)}. An image alone takes {milliseconds(seconds[0])}, one of "
+        f"{many['batch']} {milliseconds(seconds[1])}."
+    )
+    yield ""
+    yield f"![Time of an image against each number]({GROWTH})"
 
 
 def machine_line(section):

@@ -31,18 +31,17 @@ def in_parallel(kernel, n_pieces, *arguments):
     flat = []  # a tuple's elements are passed like arguments of their own
     for argument in arguments:
         flat.extend(argument) if isinstance(argument, tuple) else flat.append(argument)
-    failed = np.zeros(n_pieces, np.bool_)
     limit = thread_limit()  # asked first: Numba's own number starts the threads
     threads = numba.get_num_threads()
     if limit >= threads:
-        _run(_addresses[key], tuple(flat), failed)
+        failures = _run(_addresses[key], tuple(flat), n_pieces)
     else:
         numba.set_num_threads(limit)
         try:
-            _run(_addresses[key], tuple(flat), failed)
+            failures = _run(_addresses[key], tuple(flat), n_pieces)
         finally:
             numba.set_num_threads(threads)
-    if failed.any():
+    if failures:
         raise MemoryError(f"{kernel.__name__} failed, most likely for want of working memory")
 
 
@@ -61,9 +60,12 @@ def _compile(kernel, arguments):
 
 
 @njit(parallel=True, cache=True)
-def _run(function, arguments, failed):
-    for piece in prange(len(failed)):
-        failed[piece] = _call(function, np.int64(piece), arguments)
+def _run(function, arguments, n_pieces):
+    """How many pieces raised."""
+    failures = 0
+    for piece in prange(n_pieces):
+        failures += _call(function, np.int64(piece), arguments)
+    return failures
 
 
 @intrinsic

@@ -11,6 +11,7 @@ from minisca.backends.cpu import direct, lanes, transform
 from minisca.backends.cpu.arrays import aligned_zeros, plain
 from minisca.backends.cpu.choice import choose_convolution
 from minisca.backends.cpu.parallel import in_parallel
+from minisca.backends.cpu.recycler import recycler
 
 
 def max_pool(maps, width, stride):
@@ -83,7 +84,7 @@ def encode_pooled(x, filters, bias, width, stride):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
     x, filters, bias = plain(x, filters, bias)
     height, line = x.shape[2:]
-    pooled = np.empty(
+    pooled = recycler.empty(
         (len(x), len(filters), pooled_side(height, stride), pooled_side(line, stride)), x.dtype
     )
     if choose_convolution(x, filters) == "transform":

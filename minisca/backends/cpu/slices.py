@@ -7,6 +7,7 @@ fits the first-level cache, a slice of a block of filters the second, however de
 
 from functools import cache
 
+import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -40,28 +41,38 @@ def empty_slices(n, channels, height, line, k, dtype):
     return recycler.empty(shape, dtype)
 
 
-def slice_images(one, other, k):
-    """Two arrays of images (n, c, h, w) -> zero-padded sliced images, shaped as `empty_slices`."""
-    sliced = [empty_slices(*images.shape, k, images.dtype) for images in (one, other)]
-    in_parallel(_slice_image, 2 * len(one), one, other, k // 2, *sliced)
-    return sliced
+def slice_images(images, errors, k):
+    """Images and errors (n, c, h, w) -> both zero-padded and sliced, shaped as `empty_slices`.
+
+    And the errors' sums (n, c) over pixels, in float64.
+    """
+    sliced = [empty_slices(*array.shape, k, array.dtype) for array in (images, errors)]
+    sums = np.empty(errors.shape[:2])
+    in_parallel(_slice_image, 2 * len(images), images, errors, k // 2, *sliced, sums)
+    return *sliced, sums
 
 
 @njit(cache=True)
-def _slice_image(piece, one, other, padding, sliced_one, sliced_other):
-    n, channels, height, line = one.shape
+def _slice_image(piece, all_images, errors, padding, sliced_images, sliced_errors, sums):
+    n, channels, height, line = errors.shape
     per_slice = slice_channels(channels)
-    i = piece % n
-    images, sliced = (one, sliced_one) if piece < n else (other, sliced_other)
+    i, is_error = piece % n, piece >= n
+    images, sliced = (errors, sliced_errors) if is_error else (all_images, sliced_images)
     for s in range(len(sliced)):
         sliced[s, i] = 0
     for c in range(channels):
         s, own = divmod(c, per_slice)
+        total = 0.0
         for y in range(height):
             pixels = images[i, c, y]
             row = sliced[s, i, y + padding, padding * per_slice + own :: per_slice]
             for x in range(line):
                 row[x] = pixels[x]
+            if is_error:
+                for x in range(line):
+                    total += pixels[x]
+        if is_error:
+            sums[i, c] = total
 
 
 @njit(cache=True)

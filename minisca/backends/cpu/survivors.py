@@ -17,6 +17,8 @@ from minisca.backends.cpu.recycler import recycler
 #: What a piece keeps in cache: about half of a second-level cache for images, a quarter for maps.
 IMAGES_BYTES = 400 << 10
 MAPS_BYTES = 256 << 10
+#: Products of patches and filters that are worth a piece of work when they are summed up.
+DELTAS_PIECE = 1 << 16
 
 
 def decode(values, positions, maps, filters, bias, images):
@@ -41,11 +43,11 @@ def decode(values, positions, maps, filters, bias, images):
 
 
 def gradients(x, error, values, positions, maps, decoder_filters):
-    """d_encoder_filters, d_encoder_bias, d_decoder_filters of `winners_backward`."""
+    """The results of `winners_backward`."""
     n_maps, channels, k, _ = decoder_filters.shape
     per_slice = slices.slice_channels(channels)
     run = slices.run_length(k, per_slice)
-    images, errors = slices.slice_images(x, error, k)
+    images, errors, error_sums = slices.slice_images(x, error, k)
     n_slices, _, padded, stride = errors.shape
     starts, places, kept, owners = sort_by_map(
         values, positions, maps, n_maps, x.shape[3], padded * stride, stride, per_slice
@@ -75,7 +77,8 @@ def gradients(x, error, values, positions, maps, decoder_filters):
     d_decoder_filters = summed(errors, two * kept, correlating=True)
     deltas, d_encoder_bias = deltas_of(products, starts, two)
     d_encoder_filters = summed(images, deltas, correlating=False)
-    return d_encoder_filters, d_encoder_bias, d_decoder_filters
+    d_decoder_bias = (2 * error_sums.sum(axis=0)).astype(x.dtype)
+    return d_encoder_filters, d_encoder_bias, d_decoder_filters, d_decoder_bias
 
 
 def _maps_in_cache(filters, run, arrays):
@@ -204,16 +207,26 @@ def _sum_gradients(
             slices.slice_filter(unslice_filter, d_flat, start, count, sums[own:])
 
 
-@njit(cache=True)
 def deltas_of(products, starts, scale):
     """scale times each survivor's products, summed over the slices, and their sums map by map."""
-    deltas = np.zeros(starts[-1], products.dtype)
+    deltas = np.empty(starts[-1], products.dtype)
+    sums = np.empty(len(starts) - 1, products.dtype)
+    pieces = max(1, min(16, products.size // DELTAS_PIECE))
+    in_parallel(_deltas_of, pieces, pieces, products, starts, scale, deltas, sums)
+    return deltas, sums
+
+
+@njit(cache=True)
+def _deltas_of(piece, pieces, products, starts, scale, deltas, sums):
+    first, end = share(piece, pieces, len(sums))
+    own = deltas[starts[first] : starts[end]]
+    own[:] = 0
     for s in range(len(products)):
-        for e in range(len(deltas)):
-            deltas[e] += products[s, e]
-    sums = np.zeros(len(starts) - 1, products.dtype)
-    for m in range(len(sums)):
+        product = products[s, starts[first] : starts[end]]
+        for e in range(len(own)):
+            own[e] += product[e]
+    for m in range(first, end):
+        sums[m] = 0
         for e in range(starts[m], starts[m + 1]):
             deltas[e] *= scale
             sums[m] += deltas[e]
-    return deltas, sums

@@ -38,6 +38,7 @@ class Basis(NamedTuple):
     images: np.ndarray  # (h * w, 2 F): real and imaginary part of each frequency
     filters: np.ndarray  # (k * k, 2 F): real and imaginary part
     maps: np.ndarray  # (2 F, h * w): back from real and imaginary parts to places
+    is_real: np.ndarray  # (F,): frequencies that are their own conjugates, without imaginary part
 
 
 def costs(n, n_maps, channels, k, size):
@@ -80,6 +81,7 @@ def make_basis(size, k, dtype):
         np.ascontiguousarray(images.reshape(-1, places.shape[1]).T, dtype),
         np.ascontiguousarray(filters.reshape(-1, taps.shape[1]).T, dtype),
         np.ascontiguousarray(maps.reshape(-1, places.shape[1]), dtype),
+        weights == 1,
     )
 
 
@@ -91,6 +93,7 @@ class Plan(NamedTuple):
     spectra: np.ndarray  # (2 F, c, n padded to a multiple of MB)
     of_filters: np.ndarray  # Basis.filters
     of_maps: np.ndarray  # Basis.maps
+    is_real: np.ndarray  # Basis.is_real
     n_maps: int
     block: int  # MB, maps in a block
     blocks: int
@@ -127,7 +130,8 @@ def make_plan(x, filters, bias):
     )  # fmt: skip
     rows = filters.reshape(n_maps, -1)
     return Plan(
-        rows, packed_bias, spectra, basis.filters, basis.maps, n_maps, block, blocks, places, tile,
+        rows, packed_bias, spectra, basis.filters, basis.maps, basis.is_real, n_maps, block, blocks,
+        places, tile,
         tile_function(places, vectors, x.dtype, adding=True),
         tile_function(places, vectors, x.dtype, adding=True, subtracting=True), filter_places,
         tile_function(filter_places, vectors * group, x.dtype), group,
@@ -260,6 +264,7 @@ def multiply_frequency(row, own_row, n, plan, memory):
     filter_row = channel_groups(plan) * plan.group * block
     most = max(1, DEPTH_BYTES // (2 * block * spectra.itemsize))
     parts = (channels + most - 1) // most
+    is_real = plan.is_real[row // 2]
     from_images, from_filters = np.empty(4, np.int32), np.empty(4, np.int32)
     for index in range(parts):
         first, end = share(index, parts, channels)
@@ -272,11 +277,13 @@ def multiply_frequency(row, own_row, n, plan, memory):
             from_filters[0] = from_filters[2] = real_filter
             from_filters[1] = from_filters[3] = real_filter + filter_row
             out = (i * rows + row) * block
-            # fr xr + fi xi, then fr xi, then - fi xr
-            for function, pair, count, start in (
-                (tile, 0, 2, out), (tile, 2, 1, out + block),
+            # fr xr + fi xi, then fr xi, then - fi xr; what is real has only fr xr
+            products = (
+                (tile, 0, 1 if is_real else 2, out), (tile, 2, 1, out + block),
                 (plan.subtracting_tile, 3, 1, out + block),
-            ):  # fmt: skip
+            )  # fmt: skip
+            for which in range(1 if is_real else 3):
+                function, pair, count, start = products[which]
                 multiply_tile(
                     function, spectra, from_images, from_filters, pair, count, end - first,
                     columns, memory.of_filters, 0, memory.zero, 0, memory.of_maps, start,

@@ -113,9 +113,7 @@ def winners_backward(x, error, values, positions, encoder_filters, decoder_filte
         x, error, values, positions, decoder_filters
     )
     maps = _maps_of_slots(values, maps)
-    gradients = survivors.gradients(x, error, values, positions, maps, decoder_filters)
-    d_decoder_bias = 2 * error.sum(axis=(2, 3)).sum(axis=0)
-    return *gradients, d_decoder_bias
+    return survivors.gradients(x, error, values, positions, maps, decoder_filters)
 
 
 def _maps_of_slots(values, maps):
