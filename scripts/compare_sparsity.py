@@ -1,6 +1,7 @@
 """What the sparsity rule is good for: every rule trained alike, on the same images.
 
-    python scripts/compare_sparsity.py                  16 maps, 10,000 images, 10 epochs
+    python scripts/compare_sparsity.py                  16 maps, 10,000 images, 10 epochs, one seed
+    python scripts/compare_sparsity.py --seeds 0 1 2    three of them: means, and whether they agree
     python scripts/compare_sparsity.py --whitened       contrast-normalised and ZCA-whitened
     python scripts/compare_sparsity.py --quick          under a minute, to see what comes out
 
@@ -8,7 +9,8 @@ The rules are those of the paper's section 2.1, and lifetime sparsity of its suc
 reconstruction error and validation error on the validation images, which nothing was trained on;
 maps that are dead (a survivor in less than 0.1 % of the training images); how like deltas the
 decoder filters are, how sharp, and how many have a twin at another place. The paper's claims are
-then held against the numbers. The test images are not read.
+then held against the numbers, seed by seed. The test images are not read. The picture shows the
+first seed's filters over the means of the numbers.
 """
 
 import argparse
@@ -17,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 from backend_option import add_backend_option, resolve_backend
-from filter_measures import delta_share, repeated, sharpness
+from filter_measures import delta_share, repeated, sharpness, steepness
 from records import Results, Stopwatch, environment, print_table
-from sparsity_claims import check_claims
+from sparsity_claims import average, check_claims
 from sparsity_picture import draw_variants
 
 import minisca
@@ -41,7 +43,8 @@ def parse_arguments():
     parser.add_argument("--maps", type=int, default=16, help="feature maps, default: 16")
     parser.add_argument("--images", type=int, help="training images, default: 10,000 or all")
     parser.add_argument("--epochs", type=int, help="default: 10")
-    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
+    parser.add_argument("--resume", action="store_true", help="go on from what --output holds")
     parser.add_argument("--whitened", action="store_true", help="whiten the images first")
     parser.add_argument("--quick", action="store_true", help="500 images, 2 epochs, unless given")
     parser.add_argument("--data-dir", help="directory with MNIST's IDX files, or files like them")
@@ -55,8 +58,8 @@ def parse_arguments():
     for name in ("maps", "images", "epochs"):
         if getattr(arguments, name) < 1:
             parser.error(f"--{name} is {getattr(arguments, name)}; it must be at least 1")
-    if arguments.seed < 0:
-        parser.error(f"--seed is {arguments.seed}; it must be 0 or larger")
+    if min(arguments.seeds) < 0:
+        parser.error(f"--seeds has {min(arguments.seeds)}; seeds are 0 or larger")
     print(f"Backend: {resolve_backend(parser, arguments.backend)}")
     return arguments
 
@@ -102,26 +105,38 @@ class Images:
             self.name += ", whitened"
 
 
-def measure(name, options, arguments, images):
-    """Train one variant; returns its record and its layer."""
-    watch = Stopwatch()
+def measure(name, seed, arguments, images, results):
+    """Train one variant, unless its record and layer are there already; returns both."""
     layer = minisca.SparseConvAutoencoder(
         n_maps=arguments.maps,
         n_epochs=arguments.epochs,
-        random_state=arguments.seed,
+        random_state=seed,
         backend=arguments.backend,
-        **options,
+        **variants(arguments.maps, arguments.whitened)[name],
     )
+    classifier = minisca.LogisticRegression()
+    settings = {
+        "layers": [layer.get_params(deep=False)],
+        "classifier": classifier.get_params(),
+        "train_images": len(images.train),
+        "quick": arguments.quick,
+    }
+    kind = "-whitened" if arguments.whitened else ""
+    path = Path(arguments.output) / "layers" / f"{name}-seed{seed}{kind}.npz"
+    record = results.find(f"sparsity-{name}", seed, images.name, settings)
+    if record is not None and path.exists():
+        return record, type(layer).load(path)
+    watch = Stopwatch()
     with watch("train"):
         layer.fit(images.train)
+    layer.save(path)
     with watch("classify"):
-        classifier = minisca.LogisticRegression()
         classifier.fit(layer.transform(images.train), images.train_labels)
         error = 1 - classifier.score(layer.transform(images.validation), images.labels)
     usage = layer.usage(images.train)
     record = {
         "row": f"sparsity-{name}",
-        "seed": arguments.seed,
+        "seed": seed,
         "data": images.name,
         "validation_images": len(images.validation),
         "validation_error_percent": round(100 * error, 4),
@@ -129,20 +144,16 @@ def measure(name, options, arguments, images):
         "dead_maps": int((usage < ALIVE).sum()),
         "usage": usage.tolist(),
         "largest_share_of_survivors": share_of_busiest(layer, images.validation[:1000]),
-        **describe(learned_filters(layer, images.train), usage >= ALIVE),
+        **describe(learned_filters(layer, images.train), usage),
         "paper_percent": None,
         "test_error_percent": None,
         "backend": layer.backend_,
-        "settings": {
-            "layers": [layer.get_params(deep=False)],
-            "classifier": classifier.get_params(),
-            "train_images": len(images.train),
-            "quick": arguments.quick,
-        },
+        "settings": settings,
         "seconds": watch.seconds | {"total": round(sum(watch.seconds.values()), 2)},
         "losses": [layer.loss_history_],
     }
-    return record | environment(), layer
+    results.add(record | environment())
+    return results.records[-1], layer
 
 
 def learned_filters(layer, images):
@@ -154,14 +165,17 @@ def learned_filters(layer, images):
     return layer.decoder_filters_ - initial.decoder_filters_
 
 
-def describe(filters, alive):
+def describe(filters, usage):
     """What the filters look like; medians over those of living maps, or over all if none lives."""
+    alive = usage >= ALIVE
     shown = filters[alive] if alive.any() else filters
     return {
         "delta_share": delta_share(filters).tolist(),
         "median_delta_share": float(np.median(delta_share(shown))),
+        "delta_share_of_busiest": float(delta_share(filters)[usage.argmax()]),
         "sharpness": sharpness(filters).tolist(),
         "median_sharpness": float(np.median(sharpness(shown))),
+        "median_steepness": float(np.median(steepness(shown))),
         "repeated_filters": repeated(filters[alive]) if alive.any() else 0,
         "living_filters": int(alive.sum()),
     }
@@ -180,64 +194,76 @@ def share_of_busiest(layer, images):
     return float(counts.max() / max(1, counts.sum()))
 
 
-def table_row(record):
-    name = record["row"].removeprefix("sparsity-")
-    (layer,) = record["settings"]["layers"]
+def table_row(records):
+    """A rule's cells: means over its seeds."""
+    name = records[0]["row"].removeprefix("sparsity-")
+    (layer,) = records[0]["settings"]["layers"]
+    mean = average(records)
     return [
         name,
         f"{layer['learning_rate']:g}",
-        f"{record['reconstruction_error']:.2f}",
-        f"{record['dead_maps']} of {layer['n_maps']}",
-        f"{record['median_delta_share']:.2f}",
-        f"{record['median_sharpness']:.2f}",
-        f"{record['repeated_filters']} of {record['living_filters']}",
-        f"{record['validation_error_percent']:.2f} %",
-        f"{record['seconds']['total']:.0f} s",
+        f"{mean['reconstruction_error']:.2f}",
+        f"{mean['dead_maps']:.3g} of {layer['n_maps']}",
+        f"{mean['median_delta_share']:.2f}",
+        f"{mean['median_sharpness']:.2f}",
+        f"{mean['median_steepness']:.2f}",
+        f"{mean['repeated_filters']:.3g} of {mean['living_filters']:.3g}",
+        f"{mean['validation_error_percent']:.2f} %",
+        ", ".join(f"{record['validation_error_percent']:.2f}" for record in records),
+        f"{sum(record['seconds']['total'] for record in records):.0f} s",
     ]
 
 
 HEADER = [
-    *("rule", "rate", "reconstruction", "dead maps", "delta share", "sharpness", "repeated"),
-    *("validation error", "time"),
+    *("rule", "rate", "reconstruction", "dead maps", "delta share", "sharpness", "steepness"),
+    *("repeated", "validation error", "seeds", "time"),
 ]
 
 
 NOTES = """\
 Reconstruction: mean of ||x_hat - x||^2. Lifetime's is from all winners: a single image has no batch
-to compete in, so it overshoots what was trained. Delta share, sharpness and repeated: of what
-training added to the living maps' initial decoder filters. Delta share (median): what of a filter's
-energy its largest pixel has. Sharpness (median): energy of the differences between neighbouring
-weights; noise is as sharp as deltas, 4. Repeated: filters with another that correlates beyond 0.9
-with them at some shift.
+to compete in, so it overshoots what was trained. Delta share, sharpness, steepness and repeated: of
+what training added to the living maps' initial decoder filters; medians. Delta share: what of a
+filter's energy its largest pixel has. Sharpness: energy of the differences between neighbouring
+weights; small spots count as sharp, noise is as sharp as deltas, 4. Steepness: the steepest step
+between neighbours, of the filter's whole range; it does not depend on how large the spot is.
+Repeated: filters with another that correlates beyond 0.9 with them at some shift.
 """
 
 
 def main():
     arguments = parse_arguments()
     images = Images(arguments)
-    results = Results(arguments.output, resume=False)
+    results = Results(arguments.output, arguments.resume)
     print(f"Data: {images.name} ({images.source})")
     print(
-        f"{arguments.maps} maps, {arguments.epochs} epochs, seed {arguments.seed}. Everything is "
+        f"{arguments.maps} maps, {arguments.epochs} epochs, seeds {arguments.seeds}. Everything is "
         "at its default but the learning rate of\nthe rules with more survivors: at the default "
         "it diverges, or every map falls silent."
     )
     records, layers = {}, {}
-    for name, options in variants(arguments.maps, arguments.whitened).items():
-        try:
-            records[name], layers[name] = measure(name, options, arguments, images)
-        except minisca.DivergenceError as error:
-            print(f"{name}: {error}")
-            continue
-        results.add(records[name])
-    print_table(HEADER, [table_row(record) for record in records.values()])
+    for seed in arguments.seeds:
+        for name in variants(arguments.maps, arguments.whitened):
+            try:
+                record, layer = measure(name, seed, arguments, images, results)
+            except minisca.DivergenceError as error:
+                print(f"{name}, seed {seed}: {error}")
+                continue
+            records.setdefault(name, {})[seed] = record
+            layers.setdefault(name, layer)
+    print_table(HEADER, [table_row(list(found.values())) for found in records.values()])
     print(NOTES)
-    for line in check_claims(records):
+    by_seed = [
+        {name: found[seed] for name, found in records.items() if seed in found}
+        for seed in arguments.seeds
+    ]
+    for line in check_claims(by_seed):
         print(line)
     picture = (
         Path(arguments.output) / "pictures" / f"{'whitened' if arguments.whitened else 'raw'}.png"
     )
-    draw_variants(picture, records, layers)
+    means = {name: average(list(found.values())) for name, found in records.items()}
+    draw_variants(picture, means, layers)
     print(f"Records: {results.path}; filters: {picture}")
 
 

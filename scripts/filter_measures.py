@@ -23,6 +23,19 @@ def sharpness(filters):
     return differences / _positive(energy)
 
 
+def steepness(filters):
+    """The largest difference between neighbouring weights over the range of all weights: (m,).
+
+    Outside a filter counts as 0, which the range includes. 1 where an edge is as crisp as can be,
+    however large what it bounds; 1 / w where it rises
+    over w pixels; 0 of a filter of zeros.
+    """
+    outside = np.pad(filters.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    steps = [np.abs(np.diff(outside, axis=axis)).max(axis=(1, 2, 3)) for axis in (2, 3)]
+    span = outside.max(axis=(1, 2, 3)) - outside.min(axis=(1, 2, 3))
+    return np.maximum(*steps) / _positive(span)
+
+
 def shifted_correlations(filters):
     """Largest correlation of every two filters over all shifts: (m, m), the diagonal 0.
 

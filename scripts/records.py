@@ -80,14 +80,14 @@ def _memory_gib():
 
 
 class Results:
-    """The results.json of an output directory: read once, written whole after every record.
+    """The results.json of a directory, or another file: read once, written after every record.
 
     Records of other rows and seeds are always kept; with `resume`, a run that is there is not
     measured again.
     """
 
-    def __init__(self, directory, resume):
-        self.path = Path(directory) / "results.json"
+    def __init__(self, directory, resume, name="results.json"):
+        self.path = Path(directory) / name
         self.resume = resume
         self.records = json.loads(self.path.read_text()) if self.path.exists() else []
 

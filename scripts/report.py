@@ -6,7 +6,8 @@
 Reads reference/paper.toml and every file in reference/measured/: its records and, under figures/,
 its pictures, which are embedded. Tables 1 to 3 of the paper, a row each for what it quotes, what it
 reports and what was measured here, with a plain word on what compares with what. Rows that were not
-measured say so. Every record is printed in full at the end.
+measured say so. Then Figure 1c and the sparsity rules, a table each. Every record is printed in
+full at the end.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 from records import ROOT
 from report_html import element, page, picture, show, table
 from report_rows import by_row, cited_row, experiment_rows, other_row
+from report_studies import is_study, studies
 
 from minisca.atomic import atomic_write
 
@@ -35,6 +37,16 @@ CAPTIONS = {
     "mnist-deep-figure3": "The same for 128 then 2048 maps",
     "mnist-128-decoder-filters": "128 decoder filters learned from MNIST",
     "mnist-16-reconstructions": "Test digits, and what 16 winners each rebuild of them",
+    "cifar-512-decoder-filters": "512 decoder filters learned from whitened CIFAR-10, JPEG",
+    "cifar-512-reconstructions": "Whitened test images, and what 512 winners each rebuild of them",
+    "figure-1a": "Figure 1a: filters of a k-sparse autoencoder, from patches in isolation",
+    "figure-1b": "Figure 1b: 32 filters learned from whole whitened images",
+    "figure-1c": "Figure 1c: validation accuracy against the number of maps",
+    "figure-2b": "Figure 2b: filters without any sparsity",
+    "figure-2c": "Figure 2c: the same with winner-take-all",
+    "figure-3": "Figure 3: a digit through 16 maps and 128 on top of them",
+    "figure-4": "Figure 4: 128 filters from images that are not whitened",
+    "sparsity": "Every sparsity rule's decoder filters, trained alike",
     "mnist-without-constraint": "Without the sparsity constraint, on whitened digits: deltas",
     "mnist-with-constraint": "With winner-take-all: edges",
     "mnist-largest-across-maps": "The largest units across maps: most maps are dead",
@@ -91,6 +103,7 @@ def make_report(paper, files, pictures):
         f"minisca beside “{paper['paper']['title']}”",
         element("p", introduction(paper)),
         *(part for entry in TABLES for part in paper_table(paper, groups, *entry)),
+        *studies(groups),
         *other_measurements(paper, groups),
         *gallery(pictures),
         *full_records(files),
@@ -124,7 +137,7 @@ def other_measurements(paper, groups):
     rows = [
         other_row(records)
         for (row, _), records in groups.items()
-        if row not in paper["experiments"]
+        if row not in paper["experiments"] and not is_study(row)
     ]
     if not rows:
         return []

@@ -94,14 +94,16 @@ def listed(found):
 
 
 def times(records):
-    """Mean seconds of a seed, in all and by phase."""
+    """Mean seconds of a seed, in all and by phase, and the most memory that a seed took."""
     phases = {}
     for record in records:
         for phase, seconds in record["seconds"].items():
             phases.setdefault(phase, []).append(seconds)
     total = phases.pop("total")
     parts = ", ".join(f"{phase} {mean(found):.0f}" for phase, found in phases.items())
-    return f"{mean(total):.0f} s: {parts}"
+    peaks = [record["peak_memory_gib"] for record in records if record.get("peak_memory_gib")]
+    memory = f"; {max(peaks):.1f} GiB of memory" if peaks else ""
+    return f"{mean(total):.0f} s: {parts}{memory}"
 
 
 def machines(records):

@@ -31,7 +31,7 @@ def captions(record):
     return (
         f"validation error {record['validation_error_percent']:.2f} %, reconstruction "
         f"{record['reconstruction_error']:.2f}",
-        f"{dead} of {len(record['usage'])} maps dead, {repeated} repeated",
+        f"{dead:.3g} of {len(record['usage'])} maps dead, {repeated:.3g} repeated",
         f"delta share {record['median_delta_share']:.2f}, sharpness "
-        f"{record['median_sharpness']:.2f}",
+        f"{record['median_sharpness']:.2f}, steepness {record['median_steepness']:.2f}",
     )

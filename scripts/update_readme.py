@@ -10,7 +10,8 @@ import sys
 
 import numpy as np
 from bench_growth import AXES
-from records import ROOT
+from records import ROOT, published
+from report_studies import split_row
 
 from minisca.atomic import atomic_write
 
@@ -24,6 +25,9 @@ TABLE_1 = {
     "mnist-128": "128 maps",
     "mnist-deep": "128 then 2048 maps",
 }
+
+#: Of the table of CIFAR-10.
+TABLE_2 = {"cifar-512": "512 maps", "cifar-deep": "512 then 4096 maps"}
 
 
 def results_table():
@@ -46,6 +50,53 @@ def results_table():
             f"{np.mean([record['seconds']['total'] for record in found]) / 60:.0f} min",
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def cifar_table():
+    """Table 2 of the paper beside what reproduce_cifar10.py measured, on what was at hand."""
+    records = json.loads((MEASURED / "cifar10.json").read_text())
+    lines = [
+        "| test accuracy | paper, CIFAR-10 | CIFAR-10, JPEG | seeds | validation | time | memory |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row, name in TABLE_2.items():
+        found = [record for record in records if record["row"] == row]
+        cells = [name, f"{published(row):.1f} %"]
+        if found:
+            seconds = np.mean([record["seconds"]["total"] for record in found])
+            cells += [
+                f"**{spread(found, 'test_accuracy_percent')} %**",
+                ", ".join(f"{record['test_accuracy_percent']:.2f}" for record in found),
+                f"{spread(found, 'validation_accuracy_percent')} %",
+                f"{seconds / 60:.0f} min",
+                f"{max(record['peak_memory_gib'] for record in found):.1f} GiB",
+            ]
+        else:
+            cells += ["not run yet", "–", "–", "–", "–"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def accuracy_table():
+    """Figure 1c in numbers."""
+    records = json.loads((MEASURED / "figure-1c.json").read_text())
+    points = {}
+    for record in records:
+        points[split_row(record["row"])] = record["validation_accuracy_percent"]
+    methods = [
+        (method, kind)
+        for kind in ("whitened", "raw")
+        for method in ("winner-take-all", "k-means", "supervised")
+    ]
+    lines = [
+        f"| maps | {' | '.join(f'{method}, {kind}' for method, kind in methods)} |",
+        f"|---|{'---|' * len(methods)}",
+    ]
+    for maps in sorted({maps for _, maps, _ in points}):
+        found = (points.get((method, maps, kind)) for method, kind in methods)
+        cells = ("–" if value is None else f"{value:.1f} %" for value in found)
+        lines.append(f"| {maps} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -177,6 +228,8 @@ def milliseconds(seconds):
 
 SECTIONS = {
     "results": results_table,
+    "cifar": cifar_table,
+    "figure 1c": accuracy_table,
     "reconstruction": reconstruction_line,
     "speed": speed_table,
 }

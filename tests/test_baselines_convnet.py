@@ -183,14 +183,14 @@ def test_bad_images_are_refused():
 
 def test_an_interrupted_epoch_leaves_the_parameters_of_the_one_before():
     X, y = bars()
-    # 5 batches an epoch: the read after two epochs and three batches fails
+    # after one read at the start, 5 batches an epoch: that after two epochs and three batches fails
     made = network(n_epochs=3)
     with pytest.raises(KeyboardInterrupt):
-        made.fit(Slices(X, fail_at=13), y)
+        made.fit(Slices(X, fail_at=14), y)
     assert len(made.loss_history_) == 2
     again = network(n_epochs=3)
     with pytest.raises(KeyboardInterrupt):
-        again.fit(Slices(X, fail_at=10), y)
+        again.fit(Slices(X, fail_at=11), y)
     np.testing.assert_array_equal(made.filters_, again.filters_)
     np.testing.assert_array_equal(made.coef_, again.coef_)
 

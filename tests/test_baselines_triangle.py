@@ -357,6 +357,13 @@ def test_a_bad_parameter_is_named(parameters, error, message):
         estimator(**parameters).fit(pictures())
 
 
+def test_fewer_images_than_centres_are_refused_where_each_is_one_patch():
+    x = pictures()[:, :, :7]
+    message = f"n_maps is {len(x) + 1}; it must be at most the number of patches, which is {len(x)}"
+    with pytest.raises(ValueError, match=message):
+        estimator(n_maps=len(x) + 1, patch_width=7, grid=1).fit(x)
+
+
 def test_bad_images_are_refused():
     x = pictures()
     made = estimator().fit(x)

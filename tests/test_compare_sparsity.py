@@ -49,6 +49,19 @@ def test_sharpness_of_a_delta_is_4_of_noise_nearly_and_of_an_edge_less(measures)
     assert found[2] == pytest.approx((9 * (1 + 4 + 1) + 9 * 2) / 81)
 
 
+def test_steepness_of_a_delta_is_1_and_that_of_a_ramp_a_share_of_its_range(measures):
+    filters = np.zeros((3, 1, 9, 9))
+    filters[0, 0, 4, 4] = -2
+    filters[1, 0, 1:8, 1:8] = 3  # a large spot is as crisp as a small one
+    filters[2, 0] = np.minimum(np.arange(9), np.arange(9)[::-1]) / 8  # by 1/8 up to 1/2, down again
+    filters[2, 0, :, [0, -1]] = 0
+    filters[2, 0] *= np.minimum(np.arange(1, 10), np.arange(1, 10)[::-1])[:, None] / 5
+    found = measures.steepness(filters)
+    np.testing.assert_allclose(found[:2], 1)
+    assert found[2] == pytest.approx(1 / 4)
+    np.testing.assert_allclose(measures.steepness(np.zeros((1, 2, 3, 3))), 0)
+
+
 def test_shifted_correlations_are_those_of_a_loop_over_pairs(measures):
     filters = np.random.default_rng(1).standard_normal((4, 3, 5, 5))
     found = measures.shifted_correlations(filters)
@@ -80,7 +93,8 @@ def record(**changed):
     made = {
         **{"validation_error_percent": 2.0, "validation_images": 10_000, "dead_maps": 0},
         **{"median_delta_share": 0.2, "median_sharpness": 0.5, "usage": [1.0, 0.0, 0.0, 0.0]},
-        **{"largest_share_of_survivors": None, "delta_share": [0.9, 0.1, 0.1, 0.1]},
+        **{"largest_share_of_survivors": None, "delta_share_of_busiest": 0.9},
+        "median_steepness": 0.5,
     }
     return made | changed
 
@@ -88,33 +102,53 @@ def record(**changed):
 def test_the_papers_claims_are_confirmed_by_figures_like_the_papers(check_claims):
     records = {
         "winner-take-all": record(),
-        "top-2": record(median_sharpness=0.4, validation_error_percent=2.9),
-        "top-4": record(median_sharpness=0.3, validation_error_percent=3.0),
+        "top-2": record(median_sharpness=0.4, median_steepness=0.4, validation_error_percent=2.9),
+        "top-4": record(median_sharpness=0.3, median_steepness=0.4, validation_error_percent=3.0),
         "k-largest": record(dead_maps=3, largest_share_of_survivors=0.97),
         "none": record(median_delta_share=0.9),
         "tied": record(validation_error_percent=4.0),
     }
-    lines = check_claims(records)
+    lines = check_claims([records])
     assert [line.partition(":")[0] for line in lines] == ["Confirmed"] * 6
 
 
 def test_the_opposite_figures_contradict_them(check_claims):
     records = {
         "winner-take-all": record(dead_maps=2),
-        "top-2": record(median_sharpness=0.6, validation_error_percent=1.0),
+        "top-2": record(median_sharpness=0.6, median_steepness=0.6, validation_error_percent=1.0),
         "k-largest": record(dead_maps=1, largest_share_of_survivors=0.3),
         "none": record(median_delta_share=0.1),
         "tied": record(validation_error_percent=0.9),
     }
-    lines = check_claims(records)
+    lines = check_claims([records])
     assert [line.partition(":")[0] for line in lines] == ["Contradicted"] * 6
+
+
+def test_a_claim_is_confirmed_where_every_seed_confirms_it_by_the_means_of_the_figures(
+    check_claims,
+):
+    def seed(error):
+        return {"winner-take-all": record(), "tied": record(validation_error_percent=error)}
+
+    (line,) = check_claims([seed(4.0), seed(3.0)])
+    assert line.startswith("Confirmed: tied")
+    assert "tied 3.50 %" in line
+    (line,) = check_claims([seed(4.0), seed(2.1)])
+    assert line.startswith("Undecided: tied")
+
+
+def test_less_sharp_is_undecided_where_the_two_measures_disagree(check_claims):
+    other = record(median_sharpness=0.4, median_steepness=0.6)
+    lines = check_claims([{"winner-take-all": record(), "top-2": other}])
+    assert lines[0].startswith("Undecided: top-n learns less sharp")
+    assert "Steepness: top-2 0.60, winner-take-all 0.50" in lines[0]
 
 
 def test_a_difference_within_the_noise_decides_nothing(check_claims):
     # twice the standard error of the difference of two errors of 2 % on 10,000 images: 0.4 %
     for error, verdict in ((2.3, "Undecided"), (1.7, "Undecided"), (2.5, "Confirmed")):
         records = {"winner-take-all": record(), "tied": record(validation_error_percent=error)}
-        (line,) = check_claims(records)
+        (line,) = check_claims([records])
         assert line.startswith(f"{verdict}: tied")
         assert f"tied {error:.2f} %" in line
 
@@ -122,19 +156,20 @@ def test_a_difference_within_the_noise_decides_nothing(check_claims):
 def test_a_rule_whose_training_failed_says_nothing_about_the_rule(check_claims):
     records = {
         "winner-take-all": record(),
-        "top-2": record(median_sharpness=0.4, validation_error_percent=3.0),
+        "top-2": record(median_sharpness=0.4, median_steepness=0.4, validation_error_percent=3.0),
         "top-8": record(median_sharpness=9, validation_error_percent=1.0, dead_maps=4),
         "k-largest": record(dead_maps=4, largest_share_of_survivors=0.0),
     }
-    lines = check_claims(records)
+    lines = check_claims([records])
     assert [line.partition(":")[0] for line in lines] == ["Confirmed"] * 2 + ["Failed"] * 2
     assert "top-8" in lines[2]
     assert "k-largest" in lines[3]
 
 
 def test_claims_about_rules_that_did_not_run_are_left_out(check_claims):
-    assert check_claims({"winner-take-all": record()}) == []
-    assert check_claims({}) == []
+    assert check_claims([{"winner-take-all": record()}]) == []
+    assert check_claims([{}]) == []
+    assert check_claims([]) == []
 
 
 # The script -----------------------------------------------------------------------------------
@@ -205,6 +240,27 @@ def test_the_low_rates_and_the_claims_are_printed(small_run):
     assert sum(line.startswith(verdicts) for line in done.stdout.splitlines()) >= 6
 
 
+def test_resuming_measures_nothing_again(small_run, bars):
+    _, output = small_run
+    before = (output / "results.json").read_bytes()
+    arguments = ("--maps", 4, "--epochs", 1, "--quick", "--data-dir", bars, "--output", output)
+    done = run_script("compare_sparsity.py", *arguments, "--whitened", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert (output / "results.json").read_bytes() == before
+
+
+def test_two_seeds_leave_two_records_a_rule_and_one_row(bars, tmp_path):
+    arguments = ("--maps", 2, "--epochs", 1, "--images", 20, "--data-dir", bars)
+    done = run_script("compare_sparsity.py", *arguments, "--seeds", 3, 5, "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    records = json.loads((tmp_path / "results.json").read_text())
+    found = [r for r in records if r["row"] == "sparsity-winner-take-all"]
+    assert [r["seed"] for r in found] == [3, 5]
+    mean = sum(r["validation_error_percent"] for r in found) / 2
+    (line,) = (ln for ln in done.stdout.splitlines() if ln.startswith("winner-take-all "))
+    assert f"{mean:.2f} %" in line
+
+
 def test_the_picture_is_written(small_run):
     _, output = small_run
     assert (output / "pictures" / "whitened.png").read_bytes().startswith(b"\x89PNG")
@@ -216,7 +272,7 @@ def test_the_picture_is_written(small_run):
         (["--maps", "0"], "--maps is 0; it must be at least 1"),
         (["--images", "-3"], "--images is -3; it must be at least 1"),
         (["--epochs", "0"], "--epochs is 0; it must be at least 1"),
-        (["--seed", "-1"], "--seed is -1; it must be 0 or larger"),
+        (["--seeds", "0", "-1"], "--seeds has -1; seeds are 0 or larger"),
         (["--data-dir", "nowhere"], "nowhere"),
     ],
 )

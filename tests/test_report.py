@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 MEASURED = ROOT / "reference" / "measured"
-CHROMIUM = Path("/usr/bin/chromium")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def run_script(*arguments):
@@ -250,6 +250,51 @@ def test_a_resumed_run_says_that_its_times_are_not_the_whole(modules):
     assert "Resumed" not in statement(experiment, [record(command="python x.py")])
 
 
+def test_figure_1c_is_a_table_of_methods_by_maps(tmp_path):
+    records = [
+        record(
+            row=f"figure-1c-{method}-{maps}-{kind}",
+            validation_accuracy_percent=maps + bonus,
+            settings={"quick": False, "train_images": 12345},
+        )
+        for maps in (128, 16)
+        for method, kind, bonus in (("k-means", "raw", 0.5), ("winner-take-all", "raw", 1.25))
+    ]
+    tree = report_on(tmp_path, records[:-1])
+    (table,) = (t for t in tree.iter("table") if "plot" in t.findtext("caption"))
+    assert "12,345 training images" in table.findtext("caption")
+    header = [text_of(cell) for cell in table.find("thead")[0]]
+    assert header == ["maps", "k-means, raw", "winner-take-all, raw"]
+    rows = [[text_of(cell) for cell in row] for row in table.find("tbody")]
+    assert rows == [["16", "16.50", "–"], ["128", "128.50", "129.25"]]
+    assert not any("Also measured" in text_of(heading) for heading in tree.iter("h2"))
+
+
+def test_the_sparsity_rules_are_a_table_of_means_over_seeds(tmp_path):
+    numbers = {
+        **{"reconstruction_error": 5.0, "dead_maps": 0, "median_delta_share": 0.125},
+        **{"median_sharpness": 0.5, "median_steepness": 0.25, "repeated_filters": 1},
+    }
+    records = [
+        record(row="sparsity-tied", seed=seed, validation_error_percent=error, **numbers)
+        for seed, error in ((0, 2.0), (1, 4.0))
+    ]
+    tree = report_on(tmp_path, records)
+    (table,) = (t for t in tree.iter("table") if "section 2.1" in t.findtext("caption"))
+    (cells,) = ([text_of(cell) for cell in row] for row in table.find("tbody"))
+    assert cells[0] == "tied"
+    assert "3.00 ± 1.41" in cells
+    assert "2.00, 4.00" in cells
+
+
+def test_the_largest_memory_of_a_rows_seeds_stands_beside_its_time(tmp_path):
+    records = [record(peak_memory_gib=1.25), record(seed=1, peak_memory_gib=6.0)]
+    tree = report_on(tmp_path, records)
+    table = rows_of(tree, "test error %, lower is better")
+    (cells,) = (row for row in table if row[0].startswith("minisca, 16 maps"))
+    assert cells[5] == "61 s: train 60; 6.0 GiB of memory"
+
+
 def test_files_of_another_form_are_shown_whole(tmp_path):
     report = {"sections": {"steps": {"seconds": [0.5, 0.25], "note": "<fast>"}}, "empty": {}}
     tree = report_on(tmp_path, report, "benchmark.json")
@@ -289,14 +334,15 @@ def test_a_missing_directory_is_named(tmp_path):
 @pytest.fixture
 def browser(tmp_path):
     """A headless Chromium with a profile of its own and no network."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not there: the page cannot be opened in a browser")
+    chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if chromium is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is here to open the page in")
     quiet = ("background-networking", "component-update", "sync", "gpu", "quic")
 
     def run(*arguments):
         return subprocess.run(
             [
-                *(CHROMIUM, "--headless", "--no-sandbox", "--no-first-run"),
+                *(chromium, "--headless", "--no-sandbox", "--no-first-run"),
                 *(f"--disable-{name}" for name in quiet),
                 f"--user-data-dir={tmp_path / 'profile'}",
                 *arguments,

@@ -10,7 +10,7 @@ from minisca.backends import get_backend
 from minisca.baselines.baseline import Baseline, blocks, draw_normal
 from minisca.baselines.descent import Descent
 from minisca.encoding import ENCODE_BATCH
-from minisca.objective import DENSE_BYTES
+from minisca.objective import DENSE_BYTES, squared_norm
 from minisca.optim import SGD
 from minisca.softmax import SoftmaxClassifier, log_softmax
 from minisca.validation import (
@@ -20,6 +20,11 @@ from minisca.validation import (
     check_number,
     read_batch,
 )
+
+#: Learning rates of filters and their biases, and of the intercepts, as fractions of
+#: `learning_rate`.
+FILTER_RATE = 0.04
+INTERCEPT_RATE = 0.1
 
 
 class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
@@ -35,7 +40,10 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         `l2 / 2` times the sum of the squared filters and weights is added to the loss.
     n_epochs, batch_size : int
     learning_rate : float
-        Falling linearly to 0. It suits images of about unit variance or within [0, 1].
+        Falling linearly to 0. For the weights it is relative, so that a good value stays good for
+        any number of maps: their rate is `learning_rate * n_classes` over the mean squared norm of
+        an image's features before training. The filters' is a fixed fraction of it, which suits
+        images of about unit variance or within [0, 1].
     momentum : float in [0, 1)
     random_state : int or None
         Seed of the initial filters and the order of the images.
@@ -68,7 +76,7 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         l2=1e-4,
         n_epochs=20,
         batch_size=100,
-        learning_rate=0.03,
+        learning_rate=1.0,
         momentum=0.9,
         random_state=None,
         backend="auto",
@@ -106,7 +114,9 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         random = np.random.default_rng(self.random_state)
         self._initialise(random)
         backend = get_backend(self.backend)
-        optimiser = SGD(backend, self._parameters(), self.momentum)
+        optimiser = SGD(
+            backend, self._parameters(), self.momentum, rate_scales=self._rate_scales(X)
+        )
 
         def loss_and_gradients(rows, epoch):
             x = read_batch(X, rows, self.dtype)
@@ -158,11 +168,14 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         return loss, gradients
 
     def _cross_entropy(self, backend, x, codes, weight):
-        """`weight` times the sum of the images' cross-entropies, and its gradients."""
+        """`weight` times the sum of the images' cross-entropies, and its gradients.
+
+        ReLU and max-pooling change places, which changes neither values nor gradients: pooled maps
+        are smaller.
+        """
         maps = backend.conv2d(x, self.filters_, self.bias_)
-        pooled, argmax = backend.max_pool(backend.relu(maps), self.pool_width, self.pool_stride)
-        pooled = backend.to_host(pooled)
-        features = pooled.reshape(len(x), -1)
+        pooled, argmax = backend.max_pool(maps, self.pool_width, self.pool_stride)
+        features = backend.to_host(backend.relu(pooled)).reshape(len(x), -1)
         log_probabilities = log_softmax(features @ self.coef_.T + self.intercept_)
         rows = np.arange(len(x))
         loss = -weight * float(log_probabilities[rows, codes].sum(dtype=np.float64))
@@ -170,9 +183,9 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         d_logits = np.exp(log_probabilities)
         d_logits[rows, codes] -= 1
         d_logits *= d_logits.dtype.type(weight)
-        d_pooled = (d_logits @ self.coef_).reshape(pooled.shape)
-        d_activations = backend.max_pool_backward(d_pooled, argmax, maps.shape)
-        d_maps = backend.relu_backward(d_activations, maps)
+        d_features = (d_logits @ self.coef_).reshape(pooled.shape)
+        d_pooled = backend.relu_backward(d_features, pooled)
+        d_maps = backend.max_pool_backward(d_pooled, argmax, maps.shape)
         _, d_filters, d_bias = backend.conv2d_backward(x, self.filters_, d_maps)
         return loss, {
             "filters": backend.to_host(d_filters),
@@ -207,6 +220,22 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         self.coef_ = np.zeros((n_classes, n_features), self.dtype)
         self.intercept_ = np.zeros(n_classes, self.dtype)
         self.loss_history_ = np.empty(0)
+
+    def _rate_scales(self, X):
+        """Factors on the learning rate, by up to 500 images spread over X.
+
+        At first a softmax of n classes is curved by about 1 / n along a logit; along weights, by
+        that times the squared norm of the features.
+        """
+        rows = np.unique(np.linspace(0, X.shape[0] - 1, min(500, X.shape[0])).astype(np.int64))
+        x = read_batch(X, rows, self.dtype)
+        energy = sum(squared_norm(part) for part in self._encode(x)) / len(x) or 1.0
+        return {
+            "filters": FILTER_RATE,
+            "bias": FILTER_RATE,
+            "coef": len(self.classes_) / energy,
+            "intercept": INTERCEPT_RATE,
+        }
 
     def _check_parameters(self):
         self._check_shared_parameters()

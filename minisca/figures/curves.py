@@ -3,13 +3,13 @@
 import numpy as np
 
 from minisca.figures.page import COLOURS, FAINT, INK, Page
-from minisca.validation import check_choice
+from minisca.validation import check_choice, check_integer
 
 #: More points than this are drawn as a bare line.
 MARKED = 40
 
 
-def save_curves(path, curves, xlabel="epoch", ylabel="loss", title=None, log=False):
+def save_curves(path, curves, xlabel="epoch", ylabel="loss", title=None, log=False, n_colours=7):
     """Write curves over one pair of axes to the PNG `path`.
 
     Parameters
@@ -20,6 +20,8 @@ def save_curves(path, curves, xlabel="epoch", ylabel="loss", title=None, log=Fal
     xlabel, ylabel, title : str
     log : bool, "x", "y" or "xy"
         Which axes are logarithmic; True is "y".
+    n_colours : int, 1 to 7 (default)
+        So many curves are solid, as many after them dashed in the same colours, and so on.
 
     Raises ValueError or TypeError for curves of another shape, empty, not finite, or not positive
     along a logarithmic axis, OSError if the file cannot be written, ImportError without matplotlib.
@@ -31,13 +33,15 @@ def save_curves(path, curves, xlabel="epoch", ylabel="loss", title=None, log=Fal
     if not isinstance(curves, dict) or not curves:
         raise ValueError(f"curves is {curves!r}; it must be a dict of one label: values or more")
     points = {label: _points(label, values, log) for label, values in curves.items()}
+    if not 1 <= check_integer("n_colours", n_colours) <= len(COLOURS):
+        raise ValueError(f"n_colours is {n_colours}; it must be from 1 to {len(COLOURS)}")
 
     page = Page(1200, 800)
     page.figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.08)
     axes = page.figure.add_subplot()
     for number, (label, (x, y)) in enumerate(points.items()):
-        colour = COLOURS[number % len(COLOURS)]
-        style = ("-", "--", ":")[number // len(COLOURS) % 3]
+        colour = COLOURS[number % n_colours]
+        style = ("-", "--", ":")[number // n_colours % 3]
         marker = "o" if len(x) <= MARKED else None
         axes.plot(x, y, style, color=colour, marker=marker, ms=2.5, lw=1.2, label=label)
     for axis in log:

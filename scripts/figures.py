@@ -1,0 +1,100 @@
+"""Every figure of the paper, drawn anew, with its numbers beside it.
+
+    python scripts/figures.py                  all of them, those whose data set is missing left out
+    python scripts/figures.py 1b 4             these two
+    python scripts/figures.py 1c --resume      go on where an earlier run was stopped
+    python scripts/figures.py --quick          a few minutes' version, to see that everything works
+
+1a   filters of a k-sparse autoencoder of 1,000 units, from whitened CIFAR-10 patches in isolation
+1b   32 filters of the convolutional one, from whitened whole images, as wide
+1c   validation accuracy against the number of maps: winner-take-all, triangle k-means, supervised
+2b   filters without any sparsity; 2c the same with winner-take-all
+3    a digit of MNIST through two layers, 16 maps and 128
+4    128 filters from CIFAR-10 that is contrast-normalised only
+5    32 filters each from small NORB, contrast-normalised only and whitened
+
+Figure N becomes figure-N.png in --output; figure-N.json has its records: what was trained how, how
+long it took, and what is measured of it. figure-N.npz is what was trained. The validation images
+are the last of the training set; no test image is read but the digit of Figure 3.
+"""
+
+import argparse
+import sys
+
+from backend_option import add_backend_option, resolve_backend
+from figure_accuracy import draw_accuracies
+from figure_filters import (
+    draw_convolutional_filters,
+    draw_digit,
+    draw_patch_filters,
+    draw_raw_and_whitened,
+)
+from figure_run import FigureRun
+
+from minisca.datasets import DatasetNotFoundError
+
+FIGURES = {
+    "1a": draw_patch_filters,
+    "1b": draw_convolutional_filters,
+    "1c": draw_accuracies,
+    "2b": draw_convolutional_filters,
+    "2c": draw_convolutional_filters,
+    "3": draw_digit,
+    "4": draw_convolutional_filters,
+    "5": draw_raw_and_whitened,
+}
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"{', '.join(FIGURES)}; default: all"
+    )
+    parser.add_argument("--images", type=int, help="training images at most")
+    parser.add_argument("--epochs", type=int, help="of every convolutional layer or network")
+    parser.add_argument("--maps", type=int, nargs="+", help="of Figure 1c; default: 16 to 512")
+    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument(
+        "--data-dir",
+        help="directory with the folders mnist, cifar-10-batches-bin and smallnorb, or one of them",
+    )
+    parser.add_argument("--label", help='what the CIFAR-10 files hold ("CIFAR-10, JPEG", say)')
+    add_backend_option(parser)
+    parser.add_argument("--output", default="out/figures", help="default: out/figures")
+    parser.add_argument("--resume", action="store_true", help="go on from what --output holds")
+    parser.add_argument("--quick", action="store_true", help="few images, few epochs, few maps")
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        if name not in FIGURES:
+            parser.error(f"there is no figure {name!r}; the figures are {', '.join(FIGURES)}")
+    for name in ("images", "epochs", "maps"):
+        value = getattr(arguments, name)
+        smallest = min(value) if isinstance(value, list) else value
+        if smallest is not None and smallest < 1:
+            parser.error(f"--{name} is {smallest}; it must be at least 1")
+    if arguments.seed < 0:
+        parser.error(f"--seed is {arguments.seed}; it must be 0 or larger")
+    print(f"Backend: {resolve_backend(parser, arguments.backend)}")
+    return arguments
+
+
+def main():
+    arguments = parse_arguments()
+    run = FigureRun(arguments)
+    left_out = []
+    for name in arguments.names or FIGURES:
+        try:
+            FIGURES[name](run, name)
+        except DatasetNotFoundError as error:
+            left_out.append(f"Figure {name} is left out. {error}")
+            continue
+        print(f"Figure {name}: {run.path(name, 'png')}")
+    if left_out and arguments.names:
+        raise SystemExit("\n".join(left_out))
+    print("\n".join(left_out))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""The report's tables of studies that span many records: Figure 1c, and the sparsity rules."""
+
+from report_html import element, table
+from report_rows import listed, machines, spread, values
+
+ACCURACY_ROW = "figure-1c-"
+SPARSITY_ROW = "sparsity-"
+#: Of a sparsity record: heading, key.
+SPARSITY_COLUMNS = (
+    ("reconstruction", "reconstruction_error"),
+    ("dead maps", "dead_maps"),
+    ("delta share", "median_delta_share"),
+    ("sharpness", "median_sharpness"),
+    ("steepness", "median_steepness"),
+    ("repeated filters", "repeated_filters"),
+    ("validation error %", "validation_error_percent"),
+)
+
+
+def is_study(row):
+    """Whether a row is shown here, and not among the single measurements."""
+    return row.startswith((ACCURACY_ROW, SPARSITY_ROW))
+
+
+def studies(groups):
+    """Headings and tables. groups: {(row, data): records}."""
+    return [*accuracies(groups), *sparsity(groups)]
+
+
+def accuracies(groups):
+    """Figure 1c as a table a data set: a row for every number of maps, a column a method."""
+    parts = []
+    for data in data_sets(groups, ACCURACY_ROW):
+        points = {
+            split_row(row): spread(values(records, "validation_accuracy_percent"))
+            for (row, where), records in groups.items()
+            if row.startswith(ACCURACY_ROW) and where == data
+        }
+        methods = list(dict.fromkeys((method, kind) for method, _, kind in points))
+        rows = [
+            [str(maps), *(points.get((method, maps, kind), "–") for method, kind in methods)]
+            for maps in sorted({maps for _, maps, _ in points})
+        ]
+        settings = first_record(groups, ACCURACY_ROW, data)["settings"]
+        caption = (
+            f"{data}, {settings['train_images']:,} training images, validation accuracy %. The "
+            "paper prints this figure as a plot, without numbers, of all training images: the "
+            "curves' order compares, their heights do not"
+        )
+        header = ["maps", *(f"{method}, {kind}" for method, kind in methods)]
+        parts += [element("h2", "Figure 1c: accuracy by number of maps")]
+        parts += [table(header, rows, caption)]
+    return parts
+
+
+def sparsity(groups):
+    """The sparsity rules, one budget: a row each, means over seeds."""
+    parts = []
+    for data in data_sets(groups, SPARSITY_ROW):
+        rows = [
+            [
+                row.removeprefix(SPARSITY_ROW),
+                *(spread(values(records, key)) for _, key in SPARSITY_COLUMNS),
+                listed(values(records, "validation_error_percent")),
+                machines(records),
+            ]
+            for (row, where), records in groups.items()
+            if row.startswith(SPARSITY_ROW) and where == data
+        ]
+        header = ["rule", *(heading for heading, _ in SPARSITY_COLUMNS), "seeds", "machine"]
+        caption = f"{data}. The paper gives no figures for these, only what it saw (section 2.1)"
+        parts += [element("h2", "What survives: the sparsity rules"), table(header, rows, caption)]
+    return parts
+
+
+def split_row(row):
+    """Method, number of maps, raw or whitened."""
+    method, maps, kind = row.removeprefix(ACCURACY_ROW).rsplit("-", 2)
+    return method, int(maps), kind
+
+
+def data_sets(groups, prefix):
+    return list(dict.fromkeys(data for row, data in groups if row.startswith(prefix)))
+
+
+def first_record(groups, prefix, data):
+    return next(
+        records[0]
+        for (row, where), records in groups.items()
+        if row.startswith(prefix) and where == data
+    )
