@@ -45,6 +45,10 @@ class Device:
         """A call that multiplies matrices by the vendor's library; None where there is none."""
         return None
 
+    def memory(self, call):
+        """Bytes that a call needs at once, its results included; None where nothing tells."""
+        return None
+
 
 class CuPyDevice(Device):
     def __init__(self, backend):
@@ -57,6 +61,14 @@ class CuPyDevice(Device):
     def milliseconds(self, start, end):
         end.synchronize()
         return self.cupy.cuda.get_elapsed_time(start, end)
+
+    def memory(self, call):
+        """By what CuPy's pool grows: what a call gives back stays in it."""
+        pool = self.cupy.get_default_memory_pool()
+        pool.free_all_blocks()
+        before = pool.total_bytes()
+        call()
+        return pool.total_bytes() - before
 
     def product(self, rows, depth, columns):
         a, b = (self.cupy.ones(shape, "float32") for shape in ((rows, depth), (depth, columns)))

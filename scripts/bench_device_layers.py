@@ -109,6 +109,7 @@ def measure_step_on(bench, device, layer, ceilings):
     x, parameters = make_images(layer, bench.digits), make_parameters(layer)
     step = DeviceStep(device, x, parameters)
     first = first_call(step, device)
+    memory = device.memory(step)
     calls, agreement = {"minisca": step, **step.phases()}, None
     taps = layer.channels * layer.width**2
     product = device.product(layer.n_maps, taps, layer.batch * layer.size**2)
@@ -126,6 +127,7 @@ def measure_step_on(bench, device, layer, ceilings):
         **describe(layer),
         "floor_seconds": layer.flops / peak if peak else None,
         "first_step_seconds": first,
+        "memory_bytes": memory,
         "seconds": seconds,
         "median_seconds": medians,
         "encode_share_of_product": layer.flops / medians["encode"] / peak if peak else None,
@@ -155,13 +157,14 @@ def report_steps_on(result):
                 _or_dash(share, "{:.0%}".format),
                 f"{layer['update_share_of_copy']:.0%}",
                 f"{layer['first_step_seconds']:.1f} s",
+                _or_dash(layer["memory_bytes"], lambda n_bytes: f"{n_bytes / 1e6:.0f}"),
             ]
         )  # fmt: skip
         phases = ("encode", "decode", "error", "backward", "update")
         phase_rows.append([layer["layer"], *(milliseconds(found[name]) for name in phases)])
     header = ["training step, ms", "floor", "minisca", "of floor", "cuBLAS on patches"]
     header += ["PyTorch's convolution", "PyTorch", "faster", "encode of product"]
-    print_table([*header, "update of copy", "first step"], rows)
+    print_table([*header, "update of copy", "first step", "MB of a step"], rows)
     print()
     print_table(["phases, ms", *phases], phase_rows)
     for layer in result["layers"]:

@@ -35,6 +35,9 @@ def scripts(request, monkeypatch):
             a, b = np.ones((rows, depth), np.float32), np.ones((depth, columns), np.float32)
             return lambda: a @ b
 
+        def memory(self, call):
+            return 2_000_000 if call() is None else None
+
         def description(self):
             return {"name": f"a stand-in of {self.name}"}
 
@@ -68,6 +71,7 @@ def test_every_layer_is_measured_beside_ceilings_and_peers(scripts, monkeypatch,
         assert {"minisca", "cublas on patches"} | phases <= set(layer["seconds"])
         assert all(len(values) == 1 for values in layer["seconds"].values())
         assert layer["floor_seconds"] > 0
+        assert layer["memory_bytes"] == 2_000_000
         if layer["agreement"] is not None:  # PyTorch is installed, and was compared with
             for value in layer["agreement"]["relative_differences"].values():
                 assert value <= layer["agreement"]["tolerance"]

@@ -42,9 +42,8 @@ def test_every_repetition_of_every_layer_is_written_down(tiny_run):
 
 def test_phases_are_those_of_a_step(tiny_run):
     for layer in tiny_run[1]["steps"]["layers"]:
-        assert list(layer["phase_seconds"]) == [
-            *("encode", "decode", "error", "backward", "mean", "update")
-        ]
+        phases = ["encode", "decode", "error", "backward", "update"]
+        assert list(layer["phase_seconds"]) == phases
 
 
 def test_a_section_names_machine_versions_threads_and_command(tiny_run):
