@@ -101,3 +101,21 @@ def test_the_transform_gives_the_same_bits_whatever_the_threads(monkeypatch, dty
         numba.set_num_threads(before)
     for one_thread, two_threads in zip(*results, strict=True):
         np.testing.assert_array_equal(one_thread, two_threads)
+
+
+@pytest.mark.parametrize("more_windows", [-1, 0, 3])
+@pytest.mark.parametrize("more_maps", [-1, 0, 5])
+def test_pooled_windows_are_turned_to_maps_of_windows(dtype, more_maps, more_windows):
+    """Fewer maps or windows than a vector has lanes, as many, and some over."""
+    lanes = cpu.lanes.lanes_of(dtype)
+    n_maps, n_windows, first = lanes + more_maps, 2 * lanes + more_windows, 2
+    block = -(-n_maps // lanes) * lanes
+    windows = np.arange(n_windows * block, dtype=dtype)
+    pooled = np.full((n_maps, first + n_windows + 1), -1, dtype)
+    pooling = cpu.pooling.make_pooling(block, dtype, 5, 3)
+    for n in (n_windows, lanes + more_windows):
+        pooled[:] = -1
+        cpu.pooling.turn_windows(windows, n, block, pooling, pooled, first)
+        right = windows.reshape(n_windows, block)[:n, :n_maps].T
+        np.testing.assert_array_equal(pooled[:, first : first + n], right)
+        assert (np.delete(pooled, np.s_[first : first + n], axis=1) == -1).all()

@@ -1,7 +1,8 @@
 """What is done with a block of maps in cache, where neighbouring maps lie in a vector's lanes.
 
 The largest unit of every map, and the largest of a pooling window, without any step across lanes:
-vector functions (see `machine_code`) that keep what is largest so far in registers.
+vector functions (see `machine_code`) that keep what is largest so far in registers. Only what is
+left of the maps then is turned, from places of neighbouring maps to maps of neighbouring places.
 """
 
 from functools import cache
@@ -21,10 +22,15 @@ from minisca.backends.cpu.machine_code import (
 )
 
 
+def lanes_of(dtype):
+    """How many numbers a vector has."""
+    return VECTOR_BYTES // np.dtype(dtype).itemsize
+
+
 @cache
 def keep_largest_function(block, dtype):
     """Address of the function that `keep_largest` calls, for blocks of so many maps."""
-    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+    lanes = lanes_of(dtype)
     vectors = block // lanes
     indices = ir.VectorType(INDEX, lanes)
 
@@ -68,7 +74,7 @@ def keep_largest(typing_context, function, maps, n_places, first_place, largest,
 @cache
 def pool_function(block, dtype):
     """Address of the function that `pool` calls, for blocks of so many maps."""
-    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+    lanes = lanes_of(dtype)
     vectors = block // lanes
 
     def emit(e, maps, start, line, rows, columns, out, first):
@@ -104,3 +110,48 @@ def pool(typing_context, function, maps, start, line, rows, columns, out, first)
     """
     word = types.int64
     return types.void(word, maps, word, word, word, word, out, word), lower_call
+
+
+@cache
+def turn_function(dtype):
+    """Address of the function that `turn` calls."""
+    lanes = lanes_of(dtype)
+
+    def emit(e, block, start, stride, out, first, out_stride):
+        corner, target = e.at(block, start), e.at(out, first)
+        rows = [e.load(e.at(corner, e.builder.mul(stride, WORD(i))), 0) for i in range(lanes)]
+        step = 1
+        while step < lanes:
+            rows = _swap_off_diagonal(e, rows, step)
+            step *= 2
+        for i, row in enumerate(rows):
+            e.store(row, e.at(target, e.builder.mul(out_stride, WORD(i))), 0)
+
+    kinds = [POINTER, WORD, WORD, POINTER, WORD, WORD]
+    return compile_function("turn", kinds, dtype, lanes, emit)
+
+
+def _swap_off_diagonal(e, rows, step):
+    """Of every square of 2 x 2 squares of `step` rows and columns, swap the two off the diagonal.
+
+    With steps 1, 2, 4, ... that transposes the whole: each step exchanges one bit of the row's
+    number with the same bit of the column's.
+    """
+    lanes = e.lanes
+    upper = [lane - step + lanes if lane & step else lane for lane in range(lanes)]
+    lower = [lane + lanes if lane & step else lane + step for lane in range(lanes)]
+    swapped = list(rows)
+    for i in range(lanes):
+        if not i & step:
+            swapped[i] = e.shuffle(rows[i], rows[i + step], upper)
+            swapped[i + step] = e.shuffle(rows[i], rows[i + step], lower)
+    return swapped
+
+
+@intrinsic
+def turn(typing_context, function, block, start, stride, out, first, out_stride):
+    """out[first + j * out_stride + i] = block[start + i * stride + j] for i and j below a vector's
+    lanes.
+    """
+    word = types.int64
+    return types.void(word, block, word, word, out, word, word), lower_call

@@ -88,6 +88,12 @@ class Emitter:
         zeros = ir.Constant(ir.VectorType(INDEX, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, undefined, zeros)
 
+    def shuffle(self, a, b, lanes):
+        """The vector of the given lanes of a and, counted on from there, of b."""
+        return self.builder.shuffle_vector(
+            a, b, ir.Constant(ir.VectorType(INDEX, len(lanes)), lanes)
+        )
+
     def multiply_add(self, a, b, total):
         product = self.builder.fmul(a, b, flags=("contract",))
         return self.builder.fadd(total, product, flags=("contract",))
@@ -97,13 +103,8 @@ class Emitter:
         lanes = self.lanes
         while lanes > 1:
             lanes //= 2
-            halves = [
-                self.builder.shuffle_vector(
-                    value, value, ir.Constant(ir.VectorType(INDEX, lanes), list(indices))
-                )
-                for indices in (range(lanes), range(lanes, 2 * lanes))
-            ]
-            value = self.builder.fadd(*halves)
+            halves = list(range(lanes)), list(range(lanes, 2 * lanes))
+            value = self.builder.fadd(*(self.shuffle(value, value, half) for half in halves))
         return self.builder.extract_element(value, INDEX(0))
 
     def loop(self, count, carried, body):

@@ -4,6 +4,8 @@ Output side ceil(size / stride), windows centred on the whole and clipped to the
 sections 2.1 and 3.1).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -80,6 +82,16 @@ def _give_back(i, d_pooled, argmax, d_maps):
         d_maps[i, argmax[i, j]] += d_pooled[i, j]
 
 
+class Pooling(NamedTuple):
+    """What the kernels need to know of a pooling of blocks of maps."""
+
+    width: int
+    stride: int
+    pool: int  # address of the function of `lanes.pool`
+    turn: int  # of `lanes.turn`
+    lanes: int  # numbers in a vector
+
+
 def encode_pooled(x, filters, bias, width, stride):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
     x, filters, bias = plain(x, filters, bias)
@@ -89,44 +101,69 @@ def encode_pooled(x, filters, bias, width, stride):
     )
     if choose_convolution(x, filters) == "transform":
         plan = transform.make_plan(x, filters, bias)
-        pool = lanes.pool_function(plan.block, x.dtype)
-        in_parallel(
-            _transform_and_pool, plan.blocks, pooled, (height, line), plan, pool, width, stride
-        )
+        pooling = make_pooling(plan.block, x.dtype, width, stride)
+        in_parallel(_transform_and_pool, plan.blocks, pooled, (height, line), plan, pooling)
     else:
         plan = direct.make_plan(x, filters, bias, least_lines=min(width, height))
-        pool = lanes.pool_function(plan.block, x.dtype)
-        n_pieces = plan.pieces * plan.groups
-        in_parallel(_convolve_and_pool, n_pieces, x, plan, pool, width, stride, pooled)
+        pooling = make_pooling(plan.block, x.dtype, width, stride)
+        in_parallel(_convolve_and_pool, plan.pieces * plan.groups, x, plan, pooling, pooled)
     return pooled
 
 
+def make_pooling(block, dtype, width, stride):
+    functions = lanes.pool_function(block, dtype), lanes.turn_function(dtype)
+    return Pooling(width, stride, *functions, lanes.lanes_of(dtype))
+
+
 @njit(cache=True)
-def pool_lines(maps, size, first_line, rows, pool, block, width, stride, windows, pooled):
+def pool_lines(maps, size, first_line, rows, pooling, block, windows, pooled):
     """ReLU and pooling of a block's maps into some rows of pooled (m, oh, ow).
 
     maps (places, MB) hold the image from `first_line` on; rows: first and end row of `pooled`.
     windows: working memory for these rows' windows.
     """
     height, line = size
-    window_rows = pooled.shape[2]
+    n_maps, _, window_rows = pooled.shape
     for oy in range(rows[0], rows[1]):
-        top, bottom = window(oy, height, width, stride)
+        top, bottom = window(oy, height, pooling.width, pooling.stride)
         for ox in range(window_rows):
-            left, right = window(ox, line, width, stride)
+            left, right = window(ox, line, pooling.width, pooling.stride)
             start = ((top - first_line) * line + left) * block
             own = ((oy - rows[0]) * window_rows + ox) * block
-            lanes.pool(pool, maps, start, line * block, bottom - top, right - left, windows, own)
-    for j in range(len(pooled)):
-        out = pooled[j, rows[0] : rows[1]].reshape(-1)
-        for w in range(len(out)):
-            out[w] = windows[w * block + j]
+            lanes.pool(
+                pooling.pool, maps, start, line * block, bottom - top, right - left, windows, own
+            )
+    n_windows = (rows[1] - rows[0]) * window_rows
+    turn_windows(
+        windows, n_windows, block, pooling, pooled.reshape(n_maps, -1), rows[0] * window_rows
+    )
 
 
 @njit(cache=True)
-def _convolve_and_pool(piece, x, plan, pool, width, stride, pooled):
+def turn_windows(windows, n_windows, block, pooling, pooled, first):
+    """Windows (n_windows, MB) of a block into pooled (m, places), from place `first` on.
+
+    Squares of as many maps as windows are turned in registers; the last of a row of squares moves
+    left to end with it. What fills no square goes number by number.
+    """
+    n_maps, n_places = pooled.shape
+    side = pooling.lanes
+    whole = n_maps // side * side if n_windows >= side else 0
+    for j in range(0, whole, side):
+        for w in range(0, n_windows, side):
+            w = min(w, n_windows - side)
+            to = j * n_places + first + w
+            lanes.turn(pooling.turn, windows, w * block + j, block, pooled, to, n_places)
+    for j in range(whole, n_maps):
+        for w in range(n_windows):
+            pooled[j, first + w] = windows[w * block + j]
+
+
+@njit(cache=True)
+def _convolve_and_pool(piece, x, plan, pooling, pooled):
     height, line = x.shape[2:]
     out_height, out_line = pooled.shape[2:]
+    width, stride = pooling.width, pooling.stride
     memory = direct.make_memory(x, plan)
     rows = max(1, (plan.lines - width) // stride + 1) if plan.lines < height else out_height
     windows = aligned_zeros(rows * out_line * plan.block, x.dtype)
@@ -141,13 +178,13 @@ def _convolve_and_pool(piece, x, plan, pool, width, stride, pooled):
                 end_line = window(end_row - 1, height, width, stride)[1]
                 direct.convolve_lines(b, first_line, end_line, line, plan, memory)
                 pool_lines(
-                    memory.maps, (height, line), first_line, (oy, end_row), pool, plan.block,
-                    width, stride, windows, pooled[i, maps],
+                    memory.maps, (height, line), first_line, (oy, end_row), pooling, plan.block,
+                    windows, pooled[i, maps],
                 )  # fmt: skip
 
 
 @njit(cache=True)
-def _transform_and_pool(b, pooled, size, plan, pool, width, stride):
+def _transform_and_pool(b, pooled, size, plan, pooling):
     out_height, out_line = pooled.shape[2:]
     memory = transform.make_memory(plan, len(pooled))
     windows = aligned_zeros(out_height * out_line * plan.block, pooled.dtype)
@@ -156,6 +193,5 @@ def _transform_and_pool(b, pooled, size, plan, pool, width, stride):
     for i in range(len(pooled)):
         transform.transform_back(i, b, plan, memory)
         pool_lines(
-            memory.maps, size, 0, (0, out_height), pool, plan.block, width, stride, windows,
-            pooled[i, maps],
-        )  # fmt: skip
+            memory.maps, size, 0, (0, out_height), pooling, plan.block, windows, pooled[i, maps]
+        )
