@@ -11,6 +11,8 @@ from minisca.backends.cupy import device, sums
 from minisca.backends.cupy.device import empty, launch
 
 FILE = "convolution.cu"
+#: Maps, channels or places that a block counts: in int, with room for what a tile is too large.
+MOST_COUNTED = 2**31 - 2**10
 
 
 class Tile(NamedTuple):
@@ -109,8 +111,8 @@ def correlate(maps, images, k):
     shape = (m, channels, k, k)
     tile = choose_tile(m, channels * k * k)
     blocks = tile.blocks(m, channels * k * k)
-    most = (2**31 - 64) // (max(m, channels) * height * width)  # offsets in a piece are int
-    images_of_piece, pieces = sums.cut(n, blocks, most)
+    most = MOST_COUNTED // max(m, channels, height * width)
+    images_of_piece, pieces = sums.cut(n, blocks, max(1, most))
     parts = empty((pieces, *shape), maps.dtype)
     sizes = (n, images_of_piece, channels, height, width, m, k)
     launch(
