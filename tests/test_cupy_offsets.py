@@ -8,7 +8,7 @@ they are cut up, so what is found must be what the end alone gives, to the bit.
 import numpy as np
 import pytest
 from conftest import EMULATED
-from cuda_emulator import sparse_zeros
+from cuda_emulator import RawKernel, blocks, sparse_zeros
 from emulated_device import DeviceArray, Emulator
 from far_end import FarEnd, end_of, lengthen, most_numbers
 from helpers import as_tuple, whole_numbers
@@ -86,6 +86,22 @@ def positions_below(n_places, *shape):
 def on_tiles(monkeypatch):
     """Convolutions go by tiles of a product (convolution.cu), not the fused way (direct.cu)."""
     monkeypatch.setattr(direct, "make_plan", lambda *_, **__: None)
+
+
+def test_threads_of_a_grid_are_numbered_beyond_32_bits():
+    text = (
+        device.source("common.cuh")
+        + """
+        extern "C" __global__ void number(Index* numbers) {
+            if (threadIdx.x + 1 < blockDim.x) return;
+            numbers[0] = first_element();
+            numbers[1] = n_threads_of_grid();
+        }"""
+    )
+    numbers, n_blocks = np.zeros(2, np.int64), 2**25
+    with blocks(first=0, last=1):
+        RawKernel(text, "number", device.options("float32"))((n_blocks,), (256,), (numbers,))
+    assert numbers.tolist() == [n_blocks * 256 - 1, n_blocks * 256]
 
 
 # Many images: x (n, 1, 16, 16) ----------------------------------------------------------
@@ -266,6 +282,15 @@ def test_the_last_of_many_codes_is_decoded(compare):
     code = draw(8, m, low=1), positions_below(16, 8, m)
     args = *code, draw(m, 1, 3, 3), draw(1), (4, 4)
     compare(cupy.decode_winners, args, (0, 0, None, None, None), n, (0,))
+
+
+@pytest.mark.parametrize("tiles", [False, True])
+def test_the_last_of_many_codes_is_found(monkeypatch, compare, tiles):
+    if tiles:
+        on_tiles(monkeypatch)
+    args = draw(8, 1, 4, 4), draw(256, 1, 3, 3), draw(256)
+    n = FAR // 256 + 8
+    compare(cupy.encode_winners, args, (0, None, None), n, (0, 0), last_blocks=64, numbers=256)
 
 
 def test_the_gradients_of_the_last_map_of_many_codes(ends_only, compare, last_piece):
