@@ -20,8 +20,8 @@ would take at that rate. Figures are medians after a warm-up; every repetition s
 On a device, steps, transform and growth are measured with its events, all data on it already,
 beside PyTorch on the same device, a large copy, and products of the vendor's library: a large one,
 and the encoder's, of patches that somebody wrote down before (bench_device_layers.py). A step's
-memory on the device is a column of steps; cold is as above, opening the device included. Threads and
-classifier are the CPU's own: a device runs all its threads, and no part of the classifier.
+memory on the device is a column of steps; cold is as above, opening the device included. Threads
+and classifier are the CPU's own: a device runs all its threads, and no part of the classifier.
 
 Sections that the JSON has from earlier runs stay in it until they are measured anew.
 

@@ -314,6 +314,32 @@ def test_the_gradients_of_the_last_survivors_of_many_slots(compare, last_piece):
     compare(cupy.winners_backward, args, (0,) * 4 + (None, None, 0), n, (None,) * 4)
 
 
+def test_the_survivors_of_many_maps_are_counted_and_listed(monkeypatch):
+    """Of 3 images and 2^30 maps; what lies between counting and listing is one block's work."""
+    monkeypatch.setattr(device, "platform", FarEnd(8))
+    m = FAR // 2
+    values, maps = np.array([[1, 2], [0, 3], [4, 5]], np.float32), np.full((3, 2), m - 1, np.int32)
+    counts, offsets = device.zeros(3 * m, np.int32), device.zeros(3 * m + 1, np.int64)
+    offsets.memory[-4:] = 0, 2, 3, 5
+    entries = device.zeros(6, np.int64)
+    sizes = np.int32(3), np.int32(2)
+    values, maps = device.on_device(values, maps)
+    for name, args in (
+        ("count_entries", (values, maps, *sizes, counts)),
+        ("list_entries", (values, maps, offsets, *sizes, entries)),
+    ):
+        device.launch_over(6, "entries.cu", name, device.options("float32"), args)
+    assert counts.memory[-4:].tolist() == [0, 2, 1, 2]
+    assert entries.memory[:5].tolist() == [0, 1, 3, 4, 5]
+
+
+def test_more_survivors_than_32_bits_count_are_summed_up():
+    counts, offsets = np.full(5000, 2**20, np.int32), device.zeros(5001, np.int64)
+    args = *device.on_device(counts), np.int64(counts.size), offsets
+    device.launch("entries.cu", "sum_up", device.options("float32"), 1, 1024, args)
+    np.testing.assert_array_equal(offsets.memory, np.arange(5001) * 2**20)
+
+
 def test_the_largest_units_of_the_last_image_among_stored_maps(compare):
     def keep(maps):
         maps = device.to_device(maps)
