@@ -274,6 +274,42 @@ def test_a_large_image_is_made_of_all_its_maps(ends_only, compare):
     compare(cupy.deconv2d, args, (1, 0, None), PLANES, (None,), last_blocks=2, numbers=32)
 
 
+LAST_PLACE = np.array([[LARGE**2 - 1 - LARGE]], np.int32)  # one line above the corner
+
+
+def test_a_survivor_is_pasted_into_the_last_channel_of_a_large_image(ends_only, compare):
+    def decode(filters, bias):
+        values, maps = np.full((1, 1), 2, np.float32), np.zeros((1, 1), np.int32)
+        return cupy.decode_winners(values, LAST_PLACE, filters, bias, (LARGE, LARGE), maps)
+
+    args = draw(1, 2, 3, 3, low=1), draw(2, low=1)
+    compare(decode, args, (1, 0), PLANES, (1,), last_blocks=1, numbers=32)
+
+
+def test_a_gradient_comes_from_the_last_channel_of_a_large_image(ends_only, compare):
+    def gradients(x, error, filters):
+        arrays = x, error, np.full((1, 1), 2, np.float32), LAST_PLACE, np.zeros((1, 1), np.int32)
+        entries, offsets = np.array([0]), np.array([0, 1])
+        return survivors.sum_gradients(*device.on_device(*arrays, entries, offsets, filters))
+
+    args = planes(2, seed=1), planes(2, seed=4), draw(1, 2, 3, 3, low=1)
+    compare(gradients, args, (1, 1, 1), PLANES, (1, None, 1), numbers=9)
+
+
+def test_the_gradients_of_the_last_of_more_maps_than_offsets_of_32_bits_tell_apart(compare):
+    """3 images by 2^30 maps, whose filters have two weights."""
+
+    def gradients(filters):
+        maps = np.full((3, 1), len(filters) - 1, np.int32)
+        entries, offsets = np.arange(3), sparse_zeros((3 * len(filters) + 1,), np.int64)
+        offsets[-4:] = range(4)
+        code = draw(3, 1, low=1), positions_below(16, 3, 1), maps
+        images = (draw(3, 2, 4, 4, seed=seed) for seed in (1, 2))
+        return survivors.sum_gradients(*device.on_device(*images, *code, entries, offsets, filters))
+
+    compare(gradients, (draw(5, 2, 1, 1, low=1),), (0,), FAR // 2 + 32, (0, 0, 0))
+
+
 # Codes ----------------------------------------------------------------------------------
 
 
