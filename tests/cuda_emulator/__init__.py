@@ -48,7 +48,7 @@ temporary directory (build.py).
 from .build import COMPILER
 from .errors import CompileError, KernelError, LaunchError
 from .launch import OPT_IN_LIMIT, ORDERS, STATIC_LIMIT, RawKernel, blocks, order
-from .sparse import sparse_zeros
+from .sparse import can_be_sparse, sparse_zeros
 
 __all__ = [
     "COMPILER",
@@ -60,6 +60,7 @@ __all__ = [
     "LaunchError",
     "RawKernel",
     "blocks",
+    "can_be_sparse",
     "order",
     "sparse_zeros",
 ]

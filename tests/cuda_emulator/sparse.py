@@ -2,10 +2,20 @@
 
 import math
 import mmap
+import os
 
 import numpy as np
 
 NO_RESERVE = 0x4000  # Linux's MAP_NORESERVE: the module has it from Python 3.13 on
+
+
+def can_be_sparse():
+    """Whether the system gives away addresses without memory, and tells which pages are in use."""
+    try:
+        sparse_zeros((1 << 36,), np.uint8)
+    except OSError:
+        return False
+    return os.access("/proc/self/pagemap", os.R_OK)
 
 
 def sparse_zeros(shape, dtype):

@@ -73,12 +73,13 @@ void open_shared_memory() {
 constexpr uint64_t kSparse = 16 << 20;
 constexpr uint64_t kPage = 4096;
 
-// Calls copy(offset, n_bytes) for every run of touched pages among `size` bytes from `start` on.
+// Calls copy(offset, n_bytes) for every touched page among `size` bytes from `start` on: all of
+// them as one where the system does not tell.
 template <class Copy>
 static void over_touched_pages(const void *start, uint64_t size, const Copy &copy) {
     constexpr uint64_t kTouched = 3ull << 62;  // present, or swapped out
     const int map = open("/proc/self/pagemap", O_RDONLY);
-    if (map < 0) perror("/proc/self/pagemap"), abort();
+    if (map < 0) return copy(0, size);
     const uintptr_t begin = reinterpret_cast<uintptr_t>(start), end = begin + size;
     static uint64_t pages[1 << 16];
     for (uintptr_t first = begin / kPage; first * kPage < end; first += std::size(pages)) {
