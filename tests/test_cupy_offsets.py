@@ -131,7 +131,7 @@ OF_MANY_IMAGES = {
     "winner_take_all_backward": ((VALUES, POSITIONS, MAPS.shape), (0, 0, 0), (0,)),
     "max_pool": ((MAPS, 3, 2), (0, None, None), (0, 0)),
     "max_pool_backward": (
-        (draw(3, M, 8, 8), positions_below(9, 3, M, 8, 8), MAPS.shape), (0, 0, 0), (0,)
+        (draw(*MAPS.shape), positions_below(9, *MAPS.shape), MAPS.shape), (0, 0, 0), (0,)
     ),
     "decode_winners": (
         (VALUES, POSITIONS, FILTERS, BIAS[:1], (SIDE, SIDE)), (0, 0, None, None, None), (0,)
@@ -189,7 +189,7 @@ ONE = draw(1, 1, 12, 12, seed=2)
         ("conv2d", (), (1,)),
         ("encode_winners", (), (1, 1)),
         ("encode_top_n", (1,), (1, 1)),  # and the slots' maps, which count from the first
-        ("encode_pooled", (3, 2), (1,)),
+        ("encode_pooled", (2, 1), (1,)),
     ],
 )
 def test_the_last_of_many_maps_is_where_it_should_be(
@@ -206,12 +206,19 @@ def test_the_last_of_many_maps_is_where_it_should_be(
 
 
 def test_the_filters_gradient_of_the_last_of_many_maps(compare):
-    maps = draw(1, 7, 12, 12, seed=3)
-    compare(correlate, (maps, ONE, 15), (1, None, None), MANY, (0,))
+    """Of two images, in one piece."""
+    maps, images = draw(2, 7, 12, 12, seed=3), draw(2, 1, 12, 12, seed=4)
+    compare(correlate, (maps, images, 15), (1, None, None), MANY, (0,))
 
 
 def test_filters_are_turned_wherever_they_lie(compare):
-    compare(lambda f: transposed(*device.on_device(f)), (WIDE_FILTERS,), (0,), MANY, (1,))
+    """Many weights; then more filters, of one channel each, than 32 bits count."""
+
+    def turn(filters):
+        return transposed(*device.on_device(filters))
+
+    compare(turn, (WIDE_FILTERS,), (0,), MANY, (1,))
+    compare(turn, (draw(5, 64, 1, 1),), (0,), FAR // 64 + 32, (1,), numbers=5)
 
 
 def maps_at_the_end(filters, maps):
@@ -395,8 +402,8 @@ def test_the_last_of_many_slots_survives_over_the_batch(compare):
 
 
 def test_the_last_of_many_sums_is_of_all_pieces(compare):
-    parts = draw(3, 50)
-    compare(lambda parts: sums.sum_pieces(device.to_device(parts)), (parts,), (1,), FAR // 2, (0,))
+    parts = draw(2, 50)
+    compare(lambda parts: sums.sum_pieces(device.to_device(parts)), (parts,), (1,), FAR + 32, (0,))
 
 
 def test_the_last_number_is_added_to(compare):
