@@ -1,6 +1,8 @@
 """What waiting a user has: importing minisca, the first step with nothing compiled, and later ones.
 
-Every figure is from a process of its own; "cold" gives Numba an empty cache directory.
+Every figure is from a process of its own; "cold" gives it an empty folder for whatever it compiles.
+On a device, a first step opens the device as well. Numba CUDA keeps nothing that it compiled: to it
+every process is a cold one.
 """
 
 import tempfile
@@ -16,9 +18,15 @@ from tqdm import tqdm
 NAMES = ("MNIST layer 1, 128 maps", "MNIST layer 2, 128 to 2048 maps")
 #: A cold run takes many seconds, always nearly the same; two warm ones follow each.
 MOST_COLD_RUNS = 3
+#: Where Numba, CuPy and CUDA's driver keep what they compiled.
+CACHES = ("NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH")
 
 
-def measure_cold(bench):
+def measure_cold_on(bench, device):
+    return {"device": device.description(), **measure_cold(bench, device.name)}
+
+
+def measure_cold(bench, backend="cpu"):
     runs = range(bench.repetitions)
     imports = [
         run_child("bench_first_step.py", None)
@@ -26,14 +34,15 @@ def measure_cold(bench):
     ]
     layers = []
     for layer in bench.layers(layer for layer in LAYERS if layer.name in NAMES):
-        shape = describe(layer)["shape"]
+        task = describe(layer)["shape"] | {"backend": backend}
         cold, warm = [], []
         colds = range(min(bench.repetitions, MOST_COLD_RUNS))
         for _ in tqdm(colds, layer.name, leave=False, disable=None):
             with tempfile.TemporaryDirectory(prefix="minisca-benchmark-") as cache:
-                cold.append(run_child("bench_first_step.py", shape, NUMBA_CACHE_DIR=cache))
+                caches = dict.fromkeys(CACHES, cache)
+                cold.append(run_child("bench_first_step.py", task, **caches))
                 for _ in range(2):
-                    warm.append(run_child("bench_first_step.py", shape, NUMBA_CACHE_DIR=cache))
+                    warm.append(run_child("bench_first_step.py", task, **caches))
         layers.append(
             {
                 **describe(layer),
@@ -48,7 +57,7 @@ def measure_cold(bench):
         "median_import_seconds": median([answer["import_minisca"] for answer in imports]),
         "median_import_numpy_seconds": median([answer["import_numpy"] for answer in imports]),
         "layers": layers,
-        "target_seconds": {"cold": 12, "warm": 1, "import": 0.3},
+        "target_seconds": {"cold": 12, "warm": 1, "import": 0.3} if backend == "cpu" else {},
     }
 
 
@@ -56,15 +65,19 @@ def report_cold(result):
     targets = result["target_seconds"]
     seconds, numpy_seconds = result["median_import_seconds"], result["median_import_numpy_seconds"]
     rows = [
-        ["import minisca", f"{seconds:.2f}", f"{targets['import']:g}"],
+        ["import minisca", f"{seconds:.2f}", _target(targets, "import")],
         ["  of which NumPy", f"{numpy_seconds:.2f}", ""],
     ]
     for layer in result["layers"]:
         for state in ("cold", "warm"):
             seconds = f"{layer[f'median_{state}_seconds']:.2f}"
             rows.append(
-                [f"first step, {state} cache: {layer['layer']}", seconds, f"{targets[state]:g}"]
+                [f"first step, {state} cache: {layer['layer']}", seconds, _target(targets, state)]
             )
         second = median([answer["second_step"] for answer in layer["warm"]])
         rows.append(["  the step after it", f"{second:.2f}", ""])
     print_table(["waiting, seconds", "median", "target"], rows)
+
+
+def _target(targets, name):
+    return f"{targets[name]:g}" if name in targets else ""

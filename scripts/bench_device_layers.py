@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+from bench_cold import measure_cold_on, report_cold
 from bench_device import COPY_BYTES, PRODUCT_SIDE, first_call, take_turns_on, to_host
 from bench_growth import AXES, BASE, TINY
 from bench_layers import LAYERS, LEARNING_RATE, MOMENTUM, make_images, make_parameters
@@ -234,9 +235,16 @@ def report_growth_on(result):
         print_table([AXES[name][0], "step, ms"], rows)
 
 
-#: As in benchmark.py; the others are the CPU's alone.
+#: As in benchmark.py.
 DEVICE_SECTIONS = {
     "steps": (measure_steps_on, report_steps_on),
     "transform": (measure_transform_on, report_transform_on),
+    "cold": (measure_cold_on, report_cold),
     "growth": (measure_growth_on, report_growth_on),
+}
+#: The sections of benchmark.py that a device has not, and why.
+OF_THE_CPU = {
+    "threads": "it compares numbers of the CPU's threads; a device always runs all that it has",
+    "classifier": "logistic regression runs on the CPU, whatever the features were computed on",
+    "memory": "it is the host's; a step's memory on the device is a column of steps",
 }

@@ -8,8 +8,12 @@ import sys
 import time
 
 
-def first_step(shape):
-    """Seconds of `import numpy`, of `import minisca` after it, and of the first training step."""
+def first_step(task):
+    """Seconds of `import numpy`, of `import minisca` after it, and of the first training steps.
+
+    task: a layer's shape and the name of a `backend`, or None: only the imports are timed. On a
+    device a step ends when what it learned is on the host.
+    """
     start = time.perf_counter()
     import numpy as np
 
@@ -18,12 +22,12 @@ def first_step(shape):
 
     imported = time.perf_counter()
     answer = {"import_numpy": numpy_imported - start, "import_minisca": imported - start}
-    if shape is not None:
-        size = (shape["batch"], shape["channels"], shape["size"], shape["size"])
+    if task is not None:
+        size = (task["batch"], task["channels"], task["size"], task["size"])
         images = np.random.default_rng(0).random(size, np.float32)
         layer = minisca.SparseConvAutoencoder(
-            shape["n_maps"], shape["width"], batch_size=shape["batch"], random_state=0,
-            init_scale=0.001, verbose=False,
+            task["n_maps"], task["width"], batch_size=task["batch"], random_state=0,
+            init_scale=0.001, verbose=False, backend=task["backend"],
         )  # fmt: skip
         start = time.perf_counter()
         layer.partial_fit(images)

@@ -19,7 +19,9 @@ would take at that rate. Figures are medians after a warm-up; every repetition s
 
 On a device, steps, transform and growth are measured with its events, all data on it already,
 beside PyTorch on the same device, a large copy, and products of the vendor's library: a large one,
-and the encoder's, of patches that somebody wrote down before (bench_device_layers.py).
+and the encoder's, of patches that somebody wrote down before (bench_device_layers.py). A step's
+memory on the device is a column of steps; cold is as above, opening the device included. Threads
+and classifier are the CPU's own: a device runs all its threads, and no part of the classifier.
 
 Sections that the JSON has from earlier runs stay in it until they are measured anew.
 
@@ -41,7 +43,7 @@ import numpy as np
 from bench_classifier import measure_classifier, report_classifier
 from bench_cold import measure_cold, report_cold
 from bench_device import open_device, peer_on_device
-from bench_device_layers import DEVICE_SECTIONS
+from bench_device_layers import DEVICE_SECTIONS, OF_THE_CPU
 from bench_growth import draw_growth, measure_growth, report_growth
 from bench_layers import load_digits
 from bench_memory import measure_memory, report_memory
@@ -104,6 +106,8 @@ def parse_arguments(arguments=None):
         parser.error("--backend must be cpu, or one or both of cupy,numba_cuda")
     known = SECTIONS if parsed.backend == ["cpu"] else DEVICE_SECTIONS
     for section in parsed.sections:
+        if section in OF_THE_CPU and section not in known:
+            parser.error(f"section is {section!r}, which is the CPU's own: {OF_THE_CPU[section]}")
         if section not in (*known, "all"):
             parser.error(f"section is {section!r}; it must be one of {', '.join(known)}, all")
     for name in ("repetitions", "fits"):
@@ -220,6 +224,10 @@ def main():
         report(result)
         if name == "growth":
             plot = draw_plot(Path(arguments.output) / PLOT, result)
+    if arguments.backend != ["cpu"]:
+        print("\nNot of a device, but the CPU's own:")
+        for name, why in OF_THE_CPU.items():
+            print(f"{name}: {why}")
     print(f"\nEvery repetition: {arguments.json}")
     if arguments.record:
         record(arguments.json, plot)

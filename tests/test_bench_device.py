@@ -1,6 +1,7 @@
 """The benchmark of devices where there is none, run on stand-ins: its form, no timings."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from script_runs import import_script, run_script
 from minisca.backends import get_backend, has_driver
 
 LAYERS = 5
+SMALL = {"batch": 2, "channels": 1, "size": 5, "n_maps": 3, "width": 3}
+#: Tasks and caches of the processes that the benchmark would have started.
+children = []
 
 
 class Moment:
@@ -41,6 +45,17 @@ def scripts(request, monkeypatch):
         def description(self):
             return {"name": f"a stand-in of {self.name}"}
 
+    first_step = import_script(monkeypatch, "bench_first_step").first_step
+    bench_cold = import_script(monkeypatch, "bench_cold")
+
+    def child_in_this_process(script, task, **caches):
+        """Where the stand-in is; a layer of its own size would take the simulator minutes."""
+        assert script == "bench_first_step.py"
+        children.append((task, caches))
+        return first_step(None if task is None else task | SMALL) | {"stderr": ""}
+
+    children.clear()
+    monkeypatch.setattr(bench_cold, "run_child", child_in_this_process)
     monkeypatch.setattr(bench_device, "LEAST_SECONDS", 0)
     monkeypatch.setattr(benchmark, "open_device", lambda name: StandIn(get_backend(name)))
     torch = benchmark.import_torch(1)
@@ -60,7 +75,7 @@ def run(benchmark, monkeypatch, tmp_path, *arguments):
 def test_every_layer_is_measured_beside_ceilings_and_peers(scripts, monkeypatch, tmp_path, capsys):
     benchmark, backend = scripts
     sections = run(benchmark, monkeypatch, tmp_path, "--backend", backend)
-    assert set(sections) == {f"steps on {backend}", f"transform on {backend}"}
+    assert set(sections) == {f"{name} on {backend}" for name in ("steps", "transform", "cold")}
     steps = sections[f"steps on {backend}"]
     assert steps["device"]["name"] == f"a stand-in of {backend}"
     assert steps["ceilings"]["bytes_per_second"] > 0
@@ -80,7 +95,9 @@ def test_every_layer_is_measured_beside_ceilings_and_peers(scripts, monkeypatch,
         assert set(layer["seconds"]) == {"encode_winners", "encode_pooled"}
     printed = capsys.readouterr().out
     for layer in steps["layers"]:
-        assert printed.count(layer["layer"]) == 4  # steps, phases, notes, transform
+        firsts = 2 * any(layer["layer"] == task["layer"] for task in
+                         sections[f"cold on {backend}"]["layers"])  # fmt: skip
+        assert printed.count(layer["layer"]) == 4 + firsts  # steps, phases, notes, transform
 
 
 def test_the_phases_of_a_step_are_calls_that_can_be_repeated(scripts, monkeypatch):
@@ -98,6 +115,32 @@ def test_the_phases_of_a_step_are_calls_that_can_be_repeated(scripts, monkeypatc
     # the learning rate is so small that the layer is still the one that it was
     np.testing.assert_array_equal(step.on_host().encode()[1], positions)
     np.testing.assert_allclose(step.on_host().encode()[0], values, rtol=1e-4)
+
+
+def test_first_steps_are_taken_on_the_device_with_caches_empty_and_full(
+    scripts, monkeypatch, tmp_path, capsys
+):
+    benchmark, backend = scripts
+    found = run(benchmark, monkeypatch, tmp_path, "cold", "--backend", backend)
+    section = found[f"cold on {backend}"]
+    assert section["device"]["name"] == f"a stand-in of {backend}"
+    assert len(section["layers"]) == 2
+    for layer in section["layers"]:
+        assert (len(layer["cold"]), len(layer["warm"])) == (1, 2)
+        assert layer["median_cold_seconds"] > 0
+    steps = [(task, caches) for task, caches in children if task is not None]
+    assert {task["backend"] for task, _ in steps} == {backend}
+    for cold in range(0, len(steps), 3):  # one with an empty folder, two with what it left
+        folders = [set(caches.values()) for _, caches in steps[cold : cold + 3]]
+        assert len(folders[0]) == 1
+        assert folders[0] == folders[1] == folders[2]
+        assert not folders[0] & {*steps[cold - 3][1].values()}
+    for _, caches in steps:
+        assert set(caches) == {"NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH"}
+    printed = capsys.readouterr().out
+    assert "first step, cold cache: MNIST layer 1" in printed
+    for name in ("threads", "classifier", "memory"):
+        assert f"\n{name}: " in printed.split("the CPU's own")[1]
 
 
 def test_growth_has_a_point_for_every_size(scripts, monkeypatch, tmp_path, capsys):
@@ -124,7 +167,9 @@ def test_without_a_device_nothing_is_measured_and_the_exit_says_so(backend, tmp_
     [
         (("--backend", "cuda"), "--backend must be cpu, or one or both of cupy,numba_cuda"),
         (("--backend", "cpu,cupy"), "--backend must be cpu, or one or both of"),
-        (("--backend", "cupy", "cold"), "section is 'cold'; it must be one of steps"),
+        (("--backend", "cupy", "fastest"), "section is 'fastest'; it must be one of steps"),
+        (("--backend", "cupy", "threads"), "section is 'threads', which is the CPU's own: it comp"),
+        (("--backend", "numba_cuda", "classifier"), "'classifier', which is the CPU's own: logist"),
     ],
 )
 def test_what_no_device_can_measure_is_refused(arguments, message):
@@ -142,6 +187,30 @@ def test_a_clock_of_a_device_takes_the_mean_of_its_calls(scripts, monkeypatch):
     copy, n_bytes = device.copy(4000)
     copy()
     assert n_bytes == 8000
+
+
+def test_memory_of_a_call_is_what_the_pool_grows_by_from_empty(monkeypatch):
+    """On CuPy; what the pool held before the call, free or not, is no part of it."""
+
+    class Pool:
+        def __init__(self):
+            self.used, self.free = 100, 900
+
+        def free_all_blocks(self):
+            self.free = 0
+
+        def total_bytes(self):
+            return self.used + self.free
+
+    pool = Pool()
+    bench_device = import_script(monkeypatch, "bench_device")
+    device = bench_device.CuPyDevice.__new__(bench_device.CuPyDevice)
+    device.cupy = SimpleNamespace(get_default_memory_pool=lambda: pool)
+
+    def call():  # takes 70, 30 of which it gives back to the pool
+        pool.used, pool.free = pool.used + 40, pool.free + 30
+
+    assert device.memory(call) == 70
 
 
 def test_cupy_has_the_names_that_the_clock_uses():

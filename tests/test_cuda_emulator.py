@@ -3,6 +3,7 @@
 Every fault that it promises to see is planted here in a small kernel of its own.
 """
 
+import contextlib
 import functools
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from cuda_emulator import (
     KernelError,
     LaunchError,
     RawKernel,
+    blocks,
     build,
+    can_be_sparse,
     order,
+    sparse_zeros,
 )
 
 pytestmark = pytest.mark.skipif(
@@ -223,6 +227,56 @@ def test_each_order_runs_threads_and_blocks_differently():
         assert not np.array_equal(holders["random", 1], holders[other])
     for seed in (1, 2):
         np.testing.assert_array_equal(np.sort(holders["random", seed]), np.arange(128))
+
+
+def test_of_a_grid_the_blocks_at_its_ends_can_be_run_alone(in_order):
+    holders = zeros(96)
+    with blocks(first=1, last=2):
+        computation("tickets")((10,), (32,), (zeros(1), holders))
+    np.testing.assert_array_equal(np.sort(holders), [*range(32), *range(8 * 32, 320)])
+    holders = zeros(128)
+    with blocks(first=3, last=100):  # more than there are: each once
+        computation("tickets")((4,), (32,), (zeros(1), holders))
+    np.testing.assert_array_equal(np.sort(holders), np.arange(128))
+
+
+OVERFLOWS = """extern "C" __global__ void k(const float* x, float* y, long long n) {
+    const TYPE i = TYPE(blockIdx.x) * int(blockDim.x) + int(threadIdx.x);
+    if (i < n) y[i] = x[i] + 1;
+}"""
+
+
+@pytest.mark.skipif(
+    COMPILER is None or not can_be_sparse(), reason="the system lends no addresses without memory"
+)
+def test_an_array_of_more_than_two_to_the_31_is_read_and_written_where_it_ends():
+    n = 2**31 + 77
+    x, y = (sparse_zeros((n,), np.float32) for _ in range(2))
+    x[-5:] = np.arange(5)
+    for text, fault in (
+        (OVERFLOWS.replace("TYPE", "long"), contextlib.nullcontext()),
+        (OVERFLOWS.replace("TYPE", "int"), pytest.raises(KernelError, match="multiplication over")),
+        (OVERFLOWS.replace("TYPE", "unsigned"), contextlib.nullcontext()),
+        (
+            OVERFLOWS.replace("TYPE(blockIdx.x) * int(blockDim.x)", "int(blockIdx.x * blockDim.x)")
+            .replace("TYPE", "int"),
+            pytest.raises(KernelError, match="element -2147483648 of argument 0, which has 21474"),
+        ),
+    ):  # fmt: skip
+        with blocks(first=0, last=1), fault:
+            RawKernel(text, "k")((-(-n // 256),), (256,), (x, y, np.int64(n)))
+    np.testing.assert_array_equal(y[-77:-5], 1)
+    np.testing.assert_array_equal(y[-5:], 1 + np.arange(5))
+    assert not y[:1000].any()
+
+
+def test_what_nobody_has_touched_is_zero_whatever_a_launch_had_there_before():
+    n = 8 << 20
+    for x in (np.ones(n, np.float32), sparse_zeros((n,), np.float32)):
+        total = np.zeros(1, np.float32)
+        text = 'extern "C" __global__ void k(float* x, float* y) { y[0] = x[5000] + x[8 << 19]; }'
+        RawKernel(text, "k")((1,), (1,), (x, total))
+        assert total == x[0] + x[0]
 
 
 # What they must not do --------------------------------------------------------------------

@@ -289,5 +289,20 @@ def test_a_grid_beyond_the_limit_is_refused_by_asking_for_fewer_images():
         device.launch("units.cu", "relu", device.options("float64"), 2**31, 32, ())
 
 
+def test_more_weights_or_places_than_kernels_count_are_refused():
+    class Shape:  # what has a shape and no memory
+        def __init__(self, *shape):
+            self.shape, self.dtype = shape, np.dtype("float32")
+
+    few = Shape(1, 1, 3, 3)
+    many_weights = Shape(1, 2**29, 3, 3), Shape(1, 2**29, 3, 3)
+    many_places = Shape(1, 1, 2**16, 2**15), few
+    for images, filters in (many_weights, many_places):
+        with pytest.raises(ValueError, match=r"is more than the 2147482624 places .* weights"):
+            products.convolve(images, filters, None, None)
+        with pytest.raises(ValueError, match=r"is more than the 2147482624 places"):
+            products.correlate(images, images, 3)
+
+
 def test_the_emulator_stands_in_where_there_is_no_device():
     assert (not device.CuPy().is_available() and COMPILER is not None) == EMULATED

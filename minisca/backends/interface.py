@@ -5,9 +5,10 @@ parameters. `reference/` holds the same operations as plain loops: it is what th
 
 Shapes: images `x (n, c, h, w)`, `m` feature maps, odd filter width `k`, filters `(m, c, k, k)`.
 Arrays are C-contiguous float32 or float64, all of one dtype within a call; places and indices
-are int32. Functions are pure: they return new arrays and leave their arguments alone, except
-where a trailing underscore says otherwise. The callers (the estimators) have checked shapes,
-dtypes and finiteness; an operation reached directly trusts its arguments.
+are int32, so a map has fewer than 2^31 of them; an array may have more numbers. Functions are pure:
+they return new arrays and leave their arguments alone, except where a trailing underscore says
+otherwise. The callers (the estimators) have checked shapes, dtypes and finiteness; an operation
+reached directly trusts its arguments.
 
 A *code* is which units survive and with what value. One winner a map: `values (n, m)` and
 `positions (n, m)`, slot j belonging to map j. In general: `values`, `positions` and `maps`, all

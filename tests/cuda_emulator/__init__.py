@@ -37,7 +37,9 @@ registers, textures, cooperative groups, half precision, inline PTX, printf. A r
 last write, the last atomic operation and two reads of an element: where more threads of one warp
 read it, a write by another lane of theirs may go unseen. Two threads that write the same value race
 as well. The __shared__ declarations must stand inside functions, and count when they are reached.
-A launch takes nine times the memory of its arrays.
+A launch takes nine times the memory of its arrays; of those beyond 16 MiB, of the pages in use. So
+an array of more than 2^31 elements is possible where nearly all of it is untouched (`sparse_zeros`
+makes such), and of a grid that would take hours, a test may run the `blocks` at its ends.
 
 It needs g++ on Linux (COMPILER is None elsewhere). What it compiles it keeps in the system's
 temporary directory (build.py).
@@ -45,7 +47,8 @@ temporary directory (build.py).
 
 from .build import COMPILER
 from .errors import CompileError, KernelError, LaunchError
-from .launch import OPT_IN_LIMIT, ORDERS, STATIC_LIMIT, RawKernel, order
+from .launch import OPT_IN_LIMIT, ORDERS, STATIC_LIMIT, RawKernel, blocks, order
+from .sparse import can_be_sparse, sparse_zeros
 
 __all__ = [
     "COMPILER",
@@ -56,5 +59,8 @@ __all__ = [
     "KernelError",
     "LaunchError",
     "RawKernel",
+    "blocks",
+    "can_be_sparse",
     "order",
+    "sparse_zeros",
 ]

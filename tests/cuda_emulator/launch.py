@@ -14,6 +14,7 @@ OPT_IN_LIMIT = 99 << 10  # and on asking: the least of compute capabilities 8.0 
 
 _GRID_LIMITS, _BLOCK_LIMITS, _MAX_THREADS = (2**31 - 1, 65535, 65535), (1024, 1024, 64), 1024
 _order = ("forward", 0)
+_blocks = (_GRID_LIMITS[0] ** 2, 0)
 
 
 class _Launch(ctypes.Structure):  # mirrored in runtime/runtime.h
@@ -26,6 +27,8 @@ class _Launch(ctypes.Structure):  # mirrored in runtime/runtime.h
         ("shared_limit", ctypes.c_uint64),
         ("order", ctypes.c_int),
         ("seed", ctypes.c_uint64),
+        ("first_blocks", ctypes.c_uint64),
+        ("last_blocks", ctypes.c_uint64),
     )
 
 
@@ -54,6 +57,20 @@ def order(name, seed=0):
         yield
     finally:
         _order = before
+
+
+@contextlib.contextmanager
+def blocks(first, last):
+    """Run only the `first` and the `last` so many blocks of a grid, blockIdx.x running fastest.
+
+    So a grid of millions can be looked at where it ends. What a kernel sees is the whole grid.
+    """
+    global _blocks
+    before, _blocks = _blocks, (first, last)
+    try:
+        yield
+    finally:
+        _blocks = before
 
 
 class RawKernel:
@@ -102,7 +119,13 @@ class RawKernel:
         """
         grid, block = self._check_configuration(grid, block, shared_mem)
         arguments = Arguments(self.name, self._signature, args)
-        arguments.upload()
+        try:
+            arguments.upload()
+            self._launch(grid, block, shared_mem, arguments)
+        finally:
+            runtime().emulator_give_back()
+
+    def _launch(self, grid, block, shared_mem, arguments):
         name, seed = _order
         launch = _Launch(
             entry=self._entry,
@@ -113,6 +136,8 @@ class RawKernel:
             shared_limit=STATIC_LIMIT if self._opted_in is None else OPT_IN_LIMIT,
             order=ORDERS.index(name),
             seed=seed,
+            first_blocks=_blocks[0],
+            last_blocks=_blocks[1],
         )
         fault = _Fault()
         if runtime().emulator_launch(ctypes.byref(launch), ctypes.byref(fault)):

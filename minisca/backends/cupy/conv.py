@@ -4,8 +4,6 @@ The gradient by x is a convolution too, with the filters turned around and maps 
 exchanged; that of the filters is a product of the maps with the images' patches.
 """
 
-import numpy as np
-
 from minisca.backends.cupy import device, direct, products
 from minisca.backends.cupy.device import empty, launch_over, on_device, zeros
 from minisca.backends.cupy.sums import channel_sums
@@ -36,6 +34,6 @@ def transposed(filters):
     turned = empty((channels, m, k, k), filters.dtype)
     launch_over(
         filters.size, "layout.cu", "transpose", device.options(filters.dtype),
-        (filters, *map(np.int32, (m, channels, k * k)), turned),
+        (filters, *device.ints(m, channels, k * k), turned),
     )  # fmt: skip
     return turned

@@ -17,6 +17,8 @@ THREADS = 256
 WARP = 32
 #: Blocks of a grid, at most (of its first axis, the only one that is used).
 MAX_BLOCKS = 2**31 - 1
+#: The largest number of anything that kernels count in int, with room for half-empty tiles.
+MOST_COUNTED = 2**31 - 2**10
 #: Dynamic shared memory that every block has without asking, besides some of fixed size.
 GRANTED_BYTES = 40 << 10
 #: Memory for what is stored on the way to a result, a chunk of images at a time.
@@ -191,6 +193,17 @@ def source(file):
 @functools.cache
 def _kernel(on, file, name, options):
     return on.raw_kernel(source(file), name, options)
+
+
+def ints(*counts):
+    """Counts as arguments of type int. Raises ValueError for one that is too large to be one."""
+    for count in counts:
+        if count > MOST_COUNTED:
+            raise ValueError(
+                f"{count} is more than the {MOST_COUNTED} places of an image, maps, weights of a "
+                "filter or slots of a code that kernels count; pass smaller images or fewer maps"
+            )
+    return [np.int32(count) for count in counts]
 
 
 def launch(file, name, options, n_blocks, n_threads, args, shared_bytes=0):

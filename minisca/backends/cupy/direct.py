@@ -6,8 +6,6 @@ whose filters are wider than registers allow, is left to `products`.
 
 from typing import NamedTuple
 
-import numpy as np
-
 from minisca.backends.cupy import device
 from minisca.backends.cupy.device import launch
 
@@ -75,6 +73,6 @@ def run(name, plan, x, filters, bias, *more):
     launch(
         FILE, name, device.options(x.dtype, FILTER_WIDTH=k, STRIP=plan.strip),
         n * -(-m // (plan.groups * MAPS)), plan.groups * plan.lanes,
-        (x, filters, bias, *map(np.int32, sizes), *more),
+        (x, filters, bias, *device.ints(*sizes), *more),
         shared_bytes=plan.shared_bytes,
     )  # fmt: skip

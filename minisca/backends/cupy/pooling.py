@@ -39,7 +39,7 @@ def _pool(name, maps, width, stride, results):
     sizes = (*maps.shape[2:], *sides, width, stride, *first)
     launch_over(
         results[0].size, FILE, name, device.options(maps.dtype),
-        (maps, *map(np.int32, sizes), *results),
+        (maps, *device.ints(*sizes), *results),
     )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def max_pool_backward(d_pooled, argmax, shape):
     sizes = (d_pooled.shape[2] * d_pooled.shape[3], shape[2] * shape[3])
     launch_over(
         d_maps.size, FILE, "max_pool_backward", device.options(d_maps.dtype),
-        (d_pooled, argmax, *map(np.int32, sizes), d_maps),
+        (d_pooled, argmax, *device.ints(*sizes), d_maps),
     )  # fmt: skip
     return d_maps
 
@@ -66,6 +66,6 @@ def encode_pooled(x, filters, bias, width, stride):
             _pool("max_pool_rectified", maps, width, stride, (pooled[rows],))
     else:
         sides, first = windows(x.shape[2:], width, stride)
-        sizes = map(np.int32, (*sides, width, stride, *first))
+        sizes = device.ints(*sides, width, stride, *first)
         direct.run("direct_pooled", plan, x, filters, bias, *sizes, pooled)
     return pooled

@@ -89,16 +89,17 @@ def convolve_winners(x, filters, bias, values, positions):
     _convolve("convolve_winners", x, filters, bias, (candidates, places), tile)
     device.launch_over(
         values.size, "selection.cu", "keep_largest", device.options(values.dtype),
-        (candidates, places, np.int32(n_tiles), values, positions),
+        (candidates, places, *device.ints(n_tiles), values, positions),
     )  # fmt: skip
 
 
 def _convolve(name, x, filters, bias, results, tile):
     n, channels, height, width = x.shape
     m, _, k, _ = filters.shape
+    device.ints(height * width, channels * k * k)  # the kernel multiplies them in int
     launch(
         FILE, name, tile.options(x.dtype), n * tile.blocks(m, height * width), tile.n_threads,
-        (x, filters, bias, *map(np.int32, (channels, height, width, m, k)), *results),
+        (x, filters, bias, *device.ints(channels, height, width, m, k), *results),
     )  # fmt: skip
 
 
@@ -107,14 +108,15 @@ def correlate(maps, images, k):
     n, m, height, width = maps.shape
     channels = images.shape[1]
     shape = (m, channels, k, k)
+    device.ints(height * width, channels * k * k)
     tile = choose_tile(m, channels * k * k)
     blocks = tile.blocks(m, channels * k * k)
-    most = (2**31 - 64) // (max(m, channels) * height * width)  # offsets in a piece are int
-    images_of_piece, pieces = sums.cut(n, blocks, most)
+    most = device.MOST_COUNTED // max(m, channels, height * width)
+    images_of_piece, pieces = sums.cut(n, blocks, max(1, most))
     parts = empty((pieces, *shape), maps.dtype)
     sizes = (n, images_of_piece, channels, height, width, m, k)
     launch(
         FILE, "correlate", tile.options(maps.dtype), pieces * blocks, tile.n_threads,
-        (maps, images, *map(np.int32, sizes), parts),
+        (maps, images, *device.ints(*sizes), parts),
     )  # fmt: skip
     return sums.sum_pieces(parts)

@@ -13,7 +13,7 @@ def keep_top_n(maps, n_active, values, positions):
     n, m, height, width = maps.shape
     launch(
         FILE, "keep_top_n", device.options(maps.dtype), n * m, device.threads_for(height * width),
-        (maps, np.int32(height * width), np.int32(n_active), values, positions),
+        (maps, *device.ints(height * width, n_active), values, positions),
     )  # fmt: skip
 
 
@@ -26,5 +26,5 @@ def keep_k_largest(maps, values, positions, maps_of_slots):
     launch(
         FILE, "keep_k_largest", device.options(maps.dtype), n,
         device.threads_for(max(m, height * width)),
-        (maps, heads, places, *map(np.int32, sizes), values, positions, maps_of_slots),
+        (maps, heads, places, *device.ints(*sizes), values, positions, maps_of_slots),
     )  # fmt: skip

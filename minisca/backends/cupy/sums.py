@@ -30,7 +30,7 @@ def sum_pieces(parts, factor=1):
     totals = empty(parts.shape[1:], parts.dtype)
     launch_over(
         totals.size, FILE, "sum_pieces", device.options(parts.dtype),
-        (parts, np.int32(len(parts)), parts.dtype.type(factor), totals),
+        (parts, *device.ints(len(parts)), parts.dtype.type(factor), totals),
     )  # fmt: skip
     return totals
 
@@ -44,7 +44,7 @@ def channel_sums(images, factor=1):
     launch(
         FILE, "sum_channels", device.options(images.dtype),
         pieces * channels, device.threads_for(height * width),
-        (images, *map(np.int32, sizes), parts),
+        (images, *device.ints(*sizes), parts),
     )  # fmt: skip
     return sum_pieces(parts, factor)
 

@@ -23,7 +23,7 @@ def slots_by_map(shape, n_active):
     maps = empty(shape, np.int32)
     launch_over(
         maps.size, "units.cu", "name_maps", device.options(np.float32),
-        (np.int32(shape[1]), np.int32(n_active), maps),
+        (*device.ints(shape[1], n_active), maps),
     )  # fmt: skip
     return maps
 
@@ -40,7 +40,7 @@ def paste_filters(values, positions, maps, filters, bias, images):
     launch(
         "decoder.cu", "decode", device.options(values.dtype),
         n * channels * n_tiles, n_warps * device.WARP,
-        (values, positions, maps, filters, bias, *map(np.int32, sizes), images),
+        (values, positions, maps, filters, bias, *device.ints(*sizes), images),
         shared_bytes=n_warps * tile_bytes,
     )  # fmt: skip
 
@@ -60,7 +60,7 @@ def _one_slot_a_map(_, n, m):
     entries, offsets = empty(n * m, np.int64), empty(n * m + 1, np.int64)
     launch_over(
         n * m, "entries.cu", "list_columns", device.options(np.float32),
-        (np.int32(n), np.int32(m), entries, offsets),
+        (*device.ints(n, m), entries, offsets),
     )  # fmt: skip
     return maps, entries, offsets
 
@@ -71,7 +71,7 @@ def list_by_map(values, maps, n_maps):
     entries, offsets = empty(n * n_slots, np.int64), empty(n_maps * n + 1, np.int64)
     counts = zeros(n_maps * n, np.int32)
     options = device.options(values.dtype)
-    sizes = np.int32(n), np.int32(n_slots)
+    sizes = device.ints(n, n_slots)
     file = "entries.cu"
     launch_over(values.size, file, "count_entries", options, (values, maps, *sizes, counts))
     launch(file, "sum_up", options, 1, 1024, (counts, np.int64(counts.size), offsets))
@@ -85,7 +85,7 @@ def sum_gradients(x, error, values, positions, maps, entries, offsets, filters):
     """d_encoder_filters, d_encoder_bias, d_decoder_filters of a code, listed in `entries`."""
     n, channels, height, width = x.shape
     n_slots, (m, _, k, _) = values.shape[1], filters.shape
-    n_taps = channels * k * k
+    device.ints(height * width, n_taps := channels * k * k)
     n_threads = device.threads_for(n_taps)
     blocks = m * -(-n_taps // n_threads)
     images_of_piece, pieces = sums.cut(n, blocks)
@@ -96,7 +96,7 @@ def sum_gradients(x, error, values, positions, maps, entries, offsets, filters):
         "gradients.cu", "add_patches", device.options(x.dtype), pieces * blocks, n_threads,
         (
             *(x, error, values, positions, entries, offsets, deltas),
-            *map(np.int32, sizes),
+            *device.ints(*sizes),
             parts,
         ),
     )  # fmt: skip
@@ -115,7 +115,7 @@ def correlate_errors(error, values, positions, maps, entries, n_entries, filters
         -(-values.size // ENTRIES_OF_BLOCK), ENTRIES_OF_BLOCK * device.WARP,
         (
             *(error, values, positions, maps, entries, n_entries, filters),
-            *map(np.int32, sizes),
+            *device.ints(*sizes),
             deltas,
         ),
     )  # fmt: skip

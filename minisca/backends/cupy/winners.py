@@ -48,7 +48,7 @@ def winner_take_all_backward(d_values, positions, shape):
     d_maps = empty(shape, d_values.dtype)
     launch_over(
         d_maps.size, FILE, "put_back", device.options(d_maps.dtype),
-        (d_values, positions, np.int32(shape[2] * shape[3]), d_maps),
+        (d_values, positions, *device.ints(shape[2] * shape[3]), d_maps),
     )  # fmt: skip
     return d_maps
 
@@ -60,7 +60,7 @@ def lifetime_sparsity(values, fraction):
     sizes = (*values.shape, survivors_over_batch(len(values), fraction))
     launch_over(
         values.size, FILE, "keep_over_batch", device.options(values.dtype),
-        (values, *map(np.int32, sizes), kept),
+        (values, *device.ints(*sizes), kept),
     )  # fmt: skip
     return kept
 

@@ -5,7 +5,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
+#include <iterator>
 #include <sys/mman.h>
+#include <unistd.h>
 
 namespace emulator {
 
@@ -21,7 +24,14 @@ static uintptr_t reserve(uint64_t size, int protection) {
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     void *range = mmap(nullptr, size, protection, flags, -1, 0);
     if (range == MAP_FAILED) perror("the emulator's address range"), abort();
+    madvise(range, size, MADV_NOHUGEPAGE);  // a page for every element touched, but a small one
     return reinterpret_cast<uintptr_t>(range);
+}
+
+static void give_back_cells(Array &array) {
+    if (array.cells) munmap(array.cells, array.n_cells * sizeof(Cell));
+    array.cells = nullptr;
+    array.n_cells = 0;
 }
 
 static void shape(Array &array, uint64_t size, unsigned element) {
@@ -33,9 +43,9 @@ static void shape(Array &array, uint64_t size, unsigned element) {
     array.written = false;
     const uint64_t n_cells = (size >> array.shift) + 1;
     if (n_cells <= array.n_cells) return;
-    free(array.cells);
-    array.cells = static_cast<Cell *>(calloc(n_cells, sizeof(Cell)));
-    if (!array.cells) perror("the emulator's record of accesses"), abort();
+    give_back_cells(array);
+    array.cells = reinterpret_cast<Cell *>(
+        reserve(n_cells * sizeof(Cell), PROT_READ | PROT_WRITE));
     array.n_cells = n_cells;
 }
 
@@ -58,6 +68,44 @@ void open_shared_memory() {
     strcpy(dynamic.name, "dynamic shared memory");
 }
 
+// A copy of an array is too much where there is hardly anything in it: beyond kSparse bytes only
+// pages that somebody has touched are copied, and no others take memory.
+constexpr uint64_t kSparse = 16 << 20;
+constexpr uint64_t kPage = 4096;
+
+// Calls copy(offset, n_bytes) for every touched page among `size` bytes from `start` on: all of
+// them as one where the system does not tell.
+template <class Copy>
+static void over_touched_pages(const void *start, uint64_t size, const Copy &copy) {
+    constexpr uint64_t kTouched = 3ull << 62;  // present, or swapped out
+    const int map = open("/proc/self/pagemap", O_RDONLY);
+    if (map < 0) return copy(0, size);
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(start), end = begin + size;
+    static uint64_t pages[1 << 16];
+    for (uintptr_t first = begin / kPage; first * kPage < end; first += std::size(pages)) {
+        const uint64_t wanted = std::min<uint64_t>(std::size(pages), (end - 1) / kPage + 1 - first);
+        const ssize_t n_bytes = wanted * sizeof *pages;
+        if (pread(map, pages, n_bytes, first * sizeof *pages) != n_bytes)
+            perror("/proc/self/pagemap"), abort();
+        for (uint64_t i = 0; i < wanted; ++i) {
+            if (!(pages[i] & kTouched)) continue;
+            const uintptr_t from = std::max(begin, (first + i) * kPage);
+            copy(from - begin, std::min(end, (first + i + 1) * kPage) - from);
+        }
+    }
+    close(map);
+}
+
+static void copy_array(void *to, const void *from, uint64_t size) {
+    if (size < kSparse) {
+        memcpy(to, from, size);
+        return;
+    }
+    over_touched_pages(from, size, [=](uint64_t offset, uint64_t n_bytes) {
+        memcpy(static_cast<char *>(to) + offset, static_cast<const char *>(from) + offset, n_bytes);
+    });
+}
+
 // Copies `size` bytes from the host into an array of the launch that comes next.
 extern "C" uintptr_t emulator_upload(int slot, const void *host, uint64_t size, unsigned element,
                                      const char *name) {
@@ -65,14 +113,15 @@ extern "C" uintptr_t emulator_upload(int slot, const void *host, uint64_t size, 
     if (slot >= kSlots || size >= 1ull << (kGlobalBits - 1)) return 0;
     Array &array = global_arrays[slot];
     array.start = global_base + (uint64_t(slot) << kGlobalBits) + (1ull << (kGlobalBits - 2));
+    void *start = reinterpret_cast<void *>(array.start);
+    if (size >= kSparse && array.capacity) madvise(start, array.capacity, MADV_DONTNEED);
     if (size > array.capacity) {
-        void *start = reinterpret_cast<void *>(array.start);
         if (mprotect(start, size, PROT_READ | PROT_WRITE)) perror("mprotect"), abort();
         array.capacity = size;
     }
     snprintf(array.name, sizeof array.name, "%s", name);
     shape(array, size, element);
-    memcpy(reinterpret_cast<void *>(array.start), host, size);
+    copy_array(reinterpret_cast<void *>(array.start), host, size);
     return array.start;
 }
 
@@ -85,7 +134,17 @@ extern "C" int emulator_written(int slot, const void *host) {
 
 extern "C" void emulator_download(int slot, void *host) {
     const Array &array = global_arrays[slot];
-    memcpy(host, reinterpret_cast<void *>(array.start), array.size);
+    copy_array(host, reinterpret_cast<void *>(array.start), array.size);
+}
+
+// After a launch: what no array of ordinary size needs.
+extern "C" void emulator_give_back() {
+    for (Array &array : global_arrays) {
+        if (array.capacity < kSparse) continue;
+        madvise(reinterpret_cast<void *>(array.start), array.capacity, MADV_DONTNEED);
+        give_back_cells(array);
+        array.capacity = 0;
+    }
 }
 
 // Arrays that a later launch does not have must not look as if it had them.

@@ -130,10 +130,14 @@ extern "C" int emulator_launch(const Launch *asked, Fault *found) {
     launch_start = epoch + 1;
     open_shared_memory();
     remember_images();
-    const uint64_t n_blocks = uint64_t(gridDim.x) * gridDim.y * gridDim.z;
+    const uint64_t of_grid = uint64_t(gridDim.x) * gridDim.y * gridDim.z;
+    const uint64_t first = std::min(of_grid, launch->first_blocks);
+    const uint64_t n_blocks = first + std::min(of_grid - first, launch->last_blocks);
     const uint64_t start = draw(n_blocks), stride = stride_over(n_blocks);
-    for (uint64_t turn = 0; turn < n_blocks && !faulty(); ++turn)
-        run_block(block_at(turn, n_blocks, start, stride));
+    for (uint64_t turn = 0; turn < n_blocks && !faulty(); ++turn) {
+        const uint64_t number = block_at(turn, n_blocks, start, stride);
+        run_block(number < first ? number : of_grid - n_blocks + number);
+    }
     if (faulty()) forget_fibers();
     return faulty();
 }

@@ -48,6 +48,7 @@ struct Launch {  // mirrored in launch.py
     uint64_t shared_bytes, shared_limit;
     int order;  // 0 forward, 1 reversed, 2 random
     uint64_t seed;
+    uint64_t first_blocks, last_blocks;  // how many of the grid's run; none between them
 };
 
 struct Fault {  // mirrored in launch.py

@@ -2,7 +2,9 @@
 // block. REAL is float or double.
 //
 // Sums are taken in an order that depends on the problem alone, never by floating-point atomics:
-// the same bits every time. Places within an image are int; offsets into arrays are Index.
+// the same bits every time. Places within an image, maps and the weights of a filter are counted in
+// int, of which there are fewer than 2^31; offsets into arrays are Index, as one image's maps, and
+// one layer's filters, may have more numbers than that.
 
 typedef long long Index;
 

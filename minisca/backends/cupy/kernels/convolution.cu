@@ -16,20 +16,19 @@
 #include "product.cuh"
 
 struct Patches {  // depth d of the product: a tap
-    int taps, k, plane;
+    int taps, k;
     __device__ Depth operator()(int d) const {
         const int channel = d / taps, tap = d % taps;
-        return Depth{d, channel * plane, tap / k - k / 2, tap % k - k / 2};
+        return Depth{0, channel, tap / k - k / 2, tap % k - k / 2};
     }
 };
 
 struct Places {  // depth d of the product: a place of an image
-    int n_places, width;
-    int maps_of_image, channels_of_image;  // numbers in each
+    int n_places, width, n_maps, channels;
     __device__ Depth operator()(int d) const {
         const int image = d / n_places, place = d % n_places;
-        return Depth{image * maps_of_image + place, image * channels_of_image, place / width,
-                     place % width};
+        // an image is n_maps rows further on, one of which d itself has passed
+        return Depth{image * (n_maps - 1), image * channels, place / width, place % width};
     }
 };
 
@@ -66,7 +65,7 @@ __device__ inline void convolve_tile(const REAL* x, const REAL* filters, const R
     const int depth = channels * k * k;
     const Product product{filters + Index(tile.first_map) * depth, depth, n_maps - tile.first_map,
                           x + tile.image * channels * n_places, height, width, depth};
-    multiply(product, columns, Patches{k * k, k, n_places}, sums);
+    multiply(product, columns, Patches{k * k, k}, sums);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocksAtOnce)
@@ -131,16 +130,15 @@ correlate(const REAL* maps, const REAL* images, int n, int images_of_piece, int 
     const Index first_image = Index(piece) * images_of_piece;
     for (int i = threadIdx.x; i < kTileColumns; i += kThreads) {
         const int tap = (first_tap + i) % (k * k), channel = (first_tap + i) / (k * k);
-        columns[i] = Column{channel * n_places, channel < channels ? tap / k - k / 2 : kOutside,
+        columns[i] = Column{channel, channel < channels ? tap / k - k / 2 : kOutside,
                             tap % k - k / 2};
     }
     REAL sums[ROWS][COLUMNS] = {};
-    const int maps_of_image = n_maps * n_places, channels_of_image = channels * n_places;
     const int n_here = n - first_image < images_of_piece ? int(n - first_image) : images_of_piece;
-    const Product product{maps + first_image * maps_of_image + first_map * n_places, n_places,
-                          n_maps - first_map, images + first_image * channels_of_image, height,
+    const Product product{maps + (first_image * n_maps + first_map) * n_places, n_places,
+                          n_maps - first_map, images + first_image * channels * n_places, height,
                           width, n_here * n_places};
-    multiply(product, columns, Places{n_places, width, maps_of_image, channels_of_image}, sums);
+    multiply(product, columns, Places{n_places, width, n_maps, channels}, sums);
     const int own_map = first_map + threadIdx.x / THREAD_COLUMNS * ROWS;
     const int own_tap = first_tap + threadIdx.x % THREAD_COLUMNS;
     #pragma unroll

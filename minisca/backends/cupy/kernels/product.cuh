@@ -1,10 +1,13 @@
 // A block's tile of a matrix product, left (rows x depth) by right (depth x columns), in which the
 // matrices need not exist: an element is fetched from where it lies in the tensors.
 //
-// Both products of a convolutional layer have this form. An element of `right` is a pixel,
-// found by adding up what its depth says and what its column says; it is 0 outside the image.
-// An element of `left` is left_from[depth.left + row * row_stride]. Offsets are int: the pointers
-// of a Product are the tile's own.
+// Both products of a convolutional layer have this form. An element of `right` is a pixel of a
+// plane (a channel of an image), found by adding up what its depth says and what its column says;
+// it is 0 outside the plane. An element of `left` is left_from[d + row * row_stride], its row
+// likewise the sum of the depth's and the tile's.
+//
+// Rows, planes, depths and places within a plane are int, and so is all that lies in shared memory;
+// their products with a stride, of which one image may have more than 2^31, are Index.
 //
 // Each of THREAD_ROWS x THREAD_COLUMNS threads holds ROWS x COLUMNS sums in registers, so that
 // per step in depth it reads ROWS + COLUMNS numbers from shared memory for ROWS * COLUMNS products.
@@ -18,6 +21,7 @@ constexpr int kTileColumns = THREAD_COLUMNS * COLUMNS;
 constexpr int kDepth = 8;
 static_assert(ROWS % kPack == 0, "a thread's rows are read in whole packs");
 constexpr int kPitch = kTileRows + 4;  // a warp that stores 4 rows of 8 steps meets every bank once
+static_assert(kThreads % kDepth == 0, "a thread fetches from `left` at one depth of a step");
 constexpr int kLeftShare = (kDepth * kTileRows + kThreads - 1) / kThreads;
 constexpr int kRightShare = (kDepth * kTileColumns + kThreads - 1) / kThreads;
 // Two blocks on a multiprocessor: 128 registers a thread, twice that in double.
@@ -25,11 +29,11 @@ constexpr int kBlocksAtOnce = sizeof(REAL) == 4 && kThreads == 256 ? 2 : 1;
 constexpr int kOutside = -(1 << 30);  // a row of pixels that is in no image
 
 struct __align__(16) Column {
-    int offset, y, x;
+    int plane, y, x;
 };
 
 struct __align__(16) Depth {
-    int left, right, y, x;
+    int row, plane, y, x;
 };
 
 struct Product {
@@ -43,7 +47,8 @@ struct Product {
 __device__ inline REAL pixel(const Product& product, const Depth& depth, const Column& column) {
     const int y = depth.y + column.y, x = depth.x + column.x;
     if (y < 0 || y >= product.height || x < 0 || x >= product.width) return 0;
-    return product.right_from[depth.right + column.offset + y * product.width + x];
+    const Index plane = Index(depth.plane + column.plane) * (product.height * product.width);
+    return product.right_from[plane + (y * product.width + x)];
 }
 
 // sums <- sums + the tile. `columns` describes the tile's columns and is in shared memory, behind
@@ -62,19 +67,19 @@ __device__ inline void multiply(const Product& product, const Column* columns, c
     const auto describe = [&](int step) {
         for (int i = thread; i < kDepth; i += kThreads) {
             const int d = step * kDepth + i;
-            depths[step % 2][i] = d < product.depth ? at(d) : Depth{-1, 0, kOutside, 0};
+            depths[step % 2][i] = d < product.depth ? at(d) : Depth{0, 0, kOutside, 0};
         }
     };
     const auto fetch = [&](int step) {
+        const int d = step * kDepth + thread % kDepth, first_row = thread / kDepth;
+        const int rows_above = depths[step % 2][thread % kDepth].row;
         #pragma unroll
         for (int share = 0; share < kLeftShare; ++share) {
-            const int i = thread + share * kThreads;
-            const int d = i % kDepth, row = i / kDepth;
-            const bool exists = i < kDepth * kTileRows && row < product.n_rows;
-            const int offset = exists ? depths[step % 2][d].left : -1;
+            const int row = first_row + share * (kThreads / kDepth);
             left_next[share] = 0;
-            if (offset >= 0)
-                left_next[share] = product.left_from[offset + row * product.row_stride];
+            if (d < product.depth && row < min(kTileRows, product.n_rows))
+                left_next[share] =
+                    product.left_from[d + Index(rows_above + row) * product.row_stride];
         }
         #pragma unroll
         for (int share = 0; share < kRightShare; ++share) {
