@@ -29,7 +29,8 @@ class LogisticRegression(SoftmaxClassifier, Estimator):
     max_iter : int >= 1, default 200
         Iterations of L-BFGS at most. Stopping there is no error; `converged_` tells.
     tol : float >= 0, default 1e-4
-        Stop when no entry of the gradient is larger than this.
+        Stop when no entry of the gradient is larger than this; of the weights of features shifted
+        and scaled to mean 0 and unit variance.
     verbose : bool, default True
         Show a progress bar when fitting takes longer than two seconds and stderr is a terminal.
 
@@ -74,13 +75,28 @@ class LogisticRegression(SoftmaxClassifier, Estimator):
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(f"y has one class, {classes[0]!r}; it must have two or more")
-        scale = _inverse_root(blocks.mean_square(), blocks.name)
+        mean, mean_square = blocks.moments()
+        scale = _inverse_root(mean_square, blocks.name)
         shape = (len(classes), blocks.n_features)
+        mean *= scale
+        stretch = 1 / np.sqrt(max(1 - np.mean(mean**2), 1e-6))
 
+        # L-BFGS sees the features without their means and with unit variance, which changes no
+        # minimum, for nothing weighs on intercepts, but the way there: pooled maps are never
+        # negative, and what all of them have in common would hide how they differ.
         def objective(parameters):
+            weights, intercept = uncentred(parameters)
+            loss, d_weights, d_intercept = loss_and_gradient(
+                blocks, codes, weights, intercept, scale, l2
+            )
+            d_weights -= np.outer(d_intercept, mean)
+            d_weights *= stretch
+            return loss, np.concatenate([d_weights, d_intercept], axis=None)
+
+        def uncentred(parameters):
             weights, intercept = _split(parameters, shape)
-            loss, *gradients = loss_and_gradient(blocks, codes, weights, intercept, scale, l2)
-            return loss, np.concatenate(gradients, axis=None)
+            weights = stretch * weights
+            return weights, intercept - weights @ mean
 
         start = np.zeros(shape[0] * shape[1] + shape[0])
         # What is lost to rounding in a mean of float32 cross-entropies; less is no progress.
@@ -88,7 +104,7 @@ class LogisticRegression(SoftmaxClassifier, Estimator):
         result = _minimise(objective, start, max_iter, tol, smallest_decrease, self.verbose)
         if not np.isfinite(result.x).all():
             raise ValueError("X has values too far apart for the loss to stay finite; rescale them")
-        weights, intercept = _split(result.x, shape)
+        weights, intercept = uncentred(result.x)
         self.classes_ = classes
         self.coef_ = (scale * weights).astype(blocks.dtype)
         self.intercept_ = intercept.astype(blocks.dtype)

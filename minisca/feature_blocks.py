@@ -88,16 +88,21 @@ class FeatureBlocks:
                 self._refuse(first)
             yield first, block
 
-    def mean_square(self):
-        """The mean of all features' squares, in float64; every feature is checked on the way."""
-        total = 0.0
+    def moments(self):
+        """Every feature's mean (n_features,), and the mean of all features' squares, in float64.
+
+        Every feature is checked on the way.
+        """
+        total, sums = 0.0, np.zeros(self.n_features)
+        ones = np.ones(self.rows, self.dtype)
         for _, block in self.checked():
+            sums += ones[: len(block)] @ block
             squares = float(np.einsum("ij,ij->i", block, block).sum(dtype=np.float64))
             if not 1e-20 < squares < 1e30:  # near the ends of float32's range
                 with np.errstate(over="ignore"):  # the caller sees an infinite mean
                     squares = float(np.square(block, dtype=np.float64).sum())
             total += squares
-        return total / (self.n * self.n_features)
+        return sums / self.n, total / (self.n * self.n_features)
 
     def _read(self, first):
         rows = self.features[first : first + self.rows]

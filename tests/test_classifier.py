@@ -144,7 +144,23 @@ def test_the_loss_reached_is_the_objective_at_the_coefficients():
     )
     assert classifier.loss_ == pytest.approx(loss, rel=1e-12)
     assert classifier.converged_
-    assert max(np.abs(d_weights).max(), np.abs(d_intercept).max()) <= 1e-4
+    # tol is for features without their means, and of unit variance
+    mean = scale * features.mean(axis=0)
+    centred = (d_weights - np.outer(d_intercept, mean)) / np.sqrt(1 - np.mean(mean**2))
+    assert max(np.abs(centred).max(), np.abs(d_intercept).max()) <= 1e-4
+
+
+def test_what_all_features_have_in_common_costs_no_iterations():
+    features, labels = problem()
+    features /= np.sqrt(np.mean(features**2))
+    plain = LogisticRegression(l2=0, tol=1e-6).fit(features, labels)
+    offset = LogisticRegression(l2=0, tol=1e-6).fit(features + 100, labels)
+    assert plain.converged_
+    assert offset.converged_
+    assert offset.n_iter_ <= 2 * plain.n_iter_
+    np.testing.assert_allclose(
+        offset.predict_proba(features + 100), plain.predict_proba(features), atol=1e-4
+    )
 
 
 def test_the_scale_of_the_features_changes_nothing_but_the_coefficients():
