@@ -93,16 +93,16 @@ class FeatureBlocks:
 
         Every feature is checked on the way.
         """
-        total, sums = 0.0, np.zeros(self.n_features)
-        ones = np.ones(self.rows, self.dtype)
+        total, mean = 0.0, np.zeros(self.n_features)
+        weights = np.full(self.rows, 1 / self.n, self.dtype)  # means, where sums might overflow
         for _, block in self.checked():
-            sums += ones[: len(block)] @ block
+            mean += weights[: len(block)] @ block
             squares = float(np.einsum("ij,ij->i", block, block).sum(dtype=np.float64))
             if not 1e-20 < squares < 1e30:  # near the ends of float32's range
                 with np.errstate(over="ignore"):  # the caller sees an infinite mean
                     squares = float(np.square(block, dtype=np.float64).sum())
             total += squares
-        return sums / self.n, total / (self.n * self.n_features)
+        return mean, total / (self.n * self.n_features)
 
     def _read(self, first):
         rows = self.features[first : first + self.rows]

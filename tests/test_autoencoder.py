@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import assert_within, rounding_bound
-from layers import PARAMETERS, RULES, Slices, assert_same_state, images, layer, learned, one_thread  # noqa: F401
+from layers import PARAMETERS, RULES, Slices, assert_same_state, images, layer, learned, one_thread  # noqa: F401 (fixtures)
 from scipy.signal import correlate2d
 
 import minisca
@@ -512,7 +512,7 @@ def test_no_seed_is_different_every_time():
 
 
 def test_training_does_not_touch_numpys_global_random_state():
-    np.random.seed(0)  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002 (the global generator is what must be left alone)
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     layer().fit(images(n=6))
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002

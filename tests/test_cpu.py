@@ -12,7 +12,7 @@ from helpers import as_tuple, assert_within, rounding_bound
 
 import reference
 from minisca.backends import cpu
-from minisca.backends.cpu import arrays, direct, survivors
+from minisca.backends.cpu import arrays, direct, machine_code, survivors
 
 CASE = Case(5, 2, 8, 7, 9, 5)
 
@@ -107,7 +107,7 @@ def test_the_transform_gives_the_same_bits_whatever_the_threads(monkeypatch, dty
 @pytest.mark.parametrize("more_maps", [-1, 0, 5])
 def test_pooled_windows_are_turned_to_maps_of_windows(dtype, more_maps, more_windows):
     """Fewer maps or windows than a vector has lanes, as many, and some over."""
-    lanes = cpu.lanes.lanes_of(dtype)
+    lanes = machine_code.vector_lanes(dtype)
     n_maps, n_windows, first = lanes + more_maps, 2 * lanes + more_windows, 2
     block = -(-n_maps // lanes) * lanes
     windows = np.arange(n_windows * block, dtype=dtype)

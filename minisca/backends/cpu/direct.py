@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from minisca.backends.cpu.arrays import aligned_zeros, share
-from minisca.backends.cpu.machine_code import TILE_SUMS, VECTOR_BYTES
+from minisca.backends.cpu.machine_code import TILE_SUMS, vector_lanes
 from minisca.backends.cpu.microkernel import multiply_tile, tile_function
 from minisca.backends.cpu.recycler import recycler
 
@@ -29,7 +29,7 @@ def choose_tile(n_maps, width, dtype):
 
     Weighed are padding, and loads beside multiplications.
     """
-    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+    lanes = vector_lanes(dtype)
     best = None
     for vectors in range(1, 5):
         blocks = -(-n_maps // (vectors * lanes))
@@ -69,7 +69,7 @@ def make_plan(x, filters, bias, whole_images=False, least_lines=1):
     n_maps, _, width, _ = filters.shape
     height, line = x.shape[2:]
     places, vectors = choose_tile(n_maps, line, x.dtype)
-    block = vectors * VECTOR_BYTES // x.itemsize
+    block = vectors * vector_lanes(x.dtype)
     blocks = -(-n_maps // block)
     pieces = min(len(x), 32)
     groups = 1 if whole_images else min(blocks, -(-16 // pieces))

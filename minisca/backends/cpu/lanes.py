@@ -7,7 +7,6 @@ left of the maps then is turned, from places of neighbouring maps to maps of nei
 
 from functools import cache
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -15,22 +14,17 @@ from numba.extending import intrinsic
 from minisca.backends.cpu.machine_code import (
     INDEX,
     POINTER,
-    VECTOR_BYTES,
     WORD,
     compile_function,
     lower_call,
+    vector_lanes,
 )
-
-
-def lanes_of(dtype):
-    """How many numbers a vector has."""
-    return VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
 @cache
 def keep_largest_function(block, dtype):
     """Address of the function that `keep_largest` calls, for blocks of so many maps."""
-    lanes = lanes_of(dtype)
+    lanes = vector_lanes(dtype)
     vectors = block // lanes
     indices = ir.VectorType(INDEX, lanes)
 
@@ -74,7 +68,7 @@ def keep_largest(typing_context, function, maps, n_places, first_place, largest,
 @cache
 def pool_function(block, dtype):
     """Address of the function that `pool` calls, for blocks of so many maps."""
-    lanes = lanes_of(dtype)
+    lanes = vector_lanes(dtype)
     vectors = block // lanes
 
     def emit(e, maps, start, line, rows, columns, out, first):
@@ -115,7 +109,7 @@ def pool(typing_context, function, maps, start, line, rows, columns, out, first)
 @cache
 def turn_function(dtype):
     """Address of the function that `turn` calls."""
-    lanes = lanes_of(dtype)
+    lanes = vector_lanes(dtype)
 
     def emit(e, block, start, stride, out, first, out_stride):
         corner, target = e.at(block, start), e.at(out, first)

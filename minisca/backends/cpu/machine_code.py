@@ -38,6 +38,11 @@ TILE_SUMS = REGISTERS - 8 if REGISTERS == 32 else REGISTERS - 4
 PATCH_SUMS = REGISTERS - 6
 
 
+def vector_lanes(dtype):
+    """How many numbers a vector has."""
+    return VECTOR_BYTES // np.dtype(dtype).itemsize
+
+
 def number_type(dtype):
     """LLVM's type of float32 or float64."""
     return {"float32": ir.FloatType(), "float64": ir.DoubleType()}[np.dtype(dtype).name]

@@ -8,17 +8,16 @@ come as a list, from which the rows that would meet only zero pixels have been l
 
 from functools import cache
 
-import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
 from minisca.backends.cpu.machine_code import (
     INDEX,
     POINTER,
-    VECTOR_BYTES,
     WORD,
     compile_function,
     lower_call,
+    vector_lanes,
 )
 
 
@@ -28,7 +27,7 @@ def tile_function(places, vectors, dtype, adding=False, subtracting=False):
 
     `adding`: to what `out` holds, in place of the bias. `subtracting`: the products.
     """
-    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+    lanes = vector_lanes(dtype)
     sums = [(p, v) for p in range(places) for v in range(vectors)]
 
     def emit(

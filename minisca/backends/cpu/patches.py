@@ -20,6 +20,7 @@ from minisca.backends.cpu.machine_code import (
     compile_function,
     lower_call,
     number_type,
+    vector_lanes,
 )
 
 #: Runs are padded to a multiple of this many numbers.
@@ -28,7 +29,7 @@ LANES = 8
 
 def lanes_of(run, dtype):
     """Numbers in the vectors that a run is cut into."""
-    widest = VECTOR_BYTES // np.dtype(dtype).itemsize
+    widest = vector_lanes(dtype)
     return widest if widest > LANES and run % widest == 0 else LANES
 
 

@@ -12,6 +12,7 @@ from numba import njit
 from minisca.backends.cpu import direct, lanes, transform
 from minisca.backends.cpu.arrays import aligned_zeros, plain
 from minisca.backends.cpu.choice import choose_convolution
+from minisca.backends.cpu.machine_code import vector_lanes
 from minisca.backends.cpu.parallel import in_parallel
 from minisca.backends.cpu.recycler import recycler
 
@@ -112,7 +113,7 @@ def encode_pooled(x, filters, bias, width, stride):
 
 def make_pooling(block, dtype, width, stride):
     functions = lanes.pool_function(block, dtype), lanes.turn_function(dtype)
-    return Pooling(width, stride, *functions, lanes.lanes_of(dtype))
+    return Pooling(width, stride, *functions, vector_lanes(dtype))
 
 
 @njit(cache=True)

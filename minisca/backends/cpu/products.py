@@ -22,6 +22,7 @@ from minisca.backends.cpu.machine_code import (
     WORD,
     compile_function,
     lower_call,
+    vector_lanes,
 )
 from minisca.backends.cpu.parallel import in_parallel
 
@@ -39,7 +40,7 @@ TILES = 2
 
 def strip_length(dtype):
     """S, the features of a strip: two vectors."""
-    return 2 * VECTOR_BYTES // np.dtype(dtype).itemsize
+    return 2 * vector_lanes(dtype)
 
 
 def make_strips(rows, n_features, dtype):
@@ -158,7 +159,7 @@ def _groups(n_classes):
 
 
 def _lanes_of_group(dtype):
-    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+    lanes = vector_lanes(dtype)
     return -(-GROUP // lanes) * lanes
 
 
@@ -170,7 +171,7 @@ def _fill_function(kind, dtype):
     number is right but for the exponents' different zero, which is a factor of 2^112. That holds
     for subnormal numbers too, not for infinity and NaN.
     """
-    length, lanes = strip_length(dtype), VECTOR_BYTES // np.dtype(dtype).itemsize
+    length, lanes = strip_length(dtype), vector_lanes(dtype)
     halves = kind == np.float16
     half, word = ir.IntType(16), ir.IntType(32)
 
@@ -222,7 +223,7 @@ def _fill(typing_context, function, source, count, target, stride):
 @cache
 def _project_function(rows, vectors, length, dtype):
     """Address of the function that `_add_projected` calls: a tile of rows x vectors of classes."""
-    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+    lanes = vector_lanes(dtype)
     tile = [(row, v) for row in range(rows) for v in range(vectors)]
 
     def emit(e, strips, stride, weights, depth, sums):
@@ -263,7 +264,7 @@ def _add_projected(typing_context, function, strips, stride, weights, depth, sum
 @cache
 def _accumulate_function(n_classes, vectors, length, dtype):
     """Address of the function that `_add_strip` calls: all classes, some vectors of features."""
-    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+    lanes = vector_lanes(dtype)
     tile = [(c, v) for c in range(n_classes) for v in range(vectors)]
 
     def emit(e, features, residuals, n_rows, sums):

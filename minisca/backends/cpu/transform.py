@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from minisca.backends.cpu.arrays import aligned_zeros, share
-from minisca.backends.cpu.machine_code import TILE_SUMS, VECTOR_BYTES
+from minisca.backends.cpu.machine_code import TILE_SUMS, vector_lanes
 from minisca.backends.cpu.microkernel import multiply_tile, tile_function
 from minisca.backends.cpu.parallel import in_parallel
 from minisca.backends.cpu.recycler import recycler
@@ -110,7 +110,7 @@ def make_plan(x, filters, bias):
     """Transform the images."""
     n, channels = x.shape[:2]
     n_maps, _, k, _ = filters.shape
-    lanes = VECTOR_BYTES // x.itemsize
+    lanes = vector_lanes(x.dtype)
     vectors = 2
     block = vectors * lanes
     basis = make_basis(x.shape[2:], k, x.dtype)
