@@ -51,7 +51,7 @@ class MNISTReproduction(Reproduction):
             command = (
                 f"python scripts/reproduce_mnist.py --rows deep --resume --output {self.output}"
             )
-            print(f"The deep row (128 then 2048 maps) takes about a quarter of an hour more: {command}")
+            print(f"The deep row (128 then 2048 maps) takes about 15 minutes more: {command}")
 
 
 def parse_arguments():
