@@ -21,6 +21,7 @@ METHODS = {
     "k-means": "triangle k-means",
     "supervised": "supervised network",
 }
+KINDS = ("whitened", "raw")
 #: What suits each method, from trials on validation images with 16 to 128 maps.
 SUPERVISED_RATE = 2.5
 L2 = {"winner-take-all": 1e-2, "k-means": 3e-3}
@@ -31,14 +32,14 @@ def draw_accuracies(run, name):
     maps = run.arguments.maps or (QUICK_MAPS if run.arguments.quick else MAPS)
     results = run.results(name)
     points = {}
-    for method in METHODS:
-        for whitened in (True, False):
+    for method in run.arguments.methods:
+        for whitened in (kind == "whitened" for kind in run.arguments.kinds):
             for n_maps in maps:
                 record = measure(run, results, method, n_maps, whitened)
                 points[method, whitened, n_maps] = record["validation_accuracy_percent"]
                 say(record)
                 draw(run.path(name, "png"), points)
-    print_table(["maps", *labels().values()], list(table(points, maps)))
+    print_table(["maps", *labels(points).values()], list(table(points, maps)))
     for line in check_claims(points):
         print(line)
 
@@ -102,10 +103,9 @@ def make_model(run, method, n_maps, whitened):
 def draw(path, points):
     """The curves of the points {(method, whitened, maps): accuracy} that there are."""
     curves = {}
-    for key, label in labels().items():
+    for key, label in labels(points).items():
         found = sorted((n, value) for (*rest, n), value in points.items() if tuple(rest) == key)
-        if found:
-            curves[label] = list(zip(*found, strict=True))
+        curves[label] = list(zip(*found, strict=True))
     figures.save_curves(
         path,
         curves,
@@ -116,23 +116,25 @@ def draw(path, points):
     )
 
 
-def labels():
+def labels(points):
     """{(method, whitened): what its curve is called}; one colour a method, raw dashed."""
+    measured = {tuple(curve) for *curve, _ in points}
     return {
         (method, whitened): f"{name}, {kind(whitened)}"
         for whitened in (True, False)
         for method, name in METHODS.items()
+        if (method, whitened) in measured
     }
 
 
 def table(points, maps):
     """A row for every number of maps."""
     for n in maps:
-        yield [str(n), *(f"{points[method, whitened, n]:.2f}" for method, whitened in labels())]
+        yield [str(n), *(f"{points[(*curve, n)]:.2f}" for curve in labels(points))]
 
 
 def kind(whitened):
-    return "whitened" if whitened else "raw"
+    return KINDS[0] if whitened else KINDS[1]
 
 
 def say(record):

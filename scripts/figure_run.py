@@ -67,17 +67,18 @@ class FigureRun:
     def _cifar(self, whitened, usual=None):
         """CIFAR-10: its name, (images, labels) to learn from, (images, labels) to validate on.
 
-        Contrast-normalised, and `whitened` by the statistics of the images to learn from. usual: so
-        many of these at most, unless --images or --quick says another number.
+        Contrast-normalised, and `whitened` by the statistics of all training images but those to
+        validate on: whitening learned from few images leaves others with far more energy. usual:
+        so many to learn from at most, unless --images or --quick says another number.
         """
         data = self.cifar_data
         train, validation = data.validation_split()
         n = min(self.n_images(usual or len(train[0])), len(train[0]))
-        images, checked = (contrast_normalise(part) for part in (train[0][:n], validation[0]))
+        images, checked = (contrast_normalise(part) for part in (train[0], validation[0]))
         if whitened:
             whitener = ZCA(ZCA_EPSILON).fit(images)
-            images, checked = whitener.transform(images), whitener.transform(checked)
-        return data.name, (images, train[1][:n]), (checked, validation[1])
+            images, checked = whitener.transform(images[:n]), whitener.transform(checked)
+        return data.name, (images[:n], train[1][:n]), (checked, validation[1])
 
     @cached_property
     def cifar_data(self):

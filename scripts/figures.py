@@ -22,7 +22,7 @@ import argparse
 import sys
 
 from backend_option import add_backend_option, resolve_backend
-from figure_accuracy import draw_accuracies
+from figure_accuracy import KINDS, METHODS, draw_accuracies
 from figure_filters import (
     draw_convolutional_filters,
     draw_digit,
@@ -55,6 +55,9 @@ def parse_arguments():
     parser.add_argument("--images", type=int, help="training images at most")
     parser.add_argument("--epochs", type=int, help="of every convolutional layer or network")
     parser.add_argument("--maps", type=int, nargs="+", help="of Figure 1c; default: 16 to 512")
+    curves = {"nargs": "+", "help": "of Figure 1c; default: all"}
+    parser.add_argument("--methods", choices=METHODS, default=list(METHODS), **curves)
+    parser.add_argument("--kinds", choices=KINDS, default=list(KINDS), **curves)
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument(
         "--data-dir",

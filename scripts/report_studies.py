@@ -28,29 +28,36 @@ def studies(groups):
 
 
 def accuracies(groups):
-    """Figure 1c as a table a data set: a row for every number of maps, a column a method."""
+    """Figure 1c: a table for each data set and number of training images, a row a number of maps.
+
+    A column is a method.
+    """
+    curves = {}
+    for (row, data), records in groups.items():
+        if row.startswith(ACCURACY_ROW):
+            for record in records:
+                curve = curves.setdefault((data, record["settings"]["train_images"]), {})
+                curve.setdefault(split_row(row), []).append(record)
     parts = []
-    for data in data_sets(groups, ACCURACY_ROW):
-        points = {
-            split_row(row): spread(values(records, "validation_accuracy_percent"))
-            for (row, where), records in groups.items()
-            if row.startswith(ACCURACY_ROW) and where == data
-        }
+    for (data, train_images), points in curves.items():
         methods = list(dict.fromkeys((method, kind) for method, _, kind in points))
         rows = [
-            [str(maps), *(points.get((method, maps, kind), "–") for method, kind in methods)]
+            [str(maps), *(accuracy(points.get((method, maps, kind))) for method, kind in methods)]
             for maps in sorted({maps for _, maps, _ in points})
         ]
-        settings = first_record(groups, ACCURACY_ROW, data)["settings"]
         caption = (
-            f"{data}, {settings['train_images']:,} training images, validation accuracy %. The "
-            "paper prints this figure as a plot, without numbers, of all training images: the "
-            "curves' order compares, their heights do not"
+            f"{data}, {train_images:,} training images, validation accuracy %. The paper prints "
+            "this figure as a plot, without numbers, of all training images: the curves' order "
+            "compares, their heights do not"
         )
         header = ["maps", *(f"{method}, {kind}" for method, kind in methods)]
         parts += [element("h2", "Figure 1c: accuracy by number of maps")]
         parts += [table(header, rows, caption)]
     return parts
+
+
+def accuracy(records):
+    return spread(values(records, "validation_accuracy_percent")) if records else "–"
 
 
 def sparsity(groups):
@@ -81,11 +88,3 @@ def split_row(row):
 
 def data_sets(groups, prefix):
     return list(dict.fromkeys(data for row, data in groups if row.startswith(prefix)))
-
-
-def first_record(groups, prefix, data):
-    return next(
-        records[0]
-        for (row, where), records in groups.items()
-        if row.startswith(prefix) and where == data
-    )

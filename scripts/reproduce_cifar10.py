@@ -32,7 +32,7 @@ FIRST_LAYER = {
     "pool_stride": 4,
     "n_epochs": 8,
 }
-CLASSIFIER = {"l2": 1e-2}
+CLASSIFIER = {"l2": 2e-2}
 
 #: What each row trains: the arguments of its layers, lowest first, and of its classifier.
 ROWS = {

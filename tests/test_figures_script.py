@@ -119,6 +119,15 @@ def test_a_stopped_accuracy_run_measures_the_missing_points_only(whole_run, tmp_
     assert again[-1]["losses"] == records[-1]["losses"]
 
 
+def test_a_curve_can_be_asked_for_by_method_and_kind(whole_run, tmp_path):
+    _, _, arguments = whole_run
+    options = ["--methods", "k-means", "--kinds", "whitened"]
+    done = run_script(SCRIPT, "1c", *arguments[:-1], tmp_path, *options)
+    assert done.returncode == 0, done.stderr
+    rows = [record["row"] for record in read(tmp_path, "1c")]
+    assert rows == [f"figure-1c-k-means-{n}-whitened" for n in (2, 4)]
+
+
 def test_a_figure_whose_data_set_is_missing_is_left_out_and_its_files_are_named(data, tmp_path):
     only = tmp_path / "only"
     only.mkdir()
@@ -148,6 +157,7 @@ def test_of_all_figures_those_without_a_data_set_are_left_out_in_peace(data, tmp
     [
         (["6"], "there is no figure '6'; the figures are 1a, 1b"),
         (["1c", "--maps", "16", "0"], "--maps is 0; it must be at least 1"),
+        (["1c", "--methods", "pca"], "--methods: invalid choice: 'pca'"),
         (["--images", "0"], "--images is 0; it must be at least 1"),
         (["--epochs", "-1"], "--epochs is -1; it must be at least 1"),
         (["--seed", "-1"], "--seed is -1; it must be 0 or larger"),

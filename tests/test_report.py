@@ -270,6 +270,22 @@ def test_figure_1c_is_a_table_of_methods_by_maps(tmp_path):
     assert not any("Also measured" in text_of(heading) for heading in tree.iter("h2"))
 
 
+def test_figure_1c_of_other_training_images_is_a_table_of_its_own(tmp_path):
+    records = [
+        record(
+            row="figure-1c-k-means-16-raw",
+            validation_accuracy_percent=accuracy,
+            settings={"quick": False, "train_images": train_images},
+        )
+        for train_images, accuracy in ((1000, 50.0), (2000, 60.0))
+    ]
+    tree = report_on(tmp_path, records)
+    tables = [t for t in tree.iter("table") if "plot" in t.findtext("caption")]
+    assert ["1,000" in t.findtext("caption") for t in tables] == [True, False]
+    cells = [text_of(t.find("tbody")[0][1]) for t in tables]
+    assert cells == ["50.00", "60.00"]
+
+
 def test_the_sparsity_rules_are_a_table_of_means_over_seeds(tmp_path):
     numbers = {
         **{"reconstruction_error": 5.0, "dead_maps": 0, "median_delta_share": 0.125},
