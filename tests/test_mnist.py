@@ -97,9 +97,9 @@ def test_pixels_run_from_0_to_1(tmp_path):
 
 
 def test_another_data_set_is_named_after_its_directory(tmp_path):
-    directory = put(tmp_path / "fashion-mnist", small())
+    directory = put(tmp_path / "clothes", small())
     data = load_mnist(str(directory))
-    assert data.name == "fashion-mnist"
+    assert data.name == "clothes"
     assert data.source == str(directory.resolve())
 
 

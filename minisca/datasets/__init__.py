@@ -8,6 +8,7 @@ from minisca.datasets.errors import (
     DownloadError,
     SampleWarning,
 )
+from minisca.datasets.fashion_mnist import load_fashion_mnist
 from minisca.datasets.idx import read_idx, write_idx
 from minisca.datasets.mnist import load_mnist, load_mnist_sample
 from minisca.datasets.norb import StereoDataset, load_norb
@@ -21,6 +22,7 @@ __all__ = [
     "SampleWarning",
     "StereoDataset",
     "load_cifar10",
+    "load_fashion_mnist",
     "load_mnist",
     "load_mnist_sample",
     "load_norb",

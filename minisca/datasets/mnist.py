@@ -36,6 +36,13 @@ SHA256 = {
     "test_images": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "test_labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
+#: Of Zalando Research's Fashion-MNIST: 70,000 images of clothes in MNIST's format.
+FASHION_SHA256 = {
+    "train_images": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train_labels": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "test_images": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "test_labels": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
 MAX_BYTES = 64 << 20  # the largest of the four has 47,040,016
 SAMPLE_NAME = "MNIST sample of 5,000 digits"
 
@@ -54,8 +61,8 @@ def load_mnist(data_dir=None, download=True):
        instead, with a SampleWarning: nothing measured on it compares with a published figure.
 
     Files in the cache must have MNIST's checksums. Files elsewhere may be any images of one size
-    with labels from 0 to 255 (Fashion-MNIST, say); unless they are MNIST, the data set is named
-    after its directory.
+    with labels from 0 to 255; unless they are MNIST or Fashion-MNIST, the data set is named after
+    its directory.
 
     Returns a Dataset: images float32 (n, 1, height, width) in [0, 1], labels int64 (n,), `name`
     ("MNIST" only where all four checksums are MNIST's) and `source`.
@@ -64,11 +71,11 @@ def load_mnist(data_dir=None, download=True):
     is damaged or the four do not fit together.
     """
     if data_dir is not None:
-        return _load_directory(_find(data_dir, "data_dir", required=True))
+        return load_files(_find(data_dir, "data_dir", required=True))
     if os.environ.get("MINISCA_DATA"):
         paths = _find(os.environ["MINISCA_DATA"], "MINISCA_DATA", required=False)
         if paths is not None:
-            return _load_directory(paths)
+            return load_files(paths)
     cache = cache_directory("mnist")
     reason = "downloading was not allowed (download=False)"
     if download:
@@ -76,9 +83,9 @@ def load_mnist(data_dir=None, download=True):
             _download_missing(cache)
         except DownloadError as error:
             reason = str(error)
-    paths = _present(cache)
+    paths = present(cache)
     if len(paths) == len(FILES):
-        return _load_directory(paths, only_mnist=True)
+        return load_files(paths, only_mnist=True)
     _warn_of_sample(cache, reason)
     return load_mnist_sample()
 
@@ -98,10 +105,10 @@ def load_mnist_sample():
 
 def _find(directory, what, required):
     files = "the four IDX files (each may end in .gz)"
-    return locate(directory, what, "mnist", FILES, _present, files, required)
+    return locate(directory, what, "mnist", FILES, present, files, required)
 
 
-def _present(folder):
+def present(folder):
     """The paths of those of the four files that `folder` has, by role."""
     paths = {}
     for role, name in FILES.items():
@@ -113,21 +120,24 @@ def _present(folder):
 
 
 def _download_missing(cache):
-    present = _present(cache)
+    here = present(cache)
     for role, name in FILES.items():
-        if role not in present:
+        if role not in here:
             urls = [f"{mirror}{name}.gz" for mirror in MIRRORS]
             download_file(urls, cache / f"{name}.gz", SHA256[role], max_bytes=MAX_BYTES)
 
 
-def _load_directory(paths, only_mnist=False):
+def load_files(paths, only_mnist=False):
+    """The Dataset in four IDX files, {role: path}, known by its contents or named by its folder."""
     arrays = {role: read_idx(path) for role, path in paths.items()}
     found = {role: _sha256(array) for role, array in arrays.items()}
     if only_mnist:
         _check_sha256(found, paths)
     _check_fit(arrays, paths)
     folder = paths["train_images"].parent.resolve()
-    name = "MNIST" if found == SHA256 else name_after(folder, "mnist")
+    known = {"MNIST": SHA256, "Fashion-MNIST": FASHION_SHA256}
+    named = [name for name, checksums in known.items() if found == checksums]
+    name = named[0] if named else name_after(folder, *map(str.lower, known))
     return _as_dataset(arrays, name, str(folder))
 
 

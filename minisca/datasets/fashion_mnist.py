@@ -1,0 +1,51 @@
+"""Fashion-MNIST: 70,000 images of clothes in ten classes, in files like MNIST's.
+
+Xiao, Rasul and Vollgraf, 2017. Nothing is downloaded here: Debian has it as a
+package, dataset-fashion-mnist.
+"""
+
+import os
+from pathlib import Path
+
+from minisca.datasets.errors import DatasetError, DatasetNotFoundError
+from minisca.datasets.locate import locate
+from minisca.datasets.mnist import FILES, load_files, present
+
+#: Where Debian's package puts the files.
+PACKAGE = "/usr/share/datasets/fashion-mnist"
+FOLDER = "fashion-mnist"
+
+
+def load_fashion_mnist(data_dir=None):
+    """Load Fashion-MNIST from its four IDX files, which have the names of MNIST's.
+
+    They are looked for in `data_dir` or its folder `fashion-mnist`; if it is None, in the folder
+    `fashion-mnist` of the directory that the environment variable MINISCA_DATA names, and then in
+    /usr/share/datasets/fashion-mnist, where Debian's package dataset-fashion-mnist puts them.
+
+    Returns a Dataset as `load_mnist` does, named "Fashion-MNIST" only where all four checksums are
+    its own, else after its directory. Raises DatasetNotFoundError where the files are in none of
+    these places, DatasetError if one is damaged, if they do not fit together, or if they are MNIST.
+    """
+    if data_dir is None:
+        data_dir, what = _usual_place(), "Fashion-MNIST's directory"
+    else:
+        what = "data_dir"
+    files = "the four IDX files (each may end in .gz)"
+    data = load_files(locate(data_dir, what, FOLDER, FILES, present, files, required=True))
+    if data.name == "MNIST":
+        raise DatasetError(f"{data.source} holds MNIST; it must hold Fashion-MNIST")
+    return data
+
+
+def _usual_place():
+    places = [Path(PACKAGE)]
+    if os.environ.get("MINISCA_DATA"):
+        places.insert(0, Path(os.environ["MINISCA_DATA"]).expanduser() / FOLDER)
+    for place in places:
+        if place.is_dir():
+            return place
+    raise DatasetNotFoundError(
+        f"Fashion-MNIST is in none of {', '.join(map(str, places))}; give its directory as "
+        "data_dir, or MINISCA_DATA as that of its folder, or install dataset-fashion-mnist"
+    )
