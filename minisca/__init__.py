@@ -6,7 +6,7 @@ Importing it compiles nothing and loads no backend; that happens at the first us
 from minisca import datasets, preprocessing
 from minisca.autoencoder import SparseConvAutoencoder
 from minisca.checkpoint import CheckpointError
-from minisca.classifier import LogisticRegression
+from minisca.classifier import LinearSVM, LogisticRegression
 from minisca.stack import Stack
 from minisca.training import DivergenceError
 from minisca.validation import NotFittedError
@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CheckpointError",
     "DivergenceError",
+    "LinearSVM",
     "LogisticRegression",
     "NotFittedError",
     "SparseConvAutoencoder",

@@ -1,22 +1,15 @@
-"""Multinomial logistic regression on features too large to copy, minimised by L-BFGS.
+"""The linear classifiers: multinomial logistic regression, and a linear support vector machine.
 
-The classifier of the paper's section 3: linear, on the last layer's pooled maps. One pass over the
-features gives both the loss and its gradient, a block of rows at a time.
+Logistic regression is the classifier of the paper's section 3, on the last layer's pooled maps.
 """
 
 import numpy as np
-from tqdm import tqdm
 
-from minisca.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
-from minisca.estimator import Estimator
-from minisca.feature_blocks import FeatureBlocks
-from minisca.softmax import SoftmaxClassifier, log_softmax
-from minisca.validation import check_fitted, check_integer, check_labels, check_number
-
-_KIND = "LogisticRegression"
+from minisca.linear import LinearClassifier
+from minisca.softmax import ScoringClassifier, SoftmaxClassifier, cross_entropy
 
 
-class LogisticRegression(SoftmaxClassifier, Estimator):
+class LogisticRegression(SoftmaxClassifier, LinearClassifier):
     """Softmax regression with an L2 penalty on the weights and none on the intercepts.
 
     Minimises the mean over rows of the cross-entropy, plus `l2 / 2` times the sum of the squared
@@ -56,181 +49,48 @@ class LogisticRegression(SoftmaxClassifier, Estimator):
         self.tol = tol
         self.verbose = verbose
 
-    def fit(self, X, y):
-        """Learn from features X (n, ...) and labels y (n,); returns self.
-
-        X: any real dtype, any rank from 2, each row flattened; any array that slices along its
-        first axis (np.memmap, HDF5 data set), of which a block of rows is read at a time. float16,
-        float32 and small integers are computed in float32, all else in float64.
-        y: integers, or text.
-
-        Raises ValueError or TypeError, naming the argument, for empty, 1-D, sparse, NaN or infinite
-        features, for labels of another length or type, and for fewer than two classes.
-        """
-        l2 = check_number("l2", self.l2)
-        max_iter = check_integer("max_iter", self.max_iter)
-        tol = check_number("tol", self.tol)
-        blocks = FeatureBlocks(X)
-        labels = check_labels(y, blocks.n)
-        classes, codes = np.unique(labels, return_inverse=True)
-        if len(classes) < 2:
-            raise ValueError(f"y has one class, {classes[0]!r}; it must have two or more")
-        mean, mean_square = blocks.moments()
-        scale = _inverse_root(mean_square, blocks.name)
-        shape = (len(classes), blocks.n_features)
-        mean *= scale
-        stretch = 1 / np.sqrt(max(1 - np.mean(mean**2), 1e-6))
-
-        # L-BFGS sees the features without their means and with unit variance, which changes no
-        # minimum, for nothing weighs on intercepts, but the way there: pooled maps are never
-        # negative, and what all of them have in common would hide how they differ.
-        def objective(parameters):
-            weights, intercept = uncentred(parameters)
-            loss, d_weights, d_intercept = loss_and_gradient(
-                blocks, codes, weights, intercept, scale, l2
-            )
-            d_weights -= np.outer(d_intercept, mean)
-            d_weights *= stretch
-            return loss, np.concatenate([d_weights, d_intercept], axis=None)
-
-        def uncentred(parameters):
-            weights, intercept = _split(parameters, shape)
-            weights = stretch * weights
-            return weights, intercept - weights @ mean
-
-        start = np.zeros(shape[0] * shape[1] + shape[0])
-        # What is lost to rounding in a mean of float32 cross-entropies; less is no progress.
-        smallest_decrease = 1e-9 if blocks.dtype == np.float32 else 1e-14
-        result = _minimise(objective, start, max_iter, tol, smallest_decrease, self.verbose)
-        if not np.isfinite(result.x).all():
-            raise ValueError("X has values too far apart for the loss to stay finite; rescale them")
-        weights, intercept = uncentred(result.x)
-        self.classes_ = classes
-        self.coef_ = (scale * weights).astype(blocks.dtype)
-        self.intercept_ = intercept.astype(blocks.dtype)
-        self.loss_ = float(result.fun)
-        self.n_iter_ = int(result.nit)
-        self.converged_ = bool(result.success)
-        self.n_features_in_ = blocks.n_features
-        return self
-
-    def _count(self, X):
-        return FeatureBlocks(X).n
-
-    def save(self, path):
-        """Write the fitted classifier to `path`: whole or not at all, a .npz without pickle."""
-        check_fitted(self, "coef_")
-        arrays = {"classes": self.classes_, "coef": self.coef_, "intercept": self.intercept_}
-        settings = {
-            "parameters": self.get_params(),
-            "loss": self.loss_,
-            "n_iter": self.n_iter_,
-            "converged": self.converged_,
-        }
-        save_checkpoint(path, _KIND, arrays, settings)
-
-    @classmethod
-    def load(cls, path):
-        """The classifier that `save(path)` wrote; raises CheckpointError for any other file."""
-        arrays, settings = load_checkpoint(path, _KIND)
-        shapes = {
-            "classes": ("classes",),
-            "coef": ("classes", "features"),
-            "intercept": ("classes",),
-        }
-        names = ("parameters", "loss", "n_iter", "converged")
-        sizes = require(path, arrays, shapes, settings, names)
-        try:
-            classifier = cls(**settings["parameters"])
-        except TypeError as error:
-            raise CheckpointError(f"{path} has other parameters: {error}") from error
-        classifier.classes_ = arrays["classes"]
-        classifier.coef_ = arrays["coef"]
-        classifier.intercept_ = arrays["intercept"]
-        classifier.loss_ = settings["loss"]
-        classifier.n_iter_ = settings["n_iter"]
-        classifier.converged_ = settings["converged"]
-        classifier.n_features_in_ = sizes["features"]
-        return classifier
-
-    def _logits(self, X):
-        check_fitted(self, "coef_")
-        blocks = FeatureBlocks(X, dtype=self.coef_.dtype)
-        if blocks.n_features != self.n_features_in_:
-            raise ValueError(
-                f"X has {blocks.n_features} features a row (shape {tuple(np.shape(X))}); "
-                f"it must have {self.n_features_in_}, as in fit"
-            )
-        weights = self.coef_.astype(blocks.dtype, copy=False).T
-        logits = np.empty((blocks.n, len(self.classes_)))
-        for first, block in blocks.checked():
-            logits[first : first + len(block)] = block @ weights
-        return logits + self.intercept_
+    def _row_losses(self, scores, truth):
+        return cross_entropy(scores, truth)
 
 
-def loss_and_gradient(blocks, codes, weights, intercept, scale, l2):
-    """The objective and its gradient in one pass over the features.
+class LinearSVM(ScoringClassifier, LinearClassifier):
+    """One support vector machine a class against all others, with the squared hinge and L2.
 
-    blocks: FeatureBlocks (n, n_features). codes (n,): the class of each row, from 0. weights
-    (n_classes, n_features) of the features times `scale`, intercept (n_classes,): float64.
+    Minimises the mean over rows of the sum over classes of max(0, 1 - t s)^2, s a row's score for a
+    class and t 1 for the row's own class and -1 for the others; plus `l2 / 2` times the sum of the
+    squared weights, none of the intercepts. As in `LogisticRegression`, these are the weights of
+    features divided by their root mean square. scikit-learn's `LinearSVC` minimises the same, but
+    for its penalty on the intercepts, with C = 1 / (l2 n).
 
-    Returns loss, d_weights, d_intercept, summed in float64 in an order that is always the same.
+    Parameters
+    ----------
+    l2 : float >= 0, default 1e-2
+    max_iter, tol, verbose : as in `LogisticRegression`
+
+    Attributes are those of `LogisticRegression`. `decision_function` gives the scores; with two
+    classes, the second's less the first's, which is twice the margin.
+
+    >>> classifier = LinearSVM().fit(features, labels)
+    >>> classifier.score(test_features, test_labels)
     """
-    from minisca.backends.cpu.products import accumulate_, pack_weights, project
 
-    # The features stay as they are: scaling the weights gives the same products.
-    packed = pack_weights((scale * weights).astype(blocks.dtype))
-    loss = 0.0
-    d_weights = np.zeros(weights.shape)
-    d_intercept = np.zeros(len(intercept))
-    product = np.empty(weights.shape, blocks.dtype)
-    for first, block in blocks.as_stored():
-        logits = project(block, packed, len(intercept), blocks.strips) + intercept
-        rows = np.arange(len(block))
-        truth = codes[first : first + len(block)]
-        log_probabilities = log_softmax(logits)
-        loss -= log_probabilities[rows, truth].sum()
-        residual = np.exp(log_probabilities)
-        residual[rows, truth] -= 1
-        d_intercept += residual.sum(axis=0)
-        product[:] = 0
-        accumulate_(product, residual.astype(blocks.dtype), blocks.strips)
-        d_weights += product
-    loss = loss / blocks.n + l2 / 2 * np.vdot(weights, weights)
-    d_weights *= scale / blocks.n
-    d_weights += l2 * weights
-    return float(loss), d_weights, d_intercept / blocks.n
+    def __init__(self, l2=1e-2, max_iter=200, tol=1e-4, verbose=True):
+        self.l2 = l2
+        self.max_iter = max_iter
+        self.tol = tol
+        self.verbose = verbose
+
+    def _row_losses(self, scores, truth):
+        return squared_hinge(scores, truth)
 
 
-def _minimise(objective, start, max_iter, tol, smallest_decrease, verbose):
-    """L-BFGS from `start`; returns SciPy's result."""
-    from scipy.optimize import minimize  # takes longer to import than all of minisca
+def squared_hinge(scores, truth):
+    """Sum over rows and classes of max(0, 1 - t s)^2, and its gradient by the scores.
 
-    # disable=None: no bar unless stderr is a terminal.
-    disable = None if verbose else True
-    with tqdm(total=max_iter, desc="L-BFGS", delay=2, leave=False, disable=disable) as bar:
-
-        def show(intermediate_result):
-            bar.set_postfix(loss=f"{intermediate_result.fun:.4g}", refresh=False)
-            bar.update()
-
-        options = {"maxiter": max_iter, "gtol": tol, "ftol": smallest_decrease}
-        options["maxfun"] = 20 * max_iter
-        return minimize(
-            objective, start, jac=True, method="L-BFGS-B", callback=show, options=options
-        )
-
-
-def _split(parameters, shape):
-    """The flat vector of L-BFGS as weights (n_classes, n_features) and intercept (n_classes,)."""
-    n_weights = shape[0] * shape[1]
-    return parameters[:n_weights].reshape(shape), parameters[n_weights:]
-
-
-def _inverse_root(mean_square, name):
-    """1 / sqrt(mean_square), and 1 where the features are all zero."""
-    if not np.isfinite(mean_square):
-        raise ValueError(
-            f"{name} has values too large to square; divide the features by a constant"
-        )
-    return 1 / np.sqrt(mean_square) if mean_square > 0 else 1.0
+    scores (n, n_classes); truth (n,): the class of each row, from 0; t is 1 there, else -1. Returns
+    float, (n, n_classes).
+    """
+    targets = np.full(scores.shape, -1.0)
+    targets[np.arange(len(scores)), truth] = 1
+    short = np.maximum(0, 1 - targets * scores)
+    return np.square(short).sum(), -2 * targets * short

@@ -1,4 +1,4 @@
-"""What every classifier with a softmax at its end gives: scores, probabilities, labels."""
+"""What every classifier gives: scores and labels; and probabilities, with a softmax at its end."""
 
 import numpy as np
 
@@ -11,7 +11,19 @@ def log_softmax(logits):
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-class SoftmaxClassifier:
+def cross_entropy(logits, truth):
+    """Sum over rows of the cross-entropy, and its gradient by the logits.
+
+    logits (n, n_classes); truth (n,): the class of each row, from 0. Returns float, (n, n_classes).
+    """
+    rows = np.arange(len(logits))
+    log_probabilities = log_softmax(logits)
+    residual = np.exp(log_probabilities)
+    residual[rows, truth] -= 1
+    return -log_probabilities[rows, truth].sum(), residual
+
+
+class ScoringClassifier:
     """For an estimator with `classes_`, `coef_` and `_logits(X)`, (n, n_classes) for n inputs X."""
 
     _estimator_type = "classifier"
@@ -24,12 +36,8 @@ class SoftmaxClassifier:
         logits = self._logits(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
-    def predict_proba(self, X):
-        """Probabilities of X (n, ...): (n, n_classes), in `classes_`'s order."""
-        return np.exp(log_softmax(self._logits(X)))
-
     def predict(self, X):
-        """The most probable label of each of X (n, ...): (n,) of the labels' type."""
+        """The label of the largest score of each of X (n, ...): (n,) of the labels' type."""
         logits = self._logits(X)
         return self.classes_[logits.argmax(axis=1)]
 
@@ -46,3 +54,11 @@ class SoftmaxClassifier:
                 f"{self.classes_.dtype}"
             )
         return float(np.mean(self.predict(X) == labels))
+
+
+class SoftmaxClassifier(ScoringClassifier):
+    """The same, for logits whose softmax are probabilities."""
+
+    def predict_proba(self, X):
+        """Probabilities of X (n, ...): (n, n_classes), in `classes_`'s order."""
+        return np.exp(log_softmax(self._logits(X)))

@@ -9,8 +9,9 @@ import pytest
 
 from minisca import feature_blocks
 from minisca.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from minisca.classifier import LogisticRegression, loss_and_gradient
+from minisca.classifier import LogisticRegression
 from minisca.feature_blocks import FeatureBlocks
+from minisca.linear import loss_and_gradient
 from minisca.validation import NotFittedError
 
 

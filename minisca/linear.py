@@ -1,0 +1,197 @@
+"""Linear classifiers on features too large to copy, their objectives minimised by L-BFGS.
+
+One pass over the features gives both the loss and its gradient, a block of rows at a time; what a
+row of scores costs is the classifier's own.
+"""
+
+import numpy as np
+from tqdm import tqdm
+
+from minisca.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
+from minisca.estimator import Estimator
+from minisca.feature_blocks import FeatureBlocks
+from minisca.softmax import cross_entropy
+from minisca.validation import check_fitted, check_integer, check_labels, check_number
+
+
+class LinearClassifier(Estimator):
+    """For a classifier with `l2`, `max_iter`, `tol`, `verbose` and `_row_losses(scores, truth)`.
+
+    `_row_losses` returns the sum over rows of their losses, and its gradient by the scores.
+    """
+
+    def fit(self, X, y):
+        """Learn from features X (n, ...) and labels y (n,); returns self.
+
+        X: any real dtype, any rank from 2, each row flattened; any array that slices along its
+        first axis (np.memmap, HDF5 data set), of which a block of rows is read at a time. float16,
+        float32 and small integers are computed in float32, all else in float64.
+        y: integers, or text.
+
+        Raises ValueError or TypeError, naming the argument, for empty, 1-D, sparse, NaN or infinite
+        features, for labels of another length or type, and for fewer than two classes.
+        """
+        l2 = check_number("l2", self.l2)
+        max_iter = check_integer("max_iter", self.max_iter)
+        tol = check_number("tol", self.tol)
+        blocks = FeatureBlocks(X)
+        labels = check_labels(y, blocks.n)
+        classes, codes = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(f"y has one class, {classes[0]!r}; it must have two or more")
+        mean, mean_square = blocks.moments()
+        scale = _inverse_root(mean_square, blocks.name)
+        shape = (len(classes), blocks.n_features)
+        mean *= scale
+        stretch = 1 / np.sqrt(max(1 - np.mean(mean**2), 1e-6))
+
+        # L-BFGS sees the features without their means and with unit variance, which changes no
+        # minimum, for nothing weighs on intercepts, but the way there: pooled maps are never
+        # negative, and what all of them have in common would hide how they differ.
+        def objective(parameters):
+            weights, intercept = uncentred(parameters)
+            loss, d_weights, d_intercept = loss_and_gradient(
+                blocks, codes, weights, intercept, scale, l2, self._row_losses
+            )
+            d_weights -= np.outer(d_intercept, mean)
+            d_weights *= stretch
+            return loss, np.concatenate([d_weights, d_intercept], axis=None)
+
+        def uncentred(parameters):
+            weights, intercept = _split(parameters, shape)
+            weights = stretch * weights
+            return weights, intercept - weights @ mean
+
+        start = np.zeros(shape[0] * shape[1] + shape[0])
+        # What is lost to rounding in a mean of float32 losses; less is no progress.
+        smallest_decrease = 1e-9 if blocks.dtype == np.float32 else 1e-14
+        result = _minimise(objective, start, max_iter, tol, smallest_decrease, self.verbose)
+        if not np.isfinite(result.x).all():
+            raise ValueError("X has values too far apart for the loss to stay finite; rescale them")
+        weights, intercept = uncentred(result.x)
+        self.classes_ = classes
+        self.coef_ = (scale * weights).astype(blocks.dtype)
+        self.intercept_ = intercept.astype(blocks.dtype)
+        self.loss_ = float(result.fun)
+        self.n_iter_ = int(result.nit)
+        self.converged_ = bool(result.success)
+        self.n_features_in_ = blocks.n_features
+        return self
+
+    def _count(self, X):
+        return FeatureBlocks(X).n
+
+    def save(self, path):
+        """Write the fitted classifier to `path`: whole or not at all, a .npz without pickle."""
+        check_fitted(self, "coef_")
+        arrays = {"classes": self.classes_, "coef": self.coef_, "intercept": self.intercept_}
+        settings = {
+            "parameters": self.get_params(),
+            "loss": self.loss_,
+            "n_iter": self.n_iter_,
+            "converged": self.converged_,
+        }
+        save_checkpoint(path, type(self).__name__, arrays, settings)
+
+    @classmethod
+    def load(cls, path):
+        """The classifier that `save(path)` wrote; raises CheckpointError for any other file."""
+        arrays, settings = load_checkpoint(path, cls.__name__)
+        shapes = {
+            "classes": ("classes",),
+            "coef": ("classes", "features"),
+            "intercept": ("classes",),
+        }
+        names = ("parameters", "loss", "n_iter", "converged")
+        sizes = require(path, arrays, shapes, settings, names)
+        try:
+            classifier = cls(**settings["parameters"])
+        except TypeError as error:
+            raise CheckpointError(f"{path} has other parameters: {error}") from error
+        classifier.classes_ = arrays["classes"]
+        classifier.coef_ = arrays["coef"]
+        classifier.intercept_ = arrays["intercept"]
+        classifier.loss_ = settings["loss"]
+        classifier.n_iter_ = settings["n_iter"]
+        classifier.converged_ = settings["converged"]
+        classifier.n_features_in_ = sizes["features"]
+        return classifier
+
+    def _logits(self, X):
+        check_fitted(self, "coef_")
+        blocks = FeatureBlocks(X, dtype=self.coef_.dtype)
+        if blocks.n_features != self.n_features_in_:
+            raise ValueError(
+                f"X has {blocks.n_features} features a row (shape {tuple(np.shape(X))}); "
+                f"it must have {self.n_features_in_}, as in fit"
+            )
+        weights = self.coef_.astype(blocks.dtype, copy=False).T
+        logits = np.empty((blocks.n, len(self.classes_)))
+        for first, block in blocks.checked():
+            logits[first : first + len(block)] = block @ weights
+        return logits + self.intercept_
+
+
+def loss_and_gradient(blocks, codes, weights, intercept, scale, l2, row_losses=cross_entropy):
+    """The objective and its gradient in one pass over the features.
+
+    blocks: FeatureBlocks (n, n_features). codes (n,): the class of each row, from 0. weights
+    (n_classes, n_features) of the features times `scale`, intercept (n_classes,): float64.
+    row_losses(scores, codes): the sum of some rows' losses, and its gradient by their scores.
+
+    Returns loss, d_weights, d_intercept, summed in float64 in an order that is always the same.
+    """
+    from minisca.backends.cpu.products import accumulate_, pack_weights, project
+
+    # The features stay as they are: scaling the weights gives the same products.
+    packed = pack_weights((scale * weights).astype(blocks.dtype))
+    loss = 0.0
+    d_weights = np.zeros(weights.shape)
+    d_intercept = np.zeros(len(intercept))
+    product = np.empty(weights.shape, blocks.dtype)
+    for first, block in blocks.as_stored():
+        scores = project(block, packed, len(intercept), blocks.strips) + intercept
+        block_loss, residual = row_losses(scores, codes[first : first + len(block)])
+        loss += block_loss
+        d_intercept += residual.sum(axis=0)
+        product[:] = 0
+        accumulate_(product, residual.astype(blocks.dtype), blocks.strips)
+        d_weights += product
+    loss = loss / blocks.n + l2 / 2 * np.vdot(weights, weights)
+    d_weights *= scale / blocks.n
+    d_weights += l2 * weights
+    return float(loss), d_weights, d_intercept / blocks.n
+
+
+def _minimise(objective, start, max_iter, tol, smallest_decrease, verbose):
+    """L-BFGS from `start`; returns SciPy's result."""
+    from scipy.optimize import minimize  # takes longer to import than all of minisca
+
+    # disable=None: no bar unless stderr is a terminal.
+    disable = None if verbose else True
+    with tqdm(total=max_iter, desc="L-BFGS", delay=2, leave=False, disable=disable) as bar:
+
+        def show(intermediate_result):
+            bar.set_postfix(loss=f"{intermediate_result.fun:.4g}", refresh=False)
+            bar.update()
+
+        options = {"maxiter": max_iter, "gtol": tol, "ftol": smallest_decrease}
+        options["maxfun"] = 20 * max_iter
+        return minimize(
+            objective, start, jac=True, method="L-BFGS-B", callback=show, options=options
+        )
+
+
+def _split(parameters, shape):
+    """The flat vector of L-BFGS as weights (n_classes, n_features) and intercept (n_classes,)."""
+    n_weights = shape[0] * shape[1]
+    return parameters[:n_weights].reshape(shape), parameters[n_weights:]
+
+
+def _inverse_root(mean_square, name):
+    """1 / sqrt(mean_square), and 1 where the features are all zero."""
+    if not np.isfinite(mean_square):
+        raise ValueError(
+            f"{name} has values too large to square; divide the features by a constant"
+        )
+    return 1 / np.sqrt(mean_square) if mean_square > 0 else 1.0
