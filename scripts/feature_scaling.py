@@ -1,0 +1,52 @@
+"""Ways to scale pooled maps before the classifier, or the layer above, sees them.
+
+Every one is learned from training features alone. The classifier divides by one number for all
+features anyhow, so that only what differs between features matters here.
+"""
+
+import numpy as np
+
+#: Rows that are scaled at a time.
+ROWS = 1000
+
+#: "none": as they are. "per-map": every map by its root mean square. "root": the square root of
+#: every feature (none is negative). "per-image": every image's features by their length.
+SCALINGS = ("none", "per-map", "root", "per-image")
+
+
+class FeatureScaling:
+    """Scales features (n, m, h, w) in place, by what `fit` saw."""
+
+    def __init__(self, kind):
+        if kind not in SCALINGS:
+            raise ValueError(
+                f"feature_scaling is {kind!r}; it must be one of {', '.join(SCALINGS)}"
+            )
+        self.kind = kind
+
+    def fit(self, features):
+        """Learn from training features; returns self."""
+        if self.kind == "per-map":
+            total = np.zeros(features.shape[1])
+            for part in _parts(features):
+                total += np.square(part, dtype=np.float32).sum(axis=(0, 2, 3), dtype=np.float64)
+            mean = total / (len(features) * np.prod(features.shape[2:]))
+            self.factors_ = np.where(mean > 0, 1 / np.sqrt(np.where(mean > 0, mean, 1)), 0)
+            self.factors_ = self.factors_.astype(np.float32)[:, None, None]
+        return self
+
+    def apply_(self, features):
+        """Scale the features in place; returns them."""
+        for part in _parts(features):
+            if self.kind == "per-map":
+                part *= self.factors_
+            elif self.kind == "root":
+                np.sqrt(part, out=part)
+            elif self.kind == "per-image":
+                lengths = np.square(part, dtype=np.float32).mean(axis=(1, 2, 3), keepdims=True)
+                part /= np.sqrt(np.where(lengths > 0, lengths, 1))
+        return features
+
+
+def _parts(features):
+    return (features[first : first + ROWS] for first in range(0, len(features), ROWS))

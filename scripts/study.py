@@ -1,0 +1,116 @@
+"""A study on validation images: runs of declared settings, and which of them matter.
+
+    python scripts/study.py scripts/studies/mnist-16.toml --seeds 0 1 2
+    python scripts/study.py scripts/studies/mnist-16.toml --report
+
+What is searched, and how such a file is written: scripts/study_space.py. Runs are scored on the
+last 10,000 training images, which nothing is trained on; the test images are not used. Every
+finished run is a line of runs.jsonl in --output: a run that is there is not made again, and
+several processes may share the directory, each taking what no other has claimed. A layer that was
+trained serves all encodings of it. --report prints what each setting's values add to the validation
+error beside the spread of seeds, and writes report.json and report.png.
+"""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from backend_option import add_backend_option, resolve_backend
+from records import environment
+from study_measure import Images, Measure
+from study_report import report
+from study_runs import Runs
+from study_space import read_space
+from tqdm import tqdm
+
+import minisca
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("study", help="a TOML file such as those in scripts/studies")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
+    parser.add_argument("--images", type=int, help="training images, default: 50,000")
+    parser.add_argument("--limit", type=int, help="end after so many runs")
+    parser.add_argument("--report", action="store_true", help="run nothing, report what is there")
+    parser.add_argument("--data-dir", help="directory with MNIST's IDX files, or files like them")
+    add_backend_option(parser)
+    parser.add_argument("--output", help="default: out/studies/ and the study's name")
+    arguments = parser.parse_args()
+    for name in ("images", "limit"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name} is {value}; it must be at least 1")
+    if min(arguments.seeds) < 0:
+        parser.error(f"--seeds has {min(arguments.seeds)}; seeds are 0 or larger")
+    try:
+        arguments.space = read_space(arguments.study)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    arguments.output = Path(arguments.output or f"out/studies/{arguments.space.name}")
+    if not arguments.report:
+        print(f"Backend: {resolve_backend(parser, arguments.backend)}")
+    return arguments
+
+
+def run_all(arguments, runs_file):
+    """Make every run that no process has made or claimed, layer by layer."""
+    images = Images(minisca.datasets.load_mnist(arguments.data_dir), arguments.images)
+    measure = Measure(images, arguments.space, runs_file, arguments.backend)
+    runs = arguments.space.runs(arguments.seeds)
+    groups = {}
+    for run in runs:
+        groups.setdefault(measure.layer_key(run), []).append(run)
+    finished = runs_file.finished()
+    done = sum(measure.key(run) in finished for run in runs)
+    print(f"{images.name}: {len(runs)} runs of {len(groups)} layers, {done} of them finished")
+    left = len(runs) if arguments.limit is None else arguments.limit
+    with tqdm(total=len(runs), initial=done, unit="run", disable=None) as bar:
+        for name, group in groups.items():
+            if left == 0:
+                break
+            with runs_file.claim(name) as ours:
+                finished = runs_file.finished()  # read after claiming: nobody adds to it now
+                todo = [run for run in group if measure.key(run) not in finished][:left]
+                if ours and todo:
+                    run_group(todo, measure, runs_file, bar)
+                    left -= len(todo)
+    finished = runs_file.finished()
+    missing = sum(measure.key(run) not in finished for run in runs)
+    if missing:
+        print(f"{missing} runs are left, or are being made by other processes")
+
+
+def run_group(runs, measure, runs_file, bar):
+    """The runs of one layer, each a line as soon as it is measured."""
+    before = time.perf_counter()
+    for run, measured in measure.records(runs):
+        now = time.perf_counter()
+        record = {"key": measure.key(run), "layer": measure.layer_key(run), **measured}
+        record |= {"seed": run.seed, "data": measure.images.name, "settings": run.settings()}
+        record |= {"below": measure.below, "seconds": round(now - before, 2)}
+        runs_file.append(record | environment())
+        before = now
+        bar.update()
+        bar.set_postfix(score=measured[measure.score], refresh=False)
+
+
+def main():
+    arguments = parse_arguments()
+    runs_file = Runs(arguments.output)
+    if not arguments.report:
+        run_all(arguments, runs_file)
+    records = list(runs_file.finished().values())
+    counts = Counter(record["data"] for record in records)
+    if len(counts) > 1:
+        print(f"Of {', '.join(counts)}, only what has most runs is reported; use an --output each")
+    data = counts.most_common(1)[0][0] if counts else None
+    report([r for r in records if r["data"] == data], arguments.space, arguments.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,350 @@
+"""A study: what is run, that nothing is run twice, that effects are what they are said to be."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from script_runs import ROOT, import_script
+
+from minisca.datasets import Dataset, write_idx
+
+SPACE = """
+design = "star"
+[training]
+n_maps = 4
+n_epochs = [1, 2]
+filter_width = 5
+[encoding]
+encoding_bias = [1.0, 0.5]
+feature_scaling = ["none", "per-map"]
+l2 = [1e-3, 1e-2]
+"""
+
+
+@pytest.fixture
+def space_module(monkeypatch):
+    return import_script(monkeypatch, "study_space")
+
+
+@pytest.fixture
+def runs_module(monkeypatch):
+    return import_script(monkeypatch, "study_runs")
+
+
+@pytest.fixture
+def report_module(monkeypatch):
+    return import_script(monkeypatch, "study_report")
+
+
+def declare(directory, text=SPACE):
+    path = directory / "small.toml"
+    path.write_text(text)
+    return path
+
+
+# What is run ----------------------------------------------------------------------------------
+
+
+def test_a_star_is_the_base_and_every_other_value_by_itself(space_module, tmp_path):
+    space = space_module.read_space(declare(tmp_path))
+    runs = space.runs([0, 1])
+    changed = []
+    for run in runs:
+        settings = run.settings()
+        changed.append([name for name, v in space.base().items() if settings[name] != v])
+    assert sorted(changed) == sorted(
+        2 * [[], ["n_epochs"], ["encoding_bias"], ["feature_scaling"], ["l2"]]
+    )
+
+
+def test_a_grid_is_every_combination_and_runs_of_a_layer_stand_together(space_module, tmp_path):
+    space = space_module.read_space(declare(tmp_path, SPACE.replace("star", "grid")))
+    runs = space.runs([0, 1])
+    assert len({json.dumps(run) for run in runs}) == len(runs) == 2 * 16
+    layers = [json.dumps((run.training, run.seed)) for run in runs]
+    changes = sum(a != b for a, b in itertools.pairwise(layers))
+    assert changes + 1 == len(set(layers)) == 4
+
+
+def test_a_random_design_draws_the_same_runs_again_and_none_twice(space_module, tmp_path):
+    text = SPACE.replace('"star"', '"random"\nruns = 7')
+    space = space_module.read_space(declare(tmp_path, text))
+    runs = space.runs([0])
+    assert len({json.dumps(run) for run in runs}) == 7
+    assert runs == space.runs([0])
+    assert len(space._replace(n_runs=1000).runs([0])) == 16
+
+
+def test_off_is_none_and_what_is_not_declared_has_the_estimators_default(space_module, tmp_path):
+    text = SPACE.replace("n_maps = 4", 'n_maps = 4\nlifetime = ["off", 0.2]')
+    found = {
+        r.training["lifetime"] for r in space_module.read_space(declare(tmp_path, text)).runs([0])
+    }
+    assert found == {None, 0.2}
+    run = space_module.read_space(declare(tmp_path)).runs([0])[0]
+    assert run.training["momentum"] == 0.9
+    assert run.encoding["classifier"] == "logistic"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("star", "comet"), "design is 'comet'"),
+        (("n_maps", "maps"), r"maps in \[training\] .* is no setting"),
+        (("l2 = [1e-3, 1e-2]", "l2 = [1e-3, 1e-3]"), "none of them twice"),
+        (("filter_width = 5", "filter_width = 4"), "filter_width is 4"),
+        (('"per-map"', '"perhaps"'), "'perhaps' is none of"),
+        (('"star"', '"random"'), "runs is None"),
+        (('"star"', '"star"\nscore = "beauty"'), "score is 'beauty'"),
+        (("design", "design design"), "is no TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused(space_module, tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        space_module.read_space(declare(tmp_path, SPACE.replace(*change)))
+
+
+def test_the_studies_of_the_repository_are_valid(space_module):
+    paths = sorted((ROOT / "scripts" / "studies").glob("*.toml"))
+    assert len(paths) >= 4
+    for path in paths:
+        assert space_module.read_space(path).runs([0])
+
+
+# Nothing twice --------------------------------------------------------------------------------
+
+
+def test_lines_appended_at_once_are_all_whole(runs_module, tmp_path):
+    runs = runs_module.Runs(tmp_path)
+
+    def append(writer):
+        for number in range(20):
+            runs.append({"key": f"{writer}-{number}", "text": "x" * 500})
+
+    threads = [threading.Thread(target=append, args=(writer,)) for writer in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(runs.path.read_text().splitlines()) == len(runs.finished()) == 80
+
+
+def test_half_a_line_is_passed_over_and_does_not_spoil_the_next(runs_module, tmp_path):
+    runs = runs_module.Runs(tmp_path)
+    runs.append({"key": "a"})
+    with open(runs.path, "ab") as file:
+        file.write(b'{"key": "b", "sec')
+    runs.append({"key": "c"})
+    assert list(runs.finished()) == ["a", "c"]
+
+
+def test_a_claim_is_one_processs_until_its_block_ends(runs_module, tmp_path):
+    first, second = runs_module.Runs(tmp_path), runs_module.Runs(tmp_path)
+    with first.claim("layer") as ours:
+        assert ours
+        with second.claim("layer") as theirs, second.claim("other") as free:
+            assert (theirs, free) == (False, True)
+        assert (tmp_path / "claims" / "layer.claim").exists()
+    with second.claim("layer") as theirs:
+        assert theirs
+    assert not list((tmp_path / "claims").iterdir())
+
+
+def test_the_claim_of_a_dead_process_is_taken_over_by_one_alone(runs_module, tmp_path):
+    code = (
+        "import sys, os; sys.path.insert(0, 'scripts'); from study_runs import Runs\n"
+        "with Runs(sys.argv[1]).claim('layer'): os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, check=False)
+    claim = tmp_path / "claims" / "layer.claim"
+    old = json.loads(claim.read_bytes())
+    with runs_module.Runs(tmp_path).claim("layer") as ours:
+        assert ours
+        assert json.loads(claim.read_bytes())["pid"] == os.getpid()
+        # Another process that had read the old claim before may not take this one over.
+        right = claim.with_suffix(f".{old['token']}.taken-over")
+        assert not runs_module._create(right, b"")
+        with runs_module.Runs(tmp_path).claim("layer") as theirs:
+            assert not theirs
+    assert not list((tmp_path / "claims").iterdir())
+
+
+def test_another_machines_claim_holds_until_it_is_old(runs_module, tmp_path, monkeypatch):
+    claim = {"token": "t", "host": "elsewhere", "pid": 1, "started": 1000.0}
+    for now, stale in ((2000.0, False), (1001.0 + runs_module.STALE_SECONDS, True)):
+        monkeypatch.setattr(runs_module.time, "time", lambda now=now: now)
+        assert runs_module._is_stale(claim) is stale
+
+
+# Effects --------------------------------------------------------------------------------------
+
+
+def made_up(settings, seed, score):
+    return {"settings": settings, "seed": seed, "validation_error_percent": score}
+
+
+def test_in_a_star_an_effect_is_the_mean_of_paired_differences(report_module):
+    rng = np.random.default_rng(0)
+    base = {"a": 1, "b": 1}
+    points = [base, {"a": 2, "b": 1}, {"a": 1, "b": 2}]
+    scores = rng.random((3, 4))
+    records = [
+        made_up(point, seed, scores[place, seed])
+        for place, point in enumerate(points)
+        for seed in range(4)
+    ]
+    found = report_module.effects(records, base, "validation_error_percent")
+    by_value = {(entry["setting"], entry["value"]): entry for entry in found}
+    for key, place in ((("a", 2), 1), (("b", 2), 2)):
+        expected = (scores[place] - scores[0]).mean()
+        assert by_value[key]["difference"] == pytest.approx(expected, abs=1e-12)
+    assert by_value["a", 1]["reference"]
+    assert by_value["a", 1]["difference"] == 0
+
+
+def test_a_random_design_finds_the_effects_that_made_the_scores(report_module):
+    rng = np.random.default_rng(1)
+    adds = {("a", 2): 0.3, ("b", "x"): -0.2, ("b", None): 0.1}
+    records = []
+    for _ in range(40):
+        point = {"a": int(rng.integers(1, 3)), "b": [None, "w", "x"][rng.integers(3)]}
+        seed = int(rng.integers(3))
+        score = 1 + 0.05 * seed + sum(adds.get(item, 0) for item in point.items())
+        records.append(made_up(point, seed, score))
+    base = {"a": 1, "b": "w"}
+    found = report_module.effects(records, base, "validation_error_percent")
+    for entry in found:
+        expected = adds.get((entry["setting"], entry["value"]), 0)
+        assert entry["difference"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_effects_that_were_always_changed_together_are_not_told_apart(report_module):
+    points = [{"a": 1, "b": 1, "c": 1}, {"a": 2, "b": 2, "c": 1}, {"a": 1, "b": 1, "c": 2}]
+    records = [made_up(point, 0, score) for point, score in zip(points, (1, 3, 2), strict=True)]
+    found = report_module.effects(records, points[0], "validation_error_percent")
+    by_value = {(entry["setting"], entry["value"]): entry["difference"] for entry in found}
+    assert by_value["a", 2] is by_value["b", 2] is None
+    assert by_value["c", 2] == pytest.approx(1)
+
+
+def test_the_spread_of_seeds_is_pooled_within_settings(report_module):
+    records = [made_up({"a": a}, seed, 10 * a + seed) for a in (1, 2) for seed in (0, 2)]
+    score = "validation_error_percent"
+    assert report_module.seed_spread(records, score) == pytest.approx(np.sqrt(2))
+    assert report_module.seed_spread(records[::2], score) is None
+
+
+# A whole study --------------------------------------------------------------------------------
+
+
+class Unreadable(np.ndarray):
+    def __getitem__(self, _):
+        raise AssertionError("the test set was read")
+
+
+def test_the_test_set_is_not_read(monkeypatch):
+    images = np.arange(10.0, dtype=np.float32).reshape(10, 1, 1, 1)
+    unread = images.view(Unreadable)
+    data = Dataset(images, np.arange(10), unread, unread, name="d", source="s")
+    split = import_script(monkeypatch, "study_measure").Images(data, 5)
+    assert split.train.ravel().tolist() == [0, 1, 2, 3, 4]
+    assert split.validation.ravel().tolist() == [8, 9]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A study made by two processes at once, on 100 images with bars as classes."""
+    directory = tmp_path_factory.mktemp("study")
+    random = np.random.default_rng(0)
+    for split, n in (("train", 100), ("t10k", 10)):
+        labels = np.arange(n, dtype=np.uint8) % 4
+        images = random.integers(0, 60, (n, 12, 12), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[:, 3 * label : 3 * label + 2] = 255
+        write_idx(directory / f"{split}-images-idx3-ubyte", images)
+        write_idx(directory / f"{split}-labels-idx1-ubyte", labels)
+    declare(directory)
+    command = [sys.executable, "scripts/study.py", directory / "small.toml", "--seeds", "0", "1"]
+    command += ["--data-dir", directory, "--output", directory / "out", "--backend", "cpu"]
+    processes = [
+        subprocess.Popen(
+            list(map(str, command)), cwd=ROOT, text=True, stdout=-1, stderr=subprocess.STDOUT
+        )
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    for process, output in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, output
+    return directory / "out", list(map(str, command))
+
+
+def read_lines(output):
+    return [json.loads(line) for line in (output / "runs.jsonl").read_text().splitlines()]
+
+
+def test_two_processes_make_every_run_once_and_train_every_layer_once(study):
+    output, _ = study
+    lines = read_lines(output)
+    assert len(lines) == len({line["key"] for line in lines}) == 10
+    assert {path.stem for path in (output / "layers").iterdir()} == {
+        line["layer"] for line in lines
+    }
+    assert len({line["layer"] for line in lines}) == 4
+    assert not list((output / "claims").iterdir())
+    for line in lines:
+        assert 0 <= line["validation_error_percent"] <= 100
+        assert line["settings"]["n_maps"] == 4
+        assert line["seconds"] >= 0
+
+
+def test_a_finished_run_is_skipped_and_a_missing_one_is_made_from_the_same_layer(study):
+    output, command = study
+    lines = read_lines(output)
+    layers = {path: path.read_bytes() for path in (output / "layers").iterdir()}
+    (output / "runs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines[1:]))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "10 runs of 4 layers, 9 of them finished" in done.stdout
+    again = read_lines(output)[-1]
+    assert again["key"] == lines[0]["key"]
+    assert again["validation_error_percent"] == lines[0]["validation_error_percent"]
+    assert layers == {path: path.read_bytes() for path in (output / "layers").iterdir()}
+
+
+def test_limit_ends_after_so_many_runs(study, tmp_path):
+    _, command = study
+    command = [*command[:-3], str(tmp_path), "--limit", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert len(read_lines(tmp_path)) == 1
+    assert "9 runs are left" in done.stdout
+
+
+def test_the_report_is_a_table_a_file_and_a_picture(study):
+    output, command = study
+    done = subprocess.run(
+        [*command, "--report"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "Backend" not in done.stdout
+    made = json.loads((output / "report.json").read_text())
+    assert made["runs"] == 10
+    found = {entry["setting"] for entry in made["effects"]}
+    assert found == {"n_epochs", "encoding_bias", "feature_scaling", "l2"}
+    for entry in made["effects"]:
+        assert entry["setting"] in done.stdout
+    assert (output / "report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_study_of_a_second_layer_trains_the_first_once_a_seed(study, tmp_path):
+    _, command = study
+    text = 'design = "star"\nscore = "reconstruction_error"\n[below]\nn_maps = 4\nn_epochs = 1\n'
+    text += '[training]\nn_maps = 3\nn_epochs = 1\ninput_scaling = ["none", "per-map", "root", 2]\n'
+    command = [*command[:2], str(declare(tmp_path, text)), *command[3:-3], str(tmp_path / "out")]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = read_lines(tmp_path / "out")
+    assert len(lines) == 8
+    assert len({line["reconstruction_error"] for line in lines}) == 8
+    assert len(list((tmp_path / "out" / "layers").glob("below-*.npz"))) == 2
