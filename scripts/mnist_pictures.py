@@ -11,9 +11,9 @@ from minisca.preprocessing import ZCA, contrast_normalise, crop_centre
 def draw_mnist_layers(directory, row, layers, data, quick):
     """Filters, reconstructions and, for one layer, the panels of Figure 3."""
     first = layers[0]
-    if row == "deep":
+    if len(layers) > 1:
         figures.save_feature_panels(
-            directory / "deep-figure3.png", data.test_images[0], as_stack(layers)
+            directory / f"{row}-figure3.png", data.test_images[0], as_stack(layers)
         )
         return
     draw_layer(directory, row, first, data.test_images[:16])

@@ -2,16 +2,22 @@
 
     python scripts/reproduce_mnist.py                      rows 16 and 128, one seed
     python scripts/reproduce_mnist.py --rows deep          128 maps, then 2048 on top of them
+    python scripts/reproduce_mnist.py --rows few-labels    the error with 10 to 300 labels a class
+    python scripts/reproduce_mnist.py --data fashion-mnist the same settings, another data set
     python scripts/reproduce_mnist.py --quick              a few minutes' version of every row
 
 The features are learned from the images alone, all training images, never a label. The classifier
 is fitted twice: without the validation images' labels, for the validation error, and with all
 training labels, for the test error. The test set is read once a row and seed. Every setting was
 chosen beforehand on validation error, with the validation images left out of all training.
+Extensions (below) make rows of other names, beside the plain ones.
 """
 
 import sys
 
+from extensions import ExtendedReproduction, add_extensions, extensions
+from few_labels import ROW as FEW_LABELS
+from few_labels import report_few_labels, run_few_labels
 from mnist_pictures import draw_mnist_layers
 from reproduction import SECOND_LAYER, Reproduction, first_images, make_parser, parse
 
@@ -30,6 +36,13 @@ ROWS = {
         "layers": [{"n_maps": 128, **FIRST_LAYER}, {"n_maps": 2048, **SECOND_LAYER}],
         "classifier": {},
     },
+    "256": {"layers": [{"n_maps": 256, **FIRST_LAYER}], "classifier": {}},
+    "512": {"layers": [{"n_maps": 512, **FIRST_LAYER}], "classifier": {}},
+    "deep-4096": {
+        "layers": [{"n_maps": 512, **FIRST_LAYER}, {"n_maps": 4096, **SECOND_LAYER}],
+        "classifier": {},
+    },
+    FEW_LABELS: {"layers": [{"n_maps": 128, **FIRST_LAYER}], "classifier": {}},
     "reconstruction": {
         "layers": [{**FIRST_LAYER, "n_maps": 16, "filter_width": 11, "n_epochs": 40}],
         "classifier": None,
@@ -37,17 +50,39 @@ ROWS = {
 }
 
 
-class MNISTReproduction(Reproduction):
+LOADERS = {
+    "mnist": minisca.datasets.load_mnist,
+    "fashion-mnist": minisca.datasets.load_fashion_mnist,
+}
+
+
+class MNISTReproduction(ExtendedReproduction):
     prefix = "mnist"
     original = "MNIST"
     rows = ROWS
     columns = (*Reproduction.columns, ("reconstruction", "reconstruction_error", ""))
 
+    def run(self, row, seed):
+        if row == FEW_LABELS:
+            run_few_labels(self, seed)
+        else:
+            super().run(row, seed)
+
+    def record_names(self):
+        """The plain rows, then those with extensions and the curves' that --output holds."""
+        names = super().record_names()
+        others = (record["row"] for record in self.results.records if "curve" not in record)
+        return list(dict.fromkeys([*names, *others]))
+
     def draw_layers(self, directory, row, layers):
         draw_mnist_layers(directory, row, layers, self.data, self.arguments.quick)
 
     def closing_words(self):
-        if not any(record["row"] == "mnist-deep" for record in self.results.records):
+        found = [r for r in self.results.records if r["data"] == self.data.name]
+        report_few_labels(found, self.output / "pictures" / f"{FEW_LABELS}.png")
+        if self.arguments.data == "mnist" and not any(
+            record["row"] == "mnist-deep" for record in self.results.records
+        ):
             command = (
                 f"python scripts/reproduce_mnist.py --rows deep --resume --output {self.output}"
             )
@@ -62,12 +97,32 @@ def parse_arguments():
         data_help="directory with MNIST's IDX files, or files like them",
         output="out/mnist",
     )
-    return parse(parser, default_rows=["16", "128"], quick_rows=["16", "128", "deep"])
+    parser.add_argument(
+        "--data", choices=LOADERS, default="mnist", help="default: mnist; each has an --output"
+    )
+    add_extensions(parser)
+    return checked(
+        parser, parse(parser, default_rows=["16", "128"], quick_rows=["16", "128", "deep"])
+    )
+
+
+def checked(parser, arguments):
+    """Refuse extensions that no row has or out of range; name the output after the data."""
+    if arguments.data != "mnist" and arguments.output == parser.get_default("output"):
+        arguments.output = f"out/{arguments.data}"
+    chosen = extensions(arguments)
+    if chosen and FEW_LABELS in arguments.rows:
+        parser.error(f"the row {FEW_LABELS} has no extensions; run it without {', '.join(chosen)}")
+    if arguments.lifetime is not None and not 0 < arguments.lifetime <= 1:
+        parser.error(f"--lifetime is {arguments.lifetime}; it must be in (0, 1]")
+    if arguments.l2 is not None and not arguments.l2 >= 0:
+        parser.error(f"--l2 is {arguments.l2}; it must be 0 or more")
+    return arguments
 
 
 def main():
     arguments = parse_arguments()
-    data = minisca.datasets.load_mnist(arguments.data_dir)
+    data = LOADERS[arguments.data](arguments.data_dir)
     MNISTReproduction(arguments, first_images(data) if arguments.quick else data).run_all()
 
 

@@ -84,7 +84,14 @@ class Reproduction:
     #: Told apart in the names of records and files, and written into a record's settings: how the
     #: images were prepared, where there is more than one way.
     variant = ""
+    layer_variant = None  # as `variant`, of what decides a trained layer
     preparation = {}  # noqa: RUF012 (a subclass sets its own)
+
+    #: Set in every layer, over what the row has for it.
+    layer_options = {}  # noqa: RUF012
+    classifier_class = minisca.LogisticRegression
+    #: Whether `seen` is given the features of all layers, or of the last alone.
+    keep_below = False
 
     def __init__(self, arguments, data):
         self.arguments = arguments
@@ -108,6 +115,25 @@ class Reproduction:
     def joined(self, features):
         """What the classifier sees: one row of features a label."""
         return features
+
+    def seen(self, outputs, learn):
+        """What the classifier is given of the layers' outputs, lowest first.
+
+        learn: they are of the training images; what follows is done as they had it.
+        """
+        return outputs[-1]
+
+    def predict(self, classifier, layers, images, watch, features=None):
+        """The labels of images, `features` being theirs where they are encoded already."""
+        if features is None:
+            with watch("encode"):
+                features = self.encoded(layers, images)
+        with watch("classify"):
+            return classifier.predict(features)
+
+    def classifier_options(self, row):
+        """The arguments of the row's classifier; None where it has none."""
+        return self.rows[row]["classifier"]
 
     def validation_split(self):
         return self.data.validation_split()
@@ -134,14 +160,15 @@ class Reproduction:
         for depth, options in enumerate(self.rows[row]["layers"]):
             epochs = (self.arguments.epochs, self.arguments.deep_epochs)[depth]
             options = {**options, "random_state": seed, "backend": self.arguments.backend}
+            options |= self.layer_options
             if self.arguments.quick:
                 options |= {"n_epochs": 2, "n_maps": min(self.quick_maps, options["n_maps"])}
             if epochs is not None:
                 options["n_epochs"] = epochs
             layers.append(minisca.SparseConvAutoencoder(**options).get_params(deep=False))
-        classifier = self.rows[row]["classifier"]
+        classifier = self.classifier_options(row)
         if classifier is not None:
-            classifier = minisca.LogisticRegression(**classifier).get_params(deep=False)
+            classifier = self.classifier_class(**classifier).get_params(deep=False)
         return {
             "layers": layers,
             "classifier": classifier,
@@ -192,12 +219,13 @@ class Reproduction:
         self.results.add(record | environment())
 
     def train(self, seed, settings, watch):
-        """The row's layers, each trained on the features of the one below; the last features."""
-        features, layers = self.train_images, []
+        """The row's layers, each trained on the features of the one below; what `seen` makes."""
+        features, layers, outputs = self.train_images, [], []
+        variant = self.variant if self.layer_variant is None else self.layer_variant
         for options in settings["layers"]:
             layer = minisca.SparseConvAutoencoder(**options)
             maps = "-".join(str(below.n_maps) for below in [*layers, layer])
-            name = f"{maps}-width{layer.filter_width}-seed{seed}{self.variant}.npz"
+            name = f"{maps}-width{layer.filter_width}-seed{seed}{variant}.npz"
             path = self.output / "layers" / name
             if path not in self.trained:
                 path.unlink(missing_ok=True) if not self.arguments.resume else None
@@ -207,7 +235,16 @@ class Reproduction:
             if settings["classifier"] is not None:
                 with watch("encode"):
                     features = self.encode(layers[-1], features)
-        return layers, features
+                outputs = [*outputs, features] if self.keep_below else [features]
+        return layers, self.seen(outputs, learn=True) if outputs else features
+
+    def encoded(self, layers, images):
+        """What the classifier sees of images that it was not fitted on."""
+        features, outputs = images, []
+        for layer in layers:
+            features = self.encode(layer, features)
+            outputs = [*outputs, features] if self.keep_below else [features]
+        return self.joined(self.seen(outputs, learn=False))
 
     def classify(self, row, layers, features, settings, watch):
         """Validation error without the validation labels, test error with all training labels."""
@@ -215,17 +252,15 @@ class Reproduction:
         (_, fit_labels), (_, validation_labels) = self.validation_split()
         n = len(fit_labels)
         with watch("classify"):
-            classifier = minisca.LogisticRegression(**settings["classifier"])
+            classifier = self.classifier_class(**settings["classifier"])
             classifier.fit(features[:n], fit_labels)
-            validation_error = 1 - classifier.score(features[n:], validation_labels)
+        images = self.train_images[n:]
+        predicted = self.predict(classifier, layers, images, watch, features[n:])
+        validation_error = np.mean(predicted != validation_labels)
+        with watch("classify"):
             classifier.fit(features, self.data.train_labels)
         del features
-        with watch("encode"):
-            test_features = self.test_images
-            for layer in layers:
-                test_features = self.encode(layer, test_features)
-        with watch("classify"):
-            predicted = classifier.predict(self.joined(test_features))
+        predicted = self.predict(classifier, layers, self.test_images, watch)
         test_error = np.mean(predicted != self.data.test_labels)
         seed = settings["layers"][0]["random_state"]
         name = f"{row}-seed{seed}{self.variant}.npz"

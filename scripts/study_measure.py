@@ -46,6 +46,11 @@ class Measure:
         first = runs[0]
         train, validation = self._inputs(first)
         options = {name: first.training[name] for name in TRAINING if name != "input_scaling"}
+        options |= {
+            "encoding_bias": 1.0,
+            "pool_width": 5,
+            "pool_stride": 3,
+        }  # each run sets its own
         layer = self._layer(options, first.seed)
         path = self.runs_file.directory / "layers" / f"{self.layer_key(first)}.npz"
         try:

@@ -161,3 +161,103 @@ def test_a_run_interrupted_in_training_resumes_to_the_same_layer(small_run, tmp_
     assert resumed.loss_history_ == whole.loss_history_
     np.testing.assert_array_equal(resumed.encoder_filters_, whole.encoder_filters_)
     np.testing.assert_array_equal(resumed.decoder_filters_, whole.decoder_filters_)
+
+
+# Extensions -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def extended(small_run):
+    """The same directory, after runs with extensions on top of the plain ones."""
+    _, output, _ = small_run
+    plain = (output / "results.json").read_text()
+    layers = {path.name for path in (output / "layers").iterdir()}
+    options = ["--quick", "--resume", "--data-dir", output.parent, "--output", output]
+    runs = (
+        ["--rows", "16", "--classifier", "svm", "--shifts"],
+        ["--rows", "16", "--lifetime", "0.5", "--l2", "0.01", "--feature-scaling", "root"],
+        ["--rows", "deep", "--concatenate"],
+        ["--rows", "few-labels"],
+    )
+    done = [run_script(SCRIPT, *options, *arguments) for arguments in runs]
+    for process in done:
+        assert process.returncode == 0, process.stderr
+    return done, output, json.loads(plain), layers
+
+
+def records_by_row(output):
+    return {record["row"]: record for record in read_records(output)}
+
+
+def test_extensions_make_rows_of_their_own_beside_the_plain_ones(extended):
+    _, output, plain, _ = extended
+    records = records_by_row(output)
+    for record in plain:
+        assert records[record["row"]] == record
+        assert "extensions" not in record["settings"]
+    expected = {
+        "mnist-16-svm-shifts": {"classifier": "svm", "shifts": 1},
+        "mnist-16-l2-0.01-lifetime-0.5-root": {
+            "l2": 0.01,
+            "lifetime": 0.5,
+            "feature_scaling": "root",
+        },
+        "mnist-deep-concatenated": {"concatenate": True},
+    }
+    for row, chosen in expected.items():
+        assert records[row]["settings"]["extensions"] == chosen
+        assert records[row]["test_error_percent"] <= 10
+        assert records[row]["paper_percent"] is None
+
+
+def test_only_lifetime_trains_another_layer(extended):
+    _, output, _, layers = extended
+    found = {path.name for path in (output / "layers").iterdir()}
+    lifetime = "16-width7-seed0-lifetime-0.5.npz"
+    new = {lifetime, "128-width7-seed0.npz"}  # the latter is few-labels's, where deep left none
+    assert found - layers <= new
+    layer = minisca.SparseConvAutoencoder.load(output / "layers" / lifetime)
+    assert layer.lifetime == 0.5
+
+
+def test_the_classifier_of_an_extension_is_what_it_says(extended):
+    _, output, _, _ = extended
+    classifiers = output / "classifiers"
+    svm = minisca.LinearSVM.load(classifiers / "16-seed0-svm-shifts.npz")
+    assert svm.n_features_in_ == 1600
+    assert (
+        minisca.LogisticRegression.load(classifiers / "16-seed0-l2-0.01-lifetime-0.5-root.npz").l2
+        == 0.01
+    )
+    both = minisca.LogisticRegression.load(classifiers / "deep-seed0-concatenated.npz")
+    assert both.n_features_in_ == 128 * 100 + 512 * 25
+
+
+def test_few_labels_give_a_curve_for_every_kind_of_features(extended):
+    done, output, _, _ = extended
+    records = records_by_row(output)
+    kinds = ("winner-take-all", "triangle-k-means", "pca", "pixels")
+    curves = {kind: records[f"mnist-few-labels-{kind}"] for kind in kinds}
+    assert curves["triangle-k-means"]["n_features"] == curves["winner-take-all"]["n_features"]
+    for kind, record in curves.items():
+        (point,) = record["curve"]  # 20 images a class are too few for 30
+        assert point["labels_per_class"] == 10
+        assert len(point["test_errors_percent"]) == 2
+        assert point["mean_test_error_percent"] == np.mean(point["test_errors_percent"])
+        assert kind in done[-1].stdout
+    assert (output / "pictures" / "few-labels.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--lifetime", "0"], "--lifetime is 0.0; it must be in (0, 1]"),
+        (["--l2", "-1"], "--l2 is -1.0; it must be 0 or more"),
+        (["--rows", "few-labels", "--shifts"], "the row few-labels has no extensions"),
+        (["--classifier", "forest"], "invalid choice: 'forest'"),
+    ],
+)
+def test_a_wrong_extension_is_named(arguments, message):
+    done = run_script(SCRIPT, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr

@@ -1,0 +1,42 @@
+"""The features of several layers as one array, side by side, without a copy of them."""
+
+import numpy as np
+
+from minisca.feature_blocks import FeatureBlocks
+
+
+class JoinedFeatures:
+    """Looks like a float32 array (n, features), of which slices of rows are put together when read.
+
+    parts: arrays (n, ...). scales: what each is multiplied by.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, parts, scales):
+        self.parts = parts
+        self.factors = scales
+        widths = [int(np.prod(part.shape[1:])) for part in parts]
+        self.shape = (len(parts[0]), sum(widths))
+
+    @staticmethod
+    def scales(parts):
+        """Factors that give every part the mean square 1, so that none drowns the others."""
+        squares = [FeatureBlocks(part).mean_square() for part in parts]
+        return [1 / np.sqrt(square) if square > 0 else 1.0 for square in squares]
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows):
+        return JoinedFeatures([part[rows] for part in self.parts], self.factors)
+
+    def __array__(self, dtype=None, copy=None):
+        joined = np.empty(self.shape, self.dtype if dtype is None else dtype)
+        first = 0
+        for part, factor in zip(self.parts, self.factors, strict=True):
+            flat = np.asarray(part).reshape(len(part), -1)
+            columns = joined[:, first : first + flat.shape[1]]
+            np.multiply(flat, np.float32(factor), out=columns, casting="same_kind")
+            first += flat.shape[1]
+        return joined
