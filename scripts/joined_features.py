@@ -22,7 +22,7 @@ class JoinedFeatures:
     @staticmethod
     def scales(parts):
         """Factors that give every part the mean square 1, so that none drowns the others."""
-        squares = [FeatureBlocks(part).mean_square() for part in parts]
+        squares = [FeatureBlocks(part).moments()[1] for part in parts]
         return [1 / np.sqrt(square) if square > 0 else 1.0 for square in squares]
 
     def __len__(self):
