@@ -22,9 +22,14 @@ METHODS = {
     "supervised": "supervised network",
 }
 KINDS = ("whitened", "raw")
-#: What suits each method, from trials on validation images with 16 to 128 maps.
+#: What suits each method and kind, from trials on validation images with 16 to 256 maps.
 SUPERVISED_RATE = 2.5
-L2 = {"winner-take-all": 1e-2, "k-means": 3e-3}
+L2 = {
+    ("winner-take-all", "whitened"): 3e-2,
+    ("winner-take-all", "raw"): 3e-3,
+    ("k-means", "whitened"): 3e-3,
+    ("k-means", "raw"): 3e-3,
+}
 
 
 def draw_accuracies(run, name):
@@ -49,7 +54,9 @@ def measure(run, results, method, n_maps, whitened):
     prepared = whitened and method != "k-means"  # which whitens its patches instead
     data, (images, image_labels), (validation, validation_labels) = run.cifar(prepared)
     model = make_model(run, method, n_maps, whitened)
-    classifier = None if method == "supervised" else minisca.LogisticRegression(l2=L2[method])
+    classifier = None
+    if method != "supervised":
+        classifier = minisca.LogisticRegression(l2=L2[method, kind(whitened)])
     settings = run.settings(
         method=method,
         model=model.get_params(),
