@@ -174,6 +174,12 @@ class TriangleKMeans(Baseline):
                 bar.update(len(pooled))
         return out
 
+    def feature_maps(self, X):
+        """Activations of every place before pooling: (n, m, rows, columns). Large."""
+        X = self._check_new(X)
+        x = read_batch(X, slice(0, X.shape[0]), np.float32)
+        return np.moveaxis(self._activations(x), 3, 1)
+
     def fit_transform(self, X, y=None):
         """`fit(X)`, then `transform(X)`."""
         return self.fit(X).transform(X)
@@ -207,13 +213,18 @@ class TriangleKMeans(Baseline):
 
     def _pool_lines(self, x, lines, pool):
         """What some lines of places contribute to the pooled features: (n, regions, m)."""
-        patches = dense_patches(x, self.patch_width, self.stride)[:, lines]
-        patches = patches.reshape(-1, *self.mean_.shape)  # a copy
+        activations = self._activations(x, lines)
+        part = np.ascontiguousarray(pool[:, lines]).reshape(len(pool), -1)
+        return part @ activations.reshape(len(x), part.shape[1], -1)
+
+    def _activations(self, x, lines=slice(None)):
+        """Activations of some lines of places: (n, lines, columns, m)."""
+        windows = dense_patches(x, self.patch_width, self.stride)[:, lines]
+        patches = windows.reshape(-1, *self.mean_.shape)  # a copy
         if self.normalise:
             patches = contrast_normalise(patches, self.contrast_epsilon)
         activations = triangle(self._whitened(patches), self.centres_.reshape(self.n_maps, -1))
-        part = np.ascontiguousarray(pool[:, lines]).reshape(len(pool), -1)
-        return part @ activations.reshape(len(x), part.shape[1], -1)
+        return activations.reshape(*windows.shape[:3], -1)
 
     def _image_blocks(self, n):
         """Slices of n images whose patches fit into the working memory, one image at least."""

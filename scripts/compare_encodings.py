@@ -1,0 +1,193 @@
+"""Why winner-take-all and triangle k-means differ on CIFAR-10: one difference at a time.
+
+    python scripts/compare_encodings.py                    64 and 256 maps, 20,000 images
+    python scripts/compare_encodings.py --quick            400 images, to see that it works
+
+As their authors have them, the two differ in what they learn from (images contrast-normalised and
+whitened as wholes, or patches, each by itself), and in how they pool (the largest of 5 x 5 places,
+at 8 x 8 places, or sums over quadrants). Here every encoding meets every pooling:
+
+winner-take-all         the trained layer's maps, as `transform` has them before pooling
+winner-take-all, local  the same, divided by the deviation of the pixels that each place sees
+k-means, whole images   k-means on patches of the whitened images, as they are
+k-means                 on patches that are contrast-normalised and whitened by themselves
+
+Features are standardised, one by one. The classifier's penalty depends on the pooling alone, from
+trials on validation images. Accuracies are the validation images', a part of the training set; the
+test images are not read.
+"""
+
+import argparse
+import sys
+
+import numpy as np
+from backend_option import add_backend_option, resolve_backend
+from figure_run import FigureRun
+from records import Stopwatch, print_table
+
+import minisca
+from minisca.backends import get_backend
+from minisca.baselines import TriangleKMeans
+
+ARCHITECTURE = {"filter_width": 9, "pool_width": 5, "pool_stride": 4}
+ENCODINGS = (
+    "winner-take-all",
+    "winner-take-all, local",
+    "k-means, whole images",
+    "k-means",
+)
+#: L2 penalty on standardised features, by pooling.
+L2 = {"quadrants": 3e-3, "maximum": 1e-1}
+MAX_ITER = 60
+#: Added to the local variance of the pixels.
+LOCAL_EPSILON = 0.1
+#: Added to a feature's variance before it divides.
+FEATURE_EPSILON = 1e-4
+#: Images whose maps are held at a time.
+ROWS = 200
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--maps", type=int, nargs="+", help="default: 64 256; --quick: 4")
+    parser.add_argument("--images", type=int, help="training images at most, default: 20,000")
+    parser.add_argument("--epochs", type=int, help="default: 5")
+    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument(
+        "--data-dir", help="directory with CIFAR-10's binary version, packed or not"
+    )
+    parser.add_argument("--label", help='what the files hold ("CIFAR-10, JPEG", say)')
+    add_backend_option(parser)
+    parser.add_argument("--output", default="out/encodings", help="default: out/encodings")
+    parser.add_argument("--resume", action="store_true", help="go on from what --output holds")
+    parser.add_argument("--quick", action="store_true", help="400 images, 1 epoch, 4 maps")
+    arguments = parser.parse_args()
+    arguments.maps = arguments.maps or ([4] if arguments.quick else [64, 256])
+    for name in ("images", "epochs", "maps"):
+        value = getattr(arguments, name)
+        smallest = min(value) if isinstance(value, list) else value
+        if smallest is not None and smallest < 1:
+            parser.error(f"--{name} is {smallest}; it must be at least 1")
+    if arguments.seed < 0:
+        parser.error(f"--seed is {arguments.seed}; it must be 0 or larger")
+    print(f"Backend: {resolve_backend(parser, arguments.backend)}")
+    return arguments
+
+
+def make_model(run, encoding, n_maps):
+    """What is fitted for an encoding, not fitted yet."""
+    if encoding.startswith("winner-take-all"):
+        return run.layer(n_maps=n_maps, n_epochs=run.epochs(5), **ARCHITECTURE)
+    own = encoding == "k-means"
+    n_patches = 2000 if run.arguments.quick else 100_000
+    options = {"n_patches": n_patches, "random_state": run.arguments.seed}
+    return TriangleKMeans(n_maps, whiten=own, normalise=own, **options)
+
+
+def feature_maps(encoding, model, images):
+    """An encoding's maps (n, m, h, w) of images (n, c, h, w), before pooling."""
+    if encoding != "winner-take-all, local":
+        return model.feature_maps(images)
+    cpu = get_backend("cpu")
+    filters, bias = model.encoder_filters_, model.encoder_bias_
+    box = np.full((1, *filters.shape[1:]), 1 / filters[0].size, images.dtype)
+    local = cpu.conv2d(np.square(images), box, np.zeros(1, images.dtype)) + LOCAL_EPSILON
+    maps = cpu.conv2d(images, filters, np.zeros_like(bias)) / np.sqrt(local)
+    return np.maximum(maps + bias[:, None, None], 0)
+
+
+def pooled(pooling, maps):
+    """Features (n, ...) of maps (n, m, h, w): sums over quadrants, or overlapping maxima."""
+    if pooling == "maximum":
+        width, stride = ARCHITECTURE["pool_width"], ARCHITECTURE["pool_stride"]
+        return get_backend("cpu").max_pool(np.ascontiguousarray(maps), width, stride)[0]
+    rows, columns = ([0, side // 2] for side in maps.shape[2:])
+    return np.add.reduceat(np.add.reduceat(maps, rows, axis=2), columns, axis=3)
+
+
+def encode(encoding, model, images):
+    """{pooling: features (n, d) of the images}."""
+    parts = {pooling: [] for pooling in L2}
+    for first in range(0, len(images), ROWS):
+        maps = feature_maps(encoding, model, images[first : first + ROWS])
+        for pooling, found in parts.items():
+            found.append(pooled(pooling, maps).reshape(len(maps), -1))
+    return {pooling: np.concatenate(found) for pooling, found in parts.items()}
+
+
+def standardise_(train, others):
+    """Give the features of `train` mean 0 and deviation 1, in place, and `others` as those went."""
+    mean, scale = train.mean(axis=0), np.sqrt(train.var(axis=0) + FEATURE_EPSILON)
+    for features in (train, others):
+        features -= mean
+        features /= scale
+
+
+def measure(run, results, encoding, n_maps):
+    """{pooling: record} of one encoding, measured now unless the records are there."""
+    name, (images, labels), (validation, truth) = run.cifar(encoding != "k-means", 20_000)
+    model = make_model(run, encoding, n_maps)
+    settings, found = {}, {}
+    for pooling in L2:
+        classifier = {"l2": L2[pooling], "max_iter": MAX_ITER}
+        settings[pooling] = run.settings(
+            encoding=encoding,
+            pooling=pooling,
+            model=model.get_params(),
+            classifier=classifier,
+            train_images=len(images),
+        )
+        row = row_name(encoding, pooling, n_maps)
+        found[pooling] = results.find(row, run.arguments.seed, name, settings[pooling])
+    if all(found.values()):
+        return found
+    watch = Stopwatch()
+    with watch("train"):
+        model.fit(images)
+    with watch("encode"):
+        features, checked = (encode(encoding, model, part) for part in (images, validation))
+    for pooling in L2:
+        classify = Stopwatch()
+        with classify("classify"):
+            standardise_(features[pooling], checked[pooling])
+            classifier = minisca.LogisticRegression(**settings[pooling]["classifier"])
+            classifier.fit(features[pooling], labels)
+            accuracy = round(100 * classifier.score(checked[pooling], truth), 4)
+        classify.seconds = watch.seconds | classify.seconds
+        record = run.record("", name, settings[pooling], classify, [])
+        record |= {
+            "row": row_name(encoding, pooling, n_maps),
+            "validation_error_percent": round(100 - accuracy, 4),
+            "validation_accuracy_percent": accuracy,
+            "n_features": features[pooling].shape[1],
+        }
+        results.add(record)
+        found[pooling] = record
+        print(f"{record['row']}: {accuracy:.2f} %", flush=True)
+    return found
+
+
+def row_name(encoding, pooling, n_maps):
+    return f"encoding-{encoding.replace(', ', '-').replace(' ', '-')}-{pooling}-{n_maps}"
+
+
+def main():
+    arguments = parse_arguments()
+    run = FigureRun(arguments)
+    results = run.results("encodings")
+    table = []
+    for encoding in ENCODINGS:
+        cells = []
+        for n_maps in arguments.maps:
+            found = measure(run, results, encoding, n_maps)
+            cells += [f"{found[pooling]['validation_accuracy_percent']:.2f} %" for pooling in L2]
+        table.append([encoding, *cells])
+    header = [f"{n_maps} maps, {pooling}" for n_maps in arguments.maps for pooling in L2]
+    print_table(["validation accuracy", *header], table)
+    print(f"Records: {results.path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
