@@ -51,6 +51,7 @@ from bench_peer import import_torch
 from bench_steps import measure_steps, measure_transform, report_steps, report_transform
 from bench_threads import measure_threads, report_threads
 from bench_timing import caches
+from options import check_counts
 from records import ROOT, environment
 
 from minisca.atomic import atomic_write
@@ -110,9 +111,7 @@ def parse_arguments(arguments=None):
             parser.error(f"section is {section!r}, which is the CPU's own: {OF_THE_CPU[section]}")
         if section not in (*known, "all"):
             parser.error(f"section is {section!r}; it must be one of {', '.join(known)}, all")
-    for name in ("repetitions", "fits"):
-        if getattr(parsed, name) < 1:
-            parser.error(f"--{name} is {getattr(parsed, name)}; it must be at least 1")
+    check_counts(parser, parsed, "repetitions", "fits")
     if parsed.record and parsed.scale == "tiny":
         parser.error("--record keeps figures that mean something; those of --scale tiny do not")
     chosen = list(known) if "all" in parsed.sections else parsed.sections or DEFAULT_SECTIONS

@@ -21,8 +21,8 @@ import argparse
 import sys
 
 import numpy as np
-from backend_option import add_backend_option, resolve_backend
 from figure_run import FigureRun
+from options import add_backend_option, check_counts, check_seeds, resolve_backend
 from records import Stopwatch, print_table
 
 import minisca
@@ -65,13 +65,8 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true", help="400 images, 1 epoch, 4 maps")
     arguments = parser.parse_args()
     arguments.maps = arguments.maps or ([4] if arguments.quick else [64, 256])
-    for name in ("images", "epochs", "maps"):
-        value = getattr(arguments, name)
-        smallest = min(value) if isinstance(value, list) else value
-        if smallest is not None and smallest < 1:
-            parser.error(f"--{name} is {smallest}; it must be at least 1")
-    if arguments.seed < 0:
-        parser.error(f"--seed is {arguments.seed}; it must be 0 or larger")
+    check_counts(parser, arguments, "images", "epochs", "maps")
+    check_seeds(parser, arguments)
     print(f"Backend: {resolve_backend(parser, arguments.backend)}")
     return arguments
 

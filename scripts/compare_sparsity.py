@@ -18,8 +18,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from backend_option import add_backend_option, resolve_backend
 from filter_measures import delta_share, repeated, sharpness, steepness
+from options import add_backend_option, check_counts, check_seeds, resolve_backend
 from records import Results, Stopwatch, environment, print_table
 from sparsity_claims import average, check_claims
 from sparsity_picture import draw_variants
@@ -55,11 +55,8 @@ def parse_arguments():
         arguments.images = 500 if arguments.quick else 10_000
     if arguments.epochs is None:
         arguments.epochs = 2 if arguments.quick else 10
-    for name in ("maps", "images", "epochs"):
-        if getattr(arguments, name) < 1:
-            parser.error(f"--{name} is {getattr(arguments, name)}; it must be at least 1")
-    if min(arguments.seeds) < 0:
-        parser.error(f"--seeds has {min(arguments.seeds)}; seeds are 0 or larger")
+    check_counts(parser, arguments, "maps", "images", "epochs")
+    check_seeds(parser, arguments)
     print(f"Backend: {resolve_backend(parser, arguments.backend)}")
     return arguments
 

@@ -21,7 +21,6 @@ are the last of the training set; no test image is read but the digit of Figure 
 import argparse
 import sys
 
-from backend_option import add_backend_option, resolve_backend
 from figure_accuracy import KINDS, METHODS, draw_accuracies
 from figure_filters import (
     draw_convolutional_filters,
@@ -30,6 +29,7 @@ from figure_filters import (
     draw_raw_and_whitened,
 )
 from figure_run import FigureRun
+from options import add_backend_option, check_counts, check_seeds, resolve_backend
 
 from minisca.datasets import DatasetNotFoundError
 
@@ -72,13 +72,8 @@ def parse_arguments():
     for name in arguments.names:
         if name not in FIGURES:
             parser.error(f"there is no figure {name!r}; the figures are {', '.join(FIGURES)}")
-    for name in ("images", "epochs", "maps"):
-        value = getattr(arguments, name)
-        smallest = min(value) if isinstance(value, list) else value
-        if smallest is not None and smallest < 1:
-            parser.error(f"--{name} is {smallest}; it must be at least 1")
-    if arguments.seed < 0:
-        parser.error(f"--seed is {arguments.seed}; it must be 0 or larger")
+    check_counts(parser, arguments, "images", "epochs", "maps")
+    check_seeds(parser, arguments)
     print(f"Backend: {resolve_backend(parser, arguments.backend)}")
     return arguments
 

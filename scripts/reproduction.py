@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from backend_option import add_backend_option, resolve_backend
+from options import add_backend_option, check_counts, check_seeds, resolve_backend
 from pictures import draw_losses, draw_results
 from records import Results, Stopwatch, environment, print_table, published
 
@@ -50,12 +50,8 @@ def make_parser(description, rows, rows_help, data_help, output):
 def parse(parser, default_rows, quick_rows):
     """The checked arguments; `rows` is filled in where it was not given."""
     arguments = parser.parse_args()
-    for name in ("epochs", "deep_epochs"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            parser.error(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
-    if min(arguments.seeds) < 0:
-        parser.error(f"--seeds has {min(arguments.seeds)}; seeds are 0 or larger")
+    check_counts(parser, arguments, "epochs", "deep_epochs")
+    check_seeds(parser, arguments)
     print(f"Backend: {resolve_backend(parser, arguments.backend)}")
     arguments.rows = arguments.rows or (quick_rows if arguments.quick else default_rows)
     return arguments

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from backend_option import add_backend_option, resolve_backend
+from options import add_backend_option, check_counts, check_seeds, resolve_backend
 from records import environment
 from study_measure import Images, Measure
 from study_report import report
@@ -41,12 +41,8 @@ def parse_arguments():
     add_backend_option(parser)
     parser.add_argument("--output", help="default: out/studies/ and the study's name")
     arguments = parser.parse_args()
-    for name in ("images", "limit"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            parser.error(f"--{name} is {value}; it must be at least 1")
-    if min(arguments.seeds) < 0:
-        parser.error(f"--seeds has {min(arguments.seeds)}; seeds are 0 or larger")
+    check_counts(parser, arguments, "images", "limit")
+    check_seeds(parser, arguments)
     try:
         arguments.space = read_space(arguments.study)
     except (OSError, ValueError) as error:

@@ -272,7 +272,7 @@ def test_the_picture_is_written(small_run):
         (["--maps", "0"], "--maps is 0; it must be at least 1"),
         (["--images", "-3"], "--images is -3; it must be at least 1"),
         (["--epochs", "0"], "--epochs is 0; it must be at least 1"),
-        (["--seeds", "0", "-1"], "--seeds has -1; seeds are 0 or larger"),
+        (["--seeds", "0", "-1"], "--seeds has -1; it must be 0 or larger"),
         (["--data-dir", "nowhere"], "nowhere"),
     ],
 )
