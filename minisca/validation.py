@@ -110,6 +110,13 @@ def read_batch(images, rows, dtype, name="X"):
     return batch
 
 
+def check_floats(name, array):
+    """Return `array` if its numbers are float32 or float64, or raise."""
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name} has dtype {array.dtype}; it must be float32 or float64")
+    return array
+
+
 def check_out(out, shape):
     """Return `out` if it is an array of floats of this shape, to be filled, or raise."""
     if getattr(getattr(out, "dtype", None), "kind", None) != "f":

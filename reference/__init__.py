@@ -7,7 +7,7 @@ them. Nothing here imports minisca; its tests compare every backend with this.
 from reference.conv import conv2d, conv2d_backward
 from reference.deconv import deconv2d, deconv2d_backward
 from reference.pooling import encode_pooled, max_pool, max_pool_backward
-from reference.sgd import sgd_momentum_
+from reference.sgd import normalise_filters_, sgd_momentum_
 from reference.winners import (
     decode_winners,
     encode_k_largest,
@@ -34,6 +34,7 @@ __all__ = [
     "lifetime_sparsity",
     "max_pool",
     "max_pool_backward",
+    "normalise_filters_",
     "relu",
     "relu_backward",
     "sgd_momentum_",

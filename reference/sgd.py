@@ -1,7 +1,10 @@
 """Stochastic gradient descent with classical momentum, one coordinate at a time.
 
 Section 2 of arXiv 1409.2752v1 minimises the squared error without naming a rule; this is Polyak's.
+The projection onto filters of length 1 is not the paper's: it is sparse coding's usual constraint.
 """
+
+import math
 
 import numpy as np
 
@@ -15,3 +18,11 @@ def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
         v = momentum * float(velocity[place]) - learning_rate * float(gradient[place])
         velocity[place] = v
         parameter[place] = float(parameter[place]) + v
+
+
+def normalise_filters_(filters):
+    for own in filters:
+        norm = math.hypot(*own.ravel().tolist())  # the root of the sum of squares
+        for place in np.ndindex(own.shape):
+            if norm > 0:
+                own[place] = float(own[place]) / norm

@@ -146,6 +146,7 @@ def arguments(operation, case):
         "max_pool_backward": (a.d_pooled, a.argmax, a.maps.shape),
         "encode_pooled": (a.x, a.filters, a.bias, *pooling),
         "sgd_momentum_": (a.filters, a.decoder_filters, a.velocity, 0.1, 0.9),
+        "normalise_filters_": (a.filters,),
     }[operation]
 
 
@@ -154,8 +155,10 @@ CALLS = (
     *("winner_take_all", "winner_take_all_backward", "encode_winners", "encode_top_n"),
     *("encode_k_largest", "lifetime_sparsity", "decode_winners", "decode_winners, maps"),
     *("winners_backward", "winners_backward, maps", "max_pool", "max_pool_backward"),
-    *("encode_pooled", "sgd_momentum_"),
+    *("encode_pooled", "sgd_momentum_", "normalise_filters_"),
 )
+#: Which arguments are changed by what returns nothing.
+CHANGED = {"sgd_momentum_": (0, 2), "normalise_filters_": (0,)}
 
 
 def as_dtype(args, dtype):
@@ -169,3 +172,12 @@ def as_dtype(args, dtype):
 def call(operations, name, args):
     """Call the operation of that name ("name, maps" is the same operation on a general code)."""
     return getattr(operations, name.split(",")[0])(*args)
+
+
+def results_of(operations, name, args):
+    """What the operation returned, or the arguments that it changed, as a tuple."""
+    results = call(operations, name, args)
+    if name in CHANGED:
+        assert results is None
+        return tuple(args[index] for index in CHANGED[name])
+    return results if isinstance(results, tuple) else (results,)

@@ -25,6 +25,7 @@ KERNELS = {
     "selection.convolve_and_keep_winners": "f4 f3 l0 f1 f2 i2",
     "selection._keep_top_n": "f2 f2 i2",
     "selection._keep_k_largest": "f3 f2 i2 f2 i2 i2",
+    "sgd._normalise": "f2",
     "sgd._step": "f1x1 f1x1 f1x1 f0x1 f0",
     "survivors._name_maps": "l0 i2",
     "survivors._paste": "f2 i2 i2 f4 f1 l0 f4",
@@ -44,4 +45,5 @@ TRAINING_STEP = [
     *("survivors._transpose_slots", "survivors._correlate_errors", "survivors._add_patches"),
     *("conv._sum_planes", "conv._sum_images", "sgd._step"),
     *("elements._gather", "elements._subtract_and_sum", "norm._sum"),
+    "sgd._normalise",
 ]

@@ -8,13 +8,14 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import cases
 import numpy as np
 import pytest
 from cases import CALLS, Case, arguments, as_dtype, call
 from conftest import EMULATED
 from cuda_emulator import COMPILER, OPT_IN_LIMIT, ORDERS, RawKernel, order
 from emulated_device import Emulator
-from helpers import as_tuple, assert_within, rounding_bound
+from helpers import assert_within, rounding_bound
 
 import reference
 from minisca.backends import cupy
@@ -32,11 +33,9 @@ ODD = Case(3, 2, 9, 11, 19, 3)  # nothing is a multiple of anything
 
 
 def results_of(name, case, dtype):
-    """What the operation returned or, in the case of `sgd_momentum_`, changed; on the host."""
+    """What the operation returned or changed, on the host."""
     args = as_dtype(arguments(name, case), dtype)
-    results = call(cupy, name, args)
-    results = (args[0], args[2]) if results is None else as_tuple(results)
-    return [device.to_host(result) for result in results]
+    return [device.to_host(result) for result in cases.results_of(cupy, name, args)]
 
 
 def assert_same_bits(results, others):

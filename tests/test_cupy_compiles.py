@@ -27,7 +27,7 @@ FIRST_LAYERS = [(1, 28, 128, 7), (3, 32, 512, 9), (1, 32, 128, 9)]
 TRAINING_STEP = {
     *("direct_winners", "convolve_winners", "keep_largest", "name_maps", "decode", "list_columns"),
     *("correlate_errors", "add_patches", "sum_pieces", "sum_channels", "sgd_momentum"),
-    *("gather", "subtract_and_sum"),
+    *("gather", "subtract_and_sum", "normalise_filters"),
 }
 #: Threads of a block, the most that a kernel is launched with where that is not device.THREADS.
 MOST_THREADS = {"sum_up": 1024}

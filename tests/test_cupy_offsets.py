@@ -262,6 +262,15 @@ def test_the_last_of_many_weights_is_updated(compare):
     compare(update, arrays, (0, 0, 0), MANY, (0, 0))
 
 
+def test_the_last_of_many_filters_is_normalised(compare):
+    def normalise(filters):
+        (filters,) = device.on_device(filters)
+        cupy.normalise_filters_(filters)
+        return filters
+
+    compare(normalise, (WIDE_FILTERS.copy(),), (0,), MANY, (0,))
+
+
 # Large images: 513 planes of 2048 x 2048 --------------------------------------------------
 
 LARGE, PLANES = 2048, 513

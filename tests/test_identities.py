@@ -4,10 +4,11 @@ Where both sides of an identity are sums of products, the inputs are small whole
 is then exact in whatever order it is taken, and equal means equal, ties included.
 """
 
+import cases
 import numba
 import numpy as np
 import pytest
-from cases import CALLS, CASES, Case, arguments, as_dtype, call
+from cases import CALLS, CASES, CHANGED, Case, arguments, as_dtype, call
 from helpers import as_tuple, assert_within, rounding_bound, whole_numbers
 
 import reference
@@ -200,7 +201,7 @@ over_sample = pytest.mark.parametrize("case", SAMPLE, ids=str)
 @over_sample
 def test_operations_leave_their_arguments_alone(backend, name, case, dtype):
     args, untouched = (as_dtype(arguments(name, case), dtype) for _ in range(2))
-    changed = {0, 2} if name == "sgd_momentum_" else set()  # parameter and velocity, as it says
+    changed = CHANGED.get(name, ())
     results = call(backend, name, args)
     for index, (array, before) in enumerate(zip(args, untouched, strict=True)):
         if isinstance(array, np.ndarray) and index not in changed:
@@ -213,10 +214,8 @@ def test_operations_leave_their_arguments_alone(backend, name, case, dtype):
 
 
 def results_of(backend, name, case, dtype):
-    """What a call returned or, in the case of `sgd_momentum_`, changed."""
-    args = as_dtype(arguments(name, case), dtype)
-    results = call(backend, name, args)
-    return (args[0], args[2]) if results is None else as_tuple(results)
+    """What a call returned or changed."""
+    return cases.results_of(backend, name, as_dtype(arguments(name, case), dtype))
 
 
 @over_calls

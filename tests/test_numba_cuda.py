@@ -20,7 +20,7 @@ TESTS = Path(__file__).parent
 SUITE = (
     *("test_against_reference.py", "test_gradients.py", "test_ties.py", "test_identities.py"),
     *("test_contract.py", "test_numba_cuda_device.py", "test_devices.py"),
-    "test_bench_device.py",
+    *("test_bench_device.py", "test_normalise.py"),
 )
 
 simulated = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"

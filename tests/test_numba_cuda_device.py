@@ -81,6 +81,7 @@ def test_kernels_are_launched_with_the_arguments_that_are_compiled_for(monkeypat
         "norm",
         "pooling",
         "selection",
+        "sgd",
         "survivors",
         "winners",
     ):

@@ -171,6 +171,16 @@ class Backend(Protocol):
         parameters: a device updates them all in one launch.
         """
 
+    def normalise_filters_(filters: Array) -> None:
+        """Divide every filter by its Euclidean norm, in place: filters (m, c, k, k), float.
+
+        A projection that may follow a step: it keeps filters from growing while the code shrinks
+        (as K-SVD keeps its atoms: Aharon, Elad and Bruckstein, 2006). A filter of zeros stays one.
+        The largest weight is taken out first, so that no square over- or underflows; weights below
+        the smallest normal number may count as 0. Raises TypeError for other numbers than float32
+        and float64, which could not hold the quotients.
+        """
+
 
 #: The room (module of a backend) that holds each operation, in reading order.
 ROOMS = {
@@ -189,7 +199,7 @@ ROOMS = {
         "winners_backward",
     ),
     "pooling": ("max_pool", "max_pool_backward", "encode_pooled"),
-    "sgd": ("sgd_momentum_",),
+    "sgd": ("sgd_momentum_", "normalise_filters_"),
 }
 
 OPERATIONS = tuple(name for room in ROOMS.values() for name in room)

@@ -5,7 +5,7 @@ from minisca.backends.cpu.deconv import deconv2d, deconv2d_backward
 from minisca.backends.cpu.device import copy, copy_into_, empty, free_bytes, to_device, to_host
 from minisca.backends.cpu.elements import add_, all_finite, gather, residual, scaled
 from minisca.backends.cpu.pooling import encode_pooled, max_pool, max_pool_backward
-from minisca.backends.cpu.sgd import sgd_momentum_
+from minisca.backends.cpu.sgd import normalise_filters_, sgd_momentum_
 from minisca.backends.cpu.winners import (
     decode_winners,
     encode_k_largest,
@@ -39,6 +39,7 @@ __all__ = [
     "lifetime_sparsity",
     "max_pool",
     "max_pool_backward",
+    "normalise_filters_",
     "relu",
     "relu_backward",
     "residual",

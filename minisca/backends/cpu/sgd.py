@@ -1,9 +1,14 @@
-"""Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v."""
+"""Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v.
 
+And the projection that may follow a step: filters of length 1.
+"""
+
+import numpy as np
 from numba import njit
 
 from minisca.backends.cpu.arrays import share
 from minisca.backends.cpu.parallel import in_parallel
+from minisca.validation import check_floats
 
 #: Numbers of a parameter that are one piece of work.
 PIECE = 1 << 16
@@ -30,3 +35,33 @@ def _step(piece, parameter, gradient, velocity, pieces, learning_rate, momentum)
         v = momentum * velocity[i] - learning_rate * gradient[i]
         velocity[i] = v
         parameter[i] += v
+
+
+def normalise_filters_(filters):
+    """See `minisca.backends.interface.Backend.normalise_filters_`."""
+    check_floats("filters", filters)
+    in_parallel(_normalise, len(filters), filters.reshape(len(filters), -1))
+
+
+@njit(cache=True, error_model="numpy")  # no look at every divisor: they are all above 0
+def _normalise(i, filters):
+    weights = filters[i]
+    largest = weights.dtype.type(0)
+    for j in range(len(weights)):
+        if abs(weights[j]) > largest:
+            largest = abs(weights[j])
+    if largest == 0:
+        return
+    for j in range(len(weights)):
+        weights[j] /= largest
+    norm = np.sqrt(_squared(weights))
+    for j in range(len(weights)):
+        weights[j] /= norm
+
+
+@njit(cache=True, fastmath={"reassoc"})  # the sum may be taken in vectors
+def _squared(weights):
+    total = weights.dtype.type(0)
+    for j in range(len(weights)):
+        total += weights[j] * weights[j]
+    return total

@@ -12,7 +12,7 @@ from minisca.backends.cupy.device import is_available as is_available
 from minisca.backends.cupy.device import require as require
 from minisca.backends.cupy.elements import add_, all_finite, gather, residual, scaled
 from minisca.backends.cupy.pooling import encode_pooled, max_pool, max_pool_backward
-from minisca.backends.cupy.sgd import sgd_momentum_
+from minisca.backends.cupy.sgd import normalise_filters_, sgd_momentum_
 from minisca.backends.cupy.sums import squared_norm as squared_norm
 from minisca.backends.cupy.winners import (
     decode_winners,
@@ -47,6 +47,7 @@ __all__ = [
     "lifetime_sparsity",
     "max_pool",
     "max_pool_backward",
+    "normalise_filters_",
     "relu",
     "relu_backward",
     "residual",

@@ -1,9 +1,15 @@
-"""Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v."""
+"""Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v.
+
+And the projection that may follow a step: filters of length 1.
+"""
+
+import math
 
 import numpy as np
 
 from minisca.backends.cupy import device
-from minisca.backends.cupy.device import launch_over, on_device, to_host
+from minisca.backends.cupy.device import launch, launch_over, on_device, to_device, to_host
+from minisca.validation import check_floats
 
 #: Parameters that a launch updates, at most (kernels/sgd.cu).
 AT_ONCE = 4
@@ -32,3 +38,14 @@ def _update(arrays, rates, momentum):
         args += [*each, number(rate), np.int64(end)]
     args += args[-5:] * (AT_ONCE - len(arrays))
     launch_over(end, "sgd.cu", "sgd_momentum", device.options(number), (*args, number(momentum)))
+
+
+def normalise_filters_(filters):
+    """See `minisca.backends.interface.Backend.normalise_filters_`. Host arrays too."""
+    weights, size = to_device(check_floats("filters", filters)), math.prod(filters.shape[1:])
+    launch(
+        "normalise.cu", "normalise_filters", device.options(weights.dtype),
+        len(weights), device.threads_for(size), (weights, *device.ints(size)),
+    )  # fmt: skip
+    if isinstance(filters, np.ndarray):
+        filters[...] = to_host(weights)

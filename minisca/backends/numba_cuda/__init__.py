@@ -20,7 +20,7 @@ from minisca.backends.numba_cuda.device import require as require
 from minisca.backends.numba_cuda.elements import add_, all_finite, gather, residual, scaled
 from minisca.backends.numba_cuda.norm import squared_norm as squared_norm
 from minisca.backends.numba_cuda.pooling import encode_pooled, max_pool, max_pool_backward
-from minisca.backends.numba_cuda.sgd import sgd_momentum_
+from minisca.backends.numba_cuda.sgd import normalise_filters_, sgd_momentum_
 from minisca.backends.numba_cuda.winners import (
     decode_winners,
     encode_k_largest,
@@ -54,6 +54,7 @@ __all__ = [
     "lifetime_sparsity",
     "max_pool",
     "max_pool_backward",
+    "normalise_filters_",
     "relu",
     "relu_backward",
     "residual",

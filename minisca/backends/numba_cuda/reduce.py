@@ -1,4 +1,4 @@
-"""What the threads of a block find together: a sum, or the largest unit, always in one order.
+"""What the threads of a block find together: a sum, the largest number or unit, in one order.
 
 Every thread of the block must call these, and none may have left: they meet at barriers.
 """
@@ -21,6 +21,23 @@ def block_sum(value, shared):
     total = shared[0]
     cuda.syncthreads()  # all have read it before anybody writes to `shared` again
     return total
+
+
+@cuda.jit(device=True)
+def block_max(value, shared):
+    """The largest of all threads' values; `shared` has room for one value a thread."""
+    thread, active = cuda.threadIdx.x, cuda.blockDim.x
+    shared[thread] = value
+    cuda.syncthreads()
+    while active > 1:
+        half = (active + 1) // 2
+        if thread + half < active:
+            shared[thread] = max(shared[thread], shared[thread + half])
+        cuda.syncthreads()
+        active = half
+    largest = shared[0]
+    cuda.syncthreads()  # all have read it before anybody writes to `shared` again
+    return largest
 
 
 @cuda.jit(device=True)

@@ -1,9 +1,17 @@
-"""Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v."""
+"""Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v.
+
+And the projection that may follow a step: filters of length 1.
+"""
+
+import math
 
 import numpy as np
 from numba import cuda
 
-from minisca.backends.numba_cuda.device import launch_over, on_device, to_host
+from minisca.backends.numba_cuda import device
+from minisca.backends.numba_cuda.device import launch, launch_over, on_device, to_device, to_host
+from minisca.backends.numba_cuda.reduce import block_max, block_sum
+from minisca.validation import check_floats
 
 
 def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
@@ -34,3 +42,34 @@ def _step(parameters, gradients, velocities, rates, momentum):
             v = momentum * velocity[i] - rate * gradient[i]
             velocity[i] = v
             parameter[i] += v
+
+
+def normalise_filters_(filters):
+    """See `minisca.backends.interface.Backend.normalise_filters_`. Host arrays too."""
+    weights, n = to_device(check_floats("filters", filters)), filters.shape[0]
+    size = math.prod(filters.shape[1:])
+    n_threads = device.threads_for(size)
+    n_bytes = n_threads * weights.dtype.itemsize
+    launch(_normalise, n, n_threads, n_bytes, weights.reshape((n, size)))
+    if isinstance(filters, np.ndarray):
+        filters[...] = to_host(weights)
+
+
+@cuda.jit
+def _normalise(filters):
+    """A block a filter. The largest weight is taken out first: no square over- or underflows."""
+    shared = cuda.shared.array(0, filters.dtype)
+    for own in range(cuda.blockIdx.x, filters.shape[0], cuda.gridDim.x):
+        largest = filters.dtype.type(0)
+        for i in range(cuda.threadIdx.x, filters.shape[1], cuda.blockDim.x):
+            largest = max(largest, abs(filters[own, i]))
+        largest = block_max(largest, shared)
+        if largest == 0:
+            continue  # the whole block does
+        squares = filters.dtype.type(0)
+        for i in range(cuda.threadIdx.x, filters.shape[1], cuda.blockDim.x):
+            weight = filters[own, i] / largest
+            squares += weight * weight
+        norm = math.sqrt(block_sum(squares, shared))
+        for i in range(cuda.threadIdx.x, filters.shape[1], cuda.blockDim.x):
+            filters[own, i] = filters[own, i] / largest / norm
