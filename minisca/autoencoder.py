@@ -4,11 +4,13 @@ Training (`training`) keeps the survivors of the sparsity rule alone; encoding (
 the rule off and max-pools.
 """
 
+import numpy as np
 from tqdm import tqdm
 
 from minisca.backends import CHOICES, get_backend, name_of
 from minisca.encoding import Encoding
 from minisca.estimator import Estimator
+from minisca.optim import SCHEDULES
 from minisca.saving import PARAMETERS, Saving
 from minisca.sparsity import make_sparsity
 from minisca.training import Training
@@ -48,20 +50,33 @@ class SparseConvAutoencoder(Training, Encoding, Saving, Estimator):
         largest, survive.
     tied : bool, default False
         Decoder filters are the encoder's (W = P).
+    normalise_filters : bool, default False
+        Keep every decoder filter (c, k, k) at Euclidean norm 1, from the start and after every
+        step, as sparse coding keeps its dictionary: then the code cannot shrink while the filters
+        grow. With `tied`, the filters that are shared.
     n_epochs, batch_size : int
         Passes over the images, and images a step.
     learning_rate : float
-        Of stochastic gradient descent on the mean over a batch of ||x_hat - x||^2. After the
-        warm-up it falls linearly to 0. It is relative: the filters' rate is
-        `learning_rate / patch_energy_`, so that a good value stays good for images of any scale
-        and filters of any size (MNIST, 7 x 7: about a fifth of it). The encoder bias gets a tenth
-        of it, the decoder bias, at which every pixel pulls, its quotient by the number of pixels.
+        Of stochastic gradient descent on the mean over a batch of ||x_hat - x||^2. It is relative:
+        the filters' rate is `learning_rate / patch_energy_`, so that a good value stays good for
+        images of any scale and filters of any size (MNIST, 7 x 7: about a fifth of it). The encoder
+        bias gets a tenth of it, the decoder bias, at which every pixel pulls, its quotient by the
+        number of pixels.
+    schedule : str, default "linear"
+        How the learning rate of `fit` goes on beyond the warm-up: "linear" falls to 0 on a line,
+        "cosine" on half a cosine, "constant" stays. `partial_fit` keeps it constant.
     warmup_steps : int, default 1000
         Steps over which the learning rate rises from 0, at most a fifth of all. Without it, rates
         that end well begin by driving biases so low that maps fall silent for good.
     momentum : float in [0, 1)
     init_scale : float
-        Standard deviation of the initial filters; biases start at 0.
+        Standard deviation of the initial filters.
+    init_bias : float, default 0
+        Where the encoder's biases start, in units of the first activations, so that a value means
+        the same for images of any scale: of `init_scale * sqrt(patch_energy_)`, their root mean
+        square before the ReLU (with filters that are `tied` and normalised, of
+        `sqrt(patch_energy_ / (c k k))`). A positive start keeps maps from falling silent early, a
+        negative one lets fewer units be active. The decoder's biases start at 0.
     random_state : int or None
         Seed of the initial filters and the order of the images. None: different every time.
     backend : str, default "auto"
@@ -100,12 +115,15 @@ class SparseConvAutoencoder(Training, Encoding, Saving, Estimator):
         n_active=None,
         lifetime=None,
         tied=False,
+        normalise_filters=False,
         n_epochs=15,
         batch_size=100,
         learning_rate=0.1,
+        schedule="linear",
         warmup_steps=1000,
         momentum=0.9,
         init_scale=0.01,
+        init_bias=0.0,
         random_state=None,
         backend="auto",
         dtype="float32",
@@ -120,12 +138,15 @@ class SparseConvAutoencoder(Training, Encoding, Saving, Estimator):
         self.n_active = n_active
         self.lifetime = lifetime
         self.tied = tied
+        self.normalise_filters = normalise_filters
         self.n_epochs = n_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.warmup_steps = warmup_steps
         self.momentum = momentum
         self.init_scale = init_scale
+        self.init_bias = init_bias
         self.random_state = random_state
         self.backend = backend
         self.dtype = dtype
@@ -143,7 +164,10 @@ class SparseConvAutoencoder(Training, Encoding, Saving, Estimator):
         check_integer("warmup_steps", self.warmup_steps, minimum=0)
         check_number("momentum", self.momentum, 0, 1, high_open=True)
         check_number("init_scale", self.init_scale, low_open=True)
+        check_number("init_bias", self.init_bias, -np.inf, low_open=True)
         check_flag("tied", self.tied)
+        check_flag("normalise_filters", self.normalise_filters)
+        check_choice("schedule", self.schedule, tuple(SCHEDULES))
         check_choice("dtype", self.dtype, ("float32", "float64"))
         if self.random_state is not None:
             check_integer("random_state", self.random_state, minimum=0)

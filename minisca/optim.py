@@ -3,9 +3,17 @@
 v <- mu v - eta g, theta <- theta + v (paper section 2).
 """
 
+import math
 from contextlib import contextmanager
 
 import numpy as np
+
+#: How the learning rate goes after the warm-up: its factor when a part of all steps is done.
+SCHEDULES = {
+    "linear": lambda done: 1 - done,
+    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
+    "constant": lambda done: 1,
+}
 
 
 class SGD:
@@ -13,20 +21,24 @@ class SGD:
 
     parameters: {name: array of the backend}, updated in place. velocities: {name: array} to go on
     from, or None for zeros, where the parameters are NumPy arrays. rate_scales: {name: factor on
-    the learning rate}, 1 where a name is missing.
+    the learning rate}, 1 where a name is missing. normalised: names of filters that every step
+    leaves at length 1; their velocities are as they would be without that.
     """
 
-    def __init__(self, backend, parameters, momentum, velocities=None, rate_scales=None):
+    def __init__(
+        self, backend, parameters, momentum, velocities=None, rate_scales=None, normalised=()
+    ):
         self.backend = backend
         self.parameters = parameters
         self.momentum = momentum
         self.rate_scales = rate_scales or {}
+        self.normalised = normalised
         self.velocities = velocities or {
             name: np.zeros_like(value) for name, value in parameters.items()
         }
 
     def step(self, gradients, learning_rate):
-        """One update of every parameter that has a gradient, all in one call."""
+        """One update of every parameter that has a gradient, all in one call; then projections."""
         self.backend.sgd_momentum_(
             [self.parameters[name] for name in gradients],
             list(gradients.values()),
@@ -34,6 +46,8 @@ class SGD:
             [learning_rate * self.rate_scales.get(name, 1.0) for name in gradients],
             self.momentum,
         )
+        for name in self.normalised:
+            self.backend.normalise_filters_(self.parameters[name])
 
     @contextmanager
     def all_or_nothing(self):
@@ -48,11 +62,13 @@ class SGD:
             raise
 
 
-def scheduled_rate(learning_rate, step, n_steps, warmup_steps=0):
-    """The learning rate at `step` of `n_steps`: a rise over the warm-up, on a fall to 0 at the end.
+def scheduled_rate(learning_rate, step, n_steps, warmup_steps=0, schedule="linear"):
+    """The learning rate at `step` of `n_steps`, from 0: a rise over the warm-up, on a fall.
 
-    Both are linear. The warm-up takes `warmup_steps`, but at most a fifth of all steps.
+    The rise is linear and takes `warmup_steps`, but at most a fifth of all steps. The fall, which
+    begins with the first step, is one of `SCHEDULES`: to 0 at the end, on a "linear" line or half a
+    "cosine" (Loshchilov and Hutter, "SGDR", ICLR 2017, without restarts), or none ("constant").
     """
     warmup = min(warmup_steps, n_steps // 5)
     rise = min(1, (step + 1) / (warmup + 1))
-    return learning_rate * rise * (1 - step / n_steps)
+    return learning_rate * rise * SCHEDULES[schedule](step / n_steps)

@@ -7,6 +7,8 @@ What is trained stays where the backend computes; the estimator's own arrays are
 are brought up to date when an epoch is done.
 """
 
+import math
+
 import numpy as np
 
 from minisca.backends import get_backend, name_of
@@ -64,6 +66,7 @@ class Training:
                         epoch * steps + step,
                         self.n_epochs * steps,
                         self.warmup_steps,
+                        self.schedule,
                     )
                     for step in range(steps)
                 ]
@@ -113,7 +116,14 @@ class Training:
                 "decoder_filters": of_filters,
                 "decoder_bias": 1 / (height * width),
             },
+            normalised=self._normalised(),
         )
+
+    def _normalised(self):
+        """The names of the filters that every step leaves at length 1: the decoder's."""
+        if not self.normalise_filters:
+            return ()
+        return ("encoder_filters",) if self.tied else ("decoder_filters",)
 
     def _take_over(self, optimiser):
         """What the optimiser has learned becomes the estimator's own, on the host."""
@@ -177,11 +187,20 @@ class Training:
         shape = (self.n_maps, self.n_channels_, self.filter_width, self.filter_width)
         self.encoder_filters_ = self._draw_filters(shape)
         self.decoder_filters_ = self.encoder_filters_ if self.tied else self._draw_filters(shape)
-        self.encoder_bias_ = np.zeros(self.n_maps, self.dtype)
+        if self.normalise_filters:  # on the host, where they are: the same start everywhere
+            get_backend("cpu").normalise_filters_(self.decoder_filters_)
+        bias = float(self.init_bias) * self._initial_size(shape)
+        self.encoder_bias_ = np.full(self.n_maps, bias, self.dtype)
         self.decoder_bias_ = np.zeros(self.n_channels_, self.dtype)
         self.loss_history_ = []
         self.n_epochs_done_ = 0
         self._velocities = None
+
+    def _initial_size(self, shape):
+        """Root mean square of what the initial encoder filters, of this shape, make of patches."""
+        shared = self.tied and self.normalise_filters
+        scale = 1 / math.sqrt(math.prod(shape[1:])) if shared else self.init_scale
+        return scale * math.sqrt(self.patch_energy_)
 
     def _measure_patch_energy(self, X):
         """Mean squared norm of a c x k x k patch, over up to 1,000 images spread over X."""

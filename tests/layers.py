@@ -8,13 +8,16 @@ import pytest
 
 from minisca import SparseConvAutoencoder
 
-#: Every sparsity rule, with arguments at which `images` are learned quickly.
+#: Every sparsity rule and constraint on the filters, with arguments at which `images` are learned
+#: quickly.
 RULES = {
     "winner-take-all": {},
     "top-n": {"sparsity": "top-n", "n_active": 2},
     "k-largest": {"sparsity": "k-largest", "n_active": 5},
     "none": {"sparsity": "none", "learning_rate": 0.003},
     "tied": {"tied": True},
+    "normalised": {"normalise_filters": True},
+    "tied-normalised": {"tied": True, "normalise_filters": True},
     "lifetime": {"lifetime": 0.5},
 }
 

@@ -136,7 +136,7 @@ def test_resuming_on_a_device_reaches_the_bits_of_an_uninterrupted_run(
     assert_near(small(backend="cpu").fit(x(), checkpoint=copied, resume=True), whole)
 
 
-@pytest.mark.parametrize("rule", ["winner-take-all", "tied"])
+@pytest.mark.parametrize("rule", ["winner-take-all", "tied", "normalised"])
 def test_an_epoch_that_is_interrupted_on_a_device_leaves_no_trace(device, rule, monkeypatch):
     monkeypatch.setattr(batches, "SHARE", 0)
     made = small(**RULES[rule], backend=device, n_epochs=1).fit(x())
@@ -269,7 +269,7 @@ def counted_in_simulator(cuda, monkeypatch):
 
 
 @pytest.mark.skipif(not (EMULATED or SIMULATED), reason="counted where devices are stood in for")
-@pytest.mark.parametrize("rule", ["winner-take-all", "k-largest", "tied", "none"])
+@pytest.mark.parametrize("rule", ["winner-take-all", "k-largest", "tied", "normalised", "none"])
 def test_a_step_takes_nothing_in_but_its_batch_and_gives_nothing_out_but_the_loss(
     device, rule, monkeypatch
 ):

@@ -93,6 +93,28 @@ def test_without_velocities_or_random_state_in_the_file_the_bits_would_differ(pa
     assert not np.array_equal(resumed.encoder_filters_, layer().fit(x).encoder_filters_)
 
 
+def test_a_file_of_before_a_setting_was_there_goes_on_with_its_default(path):
+    x = images(n=20)
+    interrupted(layer(), path, x, read=STEPS + 1)
+
+    def forget(arrays, settings):
+        for name in ("schedule", "init_bias", "normalise_filters"):
+            del settings["parameters"][name]
+
+    rewrite(path, forget)
+    loaded = SparseConvAutoencoder.load(path)
+    assert (loaded.schedule, loaded.init_bias, loaded.normalise_filters) == ("linear", 0, False)
+    assert_same_state(layer().fit(x, checkpoint=path, resume=True), layer().fit(x))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_a_resumed_fit_is_where_it_was_in_its_schedule(path, schedule):
+    x = images(n=20)
+    interrupted(layer(schedule=schedule, init_bias=0.5), path, x, read=STEPS + 2)
+    resumed = layer(schedule=schedule, init_bias=0.5).fit(x, checkpoint=path, resume=True)
+    assert_same_state(resumed, layer(schedule=schedule, init_bias=0.5).fit(x))
+
+
 def test_with_no_file_to_resume_from_training_starts_afresh(path):
     x = images(n=20)
     assert_same_state(layer().fit(x, checkpoint=path, resume=True), layer().fit(x))
@@ -171,12 +193,15 @@ def test_divergence_leaves_the_state_and_the_file_of_the_last_good_epoch(path):
         ("sparsity", "none", "'winner-take-all'"),
         ("lifetime", 0.5, "None"),
         ("tied", True, "False"),
+        ("normalise_filters", True, "False"),
         ("n_epochs", 4, "3"),
         ("batch_size", 7, "6"),
         ("learning_rate", 0.02, "0.01"),
+        ("schedule", "cosine", "'linear'"),
         ("warmup_steps", 10, "1000"),
         ("momentum", 0.5, "0.9"),
         ("init_scale", 0.2, "0.1"),
+        ("init_bias", 0.5, "0.0"),
         ("random_state", 1, "0"),
         ("dtype", "float64", "'float32'"),
     ],
