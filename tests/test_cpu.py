@@ -7,12 +7,12 @@ the transform domain is to the reference is tested in `test_transform.py`.
 import numba
 import numpy as np
 import pytest
-from cases import Case, arguments, as_dtype, call
+from cases import CHANGED, Case, arguments, as_dtype, call
 from helpers import as_tuple, assert_within, rounding_bound
 
 import reference
 from minisca.backends import cpu
-from minisca.backends.cpu import arrays, direct, machine_code, survivors
+from minisca.backends.cpu import arrays, direct, machine_code, sgd, survivors
 
 CASE = Case(5, 2, 8, 7, 9, 5)
 
@@ -47,6 +47,17 @@ def test_an_image_convolved_some_lines_at_a_time_gives_the_same_bits(
     assert 1 <= lines < CASE.h
     for result, expected in zip(as_tuple(call(cpu, name, args)), whole, strict=True):
         np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("name", ["sgd_momentum_", "normalise_filters_"])
+@pytest.mark.parametrize("piece", [1, 100])  # of 450 numbers of 9 filters
+def test_an_update_in_pieces_gives_the_same_bits(monkeypatch, name, dtype, piece):
+    whole, in_pieces = (as_dtype(arguments(name, CASE), dtype) for _ in range(2))
+    call(cpu, name, whole)
+    monkeypatch.setattr(sgd, "PIECE", piece)
+    call(cpu, name, in_pieces)
+    for index in CHANGED[name]:
+        np.testing.assert_array_equal(in_pieces[index], whole[index])
 
 
 @pytest.mark.parametrize("name", ["decode_winners", "winners_backward"])

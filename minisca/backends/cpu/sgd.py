@@ -40,12 +40,19 @@ def _step(piece, parameter, gradient, velocity, pieces, learning_rate, momentum)
 def normalise_filters_(filters):
     """See `minisca.backends.interface.Backend.normalise_filters_`."""
     check_floats("filters", filters)
-    in_parallel(_normalise, len(filters), filters.reshape(len(filters), -1))
+    pieces = min(len(filters), -(-filters.size // PIECE))
+    in_parallel(_normalise_share, pieces, filters.reshape(len(filters), -1), pieces)
+
+
+@njit(cache=True)
+def _normalise_share(piece, filters, pieces):
+    first, end = share(piece, pieces, len(filters))
+    for i in range(first, end):
+        _normalise(filters[i])
 
 
 @njit(cache=True, error_model="numpy")  # no look at every divisor: they are all above 0
-def _normalise(i, filters):
-    weights = filters[i]
+def _normalise(weights):
     largest = weights.dtype.type(0)
     for j in range(len(weights)):
         if abs(weights[j]) > largest:
