@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+import minisca
 from minisca.atomic import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,7 +98,7 @@ class Results:
             return None
         wanted = json.loads(json.dumps([row, seed, data, settings]))
         for record in self.records:
-            if [record[key] for key in ("row", "seed", "data", "settings")] == wanted:
+            if same_settings(wanted, [record[key] for key in ("row", "seed", "data", "settings")]):
                 return record
         return None
 
@@ -110,6 +111,22 @@ class Results:
         self.records.append(record)
         with atomic_write(self.path) as file:
             file.write(json.dumps(self.records, indent=1).encode() + b"\n")
+
+
+def same_settings(wanted, recorded):
+    """Whether a record is of what is wanted: both as JSON has them.
+
+    A layer's setting that the record lacks came after it, and had its default.
+    """
+    if isinstance(wanted, dict) and isinstance(recorded, dict):
+        defaults = minisca.SparseConvAutoencoder().get_params() if "n_maps" in wanted else {}
+        recorded = {name: defaults[name] for name in defaults if name in wanted} | recorded
+        return wanted.keys() == recorded.keys() and all(
+            same_settings(value, recorded[name]) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list) and isinstance(recorded, list):
+        return len(wanted) == len(recorded) and all(map(same_settings, wanted, recorded))
+    return wanted == recorded
 
 
 class Stopwatch:
