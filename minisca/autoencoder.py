@@ -70,13 +70,13 @@ class SparseConvAutoencoder(Training, Encoding, Saving, Estimator):
         that end well begin by driving biases so low that maps fall silent for good.
     momentum : float in [0, 1)
     init_scale : float
-        Standard deviation of the initial filters.
+        Standard deviation of the initial filters, where they are not normalised.
     init_bias : float, default 0
         Where the encoder's biases start, in units of the first activations, so that a value means
         the same for images of any scale: of `init_scale * sqrt(patch_energy_)`, their root mean
         square before the ReLU (with filters that are `tied` and normalised, of
-        `sqrt(patch_energy_ / (c k k))`). A positive start keeps maps from falling silent early, a
-        negative one lets fewer units be active. The decoder's biases start at 0.
+        `sqrt(patch_energy_ / (c k k))`). A positive start makes more units active at first, a
+        negative one fewer. The decoder's biases start at 0.
     random_state : int or None
         Seed of the initial filters and the order of the images. None: different every time.
     backend : str, default "auto"
