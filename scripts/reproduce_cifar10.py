@@ -39,7 +39,7 @@ ROWS = {
     "512": {"layers": [FIRST_LAYER], "classifier": CLASSIFIER},
     "deep": {
         "layers": [FIRST_LAYER, {"n_maps": 4096, **SECOND_LAYER, "n_epochs": 1}],
-        "classifier": {**CLASSIFIER, "max_iter": 40},
+        "classifier": {**CLASSIFIER, "max_iter": 120},
     },
 }
 
