@@ -73,7 +73,7 @@ def _through_all_units(backend, parameters, x):
             activations, decoder, backend.scaled(error, 2 / x.shape[0])
         )
         d_maps = backend.relu_backward(d_activations, maps)
-        _, d_encoder, d_encoder_bias = backend.conv2d_backward(part, encoder, d_maps)
+        _, d_encoder, d_encoder_bias = backend.conv2d_backward(part, encoder, d_maps, needs_x=False)
         gradients = (d_encoder, d_encoder_bias, d_decoder, d_decoder_bias)
         if total is None:
             total = gradients

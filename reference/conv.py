@@ -32,7 +32,7 @@ def conv2d(x, filters, bias):
     return maps
 
 
-def conv2d_backward(x, filters, d_maps):
+def conv2d_backward(x, filters, d_maps, needs_x=True):
     m, _, k, _ = filters.shape
     filters, d_maps, padded = filters.astype(np.float64), d_maps.astype(np.float64), pad(x, k // 2)
     d_padded, d_filters, d_bias = np.zeros(padded.shape), np.zeros(filters.shape), np.zeros(m)
@@ -42,4 +42,4 @@ def conv2d_backward(x, filters, d_maps):
         d_bias[i] += d_unit
         d_seen = patch(d_padded, image, row, column, k)
         d_seen += d_unit * filters[i]
-    return crop(d_padded, k // 2), d_filters, d_bias
+    return crop(d_padded, k // 2) if needs_x else None, d_filters, d_bias

@@ -20,7 +20,10 @@ class OnHost:
         def operation(*args, **named):
             results = found(*args, **named)
             if isinstance(results, tuple):
-                return tuple(self.module.to_host(result) for result in results)
-            return None if results is None else self.module.to_host(results)
+                return tuple(map(self._to_host, results))
+            return self._to_host(results)
 
         return operation
+
+    def _to_host(self, result):
+        return None if result is None else self.module.to_host(result)

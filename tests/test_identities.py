@@ -72,6 +72,20 @@ def test_each_backward_pass_is_the_others_forward_pass(operations, dtype, shape)
     np.testing.assert_array_equal(d_filters, d_decoder_filters)
 
 
+@over_shapes
+def test_the_other_gradients_do_not_change_where_d_x_is_not_wanted(operations, shape):
+    n, c, h, w, m, k = shape
+    rng = np.random.default_rng(3)
+    x, y, filters = (
+        whole_numbers(rng, *sides) for sides in ((n, c, h, w), (n, m, h, w), (m, c, k, k))
+    )
+    _, *wanted = operations.conv2d_backward(x, filters, y)
+    d_x, *others = operations.conv2d_backward(x, filters, y, needs_x=False)
+    assert d_x is None
+    for other, right in zip(others, wanted, strict=True):
+        np.testing.assert_array_equal(other, right)
+
+
 def check_sparse_equals_dense(operations, code, x, encoder, decoder):
     """The reconstruction and all gradients of a code, against every map stored and mostly zero."""
     values, positions, *maps = code

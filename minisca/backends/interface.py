@@ -43,8 +43,14 @@ class Backend(Protocol):
         x (n, c, h, w), filters (m, c, k, k), bias (m,) -> maps (n, m, h, w).
         """
 
-    def conv2d_backward(x: Array, filters: Array, d_maps: Array) -> tuple[Array, Array, Array]:
-        """Gradients of `conv2d` given d_maps (n, m, h, w): d_x, d_filters, d_bias."""
+    def conv2d_backward(
+        x: Array, filters: Array, d_maps: Array, needs_x: bool = True
+    ) -> tuple[Array | None, Array, Array]:
+        """Gradients of `conv2d` given d_maps (n, m, h, w): d_x, d_filters, d_bias.
+
+        Where nothing lies below that would want d_x, `needs_x=False` gives None in its place: it
+        costs more than the other two.
+        """
 
     # deconv -----------------------------------------------------------------------------
 

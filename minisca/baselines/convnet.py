@@ -186,7 +186,7 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         d_features = (d_logits @ self.coef_).reshape(pooled.shape)
         d_pooled = backend.relu_backward(d_features, pooled)
         d_maps = backend.max_pool_backward(d_pooled, argmax, maps.shape)
-        _, d_filters, d_bias = backend.conv2d_backward(x, self.filters_, d_maps)
+        _, d_filters, d_bias = backend.conv2d_backward(x, self.filters_, d_maps, needs_x=False)
         return loss, {
             "filters": backend.to_host(d_filters),
             "bias": backend.to_host(d_bias),

@@ -37,10 +37,10 @@ def _store_maps(piece, x, plan, maps):
                         out[p] = memory.maps[p * plan.block + j]
 
 
-def conv2d_backward(x, filters, d_maps):
+def conv2d_backward(x, filters, d_maps, needs_x=True):
     """See `minisca.backends.interface.Backend.conv2d_backward`."""
     x, filters, d_maps = plain(x, filters, d_maps)
-    d_x = paste_filters(d_maps, filters)
+    d_x = paste_filters(d_maps, filters) if needs_x else None
     d_filters = correlate_patches(d_maps, x, filters.shape[2])
     return d_x, d_filters, d_maps.sum(axis=(2, 3)).sum(axis=0)
 

@@ -21,10 +21,12 @@ def conv2d(x, filters, bias):
     return maps
 
 
-def conv2d_backward(x, filters, d_maps):
+def conv2d_backward(x, filters, d_maps, needs_x=True):
     """See `minisca.backends.interface.Backend.conv2d_backward`."""
     x, filters, d_maps = on_device(x, filters, d_maps)
-    d_x = conv2d(d_maps, transposed(filters), zeros(x.shape[1], x.dtype))
+    d_x = None
+    if needs_x:
+        d_x = conv2d(d_maps, transposed(filters), zeros(x.shape[1], x.dtype))
     return d_x, products.correlate(d_maps, x, filters.shape[2]), channel_sums(d_maps)
 
 

@@ -73,11 +73,12 @@ def _convolve(x, filters, bias, maps):
         maps[image, i, row, column] = total
 
 
-def conv2d_backward(x, filters, d_maps):
+def conv2d_backward(x, filters, d_maps, needs_x=True):
     """See `minisca.backends.interface.Backend.conv2d_backward`."""
     x, filters, d_maps = on_device(x, filters, d_maps)
-    no_bias = zeros(x.shape[1], x.dtype)
-    d_x = conv2d(d_maps, transposed(filters), no_bias)
+    d_x = None
+    if needs_x:
+        d_x = conv2d(d_maps, transposed(filters), zeros(x.shape[1], x.dtype))
     return d_x, correlate_patches(d_maps, x, filters.shape[2]), channel_sums(d_maps, 1)
 
 
