@@ -24,7 +24,7 @@ CONVOLUTIONAL = {
         "no sparsity",
         True,
         2000,
-        {"n_maps": 16, "n_epochs": 30, "sparsity": "none", "learning_rate": 0.01},
+        {"n_maps": 16, "n_epochs": 30, "sparsity": "none", "learning_rate": 0.0005},
     ),
     "2c": ("winner-take-all", True, 2000, {"n_maps": 16, "n_epochs": 30}),
     "4": ("not whitened", False, None, {"n_maps": 128, "n_epochs": 4}),
