@@ -18,6 +18,7 @@ test images are not read.
 """
 
 import argparse
+import json
 import sys
 
 import numpy as np
@@ -120,8 +121,11 @@ def standardise_(train, others):
         features /= scale
 
 
-def measure(run, results, encoding, n_maps):
-    """{pooling: record} of one encoding, measured now unless the records are there."""
+def measure(run, results, fitted, encoding, n_maps):
+    """{pooling: record} of one encoding, measured now unless the records are there.
+
+    fitted: {a model's parameters: it}, for encodings that share one.
+    """
     name, (images, labels), (validation, truth) = run.cifar(encoding != "k-means", 20_000)
     model = make_model(run, encoding, n_maps)
     settings, found = {}, {}
@@ -139,8 +143,11 @@ def measure(run, results, encoding, n_maps):
     if all(found.values()):
         return found
     watch = Stopwatch()
-    with watch("train"):
-        model.fit(images)
+    key = json.dumps(model.get_params(), sort_keys=True)
+    if key not in fitted:
+        with watch("train"):
+            fitted[key] = model.fit(images)
+    model = fitted[key]
     with watch("encode"):
         features, checked = (encode(encoding, model, part) for part in (images, validation))
     for pooling in L2:
@@ -172,11 +179,11 @@ def main():
     arguments = parse_arguments()
     run = FigureRun(arguments)
     results = run.results("encodings")
-    table = []
+    table, fitted = [], {}
     for encoding in ENCODINGS:
         cells = []
         for n_maps in arguments.maps:
-            found = measure(run, results, encoding, n_maps)
+            found = measure(run, results, fitted, encoding, n_maps)
             cells += [f"{found[pooling]['validation_accuracy_percent']:.2f} %" for pooling in L2]
         table.append([encoding, *cells])
     header = [f"{n_maps} maps, {pooling}" for n_maps in arguments.maps for pooling in L2]
