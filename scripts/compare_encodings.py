@@ -24,7 +24,7 @@ import sys
 import numpy as np
 from figure_run import FigureRun
 from options import add_backend_option, check_counts, check_seeds, resolve_backend
-from records import Stopwatch, print_table
+from records import Results, Stopwatch, print_table
 
 import minisca
 from minisca.backends import get_backend
@@ -178,7 +178,7 @@ def row_name(encoding, pooling, n_maps):
 def main():
     arguments = parse_arguments()
     run = FigureRun(arguments)
-    results = run.results("encodings")
+    results = Results(run.output, arguments.resume, "encodings.json")
     table, fitted = [], {}
     for encoding in ENCODINGS:
         cells = []

@@ -15,10 +15,12 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-import minisca
 from minisca.atomic import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
+
+#: Settings of a layer that came when there were records already, and what all of those had.
+LATER_SETTINGS = {"schedule": "linear", "init_bias": 0.0, "normalise_filters": False}
 
 
 def published(row):
@@ -114,13 +116,10 @@ class Results:
 
 
 def same_settings(wanted, recorded):
-    """Whether a record is of what is wanted: both as JSON has them.
-
-    A layer's setting that the record lacks came after it, and had its default.
-    """
+    """Whether a record is of what is wanted: both as JSON has them, but for `LATER_SETTINGS`."""
     if isinstance(wanted, dict) and isinstance(recorded, dict):
-        defaults = minisca.SparseConvAutoencoder().get_params() if "n_maps" in wanted else {}
-        recorded = {name: defaults[name] for name in defaults if name in wanted} | recorded
+        later = LATER_SETTINGS if "n_maps" in wanted else {}
+        recorded = {name: later[name] for name in later if name in wanted} | recorded
         return wanted.keys() == recorded.keys() and all(
             same_settings(value, recorded[name]) for name, value in wanted.items()
         )

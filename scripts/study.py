@@ -22,7 +22,7 @@ from records import environment
 from study_measure import Images, Measure
 from study_report import report
 from study_runs import Runs
-from study_space import completed, read_space
+from study_space import read_space
 from tqdm import tqdm
 
 import minisca
@@ -100,7 +100,7 @@ def main():
     runs_file = Runs(arguments.output)
     if not arguments.report:
         run_all(arguments, runs_file)
-    records = [completed(record) for record in runs_file.finished().values()]
+    records = list(runs_file.finished().values())
     counts = Counter(record["data"] for record in records)
     if len(counts) > 1:
         print(f"Of {', '.join(counts)}, only what has most runs is reported; use an --output each")

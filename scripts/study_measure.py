@@ -5,7 +5,7 @@ import time
 import numpy as np
 from feature_scaling import SCALINGS, FeatureScaling
 from reproduction import FLOAT32_BYTES, feature_shape, float32_bytes
-from study_space import CLASSIFIERS, TRAINING, digest, identity
+from study_space import CLASSIFIERS, TRAINING, digest
 
 import minisca
 from minisca.preprocessing import contrast_normalise
@@ -36,7 +36,7 @@ class Measure:
 
     def layer_key(self, run):
         """The name of the run's trained layer: of all that decides it."""
-        return digest(self.images.name, self.below, identity(run.training), run.seed)
+        return digest(self.images.name, self.below, run.training, run.seed)
 
     def key(self, run):
         return digest(self.layer_key(run), run.encoding)

@@ -40,9 +40,6 @@ TRAINING |= {"input_scaling": "none"}
 ENCODING = {name: _LAYER[name] for name in ("encoding_bias", "pool_width", "pool_stride")}
 ENCODING |= {"feature_scaling": "none", "classifier": "logistic", "l2": 1e-3, "max_iter": 200}
 
-#: Settings that came when there were runs already, all of which were at their defaults.
-_LATER = ("schedule", "init_bias", "normalise_filters")
-
 
 class Run(NamedTuple):
     """One configuration: all settings by name, those declared and those at their defaults."""
@@ -112,23 +109,6 @@ def _drawn(values, n_runs, seed):
         drawn[tuple(int(random.integers(side)) for side in sides)] = None
     for places in drawn:
         yield tuple(choices[place] for choices, place in zip(values, places, strict=True))
-
-
-def identity(training):
-    """What of a run's training settings names its layer: `_LATER` ones not at their defaults.
-
-    So a run that was made before they were there keeps its name.
-    """
-    return {
-        name: value
-        for name, value in training.items()
-        if name not in _LATER or value != TRAINING[name]
-    }
-
-
-def completed(record):
-    """A finished run's record, its settings whole: what it lacks came later, and is the default."""
-    return record | {"settings": TRAINING | ENCODING | record["settings"]}
 
 
 def digest(*parts):

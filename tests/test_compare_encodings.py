@@ -24,7 +24,7 @@ def test_every_encoding_is_scored_with_every_pooling(data, tmp_path):
     arguments = ["--quick", "--data-dir", data, "--label", "bars", "--output", tmp_path]
     done = run_script(SCRIPT, *arguments)
     assert done.returncode == 0, done.stderr
-    records = json.loads((tmp_path / "figure-encodings.json").read_text())
+    records = json.loads((tmp_path / "encodings.json").read_text())
     assert [record["row"] for record in records] == [
         f"encoding-{encoding}-{pooling}-4"
         for encoding in (

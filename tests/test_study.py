@@ -122,9 +122,6 @@ def test_the_studies_of_the_repository_are_valid(space_module):
 
 # Nothing twice --------------------------------------------------------------------------------
 
-#: Settings that came when there were studies already.
-LATER = ("schedule", "init_bias", "normalise_filters")
-
 
 @pytest.fixture
 def measure(monkeypatch, space_module, tmp_path):
@@ -132,17 +129,6 @@ def measure(monkeypatch, space_module, tmp_path):
     space = space_module.read_space(declare(tmp_path))
     images = SimpleNamespace(name="few images")
     return import_script(monkeypatch, "study_measure").Measure(images, space, None, "cpu")
-
-
-def test_a_run_keeps_the_name_that_it_had_before_there_were_more_settings(
-    space_module, measure, tmp_path
-):
-    run = space_module.read_space(declare(tmp_path)).runs([3])[0]
-    before = {name: value for name, value in run.training.items() if name not in LATER}
-    assert len(before) + len(LATER) == len(run.training)
-    layer_key = space_module.digest("few images", None, before, 3)
-    assert measure.layer_key(run) == layer_key
-    assert measure.key(run) == space_module.digest(layer_key, run.encoding)
 
 
 @pytest.mark.parametrize(
@@ -153,18 +139,6 @@ def test_every_other_setting_has_a_name_of_its_own(space_module, measure, tmp_pa
     changed = run._replace(training=run.training | other)
     assert measure.layer_key(changed) != measure.layer_key(run)
     assert measure.key(changed) != measure.key(run)
-
-
-def test_a_record_of_before_a_setting_was_there_is_reported_with_its_default(
-    space_module, report_module, tmp_path
-):
-    settings = space_module.read_space(declare(tmp_path)).runs([0])[0].settings()
-    before = {name: value for name, value in settings.items() if name not in LATER}
-    records = [made_up(before, 0, 2.0), made_up(settings | {"schedule": "cosine"}, 0, 1.5)]
-    records = [space_module.completed(record) for record in records]
-    assert records[0]["settings"] == settings
-    found = report_module.effects(records, {"schedule": "linear"}, "validation_error_percent")
-    assert [(entry["value"], entry["mean"]) for entry in found] == [("linear", 2), ("cosine", 1.5)]
 
 
 def test_lines_appended_at_once_are_all_whole(runs_module, tmp_path):
