@@ -6,38 +6,42 @@ Every thread of the block must call these, and none may have left: they meet at 
 from numba import cuda
 
 
-@cuda.jit(device=True)
-def block_sum(value, shared):
-    """The sum of all threads' values; `shared` has room for one value a thread."""
-    thread, active = cuda.threadIdx.x, cuda.blockDim.x
-    shared[thread] = value
-    cuda.syncthreads()
-    while active > 1:
-        half = (active + 1) // 2
-        if thread + half < active:
-            shared[thread] += shared[thread + half]
+def _block_reduction(combine):
+    """A device function (value, shared) -> all threads' values combined, by halves, in one order.
+
+    `shared` has room for one value a thread.
+    """
+
+    @cuda.jit(device=True)
+    def reduction(value, shared):
+        thread, active = cuda.threadIdx.x, cuda.blockDim.x
+        shared[thread] = value
         cuda.syncthreads()
-        active = half
-    total = shared[0]
-    cuda.syncthreads()  # all have read it before anybody writes to `shared` again
-    return total
+        while active > 1:
+            half = (active + 1) // 2
+            if thread + half < active:
+                shared[thread] = combine(shared[thread], shared[thread + half])
+            cuda.syncthreads()
+            active = half
+        combined = shared[0]
+        cuda.syncthreads()  # all have read it before anybody writes to `shared` again
+        return combined
+
+    return reduction
 
 
 @cuda.jit(device=True)
-def block_max(value, shared):
-    """The largest of all threads' values; `shared` has room for one value a thread."""
-    thread, active = cuda.threadIdx.x, cuda.blockDim.x
-    shared[thread] = value
-    cuda.syncthreads()
-    while active > 1:
-        half = (active + 1) // 2
-        if thread + half < active:
-            shared[thread] = max(shared[thread], shared[thread + half])
-        cuda.syncthreads()
-        active = half
-    largest = shared[0]
-    cuda.syncthreads()  # all have read it before anybody writes to `shared` again
-    return largest
+def _add(a, b):
+    return a + b
+
+
+@cuda.jit(device=True)
+def _larger(a, b):
+    return max(a, b)
+
+
+block_sum = _block_reduction(_add)
+block_max = _block_reduction(_larger)
 
 
 @cuda.jit(device=True)
