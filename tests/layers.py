@@ -21,6 +21,8 @@ RULES = {
     "lifetime": {"lifetime": 0.5},
 }
 
+over_rules = pytest.mark.parametrize("rule", RULES)
+
 #: What a layer has learned and a file of it must hold.
 PARAMETERS = ("encoder_filters_", "encoder_bias_", "decoder_filters_", "decoder_bias_")
 
@@ -45,6 +47,11 @@ def layer(**parameters):
         **{"random_state": 0, "backend": "cpu", "verbose": False},
     }
     return SparseConvAutoencoder(**{**small, **parameters})
+
+
+def variance(x):
+    """The loss of the best constant for every channel: what a layer without filters can reach."""
+    return float(np.sum((x - x.mean(axis=(0, 2, 3), keepdims=True)) ** 2) / len(x))
 
 
 def learned(layer):
