@@ -1,4 +1,4 @@
-"""Fixtures: the backends under test, each test's id saying which one it ran on."""
+"""Fixtures: the backends under test, each test's id saying which one it ran on; small blocks."""
 
 import os
 
@@ -7,7 +7,7 @@ import pytest
 from on_host import OnHost
 
 import reference
-from minisca import backends
+from minisca import backends, feature_blocks
 from minisca.backends import available_backends, get_backend
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
@@ -58,3 +58,9 @@ def operations(request):
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request):
     return request.param
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of 10 rows of 12 float64 features."""
+    monkeypatch.setattr(feature_blocks, "BLOCK_BYTES", 10 * 12 * 8)

@@ -1,52 +1,16 @@
-"""Logistic regression: the right minimum, from any array that slices, without copying it."""
+"""Logistic regression: the right minimum, its labels, its files, and with scikit-learn."""
 
 import subprocess
 import sys
-import tracemalloc
 
 import numpy as np
 import pytest
+from classifier_problems import problem
 
-from minisca import feature_blocks
 from minisca.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from minisca.classifier import LogisticRegression
 from minisca.feature_blocks import FeatureBlocks
 from minisca.linear import loss_and_gradient
-from minisca.validation import NotFittedError
-
-
-def problem(n=120, n_features=12, n_classes=3, seed=0, dtype=np.float64):
-    """Features of a few overlapping classes, far from unit scale, and their labels from 0."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(n) % n_classes
-    centres = rng.standard_normal((n_classes, n_features))
-    features = 7 * (rng.standard_normal((n, n_features)) * 1.5 + centres[labels] + 0.5)
-    return features.astype(dtype), labels
-
-
-class Sliced:
-    """Like an HDF5 data set: it slices, and nothing else; it remembers the most rows asked for."""
-
-    def __init__(self, array):
-        self.array = array
-        self.shape = array.shape
-        self.dtype = array.dtype
-        self.most_rows = 0
-
-    def __getitem__(self, rows):
-        assert isinstance(rows, slice)
-        part = self.array[rows].copy()
-        self.most_rows = max(self.most_rows, len(part))
-        return part
-
-    def __array__(self, *args, **kwargs):
-        raise AssertionError("the whole array was asked for")
-
-
-@pytest.fixture
-def small_blocks(monkeypatch):
-    """Blocks of 10 rows of 12 float64 features."""
-    monkeypatch.setattr(feature_blocks, "BLOCK_BYTES", 10 * 12 * 8)
 
 
 def test_importing_the_classifier_does_not_import_scipy():
@@ -206,108 +170,6 @@ def test_two_fits_are_bit_identical():
     assert first.intercept_.tobytes() == second.intercept_.tobytes()
 
 
-# What the features may be -------------------------------------------------------------------
-
-
-def test_float32_is_near_float64_and_each_keeps_its_type():
-    features, labels = problem(dtype=np.float32)
-    single = LogisticRegression(l2=0.01).fit(features, labels)
-    double = LogisticRegression(l2=0.01).fit(features.astype(np.float64), labels)
-    assert (single.coef_.dtype, double.coef_.dtype) == (np.float32, np.float64)
-    # Both stop within tol of the minimum, whose curvature is at least l2.
-    np.testing.assert_allclose(
-        single.predict_proba(features), double.predict_proba(features), atol=0.01
-    )
-
-
-@pytest.mark.parametrize("dtype", [np.float16, ">f2", ">f4", np.uint8, np.int8, bool])
-def test_what_float32_holds_is_computed_in_float32(dtype):
-    features, labels = problem()
-    features = np.abs(features).astype(dtype)
-    classifier = LogisticRegression(l2=0.01).fit(features, labels)
-    reference = LogisticRegression(l2=0.01).fit(features.astype(np.float32), labels)
-    assert classifier.coef_.dtype == np.float32
-    assert np.array_equal(classifier.coef_, reference.coef_)
-    assert np.array_equal(classifier.predict_proba(features), reference.predict_proba(features))
-
-
-@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.longdouble])
-def test_what_float32_cannot_hold_is_computed_in_float64(dtype):
-    features, labels = problem()
-    classifier = LogisticRegression(max_iter=5).fit(features.astype(dtype), labels)
-    assert classifier.coef_.dtype == np.float64
-
-
-def test_every_float16_is_read_exactly():
-    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
-    halves = halves[np.isfinite(halves)].reshape(-1, 16)
-    blocks = np.concatenate([block.copy() for _, block in FeatureBlocks(halves, block_bytes=9000)])
-    assert blocks.dtype == np.float32
-    assert blocks.tobytes() == halves.astype(np.float32).tobytes()  # the sign of zero too
-
-
-def test_rows_of_any_rank_are_flattened():
-    features, labels = problem()
-    flat = LogisticRegression().fit(features, labels)
-    maps = features.reshape(-1, 3, 2, 2)
-    for images in (maps, np.asfortranarray(maps), np.repeat(maps, 2, axis=1)[:, ::2]):
-        classifier = LogisticRegression().fit(images, labels)
-        assert np.array_equal(classifier.coef_, flat.coef_)
-        assert np.array_equal(
-            classifier.decision_function(images), flat.decision_function(features)
-        )
-        assert classifier.n_features_in_ == 12
-        assert classifier.coef_.shape == (3, 12)
-
-
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_arrays_that_only_slice_are_read_in_blocks(small_blocks, dtype):
-    features, labels = problem(dtype=dtype)
-    sliced = Sliced(features.reshape(-1, 3, 2, 2))
-    classifier = LogisticRegression().fit(sliced, labels)
-    reference = LogisticRegression().fit(features, labels)
-    assert np.array_equal(classifier.coef_, reference.coef_)
-    assert np.array_equal(classifier.predict(sliced), reference.predict(features))
-    assert classifier.score(sliced, labels) == reference.score(features, labels)
-    assert sliced.most_rows == 80 // np.dtype(np.float32 if dtype == np.float16 else dtype).itemsize
-
-
-def test_a_memory_mapped_file_is_fitted(small_blocks, tmp_path):
-    features, labels = problem(dtype=np.float32)
-    np.save(tmp_path / "features.npy", features)
-    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
-    classifier = LogisticRegression().fit(mapped, labels)
-    assert np.array_equal(classifier.coef_, LogisticRegression().fit(features, labels).coef_)
-    assert type(classifier.predict_proba(mapped)) is np.ndarray
-
-
-def test_nothing_as_large_as_the_features_is_allocated(monkeypatch):
-    monkeypatch.setattr(feature_blocks, "BLOCK_BYTES", 2**20)
-
-    features = np.zeros((4000, 2048), np.float16)
-    features[::2, 0] = 1
-    labels = np.arange(4000) % 2
-    LogisticRegression(max_iter=1).fit(features[:10], labels[:10])  # imports SciPy
-    tracemalloc.start()
-    LogisticRegression(max_iter=2).fit(features, labels)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 5e6  # the features are 16 MB, and 32 MB in float32
-
-
-def test_lists_are_taken():
-    classifier = LogisticRegression().fit([[0.0], [1.0], [0.1], [0.9]], ["a", "b", "a", "b"])
-    assert classifier.predict([[-3], [4]]).tolist() == ["a", "b"]
-
-
-def test_the_features_are_not_written_to():
-    features, labels = problem(dtype=np.float16)
-    before = features.copy()
-    features.flags.writeable = False
-    LogisticRegression().fit(features, labels).predict(features)
-    assert np.array_equal(features, before)
-
-
 # What the labels may be ---------------------------------------------------------------------
 
 
@@ -356,111 +218,6 @@ def test_score_is_the_fraction_that_is_right():
     assert classifier.score(features, wrong) == 0.75
 
 
-# What is refused ----------------------------------------------------------------------------
-
-X, Y = problem(n=6)
-HOLED = X.copy()
-HOLED[4, 1] = np.nan
-
-
-@pytest.mark.parametrize(
-    ("features", "labels", "error", "message"),
-    [
-        (X, Y[:5], ValueError, r"y has 5 labels; it must have 6, one a row of X"),
-        (X, Y[:, None], ValueError, r"y has shape \(6, 1\); it must be \(n,\)"),
-        (X, 0 * Y, ValueError, r"y has one class, .*0.*; it must have two or more"),
-        (X, Y + 0.5, ValueError, r"y has the label 0\.5 in row 0; labels must be whole numbers"),
-        (X, np.where(Y == 1, np.nan, Y), ValueError, r"y has the label nan in row 1"),
-        (X, Y + 1j, TypeError, r"y has dtype complex128; labels must be whole numbers or text"),
-        (X, [None] * 6, TypeError, r"y has dtype object; labels must be"),
-        (X[:, 0], Y, ValueError, r"X has shape \(6,\); it must be \(n, \.\.\.\) of rank 2 or more"),
-        (X[:0], Y[:0], ValueError, r"X has shape \(0, 12\); no side may be 0"),
-        (X[:, :0], Y, ValueError, r"X has shape \(6, 0\); no side may be 0"),
-        (X * 1j, Y, TypeError, r"X has dtype complex128; it must be a real number type"),
-        (X.astype(str), Y, TypeError, r"X has dtype <U\d+; it must be a real number type"),
-        (HOLED, Y, ValueError, r"X has the value nan in row 4; every feature must be finite"),
-        (HOLED.astype(np.float16), Y, ValueError, r"X has the value nan in row 4"),
-        (np.where(HOLED == X, X, -np.inf).astype("f2"), Y, ValueError, r"value -inf in row 4"),
-        (np.where(HOLED == X, X, np.inf).astype("f4"), Y, ValueError, r"value inf in row 4"),
-        (np.full((6, 2), 1e300), Y, ValueError, r"X has values too large to square"),
-    ],
-)
-def test_bad_features_and_labels_are_refused(small_blocks, features, labels, error, message):
-    with pytest.raises(error, match=message):
-        LogisticRegression().fit(features, labels)
-
-
-def test_sparse_matrices_are_refused():
-    sparse = pytest.importorskip("scipy.sparse")
-    with pytest.raises(TypeError, match=r"X is a sparse matrix; it must be dense, such as X\.toa"):
-        LogisticRegression().fit(sparse.csr_matrix(X), Y)
-
-
-@pytest.mark.parametrize(
-    ("parameters", "error", "message"),
-    [
-        ({"l2": -1}, ValueError, "l2 is -1; it must be a number in"),
-        ({"l2": "0.1"}, TypeError, "l2 is '0.1'; it must be a number in"),
-        ({"tol": np.nan}, ValueError, "tol is nan; it must be a number in"),
-        ({"max_iter": 0}, ValueError, "max_iter is 0; it must be an integer of at least 1"),
-        ({"max_iter": 2.5}, TypeError, "max_iter is 2.5; it must be an integer of at least 1"),
-    ],
-)
-def test_bad_parameters_are_refused_by_fit(parameters, error, message):
-    with pytest.raises(error, match=message):
-        LogisticRegression(**parameters).fit(X, Y)
-
-
-@pytest.mark.parametrize(
-    "method", ["predict", "predict_proba", "decision_function", "score", "save"]
-)
-def test_an_unfitted_classifier_says_so(method, tmp_path):
-    arguments = {"score": (X, Y), "save": (tmp_path / "c.npz",)}.get(method, (X,))
-    with pytest.raises(NotFittedError, match="this LogisticRegression is not fitted yet"):
-        getattr(LogisticRegression(), method)(*arguments)
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("features", "message"),
-    [
-        (X[:, :5], r"X has 5 features a row \(shape \(6, 5\)\); it must have 12, as in fit"),
-        (X[0], r"X has shape \(12,\); it must be"),
-        (X[:0], r"no side may be 0"),
-        (HOLED, r"X has the value nan in row 4"),
-        (HOLED.astype(np.float16), r"X has the value nan in row 4"),
-    ],
-)
-def test_bad_features_are_refused_by_predict(features, message):
-    classifier = LogisticRegression().fit(X, Y)
-    for method in (classifier.predict, classifier.predict_proba, classifier.decision_function):
-        with pytest.raises(ValueError, match=message):
-            method(features)
-
-
-def test_score_refuses_labels_of_another_length_or_kind():
-    classifier = LogisticRegression().fit(X, Y)
-    with pytest.raises(ValueError, match="y has 2 labels; it must have 6"):
-        classifier.score(X, Y[:2])
-    with pytest.raises(
-        TypeError, match="y has dtype <U1; it must be like the labels of fit, int64"
-    ):
-        classifier.score(X, list("abcabc"))
-
-
-def test_a_fit_that_fails_leaves_the_classifier_as_it_was():
-    classifier = LogisticRegression().fit(X, Y)
-    before = dict(vars(classifier))
-    with pytest.raises(ValueError, match="row 4"):
-        classifier.fit(HOLED, Y)
-    assert vars(classifier) == before
-
-
-def test_nothing_is_printed_when_stderr_is_no_terminal(capsys):
-    LogisticRegression(verbose=True).fit(X, Y)
-    assert capsys.readouterr() == ("", "")
-
-
 # Saving -------------------------------------------------------------------------------------
 
 
@@ -484,7 +241,7 @@ def test_a_saved_classifier_comes_back_bit_for_bit(tmp_path, names, dtype):
 
 def test_loading_names_what_is_wrong_with_the_file(tmp_path):
     path = tmp_path / "classifier.npz"
-    LogisticRegression().fit(X, Y).save(path)
+    LogisticRegression().fit(*problem()).save(path)
     arrays, settings = load_checkpoint(path, "LogisticRegression")
 
     def refused(message, kind="LogisticRegression", **changes):

@@ -2,21 +2,13 @@
 
 import numpy as np
 import pytest
+from classifier_problems import problem
 
 from minisca import LinearSVM, LogisticRegression
 from minisca.classifier import squared_hinge
 from minisca.feature_blocks import FeatureBlocks
 from minisca.linear import loss_and_gradient
 from minisca.validation import NotFittedError
-
-
-def problem(n=120, n_features=12, n_classes=3, seed=0, dtype=np.float64):
-    """Features of a few overlapping classes, far from unit scale, and their labels from 0."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(n) % n_classes
-    centres = rng.standard_normal((n_classes, n_features))
-    features = 7 * (rng.standard_normal((n, n_features)) * 1.5 + centres[labels] + 0.5)
-    return features.astype(dtype), labels
 
 
 def test_loss_is_the_mean_of_the_squared_hinges_plus_the_penalty_of_the_weights_alone():

@@ -1,0 +1,31 @@
+"""What the tests of the classifiers share: a problem, features that only slice."""
+
+import numpy as np
+
+
+def problem(n=120, n_features=12, n_classes=3, seed=0, dtype=np.float64):
+    """Features of a few overlapping classes, far from unit scale, and their labels from 0."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % n_classes
+    centres = rng.standard_normal((n_classes, n_features))
+    features = 7 * (rng.standard_normal((n, n_features)) * 1.5 + centres[labels] + 0.5)
+    return features.astype(dtype), labels
+
+
+class Sliced:
+    """Like an HDF5 data set: it slices, and nothing else; it remembers the most rows asked for."""
+
+    def __init__(self, array):
+        self.array = array
+        self.shape = array.shape
+        self.dtype = array.dtype
+        self.most_rows = 0
+
+    def __getitem__(self, rows):
+        assert isinstance(rows, slice)
+        part = self.array[rows].copy()
+        self.most_rows = max(self.most_rows, len(part))
+        return part
+
+    def __array__(self, *args, **kwargs):
+        raise AssertionError("the whole array was asked for")
