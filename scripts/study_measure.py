@@ -114,7 +114,7 @@ class Measure:
         return [scaling.apply_(part) for part in features]
 
     def _classify(self, encoding, train, validation):
-        options = {name: encoding[name] for name in ("l2", "max_iter")}
+        options = {name: encoding[name] for name in ("l2", "max_iter", "tol")}
         classifier = CLASSIFIERS[encoding["classifier"]](**options)
         classifier.fit(train, self.images.train_labels)
         error = 1 - classifier.score(validation, self.images.validation_labels)

@@ -38,7 +38,8 @@ _NOT_TRAINED = ("encoding_bias", "pool_width", "pool_stride", "random_state", "b
 TRAINING = {name: value for name, value in _LAYER.items() if name not in _NOT_TRAINED}
 TRAINING |= {"input_scaling": "none"}
 ENCODING = {name: _LAYER[name] for name in ("encoding_bias", "pool_width", "pool_stride")}
-ENCODING |= {"feature_scaling": "none", "classifier": "logistic", "l2": 1e-3, "max_iter": 200}
+ENCODING |= {"feature_scaling": "none", "classifier": "logistic", "l2": 1e-3}
+ENCODING |= {"max_iter": 200, "tol": 1e-5}
 
 
 class Run(NamedTuple):
@@ -182,5 +183,5 @@ def _check_value(name, value):
         number = name == "input_scaling" and isinstance(value, int | float) and value > 0
         if value not in choices[name] and not number:
             raise ValueError(f"{value!r} is none of {', '.join(choices[name])}")
-    elif name in ("l2", "max_iter") and not (isinstance(value, int | float) and value >= 0):
+    elif name in ("l2", "max_iter", "tol") and not (isinstance(value, int | float) and value >= 0):
         raise ValueError(f"{value!r} is no number from 0")
