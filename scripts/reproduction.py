@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from options import add_backend_option, check_counts, check_seeds, resolve_backend
 from pictures import draw_losses, draw_results
-from records import Results, Stopwatch, environment, print_table, published
+from records import Results, Stopwatch, environment, published
+from reproduction_report import report
 
 import minisca
 
@@ -178,7 +179,7 @@ class Reproduction:
         for seed in self.arguments.seeds:
             for row in self.arguments.rows:
                 self.run(row, seed)
-        self.report()
+        report(self)
 
     def run(self, row, seed):
         """Measure one row with one seed, unless its record is there already."""
@@ -276,44 +277,6 @@ class Reproduction:
         pictures = self.output / "pictures"
         self.draw_layers(pictures, f"{row}{self.variant}", layers)
         draw_losses(pictures / f"{row}{self.variant}-loss.png", layers)
-
-    def report(self):
-        """The paper's figure beside each of ours."""
-        rows = []
-        for name in self.record_names():
-            found = [
-                record
-                for record in self.results.records
-                if record["row"] == name and record["data"] == self.data.name
-            ]
-            rows += [self._table_row(record) for record in found]
-            if len(found) > 1:
-                rows.append(self._mean_row(found))
-        header = ["row", "seed", *(heading for heading, _, _ in self.columns), "time"]
-        print(f"\nData: {self.data.name} ({self.data.source})")
-        print_table(header, rows)
-        if not self.comparable:
-            why = "a --quick run" if self.arguments.quick else f"measured on {self.data.name}"
-            print(f"These figures are {why}: they compare with nothing published.")
-        print(f"Records: {self.results.path}; pictures: {self.output / 'pictures'}")
-        self.closing_words()
-
-    def _table_row(self, record):
-        values = ((record.get(key), unit) for _, key, unit in self.columns)
-        cells = ("-" if value is None else f"{value:.2f}{unit}" for value, unit in values)
-        time = f"{record['seconds']['total']:.0f} s"
-        return [record["row"], str(record["seed"]), *cells, time]
-
-    def _mean_row(self, records):
-        def cell(key, unit):
-            values = [record.get(key) for record in records]
-            if None in values:
-                return "-"
-            if key == "paper_percent":
-                return f"{values[0]:.2f}{unit}"
-            return f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}{unit}"
-
-        return ["", "mean", *(cell(key, unit) for _, key, unit in self.columns), ""]
 
 
 def feature_shape(layer, images):
