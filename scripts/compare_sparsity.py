@@ -28,8 +28,8 @@ import minisca
 from minisca.backends import get_backend
 from minisca.preprocessing import ZCA, contrast_normalise
 
-#: Rate of "none", on raw and on whitened images: at the default it diverges, or its maps die.
-DENSE_RATES = {False: 0.003, True: 0.01}
+#: Rate of "none": at the default it diverges, or its maps die.
+DENSE_RATE = 0.003
 #: Rate of "k-largest", at the default of which every map dies.
 ACROSS_RATE = 0.01
 #: A map with survivors in a smaller share of the images is dead.
@@ -61,7 +61,7 @@ def parse_arguments():
     return arguments
 
 
-def variants(n_maps, whitened):
+def variants(n_maps):
     """{name: what it changes in a SparseConvAutoencoder}, the paper's own rule first.
 
     The default learning rate suits one survivor a map. More of them add up where they overlap: at
@@ -78,7 +78,7 @@ def variants(n_maps, whitened):
         "winner-take-all": {},
         **top_n,
         "k-largest": across,
-        "none": {"sparsity": "none", "learning_rate": DENSE_RATES[whitened]},
+        "none": {"sparsity": "none", "learning_rate": DENSE_RATE},
         "tied": {"tied": True},
         "lifetime": {"lifetime": 0.2},
     }
@@ -109,7 +109,7 @@ def measure(name, seed, arguments, images, results):
         n_epochs=arguments.epochs,
         random_state=seed,
         backend=arguments.backend,
-        **variants(arguments.maps, arguments.whitened)[name],
+        **variants(arguments.maps)[name],
     )
     classifier = minisca.LogisticRegression()
     settings = {
@@ -240,7 +240,7 @@ def main():
     )
     records, layers = {}, {}
     for seed in arguments.seeds:
-        for name in variants(arguments.maps, arguments.whitened):
+        for name in variants(arguments.maps):
             try:
                 record, layer = measure(name, seed, arguments, images, results)
             except minisca.DivergenceError as error:

@@ -47,6 +47,7 @@ CAPTIONS = {
     "figure-3": "Figure 3: a digit through 16 maps and 128 on top of them",
     "figure-4": "Figure 4: 128 filters from images that are not whitened",
     "sparsity": "Every sparsity rule's decoder filters, trained alike",
+    "sparsity-whitened": "The same on whitened images",
     "mnist-without-constraint": "Without the sparsity constraint, on whitened digits: deltas",
     "mnist-with-constraint": "With winner-take-all: edges",
     "mnist-largest-across-maps": "The largest units across maps: most maps are dead",

@@ -76,8 +76,8 @@ def sparsity(groups):
         ]
         header = ["rule", *(heading for heading, _ in SPARSITY_COLUMNS), "seeds", "machine"]
         caption = f"{data}. The paper gives no figures for these, only what it saw (section 2.1)"
-        parts += [element("h2", "What survives: the sparsity rules"), table(header, rows, caption)]
-    return parts
+        parts.append(table(header, rows, caption))
+    return [element("h2", "What survives: the sparsity rules"), *parts] if parts else []
 
 
 def split_row(row):

@@ -227,7 +227,7 @@ def test_rules_differ_in_nothing_but_the_rule_and_the_rate_where_more_survive(sm
         assert differing <= rule | ({"learning_rate"} if dense else set())
     rates = {name: found["learning_rate"] for name, found in settings.items()}
     assert rates["winner-take-all"] == rates["tied"] == rates["lifetime"] == 0.1
-    assert (rates["top-2"], rates["top-8"], rates["none"]) == (0.05, 0.0125, 0.01)
+    assert (rates["top-2"], rates["top-8"], rates["none"]) == (0.05, 0.0125, 0.003)
     assert settings["k-largest"]["n_active"] == 4
 
 
@@ -235,7 +235,7 @@ def test_the_low_rates_and_the_claims_are_printed(small_run):
     done, _ = small_run
     assert "at its default but the learning rate" in done.stdout
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("none "))
-    assert line.split()[1] == "0.01"
+    assert line.split()[1] == "0.003"
     verdicts = ("Confirmed:", "Contradicted:", "Undecided:", "Failed:")
     assert sum(line.startswith(verdicts) for line in done.stdout.splitlines()) >= 6
 
