@@ -125,6 +125,16 @@ def test_what_all_features_have_in_common_costs_no_iterations():
     )
 
 
+def test_intercepts_keep_up_with_many_features():
+    """Each feature 1,024 times, their penalty as many times: the same scores, reached as soon."""
+    features, labels = problem(n=240)
+    labels = labels % 2  # one class twice as frequent
+    once = LogisticRegression(l2=0.01, tol=1e-6).fit(features, labels)
+    often = LogisticRegression(l2=0.01 * 1024, tol=1e-6).fit(np.tile(features, 1024), labels)
+    assert often.loss_ == pytest.approx(once.loss_, rel=1e-6)
+    assert often.n_iter_ <= 1.5 * once.n_iter_  # with intercepts of a constant 1: twice
+
+
 def test_the_scale_of_the_features_changes_nothing_but_the_coefficients():
     features, labels = problem()
     first = LogisticRegression(l2=0.01, tol=1e-9, max_iter=1000).fit(features, labels)
