@@ -21,10 +21,9 @@ class LogisticRegression(SoftmaxClassifier, LinearClassifier):
     l2 : float >= 0, default 1e-3
     max_iter : int >= 1, default 200
         Iterations of L-BFGS at most. Stopping there is no error; `converged_` tells.
-    tol : float >= 0, default 1e-5
+    tol : float >= 0, default 1e-4
         Stop when no entry of the gradient is larger than this; of the weights of features shifted
-        and scaled to mean 0 and unit variance, and of intercepts scaled as `fit` tells. Pooled maps
-        want less than the usual 1e-4, where a tenth of the errors that could go are still there.
+        and scaled to mean 0 and unit variance, and of intercepts scaled as `fit` tells.
     verbose : bool, default True
         Show a progress bar when fitting takes longer than two seconds and stderr is a terminal.
 
@@ -44,7 +43,7 @@ class LogisticRegression(SoftmaxClassifier, LinearClassifier):
     >>> classifier.score(test_features, test_labels)
     """
 
-    def __init__(self, l2=1e-3, max_iter=200, tol=1e-5, verbose=True):
+    def __init__(self, l2=1e-3, max_iter=200, tol=1e-4, verbose=True):
         self.l2 = l2
         self.max_iter = max_iter
         self.tol = tol
@@ -75,7 +74,7 @@ class LinearSVM(ScoringClassifier, LinearClassifier):
     >>> classifier.score(test_features, test_labels)
     """
 
-    def __init__(self, l2=1e-2, max_iter=200, tol=1e-5, verbose=True):
+    def __init__(self, l2=1e-2, max_iter=200, tol=1e-4, verbose=True):
         self.l2 = l2
         self.max_iter = max_iter
         self.tol = tol

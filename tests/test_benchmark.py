@@ -14,12 +14,12 @@ LAYERS = 5
 
 @pytest.fixture(scope="module")
 def tiny_run(tmp_path_factory):
-    """What the sections steps and transform printed and wrote at --scale tiny."""
+    """What three sections printed and wrote at --scale tiny."""
     output = tmp_path_factory.mktemp("benchmark")
     path = output / "figures.json"
     done = run_script(
         "benchmark.py",
-        *("steps", "transform", "--scale", "tiny", "--repetitions", 2),
+        *("steps", "transform", "classifier", "--scale", "tiny", "--repetitions", 2, "--fits", 1),
         *("--output", output, "--json", path),
     )
     assert done.returncode == 0, done.stderr
@@ -28,7 +28,7 @@ def tiny_run(tmp_path_factory):
 
 def test_every_repetition_of_every_layer_is_written_down(tiny_run):
     _, sections = tiny_run
-    assert set(sections) == {"steps", "transform"}
+    assert set(sections) == {"steps", "transform", "classifier"}
     for section, calls in (
         ("steps", {"product", "minisca"}),
         ("transform", {"encode_winners", "encode_pooled"}),
@@ -44,6 +44,16 @@ def test_phases_are_those_of_a_step(tiny_run):
     for layer in tiny_run[1]["steps"]["layers"]:
         phases = ["encode", "decode", "error", "backward", "update"]
         assert list(layer["phase_seconds"]) == phases
+
+
+def test_the_classifier_is_fitted_to_every_kind_of_features(tiny_run):
+    printed, sections = tiny_run
+    kinds = ["float32", "float16", "memory-mapped float16"]
+    assert [fit["kind"] for fit in sections["classifier"]["fits"]] == kinds
+    for fit in sections["classifier"]["fits"]:
+        assert fit["converged"]
+        assert fit["evaluations"] >= fit["iterations"] > 1
+        assert f"{fit['seconds']:.1f}" in printed
 
 
 def test_a_section_names_machine_versions_threads_and_command(tiny_run):
