@@ -34,7 +34,8 @@ def test_both_rows_leave_records_and_learn(small_run):
         assert record["data"] == "solids"
         assert record["paper_percent"] is None
         assert record["settings"]["train_images"] == 300
-    assert records[0]["test_error_percent"] <= 40  # of five categories: 80 by chance
+    # of five categories: 80 by chance, of which 50 is five standard deviations short
+    assert records[0]["test_error_percent"] <= 50
     assert "compare with nothing published" in done.stdout
 
 
