@@ -23,7 +23,8 @@ class LogisticRegression(SoftmaxClassifier, LinearClassifier):
         Iterations of L-BFGS at most. Stopping there is no error; `converged_` tells.
     tol : float >= 0, default 1e-4
         Stop when no entry of the gradient is larger than this; of the weights of features shifted
-        and scaled to mean 0 and unit variance, and of intercepts scaled as `fit` tells.
+        and scaled to mean 0 and unit variance, and of intercepts that stand at the fourth root of
+        the number of features in place of 1.
     verbose : bool, default True
         Show a progress bar when fitting takes longer than two seconds and stderr is a terminal.
 

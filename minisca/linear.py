@@ -44,13 +44,13 @@ class LinearClassifier(Estimator):
         shape = (len(classes), blocks.n_features)
         mean *= scale
         stretch = 1 / np.sqrt(max(1 - np.mean(mean**2), 1e-6))
-        leap = blocks.n_features**0.25
+        constant = blocks.n_features**0.25
 
         # L-BFGS sees the features without their means and with unit variance, and the intercepts
-        # as the weights of a constant `leap`, which changes no minimum, for nothing weighs on
+        # as the weights of `constant` in place of 1. No minimum changes, for nothing weighs on
         # intercepts, but the way there: pooled maps are never negative, and what all of them have
         # in common would hide how they differ; of thousands of features, each moves the scores
-        # little for itself, yet together so much that an intercept of a constant 1 lags behind.
+        # little for itself, yet together so much that an intercept of 1 lags behind.
         def objective(parameters):
             weights, intercept = uncentred(parameters)
             loss, d_weights, d_intercept = loss_and_gradient(
@@ -58,13 +58,13 @@ class LinearClassifier(Estimator):
             )
             d_weights -= np.outer(d_intercept, mean)
             d_weights *= stretch
-            d_intercept *= leap
+            d_intercept *= constant
             return loss, np.concatenate([d_weights, d_intercept], axis=None)
 
         def uncentred(parameters):
             weights, intercept = _split(parameters, shape)
             weights = stretch * weights
-            return weights, leap * intercept - weights @ mean
+            return weights, constant * intercept - weights @ mean
 
         start = np.zeros(shape[0] * shape[1] + shape[0])
         # What is lost to rounding in a mean of float32 losses; less is no progress.

@@ -3,10 +3,19 @@
 import numpy as np
 import pytest
 from helpers import assert_within, rounding_bound
-from layers import PARAMETERS, RULES, images, layer, one_thread, over_rules  # noqa: F401 (a fixture)
+from layers import (
+    PARAMETERS,
+    RULES,
+    Slices,
+    images,
+    layer,
+    one_thread,  # noqa: F401 (a fixture)
+    over_rules,
+)
 from scipy.signal import correlate2d
 
 import reference
+from minisca import encoding
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +174,28 @@ def test_changed_parameters_do_not_change_what_was_learned(fitted, x):
     features = fitted.transform(x)
     copy = layer(n_epochs=4).fit(images(channels=2)).set_params(dtype="float64", n_maps=9)
     np.testing.assert_array_equal(copy.transform(x), features, strict=True)
+
+
+def test_images_in_any_memory_order_give_the_same(fitted, x):
+    expected = fitted.transform(x)
+    assert np.array_equal(fitted.transform(np.asfortranarray(x)), expected)
+    wide = np.repeat(x, 2, axis=3)
+    assert np.array_equal(fitted.transform(wide[:, :, :, ::2]), expected)
+
+
+@pytest.mark.parametrize(
+    "method", ["transform", "feature_maps", "winners", "reconstruct", "usage", "score"]
+)
+def test_encoding_reads_a_batch_at_a_time_and_gives_what_the_array_gives(
+    fitted, method, monkeypatch
+):
+    monkeypatch.setattr(encoding, "ENCODE_BATCH", 8)
+    x = Slices(images(n=20, channels=2))
+    chunked = getattr(fitted, method)(x)
+    assert sorted({len(rows) for rows in x.reads}) == [4, 8]
+    monkeypatch.undo()
+    whole = getattr(fitted, method)(x.array)
+    if method == "score":  # added up in another order
+        assert chunked == pytest.approx(whole, rel=1e-12)
+    else:
+        np.testing.assert_array_equal(chunked, whole)

@@ -5,19 +5,6 @@ import pytest
 from layers import PARAMETERS, Slices, assert_same_state, images, layer, one_thread  # noqa: F401 (a fixture)
 
 import reference
-from minisca import encoding
-
-
-@pytest.fixture(scope="module")
-def fitted():
-    """A layer trained a little on images of two channels."""
-    return layer(n_epochs=4).fit(images(channels=2))
-
-
-@pytest.fixture(scope="module")
-def x():
-    """New images for it."""
-    return images(n=5, channels=2, seed=1)
 
 
 @pytest.mark.parametrize("source", ["float64", "float16", ">f4", "uint8", "bool", "int64"])
@@ -51,13 +38,6 @@ def test_nested_lists_are_images_too():
     np.testing.assert_array_equal(made.transform(x.tolist()), made.transform(x))
 
 
-def test_images_in_any_memory_order_give_the_same(fitted, x):
-    expected = fitted.transform(x)
-    assert np.array_equal(fitted.transform(np.asfortranarray(x)), expected)
-    wide = np.repeat(x, 2, axis=3)
-    assert np.array_equal(fitted.transform(wide[:, :, :, ::2]), expected)
-
-
 def test_a_read_only_memory_map_is_trained_on_as_if_it_were_in_memory(tmp_path):
     x = images(n=20)
     np.save(tmp_path / "x.npy", x)
@@ -74,24 +54,6 @@ def test_training_reads_every_row_once_an_epoch_and_never_more_than_a_batch():
         assert sorted(np.concatenate(part)) == list(range(20))
     assert not all(np.array_equal(a, b) for a, b in zip(x.reads[4:8], x.reads[8:], strict=True))
     assert_same_state(made, layer(n_epochs=2, batch_size=6).fit(x.array))
-
-
-@pytest.mark.parametrize(
-    "method", ["transform", "feature_maps", "winners", "reconstruct", "usage", "score"]
-)
-def test_encoding_reads_a_batch_at_a_time_and_gives_what_the_array_gives(
-    fitted, method, monkeypatch
-):
-    monkeypatch.setattr(encoding, "ENCODE_BATCH", 8)
-    x = Slices(images(n=20, channels=2))
-    chunked = getattr(fitted, method)(x)
-    assert sorted({len(rows) for rows in x.reads}) == [4, 8]
-    monkeypatch.undo()
-    whole = getattr(fitted, method)(x.array)
-    if method == "score":  # added up in another order
-        assert chunked == pytest.approx(whole, rel=1e-12)
-    else:
-        np.testing.assert_array_equal(chunked, whole)
 
 
 def test_partial_fit_reads_a_batch_at_a_time_too():

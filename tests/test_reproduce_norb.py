@@ -13,8 +13,8 @@ SCRIPT = "reproduce_norb.py"
 
 @pytest.fixture(scope="module")
 def solids(tmp_path_factory):
-    """A directory of 300 training and 50 test pairs in five categories."""
-    return put_solids(tmp_path_factory.mktemp("data") / "solids", 300, 50, ending=".gz")
+    """A directory of 600 training and 200 test pairs in five categories."""
+    return put_solids(tmp_path_factory.mktemp("data") / "solids", 600, 200, ending=".gz")
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +33,8 @@ def test_both_rows_leave_records_and_learn(small_run):
     for record in records:
         assert record["data"] == "solids"
         assert record["paper_percent"] is None
-        assert record["settings"]["train_images"] == 300
-    # of five categories: 80 by chance, of which 50 is five standard deviations short
-    assert records[0]["test_error_percent"] <= 50
+        assert record["settings"]["train_images"] == 600
+        assert record["test_error_percent"] <= 40  # of five categories: 80 by chance
     assert "compare with nothing published" in done.stdout
 
 
