@@ -8,7 +8,8 @@ last 10,000 training images, which nothing is trained on; the test images are no
 finished run is a line of runs.jsonl in --output: a run that is there is not made again, and
 several processes may share the directory, each taking what no other has claimed. A layer that was
 trained serves all encodings of it. --report prints what each setting's values add to the validation
-error beside the spread of seeds, and writes report.json and report.png.
+error beside the spread of seeds, and writes report.json and report.png; --report validation_loss
+does so by another score.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from records import environment
 from study_measure import Images, Measure
 from study_report import report
 from study_runs import Runs
-from study_space import read_space
+from study_space import SCORES, read_space
 from tqdm import tqdm
 
 import minisca
@@ -36,7 +37,13 @@ def parse_arguments():
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
     parser.add_argument("--images", type=int, help="training images, default: 50,000")
     parser.add_argument("--limit", type=int, help="end after so many runs")
-    parser.add_argument("--report", action="store_true", help="run nothing, report what is there")
+    parser.add_argument(
+        "--report",
+        nargs="?",
+        const="own",
+        choices=("own", *SCORES),
+        help="run nothing, report what is there; by the study's own score or by another",
+    )
     parser.add_argument("--data-dir", help="directory with MNIST's IDX files, or files like them")
     add_backend_option(parser)
     parser.add_argument("--output", help="default: out/studies/ and the study's name")
@@ -48,6 +55,8 @@ def parse_arguments():
     except (OSError, ValueError) as error:
         parser.error(str(error))
     arguments.output = Path(arguments.output or f"out/studies/{arguments.space.name}")
+    if arguments.report in SCORES:
+        arguments.space = arguments.space._replace(score=arguments.report)
     if not arguments.report:
         print(f"Backend: {resolve_backend(parser, arguments.backend)}")
     return arguments

@@ -117,9 +117,15 @@ class Measure:
         options = {name: encoding[name] for name in ("l2", "max_iter", "tol")}
         classifier = CLASSIFIERS[encoding["classifier"]](**options)
         classifier.fit(train, self.images.train_labels)
-        error = 1 - classifier.score(validation, self.images.validation_labels)
+        truth, loss = self.images.validation_labels, None
+        error = 1 - classifier.score(validation, truth)
+        if hasattr(classifier, "predict_proba"):
+            columns = np.searchsorted(classifier.classes_, truth)
+            probabilities = classifier.predict_proba(validation)[np.arange(len(truth)), columns]
+            loss = float(-np.log(np.maximum(probabilities, 1e-30)).mean())
         return {
             "validation_error_percent": round(100 * error, 4),
+            "validation_loss": loss,
             "iterations": classifier.n_iter_,
             "converged": classifier.converged_,
         }

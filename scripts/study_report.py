@@ -105,16 +105,16 @@ def best(records, score, n=5):
 def report(records, space, directory):
     """Print the table; write report.json and report.png into the directory."""
     score = space.score
-    whole = [r for r in records if r[score] is not None]
+    whole = [r for r in records if r.get(score) is not None]
     if not whole:
-        print(f"No finished run in {directory}: nothing to report")
+        print(f"No run in {directory} has a {score}: nothing to report")
         return
     found, spread = effects(whole, space.base(), score), seed_spread(whole, score)
     print_table(HEADER, [_cells(entry) for entry in found])
     told = "not known, every setting has one seed" if spread is None else f"{spread:.3f}"
     print(f"\n{len(whole)} runs. Score: {score}; its spread over seeds (s.d.): {told}")
     for record in records:
-        if record[score] is None:
+        if "why" in record:
             print(f"Diverged: {record['key']}, {record['why']}")
     print("Lowest mean score, by what differs between runs:")
     names = varied(whole, space.base())
@@ -122,7 +122,7 @@ def report(records, space, directory):
         shown = ", ".join(f"{name} {_text(entry['settings'][name])}" for name in names)
         print(f"  {entry['mean']:.3f}, {entry['seeds']} seeds: {shown or 'the base'}")
     made = {"study": space.name, "score": score, "data": records[0]["data"]}
-    made |= {"runs": len(whole), "diverged": len(records) - len(whole), "seed_spread": spread}
+    made |= {"runs": len(whole), "diverged": sum("why" in r for r in records), "seed_spread": spread}
     made |= {"effects": found, "best": best(whole, score)}
     with atomic_write(directory / "report.json") as file:
         file.write(json.dumps(made, indent=1).encode() + b"\n")

@@ -7,8 +7,9 @@ A file is TOML: `design`, and two tables, [training] (what decides a trained lay
     design = "grid"     every combination
     design = "random"   `runs` combinations drawn at random, from `draw_seed`
 
-`score` is what is to be small: "validation_error_percent", the default, or "reconstruction_error"
-of the validation images, for which no classifier is fitted. A table [below] fixes a first layer, on
+`score` is what is to be small: "validation_error_percent", the default; "validation_loss", the mean
+cross-entropy, which tells smaller differences apart (a linear SVM has none); or
+"reconstruction_error" of the validation images, for which no classifier is fitted. A table [below] fixes a first layer, on
 whose pooled maps the study's own layer is trained.
 """
 
@@ -25,7 +26,7 @@ from feature_scaling import SCALINGS
 import minisca
 
 DESIGNS = ("star", "grid", "random")
-SCORES = ("validation_error_percent", "reconstruction_error")
+SCORES = ("validation_error_percent", "validation_loss", "reconstruction_error")
 CLASSIFIERS = {"logistic": minisca.LogisticRegression, "svm": minisca.LinearSVM}
 #: What a file writes where Python has None: TOML has no such value.
 OFF = "off"

@@ -320,6 +320,7 @@ def test_two_processes_make_every_run_once_and_train_every_layer_once(study):
     assert not list((output / "claims").iterdir())
     for line in lines:
         assert 0 <= line["validation_error_percent"] <= 100
+        assert (line["validation_loss"] is None) == (line["settings"]["classifier"] == "svm")
         assert line["settings"]["n_maps"] == 4
         assert line["seconds"] >= 0
 
