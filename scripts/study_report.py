@@ -122,7 +122,8 @@ def report(records, space, directory):
         shown = ", ".join(f"{name} {_text(entry['settings'][name])}" for name in names)
         print(f"  {entry['mean']:.3f}, {entry['seeds']} seeds: {shown or 'the base'}")
     made = {"study": space.name, "score": score, "data": records[0]["data"]}
-    made |= {"runs": len(whole), "diverged": sum("why" in r for r in records), "seed_spread": spread}
+    diverged = sum("why" in record for record in records)
+    made |= {"runs": len(whole), "diverged": diverged, "seed_spread": spread}
     made |= {"effects": found, "best": best(whole, score)}
     with atomic_write(directory / "report.json") as file:
         file.write(json.dumps(made, indent=1).encode() + b"\n")

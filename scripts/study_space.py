@@ -9,8 +9,8 @@ A file is TOML: `design`, and two tables, [training] (what decides a trained lay
 
 `score` is what is to be small: "validation_error_percent", the default; "validation_loss", the mean
 cross-entropy, which tells smaller differences apart (a linear SVM has none); or
-"reconstruction_error" of the validation images, for which no classifier is fitted. A table [below] fixes a first layer, on
-whose pooled maps the study's own layer is trained.
+"reconstruction_error" of the validation images, for which no classifier is fitted. A table [below]
+fixes a first layer, on whose pooled maps the study's own layer is trained.
 """
 
 import hashlib
