@@ -19,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 from options import add_backend_option, check_counts, check_seeds, resolve_backend
-from records import environment
+from records import ROOT, environment
 from study_measure import Images, Measure
 from study_report import report
 from study_runs import Runs
@@ -27,6 +27,8 @@ from study_space import SCORES, read_space
 from tqdm import tqdm
 
 import minisca
+
+MEASURED = ROOT / "reference" / "measured"
 
 
 def parse_arguments():
@@ -43,6 +45,9 @@ def parse_arguments():
         const="own",
         choices=("own", *SCORES),
         help="run nothing, report what is there; by the study's own score or by another",
+    )
+    parser.add_argument(
+        "--record", action="store_true", help="keep the report in reference/measured as well"
     )
     parser.add_argument("--data-dir", help="directory with MNIST's IDX files, or files like them")
     add_backend_option(parser)
@@ -114,7 +119,12 @@ def main():
     if len(counts) > 1:
         print(f"Of {', '.join(counts)}, only what has most runs is reported; use an --output each")
     data = counts.most_common(1)[0][0] if counts else None
-    report([r for r in records if r["data"] == data], arguments.space, arguments.output)
+    recorded = []
+    if arguments.record:
+        name = f"study-{arguments.space.name}"
+        recorded = [(MEASURED / f"{name}.json", MEASURED / "figures" / f"{name}.png")]
+    records = [record for record in records if record["data"] == data]
+    report(records, arguments.space, arguments.output, recorded)
 
 
 if __name__ == "__main__":

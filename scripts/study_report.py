@@ -102,8 +102,23 @@ def best(records, score, n=5):
     ]
 
 
-def report(records, space, directory):
-    """Print the table; write report.json and report.png into the directory."""
+def made_runs(records, names):
+    """Every run in short: its seed, what differs between runs (`names`), and what it measured."""
+    measured = ("validation_error_percent", "validation_loss", "reconstruction_error")
+    measured += ("dead_maps", "iterations", "converged", "seconds", "why")
+    return [
+        {"seed": record["seed"]}
+        | {name: record["settings"][name] for name in names}
+        | {name: record[name] for name in measured if name in record}
+        for record in records
+    ]
+
+
+def report(records, space, directory, recorded=()):
+    """Print the table; write report.json and report.png into the directory.
+
+    recorded: pairs of paths, to write the two there as well.
+    """
     score = space.score
     whole = [r for r in records if r.get(score) is not None]
     if not whole:
@@ -125,18 +140,18 @@ def report(records, space, directory):
     diverged = sum("why" in record for record in records)
     made |= {"runs": len(whole), "diverged": diverged, "seed_spread": spread}
     made |= {"effects": found, "best": best(whole, score)}
-    with atomic_write(directory / "report.json") as file:
-        file.write(json.dumps(made, indent=1).encode() + b"\n")
-    if found:
-        title = f"{space.name}: {records[0]['data']}"
-        draw_effects(
-            directory / "report.png",
-            found,
-            spread,
-            title,
-            score.replace("_percent", ", %").replace("_", " "),
-        )
-    print(f"Written: {directory / 'report.json'}, {directory / 'report.png'}")
+    same = {name: value for name, value in whole[0]["settings"].items() if name not in names}
+    made |= {"below": whole[0].get("below"), "common_settings": same}
+    made |= {name: whole[0].get(name) for name in ("machine", "versions", "command")}
+    made["every_run"] = made_runs(records, names)
+    title = f"{space.name}: {records[0]['data']}"
+    words = score.replace("_percent", ", %").replace("_", " ")
+    for path, picture in [(directory / "report.json", directory / "report.png"), *recorded]:
+        with atomic_write(path) as file:
+            file.write(json.dumps(made, indent=1).encode() + b"\n")
+        if found:
+            draw_effects(picture, found, spread, title, words)
+        print(f"Written: {path}, {picture}")
 
 
 def _cells(entry):
