@@ -6,8 +6,8 @@
 Reads reference/paper.toml and every file in reference/measured/: its records and, under figures/,
 its pictures, which are embedded. Tables 1 to 3 of the paper, a row each for what it quotes, what it
 reports and what was measured here, with a plain word on what compares with what. Rows that were not
-measured say so. Then Figure 1c and the sparsity rules, a table each. Every record is printed in
-full at the end.
+measured say so. Then Figure 1c, the sparsity rules and the studies of settings, a table each. Every
+record is printed in full at the end.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 from records import ROOT
 from report_html import element, page, picture, show, table
 from report_rows import by_row, cited_row, experiment_rows, other_row
-from report_studies import is_study, studies
+from report_studies import is_study, settings_studies, studies
 
 from minisca.atomic import atomic_write
 
@@ -105,6 +105,7 @@ def make_report(paper, files, pictures):
         element("p", introduction(paper)),
         *(part for entry in TABLES for part in paper_table(paper, groups, *entry)),
         *studies(groups),
+        *settings_studies(files),
         *other_measurements(paper, groups),
         *gallery(pictures),
         *full_records(files),

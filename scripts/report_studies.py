@@ -1,7 +1,11 @@
-"""The report's tables of studies that span many records: Figure 1c, and the sparsity rules."""
+"""The report's tables of studies: Figure 1c, the sparsity rules, and what settings matter.
+
+The first two span many records, each of the last has a file of its own, written by study.py.
+"""
 
 from report_html import element, table
 from report_rows import listed, machines, spread, values
+from study_report import HEADER, cells
 
 ACCURACY_ROW = "figure-1c-"
 SPARSITY_ROW = "sparsity-"
@@ -78,6 +82,23 @@ def sparsity(groups):
         caption = f"{data}. The paper gives no figures for these, only what it saw (section 2.1)"
         parts.append(table(header, rows, caption))
     return [element("h2", "What survives: the sparsity rules"), *parts] if parts else []
+
+
+def settings_studies(files):
+    """A table a study: what each value adds to the score. files: {name: contents}."""
+    parts = []
+    for contents in files.values():
+        if isinstance(contents, dict) and "study" in contents:
+            rows = [cells(entry) for entry in contents["effects"]]
+            spread_of_seeds = contents["seed_spread"]
+            told = "unknown" if spread_of_seeds is None else f"{spread_of_seeds:.3f}"
+            caption = (
+                f"{contents['study']}: {contents['runs']} runs on {contents['data']}. "
+                f"Score: {contents['score'].replace('_', ' ')}; its standard deviation over "
+                f"seeds: {told}"
+            )
+            parts.append(table(HEADER, rows, caption))
+    return [element("h2", "Which settings matter"), *parts] if parts else []
 
 
 def split_row(row):

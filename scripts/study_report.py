@@ -125,7 +125,7 @@ def report(records, space, directory, recorded=()):
         print(f"No run in {directory} has a {score}: nothing to report")
         return
     found, spread = effects(whole, space.base(), score), seed_spread(whole, score)
-    print_table(HEADER, [_cells(entry) for entry in found])
+    print_table(HEADER, [cells(entry) for entry in found])
     told = "not known, every setting has one seed" if spread is None else f"{spread:.3f}"
     print(f"\n{len(whole)} runs. Score: {score}; its spread over seeds (s.d.): {told}")
     for record in records:
@@ -154,7 +154,9 @@ def report(records, space, directory, recorded=()):
         print(f"Written: {path}, {picture}")
 
 
-def _cells(entry):
+def cells(entry):
+    """An effect as a row of the table under HEADER."""
+
     def number(key, form):
         return "–" if entry[key] is None else format(entry[key], form)
 

@@ -405,3 +405,15 @@ def test_a_browser_draws_it(browser, html, tmp_path):
     assert pixels.shape[:2] == (900, 1200)
     dark = (pixels[:, :, :3].max(axis=2) < 0.5).mean()
     assert 0.005 < dark < 0.5  # text on white
+
+
+def test_a_study_of_settings_is_a_table_of_what_each_value_adds(tmp_path):
+    effect = {"setting": "learning_rate", "value": 0.05, "runs": 3, "mean": 0.75}
+    effect |= {"reference": False, "difference": -0.03, "standard_error": 0.01}
+    study = {"study": "s-128", "data": "MNIST", "runs": 6, "seed_spread": 0.05}
+    study |= {"score": "validation_error_percent", "effects": [effect | {"in_seed_spreads": -0.6}]}
+    caption = (
+        "s-128: 6 runs on MNIST. Score: validation error percent; its standard deviation over "
+    )
+    (row,) = rows_of(report_on(tmp_path, study), f"{caption}seeds: 0.050")
+    assert row == ["learning_rate", "0.05", "3", "0.750", "-0.030", "0.010", "-0.6"]

@@ -261,6 +261,29 @@ def test_the_spread_of_seeds_is_pooled_within_settings(report_module):
     assert report_module.seed_spread(records[::2], score) is None
 
 
+def test_a_kept_report_has_every_run_what_differs_and_what_is_common(report_module, tmp_path):
+    records = [
+        made_up({"a": a, "c": 5}, seed, 10.0 * a + seed)
+        | {"data": "d", "key": "k", "seconds": 1.5, "machine": "m", "command": "study"}
+        for a in (1, 2)
+        for seed in (0, 2)
+    ]
+    space = SimpleNamespace(score="validation_error_percent", name="s", base=lambda: {"a": 1})
+    kept = tmp_path / "kept.json"
+    report_module.report(records, space, tmp_path / "out", [(kept, tmp_path / "kept.png")])
+    made = json.loads(kept.read_text())
+    assert made == json.loads((tmp_path / "out" / "report.json").read_text())
+    assert made["common_settings"] == {"c": 5}
+    assert [(run["seed"], run["a"]) for run in made["every_run"]] == [
+        (0, 1),
+        (2, 1),
+        (0, 2),
+        (2, 2),
+    ]
+    assert [run["validation_error_percent"] for run in made["every_run"]] == [10, 12, 20, 22]
+    assert (tmp_path / "kept.png").read_bytes() == (tmp_path / "out" / "report.png").read_bytes()
+
+
 # A whole study --------------------------------------------------------------------------------
 
 
