@@ -56,7 +56,7 @@ class SparseConvAutoencoder(Training, Encoding, Saving, Estimator):
         grow. With `tied`, the filters that are shared.
     n_epochs, batch_size : int
         Passes over the images, and images a step.
-    learning_rate : float
+    learning_rate : float, default 0.05
         Of stochastic gradient descent on the mean over a batch of ||x_hat - x||^2. It is relative:
         the filters' rate is `learning_rate / patch_energy_`, so that a good value stays good for
         images of any scale and filters of any size (MNIST, 7 x 7: about a fifth of it). The encoder
@@ -118,7 +118,7 @@ class SparseConvAutoencoder(Training, Encoding, Saving, Estimator):
         normalise_filters=False,
         n_epochs=15,
         batch_size=100,
-        learning_rate=0.1,
+        learning_rate=0.05,
         schedule="linear",
         warmup_steps=1000,
         momentum=0.9,

@@ -75,7 +75,8 @@ def parse_arguments():
 def make_model(run, encoding, n_maps):
     """What is fitted for an encoding, not fitted yet."""
     if encoding.startswith("winner-take-all"):
-        return run.layer(n_maps=n_maps, n_epochs=run.epochs(5), **ARCHITECTURE)
+        options = {"n_epochs": run.epochs(5), "learning_rate": 0.1, **ARCHITECTURE}
+        return run.layer(n_maps=n_maps, **options)
     own = encoding == "k-means"
     n_patches = 2000 if run.arguments.quick else 100_000
     options = {"n_patches": n_patches, "random_state": run.arguments.seed}

@@ -28,9 +28,11 @@ import minisca
 from minisca.backends import get_backend
 from minisca.preprocessing import ZCA, contrast_normalise
 
-#: Rate of "none": at the default it diverges, or its maps die.
+#: Rate of the rules with one survivor a map.
+RATE = 0.1
+#: Rate of "none": at that rate it diverges, or its maps die.
 DENSE_RATE = 0.003
-#: Rate of "k-largest", at the default of which every map dies.
+#: Rate of "k-largest", at that rate every map dies.
 ACROSS_RATE = 0.01
 #: A map with survivors in a smaller share of the images is dead.
 ALIVE = 0.001
@@ -64,12 +66,11 @@ def parse_arguments():
 def variants(n_maps):
     """{name: what it changes in a SparseConvAutoencoder}, the paper's own rule first.
 
-    The default learning rate suits one survivor a map. More of them add up where they overlap: at
+    The learning rate RATE suits one survivor a map. More of them add up where they overlap: at
     that rate the first steps drive the biases so low that every map falls silent for good.
     """
-    rate = minisca.SparseConvAutoencoder().learning_rate
     top_n = {
-        f"top-{n}": {"sparsity": "top-n", "n_active": n, "learning_rate": rate / n}
+        f"top-{n}": {"sparsity": "top-n", "n_active": n, "learning_rate": RATE / n}
         for n in (2, 4, 8)
     }
     # as many units of an image survive as with winner-take-all
@@ -109,7 +110,7 @@ def measure(name, seed, arguments, images, results):
         n_epochs=arguments.epochs,
         random_state=seed,
         backend=arguments.backend,
-        **variants(arguments.maps)[name],
+        **{"learning_rate": RATE} | variants(arguments.maps)[name],
     )
     classifier = minisca.LogisticRegression()
     settings = {

@@ -10,7 +10,8 @@ from reproduction import Reproduction
 
 import minisca
 
-SVM = "svm"
+#: The classifier of the paper, in place of a linear SVM.
+LOGISTIC = "logistic"
 
 
 def add_extensions(parser):
@@ -18,9 +19,9 @@ def add_extensions(parser):
     group = parser.add_argument_group("extensions, for rows of their own names")
     group.add_argument(
         "--classifier",
-        choices=("logistic", SVM),
-        default="logistic",
-        help="svm: a linear SVM with squared hinge",
+        choices=("svm", LOGISTIC),
+        default="svm",
+        help="a linear SVM with squared hinge (the default), or logistic regression as the paper's",
     )
     group.add_argument("--l2", type=float, help="the classifier's penalty, in place of the row's")
     group.add_argument(
@@ -42,7 +43,7 @@ def add_extensions(parser):
 def extensions(arguments):
     """{name: value} of those that are on: what the records say, and in their order row names."""
     chosen = {
-        "classifier": arguments.classifier if arguments.classifier == SVM else None,
+        "classifier": arguments.classifier if arguments.classifier == LOGISTIC else None,
         "l2": arguments.l2,
         "shifts": 1 if arguments.shifts else None,
         "concatenate": arguments.concatenate or None,
@@ -55,9 +56,9 @@ def extensions(arguments):
 
 
 def label(chosen):
-    """What tells a row with extensions from the plain one: "-svm-shifts", say."""
+    """What tells a row with extensions from the plain one: "-logistic-shifts", say."""
     names = {
-        "classifier": "-svm",
+        "classifier": "-logistic",
         "l2": f"-l2-{chosen.get('l2'):g}" if "l2" in chosen else "",
         "shifts": "-shifts",
         "concatenate": "-concatenated",
@@ -68,7 +69,13 @@ def label(chosen):
 
 
 class ExtendedReproduction(Reproduction):
-    """A reproduction whose rows may be extended."""
+    """A reproduction whose rows may be extended.
+
+    A row's "classifier" has the arguments of a linear SVM, its "logistic" those of logistic
+    regression.
+    """
+
+    classifier_class = minisca.LinearSVM
 
     def __init__(self, arguments, data):
         super().__init__(arguments, data)
@@ -80,12 +87,12 @@ class ExtendedReproduction(Reproduction):
         self.keep_below = "concatenate" in self.extensions
         self.preparation = {"extensions": self.extensions} if self.extensions else {}
         if "classifier" in self.extensions:
-            self.classifier_class = minisca.LinearSVM
+            self.classifier_class = minisca.LogisticRegression
 
     def classifier_options(self, row):
         options = super().classifier_options(row)
         if options is not None and "classifier" in self.extensions:
-            options = {}  # the row's own are the logistic regression's
+            options = self.rows[row][LOGISTIC]
         if options is not None and "l2" in self.extensions:
             options = {**options, "l2": self.extensions["l2"]}
         return options

@@ -82,7 +82,7 @@ def run_few_labels(reproduction, seed):
         "l2": list(PENALTIES),
     }
     watch = Stopwatch()
-    (layer,), _ = reproduction.train(seed, settings | {"classifier": None}, watch)
+    (layer,), _ = reproduction.train(seed, settings, watch)
     for kind, learn in encoders(layer, data.train_images, seed).items():
         name = f"{reproduction.prefix}-{ROW}-{kind}"
         if reproduction.results.find(name, seed, data.name, settings) is not None:

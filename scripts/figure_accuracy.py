@@ -24,6 +24,7 @@ METHODS = {
 KINDS = ("whitened", "raw")
 #: What suits each method and kind, from trials on validation images with 16 to 256 maps.
 SUPERVISED_RATE = 2.5
+RATE = 0.1
 L2 = {
     ("winner-take-all", "whitened"): 3e-2,
     ("winner-take-all", "raw"): 3e-3,
@@ -102,8 +103,7 @@ def make_model(run, method, n_maps, whitened):
         return TriangleKMeans(whiten=whitened, n_patches=n_patches, **shared)
     make = SupervisedConvNet if method == "supervised" else minisca.SparseConvAutoencoder
     options = {"n_epochs": run.epochs(8), "backend": run.arguments.backend}
-    if method == "supervised":
-        options["learning_rate"] = SUPERVISED_RATE
+    options["learning_rate"] = SUPERVISED_RATE if method == "supervised" else RATE
     return make(**shared, **ARCHITECTURE, **options)
 
 

@@ -31,8 +31,9 @@ FIRST_LAYER = {
     "pool_width": 5,
     "pool_stride": 4,
     "n_epochs": 8,
+    "learning_rate": 0.1,
 }
-#: Nearly every pooled map of the first layer is positive nearly everywhere. At the default rate the
+#: Nearly every pooled map of the first layer is positive nearly everywhere. At the first's rate the
 #: first steps, which learn that mean, silence two thirds of the second layer's maps for good.
 DEEPER_LAYER = {"n_maps": 4096, **SECOND_LAYER, "n_epochs": 3, "learning_rate": 0.03}
 CLASSIFIER = {"l2": 2e-2}

@@ -25,24 +25,25 @@ import minisca
 
 FIRST_LAYER = {"filter_width": 7, "pool_width": 5, "pool_stride": 3}
 
-#: What each row trains: the arguments of its layers, lowest first, and of its classifier.
+FIRST_128 = {"n_maps": 128, **FIRST_LAYER}
+FIRST_512 = {"n_maps": 512, **FIRST_LAYER}
+
+#: Of the classifiers, where a row has no better ones: a linear SVM, or logistic regression.
+CLASSIFIERS = {"classifier": {"max_iter": 120}, "logistic": {"tol": 1e-5}}
+
+#: What each row trains: the arguments of its layers, lowest first, and of either classifier.
 ROWS = {
     "16": {
         "layers": [{"n_maps": 16, "encoding_bias": 0.5, **FIRST_LAYER}],
-        "classifier": {"l2": 3e-4},
+        "classifier": {"l2": 1e-3},
+        "logistic": {"l2": 3e-4, "tol": 1e-5},
     },
-    "128": {"layers": [{"n_maps": 128, **FIRST_LAYER}], "classifier": {}},
-    "deep": {
-        "layers": [{"n_maps": 128, **FIRST_LAYER}, {"n_maps": 2048, **SECOND_LAYER}],
-        "classifier": {},
-    },
-    "256": {"layers": [{"n_maps": 256, **FIRST_LAYER}], "classifier": {}},
-    "512": {"layers": [{"n_maps": 512, **FIRST_LAYER}], "classifier": {}},
-    "deep-4096": {
-        "layers": [{"n_maps": 512, **FIRST_LAYER}, {"n_maps": 4096, **SECOND_LAYER}],
-        "classifier": {},
-    },
-    FEW_LABELS: {"layers": [{"n_maps": 128, **FIRST_LAYER}], "classifier": {}},
+    "128": {"layers": [FIRST_128], **CLASSIFIERS},
+    "deep": {"layers": [FIRST_128, {"n_maps": 2048, **SECOND_LAYER}], **CLASSIFIERS},
+    "256": {"layers": [{"n_maps": 256, **FIRST_LAYER}], **CLASSIFIERS},
+    "512": {"layers": [FIRST_512], **CLASSIFIERS},
+    "deep-4096": {"layers": [FIRST_512, {"n_maps": 4096, **SECOND_LAYER}], **CLASSIFIERS},
+    FEW_LABELS: {"layers": [FIRST_128], "classifier": None},
     "reconstruction": {
         "layers": [{**FIRST_LAYER, "n_maps": 16, "filter_width": 11, "n_epochs": 40}],
         "classifier": None,

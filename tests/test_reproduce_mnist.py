@@ -63,7 +63,7 @@ def test_layers_and_classifiers_are_left_to_load(small_run):
     _, output, _ = small_run
     layer = minisca.SparseConvAutoencoder.load(output / "layers" / "16-width7-seed0.npz")
     assert layer.encoder_filters_.shape == (16, 1, 7, 7)
-    classifier = minisca.LogisticRegression.load(output / "classifiers" / "16-seed0.npz")
+    classifier = minisca.LinearSVM.load(output / "classifiers" / "16-seed0.npz")
     assert classifier.n_features_in_ == 1600
 
 
@@ -174,7 +174,7 @@ def extended(small_run):
     layers = {path.name for path in (output / "layers").iterdir()}
     options = ["--quick", "--resume", "--data-dir", output.parent, "--output", output]
     runs = (
-        ["--rows", "16", "--classifier", "svm", "--shifts"],
+        ["--rows", "16", "--classifier", "logistic", "--shifts"],
         ["--rows", "16", "--lifetime", "0.5", "--l2", "0.01", "--feature-scaling", "root"],
         ["--rows", "deep", "--concatenate"],
         ["--rows", "few-labels"],
@@ -196,7 +196,7 @@ def test_extensions_make_rows_of_their_own_beside_the_plain_ones(extended):
         assert records[record["row"]] == record
         assert "extensions" not in record["settings"]
     expected = {
-        "mnist-16-svm-shifts": {"classifier": "svm", "shifts": 1},
+        "mnist-16-logistic-shifts": {"classifier": "logistic", "shifts": 1},
         "mnist-16-l2-0.01-lifetime-0.5-root": {
             "l2": 0.01,
             "lifetime": 0.5,
@@ -223,13 +223,12 @@ def test_only_lifetime_trains_another_layer(extended):
 def test_the_classifier_of_an_extension_is_what_it_says(extended):
     _, output, _, _ = extended
     classifiers = output / "classifiers"
-    svm = minisca.LinearSVM.load(classifiers / "16-seed0-svm-shifts.npz")
-    assert svm.n_features_in_ == 1600
-    assert (
-        minisca.LogisticRegression.load(classifiers / "16-seed0-l2-0.01-lifetime-0.5-root.npz").l2
-        == 0.01
-    )
-    both = minisca.LogisticRegression.load(classifiers / "deep-seed0-concatenated.npz")
+    logistic = minisca.LogisticRegression.load(classifiers / "16-seed0-logistic-shifts.npz")
+    assert logistic.n_features_in_ == 1600
+    assert logistic.l2 == 3e-4
+    svm = minisca.LinearSVM.load(classifiers / "16-seed0-l2-0.01-lifetime-0.5-root.npz")
+    assert svm.l2 == 0.01
+    both = minisca.LinearSVM.load(classifiers / "deep-seed0-concatenated.npz")
     assert both.n_features_in_ == 128 * 100 + 512 * 25
 
 
