@@ -7,7 +7,7 @@ What is searched, and how such a file is written: scripts/study_space.py. Runs a
 last 10,000 training images, which nothing is trained on; the test images are not used. Every
 finished run is a line of runs.jsonl in --output: a run that is there is not made again, and
 several processes may share the directory, each taking what no other has claimed. A layer that was
-trained serves all encodings of it. --report prints what each setting's values add to the validation
+trained serves all encodings of it, those of another study with the same --output too. --report prints what each setting's values add to the validation
 error beside the spread of seeds, and writes report.json and report.png; --report validation_loss
 does so by another score.
 """
@@ -114,7 +114,8 @@ def main():
     runs_file = Runs(arguments.output)
     if not arguments.report:
         run_all(arguments, runs_file)
-    records = list(runs_file.finished().values())
+    declared = [run.settings() for run in arguments.space.runs([0])]
+    records = [r for r in runs_file.finished().values() if r["settings"] in declared]
     counts = Counter(record["data"] for record in records)
     if len(counts) > 1:
         print(f"Of {', '.join(counts)}, only what has most runs is reported; use an --output each")
