@@ -47,7 +47,7 @@ def parse_arguments():
         help="run nothing, report what is there; by the study's own score or by another",
     )
     parser.add_argument(
-        "--record", action="store_true", help="keep the report in reference/measured as well"
+        "--record", action="store_true", help="keep report and runs in reference/measured as well"
     )
     parser.add_argument("--data-dir", help="directory with MNIST's IDX files, or files like them")
     add_backend_option(parser)
@@ -120,10 +120,14 @@ def main():
     if len(counts) > 1:
         print(f"Of {', '.join(counts)}, only what has most runs is reported; use an --output each")
     data = counts.most_common(1)[0][0] if counts else None
-    recorded = []
+    recorded = None
     if arguments.record:
         name = f"study-{arguments.space.name}"
-        recorded = [(MEASURED / f"{name}.json", MEASURED / "figures" / f"{name}.png")]
+        recorded = (
+            MEASURED / f"{name}.json",
+            MEASURED / "figures" / f"{name}.png",
+            MEASURED / "studies" / f"{arguments.space.name}.jsonl",
+        )
     records = [record for record in records if record["data"] == data]
     report(records, arguments.space, arguments.output, recorded)
 

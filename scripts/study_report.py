@@ -102,22 +102,10 @@ def best(records, score, n=5):
     ]
 
 
-def made_runs(records, names):
-    """Every run in short: its seed, what differs between runs (`names`), and what it measured."""
-    measured = ("validation_error_percent", "validation_loss", "reconstruction_error")
-    measured += ("dead_maps", "iterations", "converged", "seconds", "why")
-    return [
-        {"seed": record["seed"]}
-        | {name: record["settings"][name] for name in names}
-        | {name: record[name] for name in measured if name in record}
-        for record in records
-    ]
-
-
-def report(records, space, directory, recorded=()):
+def report(records, space, directory, recorded=None):
     """Print the table; write report.json and report.png into the directory.
 
-    recorded: pairs of paths, to write the two there as well.
+    recorded: another report.json, report.png and runs.jsonl to write, of these records alone.
     """
     score = space.score
     whole = [r for r in records if r.get(score) is not None]
@@ -143,10 +131,15 @@ def report(records, space, directory, recorded=()):
     same = {name: value for name, value in whole[0]["settings"].items() if name not in names}
     made |= {"below": whole[0].get("below"), "common_settings": same}
     made |= {name: whole[0].get(name) for name in ("machine", "versions", "command")}
-    made["every_run"] = made_runs(records, names)
     title = f"{space.name}: {records[0]['data']}"
     words = score.replace("_percent", ", %").replace("_", " ")
-    for path, picture in [(directory / "report.json", directory / "report.png"), *recorded]:
+    written = [(directory / "report.json", directory / "report.png")]
+    if recorded is not None:
+        *pair, runs = recorded
+        written.append(pair)
+        with atomic_write(runs) as file:
+            file.write("".join(json.dumps(record) + "\n" for record in records).encode())
+    for path, picture in written:
         with atomic_write(path) as file:
             file.write(json.dumps(made, indent=1).encode() + b"\n")
         if found:

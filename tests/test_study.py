@@ -261,7 +261,7 @@ def test_the_spread_of_seeds_is_pooled_within_settings(report_module):
     assert report_module.seed_spread(records[::2], score) is None
 
 
-def test_a_kept_report_has_every_run_what_differs_and_what_is_common(report_module, tmp_path):
+def test_a_kept_report_has_what_is_common_and_every_run_beside_it(report_module, tmp_path):
     records = [
         made_up({"a": a, "c": 5}, seed, 10.0 * a + seed)
         | {"data": "d", "key": "k", "seconds": 1.5, "machine": "m", "command": "study"}
@@ -269,19 +269,13 @@ def test_a_kept_report_has_every_run_what_differs_and_what_is_common(report_modu
         for seed in (0, 2)
     ]
     space = SimpleNamespace(score="validation_error_percent", name="s", base=lambda: {"a": 1})
-    kept = tmp_path / "kept.json"
-    report_module.report(records, space, tmp_path / "out", [(kept, tmp_path / "kept.png")])
-    made = json.loads(kept.read_text())
-    assert made == json.loads((tmp_path / "out" / "report.json").read_text())
-    assert made["common_settings"] == {"c": 5}
-    assert [(run["seed"], run["a"]) for run in made["every_run"]] == [
-        (0, 1),
-        (2, 1),
-        (0, 2),
-        (2, 2),
-    ]
-    assert [run["validation_error_percent"] for run in made["every_run"]] == [10, 12, 20, 22]
-    assert (tmp_path / "kept.png").read_bytes() == (tmp_path / "out" / "report.png").read_bytes()
+    kept = [tmp_path / name for name in ("kept.json", "kept.png", "kept.jsonl")]
+    report_module.report(records, space, tmp_path / "out", kept)
+    report, picture, runs = (path.read_bytes() for path in kept)
+    assert report == (tmp_path / "out" / "report.json").read_bytes()
+    assert picture == (tmp_path / "out" / "report.png").read_bytes()
+    assert json.loads(report)["common_settings"] == {"c": 5}
+    assert [json.loads(line) for line in runs.splitlines()] == records
 
 
 # A whole study --------------------------------------------------------------------------------
