@@ -7,9 +7,10 @@ What is searched, and how such a file is written: scripts/study_space.py. Runs a
 last 10,000 training images, which nothing is trained on; the test images are not used. Every
 finished run is a line of runs.jsonl in --output: a run that is there is not made again, and
 several processes may share the directory, each taking what no other has claimed. A layer that was
-trained serves all encodings of it, those of another study with the same --output too. --report prints what each setting's values add to the validation
-error beside the spread of seeds, and writes report.json and report.png; --report validation_loss
-does so by another score.
+trained serves all encodings of it, those of another study with the same --output too. --report
+prints what each setting's values add to the validation error beside the spread of seeds, and writes
+report.json and report.png; --report validation_loss does so by another score. --record keeps them
+in reference/measured, with the runs: copied to runs.jsonl of an --output, they are gone on from.
 """
 
 import argparse
