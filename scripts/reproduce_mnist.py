@@ -35,7 +35,7 @@ CLASSIFIERS = {"classifier": {"max_iter": 100}, "logistic": {"tol": 1e-5}}
 ROWS = {
     "16": {
         "layers": [{"n_maps": 16, "encoding_bias": 0.5, **FIRST_LAYER}],
-        "classifier": {"l2": 1e-3},
+        **CLASSIFIERS,
         "logistic": {"l2": 3e-4, "tol": 1e-5},
     },
     "128": {"layers": [FIRST_128], **CLASSIFIERS},

@@ -11,6 +11,8 @@ from readme_results import (
     accuracy_table,
     cifar_table,
     extensions_table,
+    fashion_table,
+    few_labels_table,
     reconstruction_line,
     results_table,
 )
@@ -24,6 +26,8 @@ README = ROOT / "README.md"
 SECTIONS = {
     "results": results_table,
     "extensions": extensions_table,
+    "few labels": few_labels_table,
+    "fashion": fashion_table,
     "cifar": cifar_table,
     "figure 1c": accuracy_table,
     "reconstruction": reconstruction_line,
