@@ -116,16 +116,21 @@ class Measure:
     def _classify(self, encoding, train, validation):
         options = {name: encoding[name] for name in ("l2", "max_iter", "tol")}
         classifier = CLASSIFIERS[encoding["classifier"]](**options)
-        classifier.fit(train, self.images.train_labels)
-        truth, loss = self.images.validation_labels, None
-        error = 1 - classifier.score(validation, truth)
-        if hasattr(classifier, "predict_proba"):
-            columns = np.searchsorted(classifier.classes_, truth)
-            probabilities = classifier.predict_proba(validation)[np.arange(len(truth)), columns]
-            loss = float(-np.log(np.maximum(probabilities, 1e-30)).mean())
+        labels = self.images.train_labels
+        n = min(encoding.get("labels", len(labels)), len(labels))
+        classifier.fit(train[:n], labels[:n])
+        wrong, loss, judged = 0, 0.0, 0
+        halves = ((validation, self.images.validation_labels), (train[n:], labels[n:]))
+        for features, truth in halves:
+            if len(truth):
+                scores = classifier._logits(features)
+                codes = np.searchsorted(classifier.classes_, truth)
+                wrong += int((scores.argmax(axis=1) != codes).sum())
+                loss += float(classifier._row_losses(scores, codes)[0])
+                judged += len(truth)
         return {
-            "validation_error_percent": round(100 * error, 4),
-            "validation_loss": loss,
+            "validation_error_percent": round(100 * wrong / judged, 4),
+            "validation_loss": loss / judged,
             "iterations": classifier.n_iter_,
             "converged": classifier.converged_,
         }

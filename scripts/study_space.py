@@ -8,9 +8,13 @@ A file is TOML: `design`, and two tables, [training] (what decides a trained lay
     design = "random"   `runs` combinations drawn at random, from `draw_seed`
 
 `score` is what is to be small: "validation_error_percent", the default; "validation_loss", the mean
-cross-entropy, which tells smaller differences apart (a linear SVM has none); or
+of the classifier's own loss on the validation images, which tells smaller differences apart; or
 "reconstruction_error" of the validation images, for which no classifier is fitted. A table [below]
 fixes a first layer, on whose pooled maps the study's own layer is trained.
+
+`labels` in [encoding] is how many training images' labels the classifier has. The others are then
+judged with the validation images: of 40,000 more errors come to light than of 10,000, and layers
+that differ by a tenth of them can be told apart.
 """
 
 import hashlib
@@ -41,6 +45,8 @@ TRAINING |= {"input_scaling": "none"}
 ENCODING = {name: _LAYER[name] for name in ("encoding_bias", "pool_width", "pool_stride")}
 ENCODING |= {"feature_scaling": "none", "classifier": "logistic", "l2": 1e-3}
 ENCODING |= {"max_iter": 200, "tol": 1e-5}  # nearer the minimum than a classifier's default
+#: What may be declared beside, and is not in a run's settings where it is not.
+OPTIONAL = {"labels": None}
 
 
 class Run(NamedTuple):
@@ -137,7 +143,7 @@ def read_space(path):
     if (design == "random") != (isinstance(n_runs, int) and n_runs > 0):
         raise ValueError(f"runs is {n_runs!r} in {path}; it is for random, a number from 1")
     tables = {}
-    for table, allowed in (("training", TRAINING), ("encoding", ENCODING)):
+    for table, allowed in (("training", TRAINING), ("encoding", ENCODING | OPTIONAL)):
         found = {name: _values(value) for name, value in declared.get(table, {}).items()}
         _check(path, table, found, allowed)
         tables[table] = found
@@ -184,5 +190,8 @@ def _check_value(name, value):
         number = name == "input_scaling" and isinstance(value, int | float) and value > 0
         if value not in choices[name] and not number:
             raise ValueError(f"{value!r} is none of {', '.join(choices[name])}")
+    elif name == "labels":
+        if not (isinstance(value, int) and value > 0):
+            raise ValueError(f"{value!r} is no number from 1")
     elif name in ("l2", "max_iter", "tol") and not (isinstance(value, int | float) and value >= 0):
         raise ValueError(f"{value!r} is no number from 0")

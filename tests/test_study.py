@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from script_runs import ROOT, import_script
 
+import minisca
 from minisca.datasets import Dataset, write_idx
 
 SPACE = """
@@ -139,6 +140,42 @@ def test_every_other_setting_has_a_name_of_its_own(space_module, measure, tmp_pa
     changed = run._replace(training=run.training | other)
     assert measure.layer_key(changed) != measure.layer_key(run)
     assert measure.key(changed) != measure.key(run)
+
+
+def test_only_a_study_that_limits_the_labels_has_them_in_its_runs(space_module, tmp_path):
+    (run,) = {
+        r.encoding.get("labels") for r in space_module.read_space(declare(tmp_path)).runs([0])
+    }
+    assert run is None
+    limited = declare(tmp_path, SPACE.replace("[encoding]", "[encoding]\nlabels = [20, 10]"))
+    found = {r.encoding["labels"] for r in space_module.read_space(limited).runs([0])}
+    assert found == {10, 20}
+
+
+class FewLabels(minisca.LogisticRegression):
+    """Remembers what it was fitted on."""
+
+    def fit(self, X, y):
+        self.fitted = len(y)
+        return super().fit(X, y)
+
+
+def test_images_whose_labels_were_left_out_are_judged_too(measure, monkeypatch):
+    features = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]]
+    measure.images.train_labels = np.array([0, 1, 2, 0, 1, 1])  # one of the last three is wrong
+    measure.images.validation_labels = np.array([0, 1, 2])
+    made = []
+    monkeypatch.setitem(
+        sys.modules["study_measure"].CLASSIFIERS,
+        "logistic",
+        lambda **options: made.append(FewLabels(**options)) or made[-1],
+    )
+    encoding = {"classifier": "logistic", "l2": 1e-3, "max_iter": 100, "tol": 1e-5}
+    found = measure._classify(encoding | {"labels": 3}, features, features[:3])
+    assert made[-1].fitted == 3
+    assert found["validation_error_percent"] == pytest.approx(100 / 6, abs=1e-3)
+    found = measure._classify(encoding, features, features[:3])
+    assert made[-1].fitted == 6
 
 
 def test_lines_appended_at_once_are_all_whole(runs_module, tmp_path):
@@ -337,7 +374,7 @@ def test_two_processes_make_every_run_once_and_train_every_layer_once(study):
     assert not list((output / "claims").iterdir())
     for line in lines:
         assert 0 <= line["validation_error_percent"] <= 100
-        assert (line["validation_loss"] is None) == (line["settings"]["classifier"] == "svm")
+        assert line["validation_loss"] > 0
         assert line["settings"]["n_maps"] == 4
         assert line["seconds"] >= 0
 
