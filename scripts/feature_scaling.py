@@ -9,9 +9,10 @@ import numpy as np
 #: Rows that are scaled at a time.
 ROWS = 1000
 
-#: "none": as they are. "per-map": every map by its root mean square. "root": the square root of
-#: every feature (none is negative). "per-image": every image's features by their length.
-SCALINGS = ("none", "per-map", "root", "per-image")
+#: "none": as they are. "per-map": every map by its root mean square. "root", "square": the square
+#: root or the square of every feature (none is negative). "per-image": every image's features by
+#: their length.
+SCALINGS = ("none", "per-map", "root", "square", "per-image")
 
 
 class FeatureScaling:
@@ -42,6 +43,8 @@ class FeatureScaling:
                 part *= self.factors_
             elif self.kind == "root":
                 np.sqrt(part, out=part)
+            elif self.kind == "square":
+                np.square(part, out=part)
             elif self.kind == "per-image":
                 lengths = np.square(part, dtype=np.float32).mean(axis=(1, 2, 3), keepdims=True)
                 part /= np.sqrt(np.where(lengths > 0, lengths, 1))

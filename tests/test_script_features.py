@@ -63,6 +63,8 @@ def test_feature_scalings_do_what_they_are_named_after(monkeypatch, dtype):
     squares = np.square(scaled("per-map")[:1050]).mean(axis=(0, 2, 3))
     np.testing.assert_allclose(squares, [1, 1, 0], rtol=tolerance)
     np.testing.assert_allclose(scaled("root"), np.sqrt(features.astype("f8")), rtol=tolerance)
+    least = np.finfo(dtype).smallest_subnormal  # what of small numbers' squares is left
+    np.testing.assert_allclose(scaled("square"), features.astype("f8") ** 2, tolerance, least)
     lengths = np.square(scaled("per-image")).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(lengths, 1, rtol=tolerance)
     with pytest.raises(ValueError, match="feature_scaling is 'odd'; it must be one of none"):
