@@ -29,7 +29,7 @@ FIRST_128 = {"n_maps": 128, **FIRST_LAYER}
 FIRST_512 = {"n_maps": 512, **FIRST_LAYER}
 
 #: Of the classifiers, where a row has no better ones: a linear SVM, or logistic regression.
-CLASSIFIERS = {"classifier": {"max_iter": 100}, "logistic": {"tol": 1e-5}}
+CLASSIFIERS = {"classifier": {"max_iter": 60}, "logistic": {"tol": 1e-5}}
 
 #: What each row trains: the arguments of its layers, lowest first, and of either classifier.
 ROWS = {
