@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from script_runs import import_script
 
 ROOT = Path(__file__).resolve().parent.parent
 MEASURED = ROOT / "reference" / "measured"
@@ -60,3 +61,20 @@ def test_every_script_says_what_it_does(command):
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) > 5
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("mnist-128", None),
+        ("mnist-few-labels-pca", None),
+        ("mnist-512", ("mnist-512", "more maps")),
+        ("mnist-16-logistic", ("mnist-16", "logistic regression in place of the SVM")),
+        (
+            "mnist-deep-shifts-concatenated",
+            ("mnist-deep", "scores averaged over one-pixel shifts, features of both layers"),
+        ),
+    ],
+)
+def test_rows_with_extensions_are_told_from_plain_ones(monkeypatch, row, expected):
+    assert import_script(monkeypatch, "readme_results").name_of_extended(row) == expected
