@@ -13,6 +13,9 @@ import minisca
 #: The classifier of the paper, in place of a linear SVM.
 LOGISTIC = "logistic"
 
+#: The second way of reading a classifier's scores, and what --shifts adds to the row's name.
+SHIFTS = "shifts"
+
 
 def add_extensions(parser):
     """The arguments; every one is off by default."""
@@ -27,7 +30,7 @@ def add_extensions(parser):
     group.add_argument(
         "--shifts",
         action="store_true",
-        help="average the classifier's scores over the image and its 8 shifts by one pixel",
+        help="the row once more, scores averaged over the image and its 8 shifts by one pixel",
     )
     group.add_argument(
         "--concatenate",
@@ -41,11 +44,13 @@ def add_extensions(parser):
 
 
 def extensions(arguments):
-    """{name: value} of those that are on: what the records say, and in their order row names."""
+    """{name: value} of those that are on: what the records say, and in their order row names.
+
+    --shifts is none of them: it reads the same classifier in a second way.
+    """
     chosen = {
         "classifier": arguments.classifier if arguments.classifier == LOGISTIC else None,
         "l2": arguments.l2,
-        "shifts": 1 if arguments.shifts else None,
         "concatenate": arguments.concatenate or None,
         "lifetime": arguments.lifetime,
         "feature_scaling": None
@@ -56,11 +61,10 @@ def extensions(arguments):
 
 
 def label(chosen):
-    """What tells a row with extensions from the plain one: "-logistic-shifts", say."""
+    """What tells a row with extensions from the plain one: "-logistic-concatenated", say."""
     names = {
         "classifier": "-logistic",
         "l2": f"-l2-{chosen.get('l2'):g}" if "l2" in chosen else "",
-        "shifts": "-shifts",
         "concatenate": "-concatenated",
         "lifetime": f"-lifetime-{chosen.get('lifetime'):g}" if "lifetime" in chosen else "",
         "feature_scaling": f"-{chosen.get('feature_scaling')}",
@@ -86,8 +90,12 @@ class ExtendedReproduction(Reproduction):
         self.layer_options = lifetime
         self.keep_below = "concatenate" in self.extensions
         self.preparation = {"extensions": self.extensions} if self.extensions else {}
+        self.ways = ("", SHIFTS) if arguments.shifts else ("",)
         if "classifier" in self.extensions:
             self.classifier_class = minisca.LogisticRegression
+
+    def way_settings(self, settings, way):
+        return settings | {"extensions": self.extensions | {SHIFTS: 1}} if way else settings
 
     def classifier_options(self, row):
         options = super().classifier_options(row)
@@ -110,21 +118,30 @@ class ExtendedReproduction(Reproduction):
         return JoinedFeatures(outputs, self.joining)
 
     def predict(self, classifier, layers, images, watch, features=None):
-        if "shifts" not in self.extensions:
+        if SHIFTS not in self.ways:
             return super().predict(classifier, layers, images, watch, features)
-        total = 0
-        for shifted in one_pixel_shifts(images):
+        if features is None:
             with watch("encode"):
-                features = self.encoded(layers, shifted)
-            with watch("classify"):
-                total = total + classifier.decision_function(features)
-        codes = total > 0 if total.ndim == 1 else total.argmax(axis=1)
-        return classifier.classes_[codes.astype(int)]
+                features = self.encoded(layers, images)
+        with watch("classify"):
+            scores = classifier.decision_function(features)
+            plain = _labels(classifier, scores)
+        del features  # their memory is the shifted images'
+        with watch(SHIFTS):
+            for shifted in one_pixel_shifts(images):
+                scores = scores + classifier.decision_function(self.encoded(layers, shifted))
+        return {"": plain, SHIFTS: _labels(classifier, scores)}
+
+
+def _labels(classifier, scores):
+    codes = scores > 0 if scores.ndim == 1 else scores.argmax(axis=1)
+    return classifier.classes_[codes.astype(int)]
 
 
 def one_pixel_shifts(images):
-    """Yield the images (n, c, h, w), then as they are shifted to all 8 sides; zeros come in."""
+    """Yield the images (n, c, h, w) shifted to all 8 sides; zeros come in."""
     height, width = images.shape[2:]
     padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    for down, right in sorted(np.ndindex(3, 3), key=lambda place: place != (1, 1)):
-        yield padded[:, :, 2 - down : 2 - down + height, 2 - right : 2 - right + width]
+    for down, right in np.ndindex(3, 3):
+        if (down, right) != (1, 1):
+            yield padded[:, :, 2 - down : 2 - down + height, 2 - right : 2 - right + width]

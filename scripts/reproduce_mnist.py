@@ -15,7 +15,7 @@ Extensions (below) make rows of other names, beside the plain ones.
 
 import sys
 
-from extensions import ExtendedReproduction, add_extensions, extensions
+from extensions import SHIFTS, ExtendedReproduction, add_extensions, extensions
 from few_labels import ROW as FEW_LABELS
 from few_labels import report_few_labels, run_few_labels
 from mnist_pictures import draw_mnist_layers
@@ -111,7 +111,7 @@ def checked(parser, arguments):
     """Refuse extensions that no row has or out of range; name the output after the data."""
     if arguments.data != "mnist" and arguments.output == parser.get_default("output"):
         arguments.output = f"out/{arguments.data}"
-    chosen = extensions(arguments)
+    chosen = [*extensions(arguments), *([SHIFTS] if arguments.shifts else [])]
     if chosen and FEW_LABELS in arguments.rows:
         parser.error(f"the row {FEW_LABELS} has no extensions; run it without {', '.join(chosen)}")
     if arguments.lifetime is not None and not 0 < arguments.lifetime <= 1:

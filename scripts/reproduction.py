@@ -84,6 +84,10 @@ class Reproduction:
     layer_variant = None  # as `variant`, of what decides a trained layer
     preparation = {}  # noqa: RUF012 (a subclass sets its own)
 
+    #: How a classifier's scores become labels: "" for plainly, and any other way, of which there is
+    #: a record of its own, "-" and its name added to the row's.
+    ways = ("",)
+
     #: Set in every layer, over what the row has for it.
     layer_options = {}  # noqa: RUF012
     classifier_class = minisca.LogisticRegression
@@ -121,12 +125,16 @@ class Reproduction:
         return outputs[-1]
 
     def predict(self, classifier, layers, images, watch, features=None):
-        """The labels of images, `features` being theirs where they are encoded already."""
+        """{way: labels of images}, `features` being theirs where they are encoded already."""
         if features is None:
             with watch("encode"):
                 features = self.encoded(layers, images)
         with watch("classify"):
-            return classifier.predict(features)
+            return {"": classifier.predict(features)}
+
+    def way_settings(self, settings, way):
+        """What a record says of one of the `ways`, where there are several."""
+        return settings
 
     def classifier_options(self, row):
         """The arguments of the row's classifier; None where it has none."""
@@ -182,38 +190,53 @@ class Reproduction:
         report(self)
 
     def run(self, row, seed):
-        """Measure one row with one seed, unless its record is there already."""
+        """Measure one row with one seed, unless its records are there already."""
         settings = self.settings(row, seed)
         name = f"{self.prefix}-{row}{self.variant}"
-        record = self.results.find(name, seed, self.data.name, settings)
-        if record is not None:
+        names = {"": name}
+        if settings["classifier"] is not None:
+            names |= {way: f"{name}-{way}" for way in self.ways if way}
+        kept = (
+            self.results.find(names[way], seed, self.data.name, self.way_settings(settings, way))
+            for way in names
+        )
+        if all(kept):
             print(f"row {row}, seed {seed}: already in {self.results.path}")
             return
         print(f"row {row}, seed {seed}")
         watch = Stopwatch()
         layers, features = self.train(seed, settings, watch)
-        record = {
-            "row": name,
-            "seed": seed,
-            "test_error_percent": None,
-            "validation_error_percent": None,
-            "paper_percent": None,
-            "data": self.data.name,
-            "settings": settings,
-            "backend": layers[0].backend_,
-            "seconds": watch.seconds,
-            "losses": [layer.loss_history_ for layer in layers],
-        }
+        measured = {"": {}}
         if settings["classifier"] is None:
             with watch("reconstruct"):
-                record["reconstruction_error"] = -layers[0].score(self.test_images[:1000])
+                error = -layers[0].score(self.test_images[:1000])
+            measured[""]["reconstruction_error"] = error
         else:
-            comparable = self.comparable and not self.variant
-            record["paper_percent"] = published(name) if comparable else None
-            record |= self.classify(row, layers, features, settings, watch)
+            measured = self.classify(row, layers, features, settings, watch)
         self.draw(row, layers)
-        watch.seconds["total"] = round(sum(watch.seconds.values()), 2)
-        self.results.add(record | environment())
+        for way in names:
+            record = {
+                "row": names[way],
+                "seed": seed,
+                "test_error_percent": None,
+                "validation_error_percent": None,
+                "paper_percent": published(names[way]) if self.comparable else None,
+                "data": self.data.name,
+                "settings": self.way_settings(settings, way),
+                "backend": layers[0].backend_,
+                "seconds": self.seconds(watch, way),
+                "losses": [layer.loss_history_ for layer in layers],
+            }
+            self.results.add(record | measured[way] | environment())
+
+    def seconds(self, watch, way):
+        """By phase, and in total: a phase named after a way is of that way alone."""
+        spent = {
+            phase: seconds
+            for phase, seconds in watch.seconds.items()
+            if phase == way or phase not in self.ways
+        }
+        return spent | {"total": round(sum(spent.values()), 2)}
 
     def train(self, seed, settings, watch):
         """The row's layers, each trained on the features of the one below; what `seen` makes."""
@@ -244,7 +267,7 @@ class Reproduction:
         return self.joined(self.seen(outputs, learn=False))
 
     def classify(self, row, layers, features, settings, watch):
-        """Validation error without the validation labels, test error with all training labels."""
+        """{way: validation error without the validation labels, test error with all of them}."""
         features = self.joined(features)
         (_, fit_labels), (_, validation_labels) = self.validation_split()
         n = len(fit_labels)
@@ -252,21 +275,22 @@ class Reproduction:
             classifier = self.classifier_class(**settings["classifier"])
             classifier.fit(features[:n], fit_labels)
         images = self.train_images[n:]
-        predicted = self.predict(classifier, layers, images, watch, features[n:])
-        validation_error = np.mean(predicted != validation_labels)
+        validation = self.predict(classifier, layers, images, watch, features[n:])
         with watch("classify"):
             classifier.fit(features, self.data.train_labels)
         del features
-        predicted = self.predict(classifier, layers, self.test_images, watch)
-        test_error = np.mean(predicted != self.data.test_labels)
+        test = self.predict(classifier, layers, self.test_images, watch)
         seed = settings["layers"][0]["random_state"]
         name = f"{row}-seed{seed}{self.variant}.npz"
         classifier.save(self.output / "classifiers" / name)
         if row not in self.drawn:
-            self.draw_results(self.output / "pictures", f"{row}{self.variant}", predicted)
+            self.draw_results(self.output / "pictures", f"{row}{self.variant}", test[""])
         return {
-            "test_error_percent": round(100 * test_error, 4),
-            "validation_error_percent": round(100 * validation_error, 4),
+            way: {
+                "test_error_percent": error_percent(test[way], self.data.test_labels),
+                "validation_error_percent": error_percent(validation[way], validation_labels),
+            }
+            for way in self.ways
         }
 
     def draw(self, row, layers):
@@ -277,6 +301,10 @@ class Reproduction:
         pictures = self.output / "pictures"
         self.draw_layers(pictures, f"{row}{self.variant}", layers)
         draw_losses(pictures / f"{row}{self.variant}-loss.png", layers)
+
+
+def error_percent(predicted, labels):
+    return round(100 * float(np.mean(predicted != labels)), 4)
 
 
 def feature_shape(layer, images):

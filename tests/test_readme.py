@@ -71,8 +71,8 @@ def test_every_script_says_what_it_does(command):
         ("mnist-512", ("mnist-512", "more maps")),
         ("mnist-16-logistic", ("mnist-16", "logistic regression in place of the SVM")),
         (
-            "mnist-deep-shifts-concatenated",
-            ("mnist-deep", "scores averaged over one-pixel shifts, features of both layers"),
+            "mnist-deep-concatenated-shifts",
+            ("mnist-deep", "features of both layers, scores averaged over one-pixel shifts"),
         ),
     ],
 )

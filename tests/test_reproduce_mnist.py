@@ -196,6 +196,7 @@ def test_extensions_make_rows_of_their_own_beside_the_plain_ones(extended):
         assert records[record["row"]] == record
         assert "extensions" not in record["settings"]
     expected = {
+        "mnist-16-logistic": {"classifier": "logistic"},
         "mnist-16-logistic-shifts": {"classifier": "logistic", "shifts": 1},
         "mnist-16-l2-0.01-lifetime-0.5-root": {
             "l2": 0.01,
@@ -223,7 +224,7 @@ def test_only_lifetime_trains_another_layer(extended):
 def test_the_classifier_of_an_extension_is_what_it_says(extended):
     _, output, _, _ = extended
     classifiers = output / "classifiers"
-    logistic = minisca.LogisticRegression.load(classifiers / "16-seed0-logistic-shifts.npz")
+    logistic = minisca.LogisticRegression.load(classifiers / "16-seed0-logistic.npz")
     assert logistic.n_features_in_ == 1600
     assert logistic.l2 == 3e-4
     svm = minisca.LinearSVM.load(classifiers / "16-seed0-l2-0.01-lifetime-0.5-root.npz")

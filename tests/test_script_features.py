@@ -7,12 +7,11 @@ from script_runs import import_script
 from minisca import LogisticRegression
 
 
-def test_the_nine_shifts_move_by_one_pixel_and_let_zeros_in(monkeypatch):
+def test_the_eight_shifts_move_by_one_pixel_and_let_zeros_in(monkeypatch):
     shifts = import_script(monkeypatch, "extensions").one_pixel_shifts
     image = np.arange(1.0, 13).reshape(1, 1, 3, 4)
     found = list(shifts(image))
-    np.testing.assert_array_equal(found[0], image)
-    assert len({shifted.tobytes() for shifted in found}) == 9
+    assert len({shifted.tobytes() for shifted in [image, *found]}) == 9
     for shifted in found:
         # Every image is the first one rolled, but for the row and column that came in, which are 0.
         matches = [
