@@ -79,7 +79,7 @@ class FeatureBlocks:
     def checked(self):
         """Iterate as usual, raising ValueError at the first NaN or infinite feature."""
         for first, block in self:
-            # A half-precision infinity or NaN is read as 65,536 or more: see `_widen_halves`.
+            # A half-precision infinity or NaN is read as 65,536 or more: see `widen_halves`.
             if self.features.dtype == np.float16:
                 finite = max(block.max(), -block.min()) <= _HALF_MAX
             else:
@@ -118,7 +118,7 @@ class FeatureBlocks:
         buffer = self._buffer[: len(rows)]
         rows = np.asarray(rows)
         if rows.dtype == np.float16 and rows.dtype.isnative and self.dtype == np.float32:
-            _widen_halves(rows, buffer)
+            widen_halves(rows, buffer)
         else:
             np.copyto(buffer, rows, casting="unsafe")
         return buffer.reshape(len(rows), self.n_features)
@@ -132,7 +132,7 @@ class FeatureBlocks:
         )
 
 
-def _widen_halves(halves, out):
+def widen_halves(halves, out):
     """Write finite float16 `halves` into float32 `out`, exactly; infinity and NaN become >= 65,536.
 
     NumPy's own conversion takes 13 times as long. A float16 is sign, 5 bits of exponent, 10 of

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minisca.feature_blocks import FeatureBlocks
+from minisca.feature_blocks import FeatureBlocks, widen_halves
 
 
 class JoinedFeatures:
@@ -21,9 +21,14 @@ class JoinedFeatures:
 
     @staticmethod
     def scales(parts):
-        """Factors that give every part the mean square 1, so that none drowns the others."""
-        squares = [FeatureBlocks(part).moments()[1] for part in parts]
-        return [1 / np.sqrt(square) if square > 0 else 1.0 for square in squares]
+        """Factors that give every part unit variance, so that none drowns the others.
+
+        The mean of every feature's variance about its own mean, which is all that a classifier with
+        intercepts sees: features of a second layer are mostly a constant.
+        """
+        moments = [FeatureBlocks(part).moments() for part in parts]
+        variances = [square - np.mean(mean**2) for mean, square in moments]
+        return [1 / np.sqrt(variance) if variance > 0 else 1.0 for variance in variances]
 
     def __len__(self):
         return self.shape[0]
@@ -37,6 +42,10 @@ class JoinedFeatures:
         for part, factor in zip(self.parts, self.factors, strict=True):
             flat = np.asarray(part).reshape(len(part), -1)
             columns = joined[:, first : first + flat.shape[1]]
-            np.multiply(flat, np.float32(factor), out=columns, casting="same_kind")
+            if flat.dtype == np.float16 and joined.dtype == np.float32:
+                widen_halves(flat, columns)
+            else:
+                columns[:] = flat
+            columns *= joined.dtype.type(factor)
             first += flat.shape[1]
         return joined
