@@ -5,8 +5,11 @@ Logistic regression is the classifier of the paper's section 3, on the last laye
 
 import numpy as np
 
-from minisca.linear import LinearClassifier
+from minisca import lbfgs
+from minisca.dual import minimise_hinges
+from minisca.linear import LinearClassifier, loss_and_gradient
 from minisca.softmax import ScoringClassifier, SoftmaxClassifier, cross_entropy
+from minisca.validation import check_number
 
 
 class LogisticRegression(SoftmaxClassifier, LinearClassifier):
@@ -53,6 +56,9 @@ class LogisticRegression(SoftmaxClassifier, LinearClassifier):
     def _row_losses(self, scores, truth):
         return cross_entropy(scores, truth)
 
+    def _minimise(self, problem, max_iter, tol):
+        return lbfgs.minimise(problem, self._row_losses, max_iter, tol, self.verbose)
+
 
 class LinearSVM(ScoringClassifier, LinearClassifier):
     """One support vector machine a class against all others, with the squared hinge and L2.
@@ -61,12 +67,18 @@ class LinearSVM(ScoringClassifier, LinearClassifier):
     class and t 1 for the row's own class and -1 for the others; plus `l2 / 2` times the sum of the
     squared weights, none of the intercepts. As in `LogisticRegression`, these are the weights of
     features divided by their root mean square. scikit-learn's `LinearSVC` minimises the same, but
-    for its penalty on the intercepts, with C = 1 / (l2 n).
+    for its penalty on the intercepts, with C = 1 / (l2 n). The minimum is found by dual coordinate
+    descent (see `minisca.dual`), with memory for a number a row and class.
 
     Parameters
     ----------
-    l2 : float >= 0, default 1e-2
-    max_iter, tol, verbose : as in `LogisticRegression`
+    l2 : float > 0, default 1e-2
+    max_iter : int >= 1, default 200
+        Passes over the features at most. Stopping there is no error; `converged_` tells. Labels are
+        predicted as well after about 20.
+    tol : float >= 0, default 1e-2
+        Stop when no step of a pass had more to put right, in units of the margin, which is 1.
+    verbose : as in `LogisticRegression`
 
     Attributes are those of `LogisticRegression`. `decision_function` gives the scores; with two
     classes, the second's less the first's, which is twice the margin.
@@ -75,14 +87,27 @@ class LinearSVM(ScoringClassifier, LinearClassifier):
     >>> classifier.score(test_features, test_labels)
     """
 
-    def __init__(self, l2=1e-2, max_iter=200, tol=1e-4, verbose=True):
+    def __init__(self, l2=1e-2, max_iter=200, tol=1e-2, verbose=True):
         self.l2 = l2
         self.max_iter = max_iter
         self.tol = tol
         self.verbose = verbose
 
+    def fit(self, X, y):
+        """As `LogisticRegression.fit`; `l2` must be more than 0."""
+        check_number("l2", self.l2, low_open=True)
+        return super().fit(X, y)
+
     def _row_losses(self, scores, truth):
         return squared_hinge(scores, truth)
+
+    def _minimise(self, problem, max_iter, tol):
+        weights, intercept, *ended = minimise_hinges(problem, max_iter, tol, self.verbose)
+        loss, *_ = loss_and_gradient(
+            problem.blocks, problem.codes, weights, intercept, problem.scale, problem.l2,
+            self._row_losses,
+        )  # fmt: skip
+        return weights, intercept, loss, *ended
 
 
 def squared_hinge(scores, truth):

@@ -1,11 +1,12 @@
-"""Linear classifiers on features too large to copy, their objectives minimised by L-BFGS.
+"""Linear classifiers on features too large to copy: what is minimised, and what is kept of it.
 
 One pass over the features gives both the loss and its gradient, a block of rows at a time; what a
-row of scores costs is the classifier's own.
+row of scores costs, and how the minimum is found, is the classifier's own.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from tqdm import tqdm
 
 from minisca.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
 from minisca.estimator import Estimator
@@ -14,10 +15,26 @@ from minisca.softmax import cross_entropy
 from minisca.validation import check_fitted, check_integer, check_labels, check_number
 
 
-class LinearClassifier(Estimator):
-    """For a classifier with `l2`, `max_iter`, `tol`, `verbose` and `_row_losses(scores, truth)`.
+class Problem(NamedTuple):
+    """What is to be minimised: the mean over rows of their losses, and a penalty on the weights.
 
-    `_row_losses` returns the sum over rows of their losses, and its gradient by the scores.
+    The weights (n_classes, n_features), float64, are those of the features times `scale`.
+    """
+
+    blocks: FeatureBlocks
+    codes: np.ndarray  # (n,): the class of each row, from 0
+    n_classes: int
+    mean: np.ndarray  # (n_features,): of the features as they are
+    scale: float
+    l2: float
+
+
+class LinearClassifier(Estimator):
+    """For a classifier with `l2`, `max_iter`, `tol`, `verbose`, `_row_losses` and `_minimise`.
+
+    `_row_losses(scores, truth)` returns the sum over rows of their losses, and its gradient by the
+    scores. `_minimise(problem, max_iter, tol)` returns the weights and intercepts of a Problem, the
+    objective there, how many iterations it took, and whether they sufficed.
     """
 
     def fit(self, X, y):
@@ -41,44 +58,14 @@ class LinearClassifier(Estimator):
             raise ValueError(f"y has one class, {classes[0]!r}; it must have two or more")
         mean, mean_square = blocks.moments()
         scale = _inverse_root(mean_square, blocks.name)
-        shape = (len(classes), blocks.n_features)
-        mean *= scale
-        stretch = 1 / np.sqrt(max(1 - np.mean(mean**2), 1e-6))
-        constant = blocks.n_features**0.25
-
-        # L-BFGS sees the features without their means and with unit variance, and the intercepts
-        # as the weights of `constant` in place of 1. No minimum changes, for nothing weighs on
-        # intercepts, but the way there: pooled maps are never negative, and what all of them have
-        # in common would hide how they differ; of thousands of features, each moves the scores
-        # little for itself, yet together so much that an intercept of 1 lags behind.
-        def objective(parameters):
-            weights, intercept = uncentred(parameters)
-            loss, d_weights, d_intercept = loss_and_gradient(
-                blocks, codes, weights, intercept, scale, l2, self._row_losses
-            )
-            d_weights -= np.outer(d_intercept, mean)
-            d_weights *= stretch
-            d_intercept *= constant
-            return loss, np.concatenate([d_weights, d_intercept], axis=None)
-
-        def uncentred(parameters):
-            weights, intercept = _split(parameters, shape)
-            weights = stretch * weights
-            return weights, constant * intercept - weights @ mean
-
-        start = np.zeros(shape[0] * shape[1] + shape[0])
-        # What is lost to rounding in a mean of float32 losses; less is no progress.
-        smallest_decrease = 1e-9 if blocks.dtype == np.float32 else 1e-14
-        result = _minimise(objective, start, max_iter, tol, smallest_decrease, self.verbose)
-        if not np.isfinite(result.x).all():
+        weights, intercept, self.loss_, self.n_iter_, self.converged_ = self._minimise(
+            Problem(blocks, codes, len(classes), mean, scale, l2), max_iter, tol
+        )
+        if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
             raise ValueError("X has values too far apart for the loss to stay finite; rescale them")
-        weights, intercept = uncentred(result.x)
         self.classes_ = classes
         self.coef_ = (scale * weights).astype(blocks.dtype)
         self.intercept_ = intercept.astype(blocks.dtype)
-        self.loss_ = float(result.fun)
-        self.n_iter_ = int(result.nit)
-        self.converged_ = bool(result.success)
         self.n_features_in_ = blocks.n_features
         return self
 
@@ -165,31 +152,6 @@ def loss_and_gradient(blocks, codes, weights, intercept, scale, l2, row_losses=c
     d_weights *= scale / blocks.n
     d_weights += l2 * weights
     return float(loss), d_weights, d_intercept / blocks.n
-
-
-def _minimise(objective, start, max_iter, tol, smallest_decrease, verbose):
-    """L-BFGS from `start`; returns SciPy's result."""
-    from scipy.optimize import minimize  # takes longer to import than all of minisca
-
-    # disable=None: no bar unless stderr is a terminal.
-    disable = None if verbose else True
-    with tqdm(total=max_iter, desc="L-BFGS", delay=2, leave=False, disable=disable) as bar:
-
-        def show(intermediate_result):
-            bar.set_postfix(loss=f"{intermediate_result.fun:.4g}", refresh=False)
-            bar.update()
-
-        options = {"maxiter": max_iter, "gtol": tol, "ftol": smallest_decrease}
-        options["maxfun"] = 20 * max_iter
-        return minimize(
-            objective, start, jac=True, method="L-BFGS-B", callback=show, options=options
-        )
-
-
-def _split(parameters, shape):
-    """The flat vector of L-BFGS as weights (n_classes, n_features) and intercept (n_classes,)."""
-    n_weights = shape[0] * shape[1]
-    return parameters[:n_weights].reshape(shape), parameters[n_weights:]
 
 
 def _inverse_root(mean_square, name):

@@ -30,7 +30,7 @@ FIRST_512 = {"n_maps": 512, **FIRST_LAYER}
 ON_TOP = {**SECOND_LAYER, "n_epochs": 2, "learning_rate": 0.1}
 
 #: Of the classifiers, where a row has no better ones: a linear SVM, or logistic regression.
-CLASSIFIERS = {"classifier": {"max_iter": 60}, "logistic": {"tol": 1e-5}}
+CLASSIFIERS = {"classifier": {"max_iter": 20}, "logistic": {"tol": 1e-5}}
 
 #: What each row trains: the arguments of its layers, lowest first, and of either classifier.
 ROWS = {

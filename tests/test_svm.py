@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from classifier_problems import problem
+from classifier_problems import Sliced, problem
 
 from minisca import LinearSVM, LogisticRegression
 from minisca.classifier import squared_hinge
@@ -71,11 +71,74 @@ def test_the_minimum_is_scikit_learns(l2, n_classes):
     assert np.array_equal(ours.predict(held_out), theirs.predict(scale * held_out))
 
 
+def test_at_the_minimum_the_gradient_is_nothing():
+    # Of the objective itself, which the descent in the dual never looks at; intercepts included.
+    features, codes = problem(n_classes=4)
+    svm = LinearSVM(l2=0.05, tol=1e-12, max_iter=20_000).fit(features + 20, codes)
+    assert svm.converged_
+    scale = 1 / np.sqrt(np.mean((features + 20) ** 2))
+    loss, *gradient = loss_and_gradient(
+        FeatureBlocks(features + 20), codes, svm.coef_ / scale, svm.intercept_, scale, 0.05,
+        squared_hinge,
+    )  # fmt: skip
+    assert svm.loss_ == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(gradient[0], 0, atol=1e-8)
+    np.testing.assert_allclose(gradient[1], 0, atol=1e-8)
+
+
+def test_of_features_that_say_nothing_the_intercept_is_the_minimum():
+    # Of n rows k are of a class: its score s minimises k (1 - s)^2 + (n - k) (1 + s)^2.
+    labels = np.array([0] * 6 + [1] * 3 + [2])
+    svm = LinearSVM(tol=1e-10, max_iter=5000).fit(np.zeros((10, 4)), labels)
+    np.testing.assert_allclose(svm.intercept_, 2 * np.array([0.6, 0.3, 0.1]) - 1, atol=1e-8)
+    assert not svm.coef_.any()
+
+
+def test_passes_end_at_max_iter_or_when_nothing_is_larger_than_tol():
+    features, labels = problem()
+    few = LinearSVM(max_iter=3).fit(features, labels)
+    assert (few.n_iter_, few.converged_) == (3, False)
+    loose, tight = (LinearSVM(tol=tol, max_iter=9999).fit(features, labels) for tol in (0.1, 1e-6))
+    assert loose.converged_ is tight.converged_ is True
+    assert loose.n_iter_ < tight.n_iter_ < 9999
+    assert tight.loss_ <= loose.loss_ <= few.loss_
+
+
+def test_any_number_of_threads_gives_the_same(monkeypatch):
+    features, labels = problem(n_classes=5)
+    found = []
+    for threads in (1, 2, 3, 5):
+        monkeypatch.setattr(
+            "minisca.backends.cpu.dual.thread_count", lambda threads=threads: threads
+        )
+        found.append(LinearSVM().fit(features, labels))
+    for other in found[1:]:
+        assert np.array_equal(other.coef_, found[0].coef_)
+        assert np.array_equal(other.intercept_, found[0].intercept_)
+
+
+def test_rows_sorted_by_class_are_learned_as_well():
+    # Rows are read in runs: what stands together must not be what comes together.
+    features, labels = problem(n=600)
+    order = np.argsort(labels, kind="stable")
+    mixed, in_order = (
+        LinearSVM(max_iter=30, tol=0).fit(features[rows], labels[rows])
+        for rows in (np.arange(600), order)
+    )
+    assert in_order.loss_ == pytest.approx(mixed.loss_, rel=1e-3)
+
+
+def test_a_penalty_of_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"l2 is 0; it must be a number in \(0, inf\)"):
+        LinearSVM(l2=0).fit(*problem())
+
+
 def test_float16_and_slices_are_read_as_by_the_regression():
     features, labels = problem()
     halves = features.astype(np.float16)
     single = LinearSVM().fit(halves.astype(np.float32), labels)
-    assert np.array_equal(LinearSVM().fit(halves, labels).coef_, single.coef_)
+    for features in (halves, Sliced(halves)):
+        assert np.array_equal(LinearSVM().fit(features, labels).coef_, single.coef_)
     assert single.coef_.dtype == np.float32
     assert single.converged_
 

@@ -20,6 +20,12 @@ def thread_limit():
     return max(1, limit)
 
 
+def thread_count():
+    """Threads that a call uses."""
+    limit = thread_limit()  # asked first: Numba's own number starts the threads
+    return min(limit, numba.get_num_threads())
+
+
 @cache
 def _blas_limit():
     wanted = os.environ.get("OPENBLAS_NUM_THREADS", "")
