@@ -27,16 +27,17 @@ FIRST_LAYER = {"filter_width": 7, "pool_width": 5, "pool_stride": 3}
 
 FIRST_128 = {"n_maps": 128, **FIRST_LAYER}
 FIRST_512 = {"n_maps": 512, **FIRST_LAYER}
-ON_TOP = {**SECOND_LAYER, "n_epochs": 2, "learning_rate": 0.1}
+#: A second layer learns more from how its filters start than from how long they are trained.
+ON_TOP = {**SECOND_LAYER, "n_epochs": 1, "learning_rate": 0.1, "init_scale": 0.01}
 
 #: Of the classifiers, where a row has no better ones: a linear SVM, or logistic regression.
-CLASSIFIERS = {"classifier": {"max_iter": 20}, "logistic": {"tol": 1e-5}}
+CLASSIFIERS = {"classifier": {"l2": 3e-2, "max_iter": 20}, "logistic": {"tol": 1e-5}}
 
 #: What each row trains: the arguments of its layers, lowest first, and of either classifier.
 ROWS = {
     "16": {
         "layers": [{"n_maps": 16, "encoding_bias": 0.5, **FIRST_LAYER}],
-        **CLASSIFIERS,
+        "classifier": {"l2": 1e-2, "max_iter": 20},
         "logistic": {"l2": 3e-4, "tol": 1e-5},
     },
     "128": {"layers": [FIRST_128], **CLASSIFIERS},
@@ -117,8 +118,8 @@ def checked(parser, arguments):
         parser.error(f"the row {FEW_LABELS} has no extensions; run it without {', '.join(chosen)}")
     if arguments.lifetime is not None and not 0 < arguments.lifetime <= 1:
         parser.error(f"--lifetime is {arguments.lifetime}; it must be in (0, 1]")
-    if arguments.l2 is not None and not arguments.l2 >= 0:
-        parser.error(f"--l2 is {arguments.l2}; it must be 0 or more")
+    if arguments.l2 is not None and not arguments.l2 > 0:
+        parser.error(f"--l2 is {arguments.l2}; it must be more than 0")
     return arguments
 
 

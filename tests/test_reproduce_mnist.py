@@ -252,7 +252,7 @@ def test_few_labels_give_a_curve_for_every_kind_of_features(extended):
     ("arguments", "message"),
     [
         (["--lifetime", "0"], "--lifetime is 0.0; it must be in (0, 1]"),
-        (["--l2", "-1"], "--l2 is -1.0; it must be 0 or more"),
+        (["--l2", "-1"], "--l2 is -1.0; it must be more than 0"),
         (["--rows", "few-labels", "--shifts"], "the row few-labels has no extensions"),
         (["--classifier", "forest"], "invalid choice: 'forest'"),
     ],
