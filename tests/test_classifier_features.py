@@ -108,3 +108,23 @@ def test_the_features_are_not_written_to():
     features.flags.writeable = False
     LogisticRegression().fit(features, labels).predict(features)
     assert np.array_equal(features, before)
+
+
+@pytest.mark.parametrize(("n", "block_bytes"), [(50, 10 * 20), (50, 30 * 20), (3, 1), (16, 10**6)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_shuffled_gives_every_row_once_in_an_order_of_its_own(n, block_bytes, dtype):
+    features = np.arange(5 * n, dtype=dtype).reshape(n, 5)
+    blocks = FeatureBlocks(Sliced(features), block_bytes=block_bytes)
+    random = np.random.default_rng(0)
+    passes = []
+    for _ in range(2):
+        rows = []
+        for indices, block in blocks.shuffled(random):
+            assert block.dtype == np.float32
+            assert 1 <= len(block) <= blocks.rows
+            np.testing.assert_array_equal(block, features[indices])
+            rows.extend(indices)
+        assert sorted(rows) == list(range(n))
+        passes.append(rows)
+    if n == 50:  # of seven runs there are orders enough
+        assert passes[0] != passes[1]
