@@ -46,10 +46,14 @@ def results_table():
         cells += result_cells(found) if found else ["not run yet", "–", "–"]
         cells += [
             f"{spread(logistic, 'test_error_percent')} %" if logistic else "–",
-            f"{np.mean([r['seconds']['total'] for r in found]) / 60:.0f} min" if found else "–",
+            duration(np.mean([r["seconds"]["total"] for r in found])) if found else "–",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def duration(seconds):
+    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
 
 
 def extensions_table():
