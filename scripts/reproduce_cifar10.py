@@ -61,10 +61,11 @@ class CIFAR10Reproduction(WhitenedReproduction):
 
     def classify(self, *arguments):
         """The paper's table has accuracies; the records have both."""
-        found = super().classify(*arguments)
-        for half in ("test", "validation"):
-            found[f"{half}_accuracy_percent"] = round(100 - found[f"{half}_error_percent"], 4)
-        return found
+        measured = super().classify(*arguments)
+        for found in measured.values():
+            for half in ("test", "validation"):
+                found[f"{half}_accuracy_percent"] = round(100 - found[f"{half}_error_percent"], 4)
+        return measured
 
     def draw_layers(self, directory, row, layers):
         if len(layers) == 1:
