@@ -36,7 +36,7 @@ def minimise_hinges(problem, max_iter, tol, verbose):
 
     blocks, codes, n_classes, mean, scale, l2 = problem
     half_slack = l2 * blocks.n / 2
-    # The mean square of the centred features: `scale` gives those with their mean the square 1.
+    # The rows' mean squared length once they are centred: `scale` gave each feature the square 1.
     square = blocks.n_features * max(1 - np.mean((scale * mean) ** 2), 0)
     constant = CONSTANT * (square + half_slack)
     duals = np.zeros((blocks.n, n_classes))

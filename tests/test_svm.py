@@ -117,8 +117,9 @@ def test_any_number_of_threads_gives_the_same(monkeypatch):
         assert np.array_equal(other.intercept_, found[0].intercept_)
 
 
-def test_rows_sorted_by_class_are_learned_as_well():
-    # Rows are read in runs: what stands together must not be what comes together.
+def test_rows_sorted_by_class_are_learned_as_well(monkeypatch):
+    # A block of 40 rows: what stands together must not be what comes together.
+    monkeypatch.setattr("minisca.feature_blocks.BLOCK_BYTES", 40 * 12 * 8)
     features, labels = problem(n=600)
     order = np.argsort(labels, kind="stable")
     mixed, in_order = (

@@ -11,7 +11,7 @@ from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minisca.backends.cpu.threads import thread_limit
+from minisca.backends.cpu.threads import thread_count
 
 _addresses = {}
 
@@ -31,12 +31,12 @@ def in_parallel(kernel, n_pieces, *arguments):
     flat = []  # a tuple's elements are passed like arguments of their own
     for argument in arguments:
         flat.extend(argument) if isinstance(argument, tuple) else flat.append(argument)
-    limit = thread_limit()  # asked first: Numba's own number starts the threads
+    count = thread_count()
     threads = numba.get_num_threads()
-    if limit >= threads:
+    if count == threads:
         failures = _run(_addresses[key], tuple(flat), n_pieces)
     else:
-        numba.set_num_threads(limit)
+        numba.set_num_threads(count)
         try:
             failures = _run(_addresses[key], tuple(flat), n_pieces)
         finally:
