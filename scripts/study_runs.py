@@ -1,7 +1,7 @@
 """A study's directory: finished runs, one JSON line each, and claims on what is being run.
 
-Any number of processes may work in one directory. A line is appended by a single write; what is
-being run is claimed by a file that only one process can create.
+Any number of processes may work in one directory. A line is appended by one of them at a time; what
+is being run is claimed by a file that only one process can create.
 """
 
 import contextlib
@@ -13,6 +13,11 @@ import time
 from pathlib import Path
 
 from minisca.atomic import atomic_write
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
 
 #: A claim of another machine, or of no living process, that is older is given up; seconds.
 STALE_SECONDS = 6 * 3600
@@ -40,18 +45,15 @@ class Runs:
         """Add one line, in a single write, and have it reach the disk."""
         self.directory.mkdir(parents=True, exist_ok=True)
         line = json.dumps(record).encode() + b"\n"
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            size = os.fstat(descriptor).st_size
+        with open(self.path, "a+b", buffering=0) as file, _alone(file):
+            size = file.seek(0, os.SEEK_END)
             if size:
-                os.lseek(descriptor, size - 1, os.SEEK_SET)
-                if os.read(descriptor, 1) != b"\n":  # a write that was cut short
+                file.seek(size - 1)
+                if file.read(1) != b"\n":  # a write that was cut short
                     line = b"\n" + line
-            if os.write(descriptor, line) != len(line):
+            if file.write(line) != len(line):
                 raise OSError(f"{self.path} took only part of a line; is the disk full?")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            os.fsync(file.fileno())
 
     @contextlib.contextmanager
     def claim(self, name):
@@ -92,6 +94,23 @@ class Runs:
         with atomic_write(path) as file:
             file.write(mine)
         return True
+
+
+@contextlib.contextmanager
+def _alone(file):
+    """Until the block ends, no other process or thread is in such a block with this file.
+
+    A line whose write is still going on looks like one that was cut short. Where there is no such
+    lock (Windows), two that append in the same instant may leave an empty line, which is passed.
+    """
+    if fcntl is None:
+        yield
+        return
+    fcntl.flock(file, fcntl.LOCK_EX)  # closing the file gives it up
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _create(path, content):

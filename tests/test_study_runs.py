@@ -30,6 +30,20 @@ def test_lines_appended_at_once_are_all_whole(runs_module, tmp_path):
     assert len(runs.path.read_text().splitlines()) == len(runs.finished()) == 80
 
 
+def test_a_line_waits_for_another_that_is_half_written(runs_module, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    runs = runs_module.Runs(tmp_path)
+    with open(runs.path, "ab", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(b'{"key": "a", ')
+        second = threading.Thread(target=runs.append, args=({"key": "b"},))
+        second.start()
+        second.join(0.2)  # long enough to spoil the line, if it does not wait
+        file.write(b'"text": "x"}\n')
+    second.join()
+    assert runs.path.read_text() == '{"key": "a", "text": "x"}\n{"key": "b"}\n'
+
+
 def test_half_a_line_is_passed_over_and_does_not_spoil_the_next(runs_module, tmp_path):
     runs = runs_module.Runs(tmp_path)
     runs.append({"key": "a"})
