@@ -2,6 +2,15 @@
 
 import os
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: two threads each, to have some, and those that wait must not spin.
+    for variable, value in (
+        ("NUMBA_NUM_THREADS", "2"),
+        ("OMP_WAIT_POLICY", "passive"),
+        ("OPENBLAS_THREAD_TIMEOUT", "4"),
+    ):
+        os.environ.setdefault(variable, value)
+
 import emulated_device
 import pytest
 from on_host import OnHost
