@@ -16,10 +16,9 @@ from minisca.backends.numba_cuda import conv, device, norm, pooling, selection, 
 SMALL_CASE = cases.Case(3, 2, 4, 5, 4, 3)
 MOST_MULTIPLICATIONS = 12_000
 
-#: Tests of the CPU's threads, those that take hundreds of calls, one a coordinate, and of layers
-#: that are tiny for a compiled program only.
+#: Tests that take hundreds of calls, one a coordinate, and of layers that are tiny for a compiled
+#: program only.
 LEFT_OUT = (
-    "test_the_number_of_threads_changes_no_bit",
     "test_relu_backward_is_the_derivative_of_relu",
     "test_the_winners_gradient_goes_to_the_winner_of_every_map_that_is_not_silent",
     "test_max_pool_backward_is_the_derivative_of_max_pool",
