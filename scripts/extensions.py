@@ -39,7 +39,9 @@ def add_extensions(parser):
     )
     group.add_argument("--lifetime", type=float, help="lifetime sparsity of all layers, in (0, 1]")
     group.add_argument(
-        "--feature-scaling", choices=SCALINGS, default="none", help="before the classifier"
+        "--feature-scaling",
+        choices=SCALINGS,
+        help="before the classifier, in place of the row's",
     )
 
 
@@ -53,21 +55,20 @@ def extensions(arguments):
         "l2": arguments.l2,
         "concatenate": arguments.concatenate or None,
         "lifetime": arguments.lifetime,
-        "feature_scaling": None
-        if arguments.feature_scaling == "none"
-        else arguments.feature_scaling,
+        "feature_scaling": arguments.feature_scaling,
     }
     return {name: value for name, value in chosen.items() if value is not None}
 
 
 def label(chosen):
     """What tells a row with extensions from the plain one: "-logistic-concatenated", say."""
+    scaling = chosen.get("feature_scaling")
     names = {
         "classifier": "-logistic",
         "l2": f"-l2-{chosen.get('l2'):g}" if "l2" in chosen else "",
         "concatenate": "-concatenated",
         "lifetime": f"-lifetime-{chosen.get('lifetime'):g}" if "lifetime" in chosen else "",
-        "feature_scaling": f"-{chosen.get('feature_scaling')}",
+        "feature_scaling": f"-{'unscaled' if scaling == 'none' else scaling}",
     }
     return "".join(names[name] for name in chosen)
 
@@ -76,7 +77,7 @@ class ExtendedReproduction(Reproduction):
     """A reproduction whose rows may be extended.
 
     A row's "classifier" has the arguments of a linear SVM, its "logistic" those of logistic
-    regression.
+    regression, its "feature_scaling", where there is one, how features are scaled before either.
     """
 
     classifier_class = minisca.LinearSVM
@@ -97,6 +98,11 @@ class ExtendedReproduction(Reproduction):
     def way_settings(self, settings, way):
         return settings | {"extensions": self.extensions | {SHIFTS: 1}} if way else settings
 
+    def settings(self, row, seed):
+        settings = super().settings(row, seed)
+        kind = self.extensions.get("feature_scaling", self.rows[row].get("feature_scaling", "none"))
+        return settings if kind == "none" else settings | {"feature_scaling": kind}
+
     def classifier_options(self, row):
         options = super().classifier_options(row)
         if options is not None and "classifier" in self.extensions:
@@ -105,10 +111,13 @@ class ExtendedReproduction(Reproduction):
             options = {**options, "l2": self.extensions["l2"]}
         return options
 
+    def train(self, seed, settings, watch):
+        self.kind = settings.get("feature_scaling", "none")
+        return super().train(seed, settings, watch)
+
     def seen(self, outputs, learn):
         if learn:
-            kind = self.extensions.get("feature_scaling", "none")
-            self.scalings = [FeatureScaling(kind).fit(features) for features in outputs]
+            self.scalings = [FeatureScaling(self.kind).fit(features) for features in outputs]
         for scaling, features in zip(self.scalings, outputs, strict=True):
             scaling.apply_(features)
         if len(outputs) == 1:
