@@ -37,7 +37,9 @@ def add_extensions(parser):
         action="store_true",
         help="the classifier sees the features of all layers, not of the last alone",
     )
-    group.add_argument("--lifetime", type=float, help="lifetime sparsity of all layers, in (0, 1]")
+    group.add_argument(
+        "--lifetime", type=float, help="lifetime sparsity of the last layer, in (0, 1]"
+    )
     group.add_argument(
         "--feature-scaling",
         choices=SCALINGS,
@@ -86,9 +88,7 @@ class ExtendedReproduction(Reproduction):
         super().__init__(arguments, data)
         self.extensions = extensions(arguments)
         self.variant = label(self.extensions)
-        lifetime = {n: v for n, v in self.extensions.items() if n == "lifetime"}
-        self.layer_variant = label(lifetime)
-        self.layer_options = lifetime
+        self.last_layer_options = {n: v for n, v in self.extensions.items() if n == "lifetime"}
         self.keep_below = "concatenate" in self.extensions
         self.preparation = {"extensions": self.extensions} if self.extensions else {}
         self.ways = ("", SHIFTS) if arguments.shifts else ("",)
@@ -110,6 +110,9 @@ class ExtendedReproduction(Reproduction):
         if options is not None and "l2" in self.extensions:
             options = {**options, "l2": self.extensions["l2"]}
         return options
+
+    def layer_variant(self, layer):
+        return "" if layer.lifetime is None else label({"lifetime": layer.lifetime})
 
     def train(self, seed, settings, watch):
         self.kind = settings.get("feature_scaling", "none")

@@ -81,15 +81,14 @@ class Reproduction:
     #: Told apart in the names of records and files, and written into a record's settings: how the
     #: images were prepared, where there is more than one way.
     variant = ""
-    layer_variant = None  # as `variant`, of what decides a trained layer
     preparation = {}  # noqa: RUF012 (a subclass sets its own)
 
     #: How a classifier's scores become labels: "" for plainly, and any other way, of which there is
     #: a record of its own, "-" and its name added to the row's.
     ways = ("",)
 
-    #: Set in every layer, over what the row has for it.
-    layer_options = {}  # noqa: RUF012
+    #: Set in the last layer, over what the row has for it.
+    last_layer_options = {}  # noqa: RUF012
     classifier_class = minisca.LogisticRegression
     #: Whether `seen` is given the features of all layers, or of the last alone.
     keep_below = False
@@ -112,6 +111,10 @@ class Reproduction:
         shape = feature_shape(layer, images)
         dtype = np.float32 if float32_bytes(shape) <= FLOAT32_BYTES else np.float16
         return layer.transform(images, out=np.empty(shape, dtype))
+
+    def layer_variant(self, layer):
+        """What tells a layer's file from those of other variants."""
+        return self.variant
 
     def joined(self, features):
         """What the classifier sees: one row of features a label."""
@@ -162,10 +165,12 @@ class Reproduction:
     def settings(self, row, seed):
         """Everything that decides the row's outcome, in plain numbers and names."""
         layers = []
-        for depth, options in enumerate(self.rows[row]["layers"]):
+        declared = self.rows[row]["layers"]
+        for depth, options in enumerate(declared):
             epochs = (self.arguments.epochs, self.arguments.deep_epochs)[depth]
             options = {**options, "random_state": seed, "backend": self.arguments.backend}
-            options |= self.layer_options
+            if depth == len(declared) - 1:
+                options |= self.last_layer_options
             if self.arguments.quick:
                 options |= {"n_epochs": 2, "n_maps": min(self.quick_maps, options["n_maps"])}
             if epochs is not None:
@@ -241,11 +246,10 @@ class Reproduction:
     def train(self, seed, settings, watch):
         """The row's layers, each trained on the features of the one below; what `seen` makes."""
         features, layers, outputs = self.train_images, [], []
-        variant = self.variant if self.layer_variant is None else self.layer_variant
         for options in settings["layers"]:
             layer = minisca.SparseConvAutoencoder(**options)
             maps = "-".join(str(below.n_maps) for below in [*layers, layer])
-            name = f"{maps}-width{layer.filter_width}-seed{seed}{variant}.npz"
+            name = f"{maps}-width{layer.filter_width}-seed{seed}{self.layer_variant(layer)}.npz"
             path = self.output / "layers" / name
             if path not in self.trained:
                 path.unlink(missing_ok=True) if not self.arguments.resume else None

@@ -34,3 +34,21 @@ def test_maps_filters_and_pooling_are_the_papers_and_so_are_the_features(monkeyp
     assert list(features.shape[1:]) == expected
     if views > 1:
         assert experiment["features"][0] == views
+
+
+def test_lifetime_sparsity_is_the_last_layers_and_the_layers_below_are_the_plain_rows(
+    monkeypatch, tmp_path
+):
+    script = import_script(monkeypatch, "reproduce_mnist")
+    data = minisca.datasets.load_mnist_sample()
+    layers, files = {}, {}
+    for options in ([], ["--lifetime", "0.2"]):
+        monkeypatch.setattr("sys.argv", ["", *options, "--output", str(tmp_path)])
+        run = script.MNISTReproduction(script.parse_arguments(), data)
+        layers[bool(options)] = run.settings("deep", 0)["layers"]
+        files[bool(options)] = [
+            run.layer_variant(minisca.SparseConvAutoencoder(**layer))
+            for layer in layers[bool(options)]
+        ]
+    assert layers[True] == [layers[False][0], layers[False][1] | {"lifetime": 0.2}]
+    assert files == {False: ["", ""], True: ["", "-lifetime-0.2"]}
