@@ -26,6 +26,7 @@ EXTENSIONS = {
     "-shifts": "scores averaged over one-pixel shifts",
     "-concatenated": "features of both layers",
     "-lifetime-0.2": "lifetime sparsity 0.2",
+    "-7x7": "filters of 7 × 7, every image's features of one length",
 }
 
 #: Of the table of CIFAR-10.

@@ -28,18 +28,10 @@ FIRST_LAYER = {"filter_width": 7, "pool_width": 5, "pool_stride": 3}
 FIRST_128 = {"n_maps": 128, **FIRST_LAYER}
 FIRST_512 = {"n_maps": 512, **FIRST_LAYER}
 #: A second layer learns more from how its filters start than from how long they are trained.
-ON_TOP = {
-    **SECOND_LAYER,
-    "filter_width": 7,
-    "n_epochs": 1,
-    "learning_rate": 0.1,
-    "init_scale": 0.01,
-}
+ON_TOP = {**SECOND_LAYER, "n_epochs": 1, "learning_rate": 0.1, "init_scale": 0.01}
 
 #: Of the classifiers, where a row has no better ones: a linear SVM, or logistic regression.
 CLASSIFIERS = {"classifier": {"l2": 3e-2, "max_iter": 20}, "logistic": {"tol": 1e-5}}
-#: Of both layers' rows: every image's features have the same length.
-SCALED = {**CLASSIFIERS, "feature_scaling": "per-image"}
 
 #: What each row trains: the arguments of its layers, lowest first, and of either classifier.
 ROWS = {
@@ -49,10 +41,16 @@ ROWS = {
         "logistic": {"l2": 3e-4, "tol": 1e-5},
     },
     "128": {"layers": [FIRST_128], **CLASSIFIERS},
-    "deep": {"layers": [FIRST_128, {"n_maps": 2048, **ON_TOP}], **SCALED},
+    "deep": {"layers": [FIRST_128, {"n_maps": 2048, **ON_TOP}], **CLASSIFIERS},
+    # Better than deep where labels are few, and no better with all of them.
+    "deep-7x7": {
+        "layers": [FIRST_128, {"n_maps": 2048, **ON_TOP, "filter_width": 7}],
+        **CLASSIFIERS,
+        "feature_scaling": "per-image",
+    },
     "256": {"layers": [{"n_maps": 256, **FIRST_LAYER}], **CLASSIFIERS},
     "512": {"layers": [FIRST_512], **CLASSIFIERS},
-    "deep-4096": {"layers": [FIRST_512, {"n_maps": 4096, **ON_TOP}], **SCALED},
+    "deep-4096": {"layers": [FIRST_512, {"n_maps": 4096, **ON_TOP}], **CLASSIFIERS},
     FEW_LABELS: {"layers": [FIRST_128], "classifier": None},
     "reconstruction": {
         "layers": [{**FIRST_LAYER, "n_maps": 16, "filter_width": 11, "n_epochs": 40}],
