@@ -36,15 +36,19 @@ def test_maps_filters_and_pooling_are_the_papers_and_so_are_the_features(monkeyp
         assert experiment["features"][0] == views
 
 
+def mnist_run(monkeypatch, tmp_path, *options):
+    """The run that reproduce_mnist.py makes of these arguments, nothing run yet."""
+    script = import_script(monkeypatch, "reproduce_mnist")
+    monkeypatch.setattr("sys.argv", ["", *options, "--output", str(tmp_path)])
+    return script.MNISTReproduction(script.parse_arguments(), minisca.datasets.load_mnist_sample())
+
+
 def test_lifetime_sparsity_is_the_last_layers_and_the_layers_below_are_the_plain_rows(
     monkeypatch, tmp_path
 ):
-    script = import_script(monkeypatch, "reproduce_mnist")
-    data = minisca.datasets.load_mnist_sample()
     layers, files = {}, {}
-    for options in ([], ["--lifetime", "0.2"]):
-        monkeypatch.setattr("sys.argv", ["", *options, "--output", str(tmp_path)])
-        run = script.MNISTReproduction(script.parse_arguments(), data)
+    for options in ((), ("--lifetime", "0.2")):
+        run = mnist_run(monkeypatch, tmp_path, *options)
         layers[bool(options)] = run.settings("deep", 0)["layers"]
         files[bool(options)] = [
             run.layer_variant(minisca.SparseConvAutoencoder(**layer))
@@ -52,3 +56,20 @@ def test_lifetime_sparsity_is_the_last_layers_and_the_layers_below_are_the_plain
         ]
     assert layers[True] == [layers[False][0], layers[False][1] | {"lifetime": 0.2}]
     assert files == {False: ["", ""], True: ["", "-lifetime-0.2"]}
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "scaling", "variant"),
+    [
+        ("deep", (), None, ""),
+        ("deep-7x7", (), "per-image", ""),
+        ("deep-7x7", ("--feature-scaling", "root"), "root", "-root"),
+        ("deep-7x7", ("--feature-scaling", "none"), None, "-unscaled"),
+    ],
+)
+def test_features_are_scaled_as_the_row_says_unless_the_command_says_otherwise(
+    monkeypatch, tmp_path, row, options, scaling, variant
+):
+    run = mnist_run(monkeypatch, tmp_path, *options)
+    assert run.settings(row, 0).get("feature_scaling") == scaling
+    assert run.variant == variant
