@@ -68,11 +68,22 @@ def test_every_script_says_what_it_does(command):
     [
         ("mnist-128", None),
         ("mnist-few-labels-pca", None),
-        ("mnist-512", ("mnist-512", "more maps")),
-        ("mnist-16-logistic", ("mnist-16", "logistic regression in place of the SVM")),
+        ("mnist-512", ("mnist-512", "more maps", "mnist-128")),
+        (
+            "mnist-16-logistic",
+            ("mnist-16", "logistic regression in place of the SVM", "mnist-16"),
+        ),
+        (
+            "mnist-deep-4096-shifts",
+            ("mnist-deep-4096", "scores averaged over one-pixel shifts", "mnist-deep-4096"),
+        ),
         (
             "mnist-deep-concatenated-shifts",
-            ("mnist-deep", "features of both layers, scores averaged over one-pixel shifts"),
+            (
+                "mnist-deep",
+                "features of both layers, scores averaged over one-pixel shifts",
+                "mnist-deep",
+            ),
         ),
     ],
 )
