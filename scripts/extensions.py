@@ -3,10 +3,10 @@
 None of them uses a label before the classifier.
 """
 
-import numpy as np
 from feature_scaling import SCALINGS, FeatureScaling
 from joined_features import JoinedFeatures
 from reproduction import Reproduction
+from shifts import augmented, shifted
 
 import minisca
 
@@ -31,6 +31,12 @@ def add_extensions(parser):
         "--shifts",
         action="store_true",
         help="the row once more, scores averaged over the image and its 8 shifts by one pixel",
+    )
+    group.add_argument(
+        "--augment",
+        action="store_true",
+        help="the classifier learns from images shifted by one pixel to the four sides as well, "
+        "which takes five times the memory of its features",
     )
     group.add_argument(
         "--concatenate",
@@ -58,6 +64,7 @@ def extensions(arguments):
         "concatenate": arguments.concatenate or None,
         "lifetime": arguments.lifetime,
         "feature_scaling": arguments.feature_scaling,
+        "augment": arguments.augment or None,
     }
     return {name: value for name, value in chosen.items() if value is not None}
 
@@ -71,6 +78,7 @@ def label(chosen):
         "concatenate": "-concatenated",
         "lifetime": f"-lifetime-{chosen.get('lifetime'):g}" if "lifetime" in chosen else "",
         "feature_scaling": f"-{'unscaled' if scaling == 'none' else scaling}",
+        "augment": "-augmented",
     }
     return "".join(names[name] for name in chosen)
 
@@ -129,6 +137,13 @@ class ExtendedReproduction(Reproduction):
             self.joining = JoinedFeatures.scales(outputs)
         return JoinedFeatures(outputs, self.joining)
 
+    def fit(self, classifier, layers, features, images, labels):
+        if "augment" in self.extensions:
+            features, labels = augmented(
+                features, labels, images, lambda moved: self.encoded(layers, moved)
+            )
+        super().fit(classifier, layers, features, images, labels)
+
     def predict(self, classifier, layers, images, watch, features=None):
         if SHIFTS not in self.ways:
             return super().predict(classifier, layers, images, watch, features)
@@ -140,20 +155,11 @@ class ExtendedReproduction(Reproduction):
             plain = _labels(classifier, scores)
         del features  # their memory is the shifted images'
         with watch(SHIFTS):
-            for shifted in one_pixel_shifts(images):
-                scores = scores + classifier.decision_function(self.encoded(layers, shifted))
+            for moved in shifted(images):
+                scores = scores + classifier.decision_function(self.encoded(layers, moved))
         return {"": plain, SHIFTS: _labels(classifier, scores)}
 
 
 def _labels(classifier, scores):
     codes = scores > 0 if scores.ndim == 1 else scores.argmax(axis=1)
     return classifier.classes_[codes.astype(int)]
-
-
-def one_pixel_shifts(images):
-    """Yield the images (n, c, h, w) shifted to all 8 sides; zeros come in."""
-    height, width = images.shape[2:]
-    padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    for down, right in np.ndindex(3, 3):
-        if (down, right) != (1, 1):
-            yield padded[:, :, 2 - down : 2 - down + height, 2 - right : 2 - right + width]

@@ -20,11 +20,14 @@ MORE_MAPS = {
     "mnist-512": ("512 maps", "mnist-128"),
     "mnist-deep-4096": ("512 then 4096 maps", "mnist-deep"),
 }
-#: Aimed at with any extension, percent.
+#: Aimed at with any extension but augmentation, percent.
 BEST_GOAL = 0.35
 
 NOT_YET = "*Not measured yet with the present settings.*"
 FEW_LABELS_ROW = "mnist-few-labels-"
+
+#: What ends the name of a row whose classifier had more images than there are: no rival to others.
+AUGMENTED = "-augmented"
 
 #: Of the table of extensions: what follows a row's name, and how it reads.
 EXTENSIONS = {
@@ -32,6 +35,7 @@ EXTENSIONS = {
     "-shifts": "scores averaged over one-pixel shifts",
     "-concatenated": "features of both layers",
     "-lifetime-0.2": "lifetime sparsity 0.2",
+    AUGMENTED: "the classifier learns from one-pixel shifts as well (augmentation)",
     "-7x7": "filters of 7 × 7, every image's features of one length",
 }
 
@@ -84,13 +88,15 @@ def extensions_table():
     best = min(
         (np.mean([r["test_error_percent"] for r in found]), row)
         for row, found in records.items()
-        if not row.startswith(FEW_LABELS_ROW) and found[0]["test_error_percent"] is not None
+        if not row.startswith(FEW_LABELS_ROW)
+        and AUGMENTED not in row
+        and found[0]["test_error_percent"] is not None
     )
     base, words = name_of_extended(best[1])[:2] if best[1] not in TABLE_1 else (best[1], "plain")
     lines += [
         "",
-        f"The lowest of all: {best[0]:.2f} % ({row_in_words(base)}, {words}; goal: "
-        f"{BEST_GOAL:.2f} %).",
+        f"The lowest of all without augmentation: {best[0]:.2f} % ({row_in_words(base)}, {words}; "
+        f"goal: {BEST_GOAL:.2f} %).",
     ]
     return "\n".join(lines)
 

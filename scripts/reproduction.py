@@ -127,6 +127,10 @@ class Reproduction:
         """
         return outputs[-1]
 
+    def fit(self, classifier, layers, features, images, labels):
+        """Fit the classifier to the features of these images."""
+        classifier.fit(features, labels)
+
     def predict(self, classifier, layers, images, watch, features=None):
         """{way: labels of images}, `features` being theirs where they are encoded already."""
         if features is None:
@@ -277,11 +281,12 @@ class Reproduction:
         n = len(fit_labels)
         with watch("classify"):
             classifier = self.classifier_class(**settings["classifier"])
-            classifier.fit(features[:n], fit_labels)
+            self.fit(classifier, layers, features[:n], self.train_images[:n], fit_labels)
         images = self.train_images[n:]
         validation = self.predict(classifier, layers, images, watch, features[n:])
         with watch("classify"):
-            classifier.fit(features, self.data.train_labels)
+            labels = self.data.train_labels
+            self.fit(classifier, layers, features, self.train_images, labels)
         del features
         test = self.predict(classifier, layers, self.test_images, watch)
         seed = settings["layers"][0]["random_state"]

@@ -177,6 +177,7 @@ def extended(small_run):
         ["--rows", "16", "--classifier", "logistic", "--shifts"],
         ["--rows", "16", "--lifetime", "0.5", "--l2", "0.01", "--feature-scaling", "root"],
         ["--rows", "deep", "--concatenate"],
+        ["--rows", "16", "--augment", "--shifts"],
         ["--rows", "few-labels"],
     )
     done = [run_script(SCRIPT, *options, *arguments) for arguments in runs]
@@ -204,6 +205,8 @@ def test_extensions_make_rows_of_their_own_beside_the_plain_ones(extended):
             "feature_scaling": "root",
         },
         "mnist-deep-concatenated": {"concatenate": True},
+        "mnist-16-augmented": {"augment": True},
+        "mnist-16-augmented-shifts": {"augment": True, "shifts": 1},
     }
     for row, chosen in expected.items():
         assert records[row]["settings"]["extensions"] == chosen
@@ -231,6 +234,11 @@ def test_the_classifier_of_an_extension_is_what_it_says(extended):
     assert svm.l2 == 0.01
     both = minisca.LinearSVM.load(classifiers / "deep-seed0-concatenated.npz")
     assert both.n_features_in_ == 128 * 100 + 512 * 25
+    plain, augmented = (
+        minisca.LinearSVM.load(classifiers / f"16-seed0{variant}.npz")
+        for variant in ("", "-augmented")
+    )
+    assert not np.array_equal(plain.coef_, augmented.coef_)
 
 
 def test_few_labels_give_a_curve_for_every_kind_of_features(extended):

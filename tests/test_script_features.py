@@ -8,17 +8,17 @@ from minisca import LogisticRegression
 
 
 def test_the_eight_shifts_move_by_one_pixel_and_let_zeros_in(monkeypatch):
-    shifts = import_script(monkeypatch, "extensions").one_pixel_shifts
+    shifts = import_script(monkeypatch, "shifts").shifted
     image = np.arange(1.0, 13).reshape(1, 1, 3, 4)
     found = list(shifts(image))
-    assert len({shifted.tobytes() for shifted in [image, *found]}) == 9
-    for shifted in found:
+    assert len({moved.tobytes() for moved in [image, *found]}) == 9
+    for moved in found:
         # Every image is the first one rolled, but for the row and column that came in, which are 0.
         matches = [
             (down, right)
             for down, right in np.ndindex(3, 3)
             if all(
-                shifted[0, 0, r, c]
+                moved[0, 0, r, c]
                 == (
                     image[0, 0, r - down + 1, c - right + 1]
                     if 0 <= r - down + 1 < 3 and 0 <= c - right + 1 < 4
@@ -28,6 +28,26 @@ def test_the_eight_shifts_move_by_one_pixel_and_let_zeros_in(monkeypatch):
             )
         ]
         assert len(matches) == 1
+
+
+def test_augmented_features_are_the_images_own_and_of_four_shifts_with_their_labels(monkeypatch):
+    script = import_script(monkeypatch, "shifts")
+    images = np.random.default_rng(0).random((1100, 1, 5, 6)).astype(np.float16)
+    labels = np.arange(1100) % 10
+
+    def encode(images):
+        return 2 * images
+
+    features, repeated = script.augmented(encode(images), labels, images, encode)
+    assert features.dtype == np.float16
+    padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = [(1, 1), (2, 1), (1, 2), (1, 0), (0, 1)]  # the image itself, up, left, right, down
+    for place, (row, column) in enumerate(windows):
+        part = slice(1100 * place, 1100 * (place + 1))
+        expected = 2 * padded[:, :, row : row + 5, column : column + 6]
+        np.testing.assert_array_equal(features[part], expected)
+        np.testing.assert_array_equal(repeated[part], labels)
+    assert len(features) == len(repeated) == 5500
 
 
 def test_layers_side_by_side_are_read_as_if_they_were_copied(monkeypatch):
