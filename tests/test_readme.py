@@ -37,13 +37,17 @@ def test_every_record_is_whole_and_names_no_directory_of_its_machine(path):
         assert place not in text
 
 
-def test_the_readmes_pictures_are_there():
+def test_the_readmes_pictures_and_sections_are_there():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    pictures = [part.split(")")[0] for part in text.split("](")[1:]]
-    files = [link for link in pictures if not link.startswith("http")]
-    assert files
-    for link in files:
-        assert (ROOT / link).exists(), link
+    links = [part.split(")")[0] for part in text.split("](")[1:]]
+    headings = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
+    anchors = {heading.lower().replace(" ", "-") for heading in headings}
+    assert links
+    for link in links:
+        if link.startswith("#"):
+            assert link[1:] in anchors, link
+        elif not link.startswith("http"):
+            assert (ROOT / link).exists(), link
 
 
 @pytest.mark.parametrize(
