@@ -35,7 +35,13 @@ FIRST_LAYER = {
 }
 #: Nearly every pooled map of the first layer is positive nearly everywhere. At the first's rate the
 #: first steps, which learn that mean, silence two thirds of the second layer's maps for good.
-DEEPER_LAYER = {"n_maps": 4096, **SECOND_LAYER, "n_epochs": 3, "learning_rate": 0.03}
+DEEPER_LAYER = {
+    "n_maps": 4096,
+    **SECOND_LAYER,
+    "n_epochs": 3,
+    "learning_rate": 0.03,
+    "init_scale": 0.002,
+}
 CLASSIFIER = {"l2": 2e-2}
 
 #: What each row trains: the arguments of its layers, lowest first, and of its classifier.

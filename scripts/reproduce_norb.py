@@ -29,11 +29,12 @@ from minisca.datasets.norb import CLASS_NAMES
 from minisca.preprocessing import crop_centre, resize_bilinear
 
 FIRST_LAYER = {"n_maps": 128, "filter_width": 9, "pool_width": 6, "pool_stride": 4}
+DEEPER_LAYER = {"n_maps": 2048, **SECOND_LAYER, "n_epochs": 4}
 
 #: What each row trains: the arguments of its layers, lowest first, and of its classifier.
 ROWS = {
     "128": {"layers": [FIRST_LAYER], "classifier": {}},
-    "deep": {"layers": [FIRST_LAYER, {"n_maps": 2048, **SECOND_LAYER}], "classifier": {}},
+    "deep": {"layers": [FIRST_LAYER, DEEPER_LAYER], "classifier": {}},
 }
 
 

@@ -19,13 +19,7 @@ import minisca
 FLOAT32_BYTES = 4 << 30
 
 #: Every second layer of the paper's; the filters' width, which it does not print, is our choice.
-SECOND_LAYER = {
-    "filter_width": 5,
-    "pool_width": 3,
-    "pool_stride": 2,
-    "n_epochs": 4,
-    "init_scale": 0.002,
-}
+SECOND_LAYER = {"filter_width": 5, "pool_width": 3, "pool_stride": 2}
 
 #: What --quick leaves of the training and of the test images.
 QUICK_IMAGES = (5000, 2000)
