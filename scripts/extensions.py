@@ -137,12 +137,13 @@ class ExtendedReproduction(Reproduction):
             self.joining = JoinedFeatures.scales(outputs)
         return JoinedFeatures(outputs, self.joining)
 
-    def fit(self, classifier, layers, features, images, labels):
+    def fit(self, classifier, layers, features, images, labels, watch):
         if "augment" in self.extensions:
-            features, labels = augmented(
-                features, labels, images, lambda moved: self.encoded(layers, moved)
-            )
-        super().fit(classifier, layers, features, images, labels)
+            with watch("encode"):
+                features, labels = augmented(
+                    features, labels, images, lambda moved: self.encoded(layers, moved)
+                )
+        super().fit(classifier, layers, features, images, labels, watch)
 
     def predict(self, classifier, layers, images, watch, features=None):
         if SHIFTS not in self.ways:

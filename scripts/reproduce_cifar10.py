@@ -35,6 +35,7 @@ FIRST_LAYER = {
 }
 #: Nearly every pooled map of the first layer is positive nearly everywhere. At the first's rate the
 #: first steps, which learn that mean, silence two thirds of the second layer's maps for good.
+#: The initial scale is the one that was measured; no other was tried on these images.
 DEEPER_LAYER = {
     "n_maps": 4096,
     **SECOND_LAYER,

@@ -121,9 +121,10 @@ class Reproduction:
         """
         return outputs[-1]
 
-    def fit(self, classifier, layers, features, images, labels):
+    def fit(self, classifier, layers, features, images, labels, watch):
         """Fit the classifier to the features of these images."""
-        classifier.fit(features, labels)
+        with watch("classify"):
+            classifier.fit(features, labels)
 
     def predict(self, classifier, layers, images, watch, features=None):
         """{way: labels of images}, `features` being theirs where they are encoded already."""
@@ -273,14 +274,12 @@ class Reproduction:
         features = self.joined(features)
         (_, fit_labels), (_, validation_labels) = self.validation_split()
         n = len(fit_labels)
-        with watch("classify"):
-            classifier = self.classifier_class(**settings["classifier"])
-            self.fit(classifier, layers, features[:n], self.train_images[:n], fit_labels)
+        classifier = self.classifier_class(**settings["classifier"])
+        self.fit(classifier, layers, features[:n], self.train_images[:n], fit_labels, watch)
         images = self.train_images[n:]
         validation = self.predict(classifier, layers, images, watch, features[n:])
-        with watch("classify"):
-            labels = self.data.train_labels
-            self.fit(classifier, layers, features, self.train_images, labels)
+        labels = self.data.train_labels
+        self.fit(classifier, layers, features, self.train_images, labels, watch)
         del features
         test = self.predict(classifier, layers, self.test_images, watch)
         seed = settings["layers"][0]["random_state"]

@@ -49,6 +49,17 @@ def test_augmented_features_are_the_images_own_and_of_four_shifts_with_their_lab
         np.testing.assert_array_equal(repeated[part], labels)
     assert len(features) == len(repeated) == 5500
 
+    joined_class = import_script(monkeypatch, "joined_features").JoinedFeatures
+
+    def joined(images):
+        return joined_class([images, images[:, :, :2]], [2, 1])
+
+    features, _ = script.augmented(joined(images), labels, images, joined)
+    for place, (row, column) in enumerate(windows):
+        part = slice(1100 * place, 1100 * (place + 1))
+        moved = padded[:, :, row : row + 5, column : column + 6]
+        np.testing.assert_array_equal(features[part], np.asarray(joined(moved)))
+
 
 def test_layers_side_by_side_are_read_as_if_they_were_copied(monkeypatch):
     joined_class = import_script(monkeypatch, "joined_features").JoinedFeatures
