@@ -5,10 +5,10 @@ Importing it compiles nothing and loads no backend; that happens at the first us
 
 from minisca import datasets, preprocessing
 from minisca.autoencoder import SparseConvAutoencoder
-from minisca.checkpoint import CheckpointError
-from minisca.classifier import LinearSVM, LogisticRegression
+from minisca.classifiers.classifier import LinearSVM, LogisticRegression
+from minisca.files.checkpoint import CheckpointError
 from minisca.stack import Stack
-from minisca.training import DivergenceError
+from minisca.training.fit import DivergenceError
 from minisca.validation import NotFittedError
 
 __version__ = "0.1.0"

@@ -10,10 +10,10 @@ from tqdm import tqdm
 from minisca.backends import CHOICES, get_backend, name_of
 from minisca.encoding import Encoding
 from minisca.estimator import Estimator
-from minisca.optim import SCHEDULES
-from minisca.saving import PARAMETERS, Saving
 from minisca.sparsity import make_sparsity
-from minisca.training import Training
+from minisca.training.fit import Training
+from minisca.training.optim import SCHEDULES
+from minisca.training.saving import PARAMETERS, Saving
 from minisca.validation import (
     check_choice,
     check_fitted,

@@ -6,7 +6,7 @@ The sparsity rule is off wherever features are asked for (paper section 2).
 import numpy as np
 
 from minisca.backends import get_backend
-from minisca.objective import loss_and_gradients, reconstruct, squared_norm
+from minisca.training.objective import loss_and_gradients, reconstruct, squared_norm
 from minisca.validation import check_out, read_batch
 
 #: Images that are encoded at a time.

@@ -6,8 +6,8 @@ of NORB's views. Images are read a block at a time, whatever their number.
 
 import numpy as np
 
-from minisca.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
 from minisca.estimator import Estimator
+from minisca.files.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
 from minisca.validation import (
     check_fitted,
     check_images,

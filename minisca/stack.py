@@ -7,15 +7,15 @@ import numpy as np
 
 from minisca.autoencoder import SparseConvAutoencoder
 from minisca.backends import get_backend
-from minisca.checkpoint import (
+from minisca.encoding import ENCODE_BATCH
+from minisca.estimator import Estimator
+from minisca.files.checkpoint import (
     CheckpointError,
     add_prefix,
     load_checkpoint,
     save_checkpoint,
     take_prefix,
 )
-from minisca.encoding import ENCODE_BATCH
-from minisca.estimator import Estimator
 from minisca.validation import check_fitted, check_images, check_integer, check_out, read_batch
 
 

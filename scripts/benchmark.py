@@ -40,21 +40,21 @@ from pathlib import Path
 
 import numba
 import numpy as np
-from bench_classifier import measure_classifier, report_classifier
-from bench_cold import measure_cold, report_cold
-from bench_device import open_device, peer_on_device
-from bench_device_layers import DEVICE_SECTIONS, OF_THE_CPU
-from bench_growth import draw_growth, measure_growth, report_growth
-from bench_layers import load_digits
-from bench_memory import measure_memory, report_memory
-from bench_peer import import_torch
-from bench_steps import measure_steps, measure_transform, report_steps, report_transform
-from bench_threads import measure_threads, report_threads
-from bench_timing import caches
-from options import check_counts
-from records import ROOT, environment
+from bench.classifier import measure_classifier, report_classifier
+from bench.cold import measure_cold, report_cold
+from bench.device import open_device, peer_on_device
+from bench.device_layers import DEVICE_SECTIONS, OF_THE_CPU
+from bench.growth import draw_growth, measure_growth, report_growth
+from bench.layers import load_digits
+from bench.memory import measure_memory, report_memory
+from bench.peer import import_torch
+from bench.steps import measure_steps, measure_transform, report_steps, report_transform
+from bench.threads import measure_threads, report_threads
+from bench.timing import caches
+from common.options import check_counts
+from common.records import ROOT, environment
 
-from minisca.atomic import atomic_write
+from minisca.files.atomic import atomic_write
 
 SECTIONS = {
     "steps": (measure_steps, report_steps),

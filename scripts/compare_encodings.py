@@ -22,9 +22,9 @@ import json
 import sys
 
 import numpy as np
-from figure_run import FigureRun
-from options import add_backend_option, check_counts, check_seeds, resolve_backend
-from records import Results, Stopwatch, print_table
+from common.options import add_backend_option, check_counts, check_seeds, resolve_backend
+from common.records import Results, Stopwatch, print_table
+from paper_figures.run import FigureRun
 
 import minisca
 from minisca.backends import get_backend

@@ -18,11 +18,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from filter_measures import delta_share, repeated, sharpness, steepness
-from options import add_backend_option, check_counts, check_seeds, resolve_backend
-from records import Results, Stopwatch, environment, print_table
+from common.options import add_backend_option, check_counts, check_seeds, resolve_backend
+from common.records import Results, Stopwatch, environment, print_table
+from paper_figures.filter_measures import delta_share, repeated, sharpness, steepness
+from paper_figures.sparsity_picture import draw_variants
 from sparsity_claims import average, check_claims
-from sparsity_picture import draw_variants
 
 import minisca
 from minisca.backends import get_backend

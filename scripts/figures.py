@@ -21,15 +21,15 @@ are the last of the training set; no test image is read but the digit of Figure 
 import argparse
 import sys
 
-from figure_accuracy import KINDS, METHODS, draw_accuracies
-from figure_filters import (
+from common.options import add_backend_option, check_counts, check_seeds, resolve_backend
+from paper_figures.accuracy import KINDS, METHODS, draw_accuracies
+from paper_figures.filters import (
     draw_convolutional_filters,
     draw_digit,
     draw_patch_filters,
     draw_raw_and_whitened,
 )
-from figure_run import FigureRun
-from options import add_backend_option, check_counts, check_seeds, resolve_backend
+from paper_figures.run import FigureRun
 
 from minisca.datasets import DatasetNotFoundError
 

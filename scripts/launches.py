@@ -10,9 +10,9 @@ import numpy as np
 
 from minisca.backends import cupy
 from minisca.backends.cupy import device
-from minisca.objective import loss_and_gradients
-from minisca.optim import SGD
 from minisca.sparsity import make_sparsity
+from minisca.training.objective import loss_and_gradients
+from minisca.training.optim import SGD
 
 
 class Launch(NamedTuple):

@@ -16,12 +16,12 @@ import sys
 import tomllib
 from pathlib import Path
 
-from records import ROOT
+from common.records import ROOT
 from report_html import element, page, picture, show, table
 from report_rows import by_row, cited_row, experiment_rows, other_row
 from report_studies import is_study, settings_studies, studies
 
-from minisca.atomic import atomic_write
+from minisca.files.atomic import atomic_write
 
 #: The paper's tables: prefix of their experiments, title, decimals as printed there.
 TABLES = (

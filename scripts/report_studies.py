@@ -5,7 +5,7 @@ The first two span many records, each of the last has a file of its own, written
 
 from report_html import element, table
 from report_rows import listed, machines, spread, values
-from study_report import HEADER, cells
+from studies.report import HEADER, cells
 
 ACCURACY_ROW = "figure-1c-"
 SPARSITY_ROW = "sparsity-"

@@ -18,9 +18,9 @@ and schedule are those that served MNIST, with fewer epochs and a lower rate for
 
 import sys
 
-from pictures import draw_layer, draw_results, draw_stack
-from reproduction import SECOND_LAYER, first_images, parse
-from whitened import WhitenedReproduction, labelled, make_whitened_parser
+from common.pictures import draw_layer, draw_results, draw_stack
+from tables.run import SECOND_LAYER, first_images, parse
+from tables.whitened import WhitenedReproduction, labelled, make_whitened_parser
 
 import minisca
 from minisca.datasets.cifar import CLASS_NAMES

@@ -15,11 +15,11 @@ Extensions (below) make rows of other names, beside the plain ones.
 
 import sys
 
-from extensions import SHIFTS, ExtendedReproduction, add_extensions, extensions
-from few_labels import ROW as FEW_LABELS
-from few_labels import report_few_labels, run_few_labels
-from mnist_pictures import draw_mnist_layers
-from reproduction import SECOND_LAYER, Reproduction, first_images, make_parser, parse
+from tables.extensions import SHIFTS, ExtendedReproduction, add_extensions, extensions
+from tables.few_labels import ROW as FEW_LABELS
+from tables.few_labels import report_few_labels, run_few_labels
+from tables.mnist_pictures import draw_mnist_layers
+from tables.run import SECOND_LAYER, Reproduction, first_images, make_parser, parse
 
 import minisca
 

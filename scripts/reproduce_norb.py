@@ -20,9 +20,9 @@ import dataclasses
 import sys
 
 import numpy as np
-from pictures import draw_layer, draw_results, draw_stack
-from reproduction import QUICK_IMAGES, SECOND_LAYER, parse
-from whitened import WhitenedReproduction, labelled, make_whitened_parser
+from common.pictures import draw_layer, draw_results, draw_stack
+from tables.run import QUICK_IMAGES, SECOND_LAYER, parse
+from tables.whitened import WhitenedReproduction, labelled, make_whitened_parser
 
 import minisca
 from minisca.datasets.norb import CLASS_NAMES

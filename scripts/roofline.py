@@ -25,14 +25,15 @@ import sys
 from typing import NamedTuple
 
 import numpy as np
-from bench_layers import LAYERS
-from kernel_report import compile_kernels
+from bench.kernel_report import compile_kernels
+from bench.layers import LAYERS
+from common.records import ROOT
 from launches import record_step
 from occupancy import SHARED_OF_BLOCK, occupancy
-from records import ROOT
 
-from minisca.atomic import atomic_write
-from minisca.backends.cupy import direct, products, survivors
+from minisca.backends.cupy.kernels import convolution as products
+from minisca.backends.cupy.kernels import direct, survivors
+from minisca.files.atomic import atomic_write
 
 PAGE = ROOT / "reference" / "roofline.md"
 

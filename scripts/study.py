@@ -3,7 +3,7 @@
     python scripts/study.py scripts/studies/mnist-16.toml --seeds 0 1 2
     python scripts/study.py scripts/studies/mnist-16.toml --report
 
-What is searched, and how such a file is written: scripts/study_space.py. Runs are scored on the
+What is searched, and how such a file is written: scripts/studies/space.py. Runs are scored on the
 last 10,000 training images, which nothing is trained on; the test images are not used. Every
 finished run is a line of runs.jsonl in --output: a run that is there is not made again, and
 several processes may share the directory, each taking what no other has claimed. A layer that was
@@ -19,12 +19,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from options import add_backend_option, check_counts, check_seeds, resolve_backend
-from records import ROOT, environment
-from study_measure import Images, Measure
-from study_report import report
-from study_runs import Runs
-from study_space import SCORES, read_space
+from common.options import add_backend_option, check_counts, check_seeds, resolve_backend
+from common.records import ROOT, environment
+from studies.measure import Images, Measure
+from studies.report import report
+from studies.runs import Runs
+from studies.space import SCORES, read_space
 from tqdm import tqdm
 
 import minisca

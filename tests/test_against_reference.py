@@ -9,10 +9,10 @@ import math
 
 import numpy as np
 import pytest
-from cases import CASES, Case, arguments, as_dtype, call
-from helpers import as_tuple, assert_within, check_selection, rounding_bound
 
 import reference
+from tests.support.cases import CASES, Case, arguments, as_dtype, call
+from tests.support.helpers import as_tuple, assert_within, check_selection, rounding_bound
 
 over_cases = pytest.mark.parametrize("case", CASES, ids=str)
 

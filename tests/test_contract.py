@@ -5,7 +5,6 @@ import inspect
 from pathlib import Path
 
 import pytest
-from cases import CALLS
 
 import reference
 from minisca.backends import CHOICES, get_backend
@@ -17,6 +16,7 @@ from minisca.backends.interface import (
     Backend,
     Support,
 )
+from tests.support.cases import CALLS
 
 
 def parameters(function):

@@ -7,10 +7,10 @@ along random directions and, on small cases, in every coordinate.
 import numba
 import numpy as np
 import pytest
-from helpers import check_gradient, spaced
 
 import reference
 from reference.autoencoder import loss_and_gradients, winner_mask
+from tests.support.helpers import check_gradient, spaced
 
 # n, c, h, w, m, k; the last but one: one pixel; the last: narrower than its filters
 SHAPES = [(2, 1, 6, 7, 3, 3), (1, 2, 4, 7, 2, 5), (2, 3, 1, 1, 1, 1), (3, 2, 2, 7, 5, 9)]

@@ -4,15 +4,15 @@ Where both sides of an identity are sums of products, the inputs are small whole
 is then exact in whatever order it is taken, and equal means equal, ties included.
 """
 
-import cases
 import numba
 import numpy as np
 import pytest
-from cases import CALLS, CASES, CHANGED, Case, arguments, as_dtype, call
-from helpers import as_tuple, assert_within, rounding_bound, whole_numbers
 
 import reference
 from minisca.backends import get_backend
+from tests.support import cases
+from tests.support.cases import CALLS, CASES, CHANGED, Case, arguments, as_dtype, call
+from tests.support.helpers import as_tuple, assert_within, rounding_bound, whole_numbers
 
 # n, c, h, w, m, k
 SHAPES = [(2, 1, 28, 28, 5, 7), (3, 2, 8, 7, 33, 3), (2, 3, 1, 1, 5, 3), (1, 2, 13, 10, 3, 15)]

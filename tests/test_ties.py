@@ -9,9 +9,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from helpers import whole_numbers
 
 import reference
+from tests.support.helpers import whole_numbers
 
 SIZES = [(1, 1), (1, 7), (10, 10), (13, 1), (5, 28), (28, 28), (33, 7)]
 over_sizes = pytest.mark.parametrize("size", SIZES, ids=lambda size: "{}x{}".format(*size))

@@ -68,3 +68,11 @@ def has_driver() -> bool:
     except OSError:
         return False
     return True
+
+
+def cpu_runtime() -> ModuleType:
+    """What compiles and runs kernels on the CPU, for kernels that are no backend's operation.
+
+    It is imported when asked for: Numba takes long to import.
+    """
+    return importlib.import_module("minisca.backends.cpu.runtime")

@@ -3,8 +3,8 @@
 import numpy as np
 from tqdm import tqdm
 
-from minisca.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
 from minisca.estimator import Estimator
+from minisca.files.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
 from minisca.validation import check_fitted, check_images, check_integer
 
 

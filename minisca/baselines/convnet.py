@@ -9,10 +9,10 @@ import numpy as np
 from minisca.backends import get_backend
 from minisca.baselines.baseline import Baseline, blocks, draw_normal
 from minisca.baselines.descent import Descent
+from minisca.classifiers.softmax import SoftmaxClassifier, log_softmax
 from minisca.encoding import ENCODE_BATCH
-from minisca.objective import DENSE_BYTES, squared_norm
-from minisca.optim import SGD
-from minisca.softmax import SoftmaxClassifier, log_softmax
+from minisca.training.objective import DENSE_BYTES, squared_norm
+from minisca.training.optim import SGD
 from minisca.validation import (
     check_images,
     check_integer,

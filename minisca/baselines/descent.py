@@ -3,8 +3,8 @@
 import numpy as np
 
 from minisca.backends import CHOICES
-from minisca.optim import scheduled_rate
-from minisca.training import DivergenceError
+from minisca.training.fit import DivergenceError
+from minisca.training.optim import scheduled_rate
 from minisca.validation import check_choice, check_integer, check_number
 
 

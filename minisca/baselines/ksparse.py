@@ -10,9 +10,9 @@ import numpy as np
 from minisca.backends import get_backend
 from minisca.baselines.baseline import Baseline, blocks, draw_normal
 from minisca.baselines.descent import Descent
-from minisca.objective import squared_norm
-from minisca.optim import SGD
-from minisca.training import BIAS_RATE
+from minisca.training.fit import BIAS_RATE
+from minisca.training.objective import squared_norm
+from minisca.training.optim import SGD
 from minisca.validation import check_images, check_integer, check_number, read_batch
 
 #: Working memory of `transform` and `reconstruct`.

@@ -7,9 +7,9 @@ import http.client
 import urllib.request
 from pathlib import Path
 
-from minisca.atomic import atomic_write
 from minisca.datasets.errors import DatasetError, DownloadError
 from minisca.datasets.packing import unpacked
+from minisca.files.atomic import atomic_write
 
 CHUNK = 1 << 18
 USER_AGENT = "minisca"

@@ -10,10 +10,10 @@ import struct
 
 import numpy as np
 
-from minisca.atomic import atomic_write
 from minisca.datasets.errors import DatasetError
 from minisca.datasets.packing import GZIP_MAGIC, packed, unpacked
 from minisca.datasets.payload import read_payload
+from minisca.files.atomic import atomic_write
 
 UINT8 = 0x08
 OTHER_TYPES = {0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}

@@ -11,10 +11,10 @@ import struct
 
 import numpy as np
 
-from minisca.atomic import atomic_write
 from minisca.datasets.errors import DatasetError
 from minisca.datasets.packing import GZIP_MAGIC, packed, unpacked
 from minisca.datasets.payload import read_payload
+from minisca.files.atomic import atomic_write
 
 #: Element types by magic number, as they lie in the file.
 TYPES = {

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from minisca.atomic import atomic_write
+from minisca.files.atomic import atomic_write
 
 DPI = 200
 INK = "#222222"

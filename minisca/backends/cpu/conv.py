@@ -6,9 +6,9 @@ Forward through the register tile of `direct`; the filter gradient as matrix pro
 import numpy as np
 from numba import njit
 
-from minisca.backends.cpu import direct
-from minisca.backends.cpu.arrays import chunks, plain
-from minisca.backends.cpu.parallel import in_parallel
+from minisca.backends.cpu.kernels import direct
+from minisca.backends.cpu.runtime.arrays import chunks, plain
+from minisca.backends.cpu.runtime.parallel import in_parallel
 
 
 def conv2d(x, filters, bias):

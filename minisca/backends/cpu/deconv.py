@@ -5,8 +5,8 @@ x_hat = b' + sum over maps of W_i pasted at every unit, times its value (paper s
 
 import numpy as np
 
-from minisca.backends.cpu.arrays import plain
 from minisca.backends.cpu.conv import conv2d, correlate_patches, paste_filters
+from minisca.backends.cpu.runtime.arrays import plain
 
 
 def deconv2d(maps, filters, bias):

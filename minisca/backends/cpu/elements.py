@@ -3,9 +3,9 @@
 import numpy as np
 from numba import njit
 
-from minisca.backends.cpu.arrays import plain
-from minisca.backends.cpu.parallel import in_parallel
-from minisca.backends.cpu.recycler import recycler
+from minisca.backends.cpu.runtime.arrays import plain
+from minisca.backends.cpu.runtime.parallel import in_parallel
+from minisca.backends.cpu.runtime.recycler import recycler
 
 
 def gather(images, rows):

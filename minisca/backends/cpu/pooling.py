@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from minisca.backends.cpu import direct, lanes, transform
-from minisca.backends.cpu.arrays import aligned_zeros, plain
-from minisca.backends.cpu.choice import choose_convolution
-from minisca.backends.cpu.machine_code import vector_lanes
-from minisca.backends.cpu.parallel import in_parallel
-from minisca.backends.cpu.recycler import recycler
+from minisca.backends.cpu.kernels import direct, transform
+from minisca.backends.cpu.kernels.choice import choose_convolution
+from minisca.backends.cpu.runtime.arrays import aligned_zeros, plain
+from minisca.backends.cpu.runtime.parallel import in_parallel
+from minisca.backends.cpu.runtime.recycler import recycler
+from minisca.backends.cpu.vectors import lanes
+from minisca.backends.cpu.vectors.machine_code import vector_lanes
 
 
 def max_pool(maps, width, stride):

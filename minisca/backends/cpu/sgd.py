@@ -6,8 +6,8 @@ And the projection that may follow a step: filters of length 1.
 import numpy as np
 from numba import njit
 
-from minisca.backends.cpu.arrays import share
-from minisca.backends.cpu.parallel import in_parallel
+from minisca.backends.cpu.runtime.arrays import share
+from minisca.backends.cpu.runtime.parallel import in_parallel
 from minisca.validation import check_floats
 
 #: Numbers of a parameter that are one piece of work.

@@ -6,10 +6,11 @@ reconstruction and gradients then touch one k x k patch a survivor (`survivors`)
 
 import numpy as np
 
-from minisca.backends.cpu import direct, lanes, selection, survivors, transform
-from minisca.backends.cpu.arrays import plain
-from minisca.backends.cpu.choice import choose_convolution
-from minisca.backends.cpu.parallel import in_parallel
+from minisca.backends.cpu.kernels import direct, selection, survivors, transform
+from minisca.backends.cpu.kernels.choice import choose_convolution
+from minisca.backends.cpu.runtime.arrays import plain
+from minisca.backends.cpu.runtime.parallel import in_parallel
+from minisca.backends.cpu.vectors import lanes
 from minisca.sparsity import survivors_over_batch
 
 

@@ -11,9 +11,9 @@ from minisca.backends.cupy.device import copy, copy_into_, empty, free_bytes, to
 from minisca.backends.cupy.device import is_available as is_available
 from minisca.backends.cupy.device import require as require
 from minisca.backends.cupy.elements import add_, all_finite, gather, residual, scaled
+from minisca.backends.cupy.kernels.sums import squared_norm as squared_norm
 from minisca.backends.cupy.pooling import encode_pooled, max_pool, max_pool_backward
 from minisca.backends.cupy.sgd import normalise_filters_, sgd_momentum_
-from minisca.backends.cupy.sums import squared_norm as squared_norm
 from minisca.backends.cupy.winners import (
     decode_winners,
     encode_k_largest,

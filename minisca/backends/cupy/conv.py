@@ -4,9 +4,11 @@ The gradient by x is a convolution too, with the filters turned around and maps 
 exchanged; that of the filters is a product of the maps with the images' patches.
 """
 
-from minisca.backends.cupy import device, direct, products
+from minisca.backends.cupy import device
 from minisca.backends.cupy.device import empty, launch_over, on_device, zeros
-from minisca.backends.cupy.sums import channel_sums
+from minisca.backends.cupy.kernels import convolution as products
+from minisca.backends.cupy.kernels import direct
+from minisca.backends.cupy.kernels.sums import channel_sums
 
 
 def conv2d(x, filters, bias):

@@ -4,10 +4,10 @@ Every unit pastes its filter around its place; seen from a pixel that is a convo
 filters turned around. `winners` decodes sparse codes without dense maps.
 """
 
-from minisca.backends.cupy import products
 from minisca.backends.cupy.conv import conv2d, transposed
 from minisca.backends.cupy.device import on_device, zeros
-from minisca.backends.cupy.sums import channel_sums
+from minisca.backends.cupy.kernels import convolution as products
+from minisca.backends.cupy.kernels.sums import channel_sums
 
 
 def deconv2d(maps, filters, bias):

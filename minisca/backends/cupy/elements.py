@@ -6,7 +6,7 @@ import numpy as np
 
 from minisca.backends.cupy import device
 from minisca.backends.cupy.device import empty, launch, launch_over, on_device, to_device, to_host
-from minisca.backends.cupy.sums import ENOUGH_BLOCKS, squared_norm, sum_pieces
+from minisca.backends.cupy.kernels.sums import ENOUGH_BLOCKS, squared_norm, sum_pieces
 
 FILE = "elements.cu"
 

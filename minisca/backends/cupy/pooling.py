@@ -6,8 +6,9 @@ sections 2.1 and 3.1).
 
 import numpy as np
 
-from minisca.backends.cupy import device, direct
+from minisca.backends.cupy import device
 from minisca.backends.cupy.device import empty, launch_over, on_device, to_device
+from minisca.backends.cupy.kernels import direct
 from minisca.backends.cupy.winners import map_chunks
 
 FILE = "pooling.cu"

@@ -8,10 +8,12 @@ import math
 
 import numpy as np
 
-from minisca.backends.cupy import device, direct, products, selection, survivors
+from minisca.backends.cupy import device
 from minisca.backends.cupy.conv import conv2d
 from minisca.backends.cupy.device import empty, launch_over, on_device, to_device
-from minisca.backends.cupy.sums import channel_sums
+from minisca.backends.cupy.kernels import convolution as products
+from minisca.backends.cupy.kernels import direct, selection, survivors
+from minisca.backends.cupy.kernels.sums import channel_sums
 from minisca.sparsity import survivors_over_batch
 
 FILE = "units.cu"

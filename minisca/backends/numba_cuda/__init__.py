@@ -18,7 +18,7 @@ from minisca.backends.numba_cuda.device import (
 from minisca.backends.numba_cuda.device import is_available as is_available
 from minisca.backends.numba_cuda.device import require as require
 from minisca.backends.numba_cuda.elements import add_, all_finite, gather, residual, scaled
-from minisca.backends.numba_cuda.norm import squared_norm as squared_norm
+from minisca.backends.numba_cuda.kernels.norm import squared_norm as squared_norm
 from minisca.backends.numba_cuda.pooling import encode_pooled, max_pool, max_pool_backward
 from minisca.backends.numba_cuda.sgd import normalise_filters_, sgd_momentum_
 from minisca.backends.numba_cuda.winners import (

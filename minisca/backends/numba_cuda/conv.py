@@ -6,7 +6,7 @@ exchanged; the gradient of the filters is one sum a tap, each a block's.
 
 from numba import cuda
 
-from minisca.backends.numba_cuda import device, tile
+from minisca.backends.numba_cuda import device
 from minisca.backends.numba_cuda.device import (
     empty,
     launch,
@@ -14,8 +14,9 @@ from minisca.backends.numba_cuda.device import (
     on_device,
     zeros,
 )
-from minisca.backends.numba_cuda.reduce import block_sum
-from minisca.backends.numba_cuda.tile import MAPS, PLACES
+from minisca.backends.numba_cuda.kernels import tile
+from minisca.backends.numba_cuda.kernels.reduce import block_sum
+from minisca.backends.numba_cuda.kernels.tile import MAPS, PLACES
 
 
 def conv2d(x, filters, bias):

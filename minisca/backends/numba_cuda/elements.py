@@ -5,9 +5,10 @@ import math
 import numpy as np
 from numba import cuda
 
-from minisca.backends.numba_cuda import device, norm
+from minisca.backends.numba_cuda import device
 from minisca.backends.numba_cuda.device import empty, launch, launch_over, on_device, to_device
-from minisca.backends.numba_cuda.reduce import block_sum
+from minisca.backends.numba_cuda.kernels import norm
+from minisca.backends.numba_cuda.kernels.reduce import block_sum
 
 
 def flat(array):

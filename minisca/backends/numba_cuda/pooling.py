@@ -6,10 +6,11 @@ sections 2.1 and 3.1).
 
 from numba import cuda
 
-from minisca.backends.numba_cuda import device, tile
+from minisca.backends.numba_cuda import device
 from minisca.backends.numba_cuda.conv import conv2d
 from minisca.backends.numba_cuda.device import empty, launch, launch_over, on_device, to_device
-from minisca.backends.numba_cuda.tile import MAPS, PLACES
+from minisca.backends.numba_cuda.kernels import tile
+from minisca.backends.numba_cuda.kernels.tile import MAPS, PLACES
 from minisca.backends.numba_cuda.winners import relu
 
 

@@ -10,7 +10,7 @@ from numba import cuda
 
 from minisca.backends.numba_cuda import device
 from minisca.backends.numba_cuda.device import launch, launch_over, on_device, to_device, to_host
-from minisca.backends.numba_cuda.reduce import block_max, block_sum
+from minisca.backends.numba_cuda.kernels.reduce import block_max, block_sum
 from minisca.validation import check_floats
 
 

@@ -7,9 +7,10 @@ touch one k x k patch a survivor (`survivors`). Paper section 2.1.
 import numpy as np
 from numba import cuda
 
-from minisca.backends.numba_cuda import device, selection, survivors, tile
+from minisca.backends.numba_cuda import device
 from minisca.backends.numba_cuda.conv import channel_sums, conv2d
 from minisca.backends.numba_cuda.device import empty, launch, launch_over, on_device, to_device
+from minisca.backends.numba_cuda.kernels import selection, survivors, tile
 from minisca.sparsity import survivors_over_batch
 
 

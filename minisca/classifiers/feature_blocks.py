@@ -1,0 +1,176 @@
+"""Features of any size, read a block of rows at a time.
+
+A classifier's features can be larger than memory (60,000 x 51,200), so they are never copied whole:
+any array that slices along its first axis will do, and each block is small enough to stay in cache
+while it is used twice.
+"""
+
+from functools import cached_property
+
+import numpy as np
+
+# Of the size of a large L3 cache. Measured on two cores with 12,800 and 32,768 features: smaller
+# blocks lose to loading the weights and the gradient for fewer rows, larger ones leave the cache.
+BLOCK_BYTES = 32 * 2**20
+
+# Neighbouring rows that are read together where the order is random: few, for what always comes
+# together slows a descent that goes from row to row, yet enough to read from a file in good time.
+RUN = 8
+
+_HALF_MAX = 65504
+
+
+class FeatureBlocks:
+    """The rows of `features` (n, ...) as blocks (rows, n_features) of float32 or float64.
+
+    features: an array that has a shape and a dtype and slices along its first axis (ndarray,
+    np.memmap, HDF5 data set), or what `np.asarray` makes one of. float16, float32 and small
+    integers are read as float32, everything else as float64.
+    dtype: read as this dtype at least (float32 features for a float64 model).
+    block_bytes: the size of a block as it is read, default BLOCK_BYTES; at least one row.
+
+    Iterating yields (first row, block). A block is valid until the next one is read: either a view
+    of the features or a buffer that is used again.
+    """
+
+    def __init__(self, features, name="X", dtype=np.float32, block_bytes=None):
+        if hasattr(features, "toarray"):  # scipy.sparse
+            raise TypeError(
+                f"{name} is a sparse matrix; it must be dense, such as {name}.toarray()"
+            )
+        if not (
+            hasattr(features, "shape") and isinstance(getattr(features, "dtype", None), np.dtype)
+        ):
+            features = np.asarray(features)
+        shape = tuple(features.shape)
+        if len(shape) < 2:
+            raise ValueError(f"{name} has shape {shape}; it must be (n, ...) of rank 2 or more")
+        if 0 in shape:
+            raise ValueError(f"{name} has shape {shape}; no side may be 0")
+        if np.dtype(features.dtype).kind not in "fiub":
+            raise TypeError(f"{name} has dtype {features.dtype}; it must be a real number type")
+        self.name = name
+        self.features = features
+        self.n = shape[0]
+        self.n_features = int(np.prod(shape[1:], dtype=np.int64))
+        wide = np.dtype(np.result_type(features.dtype, dtype)).itemsize > 4
+        self.dtype = np.dtype(np.float64 if wide else np.float32)
+        rows = (block_bytes or BLOCK_BYTES) // (self.n_features * self.dtype.itemsize)
+        self.rows = min(self.n, max(1, rows))
+
+    def __iter__(self):
+        for first in range(0, self.n, self.rows):
+            yield first, self._read(first)
+
+    def shuffled(self, random):
+        """Yield all rows once, in blocks of rows from everywhere: (indices (rows,), block).
+
+        random: the NumPy generator that the order is drawn from. Rows are read in runs of
+        neighbours, and come shuffled beyond that. A block is valid until the next one is read.
+        """
+        length = min(RUN, self.rows)
+        runs = length * random.permutation(-(-self.n // length))
+        per_block = self.rows // length
+        for first_run in range(0, len(runs), per_block):
+            part = runs[first_run : first_run + per_block, np.newaxis]
+            indices = (part + np.arange(length)).ravel()
+            indices = indices[indices < self.n]
+            filled = 0
+            for first in part[:, 0]:
+                rows = self.features[first : min(first + length, self.n)]
+                self._convert(rows, self._buffer[filled : filled + len(rows)])
+                filled += len(rows)
+            yield indices, self._buffer[:filled].reshape(filled, self.n_features)
+
+    def as_stored(self):
+        """Iterate as usual, but over float16 as it is where the blocks' dtype is float32."""
+        halves = self.features.dtype == np.float16 and self.features.dtype.isnative
+        if not (halves and self.dtype == np.float32):
+            yield from self
+            return
+        for first in range(0, self.n, self.rows):
+            rows = np.asarray(self.features[first : first + self.rows])
+            yield first, np.ascontiguousarray(rows).reshape(len(rows), self.n_features)
+
+    @cached_property
+    def strips(self):
+        """Memory for one block, see `minisca.classifiers.kernels.products`; it is used again."""
+        from minisca.classifiers.kernels.products import make_strips
+
+        return make_strips(self.rows, self.n_features, self.dtype)
+
+    def checked(self):
+        """Iterate as usual, raising ValueError at the first NaN or infinite feature."""
+        for first, block in self:
+            # A half-precision infinity or NaN is read as 65,536 or more: see `widen_halves`.
+            if self.features.dtype == np.float16:
+                finite = max(block.max(), -block.min()) <= _HALF_MAX
+            else:
+                finite = np.isfinite(block).all()
+            if not finite:
+                self._refuse(first)
+            yield first, block
+
+    def moments(self):
+        """Every feature's mean (n_features,), and the mean of all features' squares, in float64.
+
+        Every feature is checked on the way.
+        """
+        total, mean = 0.0, np.zeros(self.n_features)
+        weights = np.full(self.rows, 1 / self.n, self.dtype)  # means, where sums might overflow
+        for _, block in self.checked():
+            mean += weights[: len(block)] @ block
+            squares = float(np.einsum("ij,ij->i", block, block).sum(dtype=np.float64))
+            if not 1e-20 < squares < 1e30:  # near the ends of float32's range
+                with np.errstate(over="ignore"):  # the caller sees an infinite mean
+                    squares = float(np.square(block, dtype=np.float64).sum())
+            total += squares
+        return mean, total / (self.n * self.n_features)
+
+    def _read(self, first):
+        rows = self.features[first : first + self.rows]
+        if (
+            isinstance(rows, np.ndarray)
+            and rows.dtype == self.dtype
+            and rows.dtype.isnative
+            and rows.flags.c_contiguous
+        ):
+            return np.asarray(rows).reshape(len(rows), self.n_features)
+        buffer = self._buffer[: len(rows)]
+        self._convert(rows, buffer)
+        return buffer.reshape(len(rows), self.n_features)
+
+    @cached_property
+    def _buffer(self):
+        return np.empty((self.rows, *self.features.shape[1:]), self.dtype)
+
+    def _convert(self, rows, buffer):
+        rows = np.asarray(rows)
+        if rows.dtype == np.float16 and rows.dtype.isnative and self.dtype == np.float32:
+            widen_halves(rows, buffer)
+        else:
+            np.copyto(buffer, rows, casting="unsafe")
+
+    def _refuse(self, first):
+        rows = np.asarray(self.features[first : first + self.rows]).reshape(-1, self.n_features)
+        row, column = np.argwhere(~np.isfinite(rows))[0]
+        raise ValueError(
+            f"{self.name} has the value {rows[row, column]} in row {first + row}; "
+            "every feature must be finite (no NaN, no infinity)"
+        )
+
+
+def widen_halves(halves, out):
+    """Write finite float16 `halves` into float32 `out`, exactly; infinity and NaN become >= 65,536.
+
+    NumPy's own conversion takes 13 times as long. A float16 is sign, 5 bits of exponent, 10 of
+    fraction: moved to where float32 has them, the number is right but for the exponents' different
+    zero, which is a factor of 2^112. That holds for subnormal numbers too.
+    """
+    for row in range(0, len(halves), 8):  # a few rows at a time stay in the L2 cache
+        part = out[row : row + 8]
+        bits = part.view(np.int32)
+        np.copyto(bits, halves[row : row + 8].view(np.int16))  # copies the sign into the top bits
+        np.left_shift(bits, 13, out=bits)
+        np.bitwise_and(bits, np.int32(-0x70000001), out=bits)  # all but bits 28 to 30
+        np.multiply(part, np.float32(2.0**112), out=part)

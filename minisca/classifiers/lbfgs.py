@@ -1,0 +1,65 @@
+"""The minimum of a linear classifier's objective by L-BFGS, SciPy's."""
+
+import numpy as np
+from tqdm import tqdm
+
+from minisca.classifiers.linear import loss_and_gradient
+
+
+def minimise(problem, row_losses, max_iter, tol, verbose):
+    """Weights, intercepts, objective, iterations, and whether no gradient was larger than `tol`.
+
+    problem: a `Problem` of `minisca.classifiers.linear`; row_losses: see there. The gradient is
+    that of weights and intercepts as they are changed below.
+    """
+    blocks, codes, n_classes, mean, scale, l2 = problem
+    shape = (n_classes, blocks.n_features)
+    mean = mean * scale
+    stretch = 1 / np.sqrt(max(1 - np.mean(mean**2), 1e-6))
+    constant = blocks.n_features**0.25
+
+    # L-BFGS sees the features without their means and with unit variance, and the intercepts as the
+    # weights of `constant` in place of 1. No minimum changes, for nothing weighs on intercepts, but
+    # the way there: pooled maps are never negative, and what all of them have in common would hide
+    # how they differ; of thousands of features, each moves the scores little for itself, yet
+    # together so much that an intercept of 1 lags behind.
+    def objective(parameters):
+        weights, intercept = uncentred(parameters)
+        loss, d_weights, d_intercept = loss_and_gradient(
+            blocks, codes, weights, intercept, scale, l2, row_losses
+        )
+        d_weights -= np.outer(d_intercept, mean)
+        d_weights *= stretch
+        d_intercept *= constant
+        return loss, np.concatenate([d_weights, d_intercept], axis=None)
+
+    def uncentred(parameters):
+        n_weights = shape[0] * shape[1]
+        weights = stretch * parameters[:n_weights].reshape(shape)
+        return weights, constant * parameters[n_weights:] - weights @ mean
+
+    start = np.zeros(shape[0] * shape[1] + shape[0])
+    # What is lost to rounding in a mean of float32 losses; less is no progress.
+    smallest_decrease = 1e-9 if blocks.dtype == np.float32 else 1e-14
+    result = _lbfgs(objective, start, max_iter, tol, smallest_decrease, verbose)
+    weights, intercept = uncentred(result.x)
+    return weights, intercept, float(result.fun), int(result.nit), bool(result.success)
+
+
+def _lbfgs(objective, start, max_iter, tol, smallest_decrease, verbose):
+    """SciPy's result, from `start`."""
+    from scipy.optimize import minimize  # takes longer to import than all of minisca
+
+    # disable=None: no bar unless stderr is a terminal.
+    disable = None if verbose else True
+    with tqdm(total=max_iter, desc="L-BFGS", delay=2, leave=False, disable=disable) as bar:
+
+        def show(intermediate_result):
+            bar.set_postfix(loss=f"{intermediate_result.fun:.4g}", refresh=False)
+            bar.update()
+
+        options = {"maxiter": max_iter, "gtol": tol, "ftol": smallest_decrease}
+        options["maxfun"] = 20 * max_iter
+        return minimize(
+            objective, start, jac=True, method="L-BFGS-B", callback=show, options=options
+        )

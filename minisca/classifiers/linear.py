@@ -1,0 +1,163 @@
+"""Linear classifiers on features too large to copy: what is minimised, and what is kept of it.
+
+One pass over the features gives both the loss and its gradient, a block of rows at a time; what a
+row of scores costs, and how the minimum is found, is the classifier's own.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minisca.classifiers.feature_blocks import FeatureBlocks
+from minisca.classifiers.softmax import cross_entropy
+from minisca.estimator import Estimator
+from minisca.files.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
+from minisca.validation import check_fitted, check_integer, check_labels, check_number
+
+
+class Problem(NamedTuple):
+    """What is to be minimised: the mean over rows of their losses, and a penalty on the weights.
+
+    The weights (n_classes, n_features), float64, are those of the features times `scale`.
+    """
+
+    blocks: FeatureBlocks
+    codes: np.ndarray  # (n,): the class of each row, from 0
+    n_classes: int
+    mean: np.ndarray  # (n_features,): of the features as they are
+    scale: float
+    l2: float
+
+
+class LinearClassifier(Estimator):
+    """For a classifier with `l2`, `max_iter`, `tol`, `verbose`, `_row_losses` and `_minimise`.
+
+    `_row_losses(scores, truth)` returns the sum over rows of their losses, and its gradient by the
+    scores. `_minimise(problem, max_iter, tol)` returns the weights and intercepts of a Problem, the
+    objective there, how many iterations it took, and whether they sufficed.
+    """
+
+    def fit(self, X, y):
+        """Learn from features X (n, ...) and labels y (n,); returns self.
+
+        X: any real dtype, any rank from 2, each row flattened; any array that slices along its
+        first axis (np.memmap, HDF5 data set), of which a block of rows is read at a time. float16,
+        float32 and small integers are computed in float32, all else in float64.
+        y: integers, or text.
+
+        Raises ValueError or TypeError, naming the argument, for empty, 1-D, sparse, NaN or infinite
+        features, for labels of another length or type, and for fewer than two classes.
+        """
+        l2 = check_number("l2", self.l2)
+        max_iter = check_integer("max_iter", self.max_iter)
+        tol = check_number("tol", self.tol)
+        blocks = FeatureBlocks(X)
+        labels = check_labels(y, blocks.n)
+        classes, codes = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(f"y has one class, {classes[0]!r}; it must have two or more")
+        mean, mean_square = blocks.moments()
+        scale = _inverse_root(mean_square, blocks.name)
+        weights, intercept, self.loss_, self.n_iter_, self.converged_ = self._minimise(
+            Problem(blocks, codes, len(classes), mean, scale, l2), max_iter, tol
+        )
+        if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
+            raise ValueError("X has values too far apart for the loss to stay finite; rescale them")
+        self.classes_ = classes
+        self.coef_ = (scale * weights).astype(blocks.dtype)
+        self.intercept_ = intercept.astype(blocks.dtype)
+        self.n_features_in_ = blocks.n_features
+        return self
+
+    def _count(self, X):
+        return FeatureBlocks(X).n
+
+    def save(self, path):
+        """Write the fitted classifier to `path`: whole or not at all, a .npz without pickle."""
+        check_fitted(self, "coef_")
+        arrays = {"classes": self.classes_, "coef": self.coef_, "intercept": self.intercept_}
+        settings = {
+            "parameters": self.get_params(),
+            "loss": self.loss_,
+            "n_iter": self.n_iter_,
+            "converged": self.converged_,
+        }
+        save_checkpoint(path, type(self).__name__, arrays, settings)
+
+    @classmethod
+    def load(cls, path):
+        """The classifier that `save(path)` wrote; raises CheckpointError for any other file."""
+        arrays, settings = load_checkpoint(path, cls.__name__)
+        shapes = {
+            "classes": ("classes",),
+            "coef": ("classes", "features"),
+            "intercept": ("classes",),
+        }
+        names = ("parameters", "loss", "n_iter", "converged")
+        sizes = require(path, arrays, shapes, settings, names)
+        try:
+            classifier = cls(**settings["parameters"])
+        except TypeError as error:
+            raise CheckpointError(f"{path} has other parameters: {error}") from error
+        classifier.classes_ = arrays["classes"]
+        classifier.coef_ = arrays["coef"]
+        classifier.intercept_ = arrays["intercept"]
+        classifier.loss_ = settings["loss"]
+        classifier.n_iter_ = settings["n_iter"]
+        classifier.converged_ = settings["converged"]
+        classifier.n_features_in_ = sizes["features"]
+        return classifier
+
+    def _logits(self, X):
+        check_fitted(self, "coef_")
+        blocks = FeatureBlocks(X, dtype=self.coef_.dtype)
+        if blocks.n_features != self.n_features_in_:
+            raise ValueError(
+                f"X has {blocks.n_features} features a row (shape {tuple(np.shape(X))}); "
+                f"it must have {self.n_features_in_}, as in fit"
+            )
+        weights = self.coef_.astype(blocks.dtype, copy=False).T
+        logits = np.empty((blocks.n, len(self.classes_)))
+        for first, block in blocks.checked():
+            logits[first : first + len(block)] = block @ weights
+        return logits + self.intercept_
+
+
+def loss_and_gradient(blocks, codes, weights, intercept, scale, l2, row_losses=cross_entropy):
+    """The objective and its gradient in one pass over the features.
+
+    blocks: FeatureBlocks (n, n_features). codes (n,): the class of each row, from 0. weights
+    (n_classes, n_features) of the features times `scale`, intercept (n_classes,): float64.
+    row_losses(scores, codes): the sum of some rows' losses, and its gradient by their scores.
+
+    Returns loss, d_weights, d_intercept, summed in float64 in an order that is always the same.
+    """
+    from minisca.classifiers.kernels.products import accumulate_, pack_weights, project
+
+    # The features stay as they are: scaling the weights gives the same products.
+    packed = pack_weights((scale * weights).astype(blocks.dtype))
+    loss = 0.0
+    d_weights = np.zeros(weights.shape)
+    d_intercept = np.zeros(len(intercept))
+    product = np.empty(weights.shape, blocks.dtype)
+    for first, block in blocks.as_stored():
+        scores = project(block, packed, len(intercept), blocks.strips) + intercept
+        block_loss, residual = row_losses(scores, codes[first : first + len(block)])
+        loss += block_loss
+        d_intercept += residual.sum(axis=0)
+        product[:] = 0
+        accumulate_(product, residual.astype(blocks.dtype), blocks.strips)
+        d_weights += product
+    loss = loss / blocks.n + l2 / 2 * np.vdot(weights, weights)
+    d_weights *= scale / blocks.n
+    d_weights += l2 * weights
+    return float(loss), d_weights, d_intercept / blocks.n
+
+
+def _inverse_root(mean_square, name):
+    """1 / sqrt(mean_square), and 1 where the features are all zero."""
+    if not np.isfinite(mean_square):
+        raise ValueError(
+            f"{name} has values too large to square; divide the features by a constant"
+        )
+    return 1 / np.sqrt(mean_square) if mean_square > 0 else 1.0

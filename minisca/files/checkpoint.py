@@ -1,0 +1,241 @@
+"""Checkpoints: named arrays and settings in one .npz file, written whole or not at all.
+
+A plain zip archive of .npy entries, so `numpy.load` reads the arrays too, plus one entry of JSON
+text for what is not an array. Nothing is pickled: opening anyone's file runs no code of theirs.
+"""
+
+import io
+import json
+import os
+import struct
+import zipfile
+
+import numpy as np
+
+from minisca.files.atomic import atomic_write
+
+FORMAT_VERSION = 1
+
+_FORMAT = "minisca checkpoint"
+_HEADER = "minisca"  # the entry that holds the JSON text
+_HEADER_KEYS = {"format", "version", "kind", "settings"}
+_DATE = (1980, 1, 1, 0, 0, 0)  # a fixed date: the same contents give the same bytes
+_BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
+
+# What zipfile and NumPy raise on bytes that are not what they were.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    struct.error,
+    EOFError,
+    OSError,
+    ValueError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+)
+
+
+class CheckpointError(ValueError):
+    """A file that cannot be used; the message names it, what it holds, and what it must hold."""
+
+
+def save_checkpoint(path, kind, arrays, settings):
+    """Write `arrays` and `settings` to exactly `path`, replacing it in one step.
+
+    path: str or path-like. Missing parent directories are created, no extension is added.
+    kind: what the file holds, such as "LogisticRegression"; `load_checkpoint` asks for it.
+    arrays: {name: array} of any shape; bool, integer, float, complex or text dtype. Names are text
+    and may contain "/" ("layer0/encoder_filters").
+    settings: a dict (its keys text) of what JSON can hold; NumPy scalars become numbers, tuples
+    become lists.
+
+    Raises TypeError for an array or a setting that would need a pickle, ValueError for NaN or
+    infinity in either; `path` is then as it was.
+    """
+    arrays = {_array_name(name): np.asanyarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biufcUS":
+            raise TypeError(
+                f"array {name!r} has dtype {array.dtype}; it must be bool, numbers or text"
+            )
+        if not _is_finite(array):
+            raise ValueError(f"array {name!r} has NaN or infinite values; all must be finite")
+    header = {"format": _FORMAT, "version": FORMAT_VERSION, "kind": kind, "settings": settings}
+    text = json.dumps(header, default=_json_scalar, allow_nan=False)
+    entries = {_HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in entries.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", _DATE)
+            entry.external_attr = 0o600 << 16
+            with archive.open(entry, "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, array, allow_pickle=False)
+
+
+def load_checkpoint(path, kind):
+    """Read what `save_checkpoint(path, kind, ...)` wrote: arrays {name: array}, settings (dict).
+
+    Raises CheckpointError if the file is no checkpoint, is damaged or cut short, has another format
+    version, holds another kind, or an array in it is not finite; OSError if it cannot be opened.
+    """
+    path = os.fspath(path)
+    with open(path, "rb") as file:
+        start = file.read(4)
+        if start != b"PK\x03\x04":
+            found = "is empty" if not start else "is not a .npz file"
+            raise CheckpointError(f"{path} {found}; it must be a checkpoint saved by minisca")
+        try:
+            entries = _read_entries(file)
+        except _DAMAGE as error:
+            raise CheckpointError(
+                f"{path} is damaged or cut short ({error}); it must be a whole checkpoint "
+                "saved by minisca"
+            ) from error
+    header = _parse_header(path, entries.pop(_HEADER, None))
+    if header["kind"] != kind:
+        raise CheckpointError(f"{path} holds a {header['kind']}; it must hold a {kind}")
+    for name, array in entries.items():
+        if not _is_finite(array):
+            raise CheckpointError(
+                f"{path}: array {name!r} has NaN or infinite values; all must be finite"
+            )
+    return entries, header["settings"]
+
+
+def require(path, arrays, shapes, settings=None, names=()):
+    """Check that a loaded checkpoint has what its reader needs; returns the named sizes.
+
+    shapes: {array name: shape}, a shape being a tuple of integers, of names (the same name is the
+    same size everywhere) and of None (any size): {"coef": ("classes", None), "bias": ("classes",)}.
+    settings, names: every name must be a key of the settings.
+
+    Returns {size name: size}. Raises CheckpointError naming `path` and what is missing or has
+    another shape.
+    """
+    missing = [name for name in names if name not in settings]
+    if missing:
+        raise CheckpointError(f"{os.fspath(path)} lacks the setting {missing[0]!r}")
+    sizes = {}
+    for name, shape in shapes.items():
+        if name not in arrays:
+            raise CheckpointError(f"{os.fspath(path)} lacks the array {name!r}")
+        found = arrays[name].shape
+        # A name met for the first time takes the size found, unless the rank is wrong anyway.
+        if len(found) == len(shape):
+            for key, side in zip(shape, found, strict=True):
+                if isinstance(key, str):
+                    sizes.setdefault(key, side)
+        wanted = tuple(sizes.get(key, key) if isinstance(key, str) else key for key in shape)
+        if len(found) != len(shape) or any(
+            side not in (None, actual) for side, actual in zip(wanted, found, strict=True)
+        ):
+            sides = ", ".join("any" if side is None else str(side) for side in wanted)
+            raise CheckpointError(
+                f"{os.fspath(path)}: array {name!r} has shape {found}; it must be ({sides})"
+            )
+    return sizes
+
+
+def add_prefix(prefix, arrays):
+    """{name: array} under `prefix`: several things in one file ("layer0/encoder_filters")."""
+    return {f"{prefix}/{name}": array for name, array in arrays.items()}
+
+
+def take_prefix(prefix, arrays):
+    """The arrays under `prefix`, without it: what `add_prefix` was given."""
+    start = f"{prefix}/"
+    return {
+        name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)
+    }
+
+
+def random_state_to_json(generator):
+    """The state of a `numpy.random.Generator` as a dict that JSON can hold, to the last bit."""
+    return _encode_state(generator.bit_generator.state)
+
+
+def random_state_from_json(data):
+    """A new `numpy.random.Generator` that goes on where `random_state_to_json` was called.
+
+    Raises ValueError if `data` is not such a state.
+    """
+    name = data.get("bit_generator") if isinstance(data, dict) else None
+    if name not in _BIT_GENERATORS:
+        options = ", ".join(_BIT_GENERATORS)
+        raise ValueError(f"random state has the generator {name!r}; it must be one of {options}")
+    bit_generator = getattr(np.random, name)()
+    try:
+        bit_generator.state = _decode_state(data)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"random state of {name} is not complete: {error!r}") from error
+    return np.random.Generator(bit_generator)
+
+
+def _encode_state(value):
+    if isinstance(value, dict):
+        return {key: _encode_state(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return {"dtype": value.dtype.str, "values": value.tolist()}
+    return value if isinstance(value, str) else int(value)
+
+
+def _decode_state(value):
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"dtype", "values"}:
+        return np.array(value["values"], dtype=np.dtype(value["dtype"]))
+    return {key: _decode_state(item) for key, item in value.items()}
+
+
+def _array_name(name):
+    if not isinstance(name, str) or not name or name == _HEADER:
+        raise ValueError(f"array name is {name!r}; it must be text, not empty and not {_HEADER!r}")
+    return name
+
+
+def _is_finite(array):
+    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
+
+
+def _json_scalar(value):
+    if isinstance(value, np.bool_ | np.integer | np.floating):
+        return value.item()
+    raise TypeError(
+        f"settings hold {value!r} ({type(value).__name__}); they must be numbers, text, booleans, "
+        "None, lists and dicts"
+    )
+
+
+def _read_entries(file):
+    """Every .npy entry of the archive by name; zipfile checks each against its CRC-32."""
+    with zipfile.ZipFile(file) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise zipfile.BadZipFile("an entry is compressed")
+        return {
+            name.removesuffix(".npy"): np.lib.format.read_array(
+                io.BytesIO(archive.read(name)), allow_pickle=False
+            )
+            for name in archive.namelist()
+        }
+
+
+def _parse_header(path, entry):
+    """The JSON header as a dict with all its keys, of a version that this minisca reads."""
+    must = "it must be a checkpoint saved by minisca"
+    if entry is None:
+        raise CheckpointError(f"{path} is a .npz file without a {_HEADER!r} entry; {must}")
+    try:
+        header = json.loads(entry.tobytes())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} has a header that is not JSON ({error}); {must}") from error
+    if not isinstance(header, dict) or header.get("format") != _FORMAT:
+        raise CheckpointError(f"{path} has a header of something else; {must}")
+    if header.get("version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format version {header.get('version')}; "
+            f"this minisca reads version {FORMAT_VERSION}"
+        )
+    if not set(header) >= _HEADER_KEYS or not isinstance(header["settings"], dict):
+        raise CheckpointError(f"{path} has an incomplete header; {must}")
+    return header

@@ -1,0 +1,149 @@
+"""Logistic regression on 60,000 x 12,800 features: time to convergence, memory beyond them.
+
+Once from float32, once from float16, once from a memory-mapped float16 file in a process that is
+not allowed as much memory as a copy of it would take. Each in a process of its own.
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from bench.children import MB, PeakMemory, answer, can_measure_memory, memory, run_child
+from common.records import print_table
+
+KINDS = ("float32", "float16", "memory-mapped float16")
+N_CLASSES = 10
+
+
+def measure_classifier(bench):
+    if not can_measure_memory():
+        return {"unavailable": "memory is measured through Linux's /proc"}
+    rows, n_features = bench.classifier_shape
+    fits = []
+    with tempfile.TemporaryDirectory(prefix="minisca-benchmark-") as directory:
+        for kind in KINDS:
+            task = {"rows": rows, "features": n_features, "kind": kind}
+            for _ in range(bench.fits):
+                fits.append(run_child("bench.classifier", task | {"directory": directory}))
+    return {"rows": rows, "features": n_features, "fits": fits, "target_seconds": 60}
+
+
+def report_classifier(result):
+    if "unavailable" in result:
+        print(f"classifier: not measured, {result['unavailable']}")
+        return
+    rows = [
+        [
+            fit["kind"],
+            f"{fit['seconds']:.1f}",
+            f"{fit['iterations']}",
+            f"{fit['evaluations']}",
+            "yes" if fit["converged"] else "no",
+            f"{fit['features_bytes'] / MB:.0f}",
+            f"{fit['beyond_bytes'] / MB:.0f}",
+            f"{100 * fit['beyond_bytes'] / fit['features_bytes']:.1f} %",
+        ]
+        for fit in result["fits"]
+    ]
+    print(
+        f"logistic regression on {result['rows']:,} x {result['features']:,} features "
+        f"(targets: {result['target_seconds']} s; 10 % beyond float32 features)"
+    )
+    header = ["features", "seconds", "iterations", "evaluations", "converged", "MB", "MB beyond"]
+    print_table([*header, "of features"], rows)
+
+
+def fit(task):
+    """In a child: make the features, fit, and say what it took."""
+    from minisca import LogisticRegression
+    from minisca.classifiers import lbfgs
+
+    features = _features(task)
+    labels = _labels(task["rows"])
+    # Libraries start, compile and take their buffers: memory that is there once, whatever the size.
+    LogisticRegression(max_iter=2, verbose=False).fit(features[:1000], labels[:1000])
+    mapped = isinstance(features, np.memmap)
+    limit = _forbid_a_copy(features) if mapped else None
+    evaluations = 0
+    loss_and_gradient = lbfgs.loss_and_gradient
+
+    def counted(*arguments):
+        nonlocal evaluations
+        evaluations += 1
+        return loss_and_gradient(*arguments)
+
+    lbfgs.loss_and_gradient = counted
+    model = LogisticRegression(verbose=False)
+    with PeakMemory() as peak:
+        start = time.perf_counter()
+        model.fit(features, labels)
+        seconds = time.perf_counter() - start
+    return {
+        "kind": task["kind"],
+        "seconds": seconds,
+        "iterations": model.n_iter_,
+        "evaluations": evaluations,
+        "converged": model.converged_,
+        "loss": model.loss_,
+        "features_bytes": features.nbytes,
+        "before_bytes": peak.before,
+        "peak_bytes": peak.peak,
+        # the pages of a mapped file are the system's, and go when memory is wanted
+        "beyond_bytes": peak.private_beyond if mapped else peak.beyond,
+        "private_limit_bytes": limit,
+    }
+
+
+def _forbid_a_copy(features):
+    """Limit the process's own memory to what it has and 10 % of the features in float32.
+
+    Never so tightly that a library could not start. Returns the bytes still allowed.
+    """
+    import resource  # not on every system; where /proc is, it is
+
+    allowed = max(features.size * 4 // 10, 256 * MB)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (memory()["VmData"] + allowed, hard))
+    return allowed
+
+
+def _labels(rows):
+    return np.random.default_rng(0).integers(0, N_CLASSES, rows)
+
+
+def _features(task):
+    """Features like those of a trained layer: not negative, half of them zero, tied to each other.
+
+    ReLU of a random mixture of 40 hidden causes, whose means depend on the class, and of noise.
+    """
+    rows, n_features = task["rows"], task["features"]
+    dtype = np.float32 if task["kind"] == "float32" else np.float16
+    if task["kind"].startswith("memory-mapped"):
+        path = Path(task["directory"]) / "features.npy"
+        features = np.lib.format.open_memmap(path, "w+", dtype, (rows, n_features))
+    else:
+        path, features = None, np.empty((rows, n_features), dtype)
+    random = np.random.default_rng(1)
+    causes = 40
+    means = 0.6 * random.standard_normal((N_CLASSES, causes), np.float32)
+    mixture = random.standard_normal((causes, n_features), np.float32) / np.sqrt(np.float32(causes))
+    noise = random.standard_normal(n_features + 100_000, np.float32)
+    labels = _labels(rows)
+    for first in range(0, rows, 500):
+        own = labels[first : first + 500]
+        hidden = means[own] + random.standard_normal((len(own), causes), np.float32)
+        block = hidden @ mixture
+        for row, start in zip(block, random.integers(0, 100_000, len(own)), strict=True):
+            row += 0.3 * noise[start : start + n_features]
+        np.maximum(block, 0, out=block)
+        features[first : first + 500] = block
+    if path is None:
+        return features
+    features.flush()
+    del features
+    return np.load(path, mmap_mode="r")
+
+
+if __name__ == "__main__":
+    answer(fit)

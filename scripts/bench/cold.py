@@ -1,0 +1,82 @@
+"""What waiting a user has: importing minisca, the first step with nothing compiled, and later ones.
+
+Every figure is from a process of its own; "cold" gives it an empty folder for whatever it compiles.
+On a device, a first step opens the device as well. Numba CUDA keeps nothing that it compiled: to it
+every process is a cold one.
+"""
+
+import tempfile
+
+from bench.children import run_child
+from bench.layers import LAYERS
+from bench.steps import describe
+from bench.timing import median
+from common.records import print_table
+from tqdm import tqdm
+
+#: A layer convolved directly, and one in the transform domain: what they compile differs.
+NAMES = ("MNIST layer 1, 128 maps", "MNIST layer 2, 128 to 2048 maps")
+#: A cold run takes many seconds, always nearly the same; two warm ones follow each.
+MOST_COLD_RUNS = 3
+#: Where Numba, CuPy and CUDA's driver keep what they compiled.
+CACHES = ("NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH")
+
+
+def measure_cold_on(bench, device):
+    return {"device": device.description(), **measure_cold(bench, device.name)}
+
+
+def measure_cold(bench, backend="cpu"):
+    runs = range(bench.repetitions)
+    imports = [
+        run_child("bench.first_step", None) for _ in tqdm(runs, "import", leave=False, disable=None)
+    ]
+    layers = []
+    for layer in bench.layers(layer for layer in LAYERS if layer.name in NAMES):
+        task = describe(layer)["shape"] | {"backend": backend}
+        cold, warm = [], []
+        colds = range(min(bench.repetitions, MOST_COLD_RUNS))
+        for _ in tqdm(colds, layer.name, leave=False, disable=None):
+            with tempfile.TemporaryDirectory(prefix="minisca-benchmark-") as cache:
+                caches = dict.fromkeys(CACHES, cache)
+                cold.append(run_child("bench.first_step", task, **caches))
+                for _ in range(2):
+                    warm.append(run_child("bench.first_step", task, **caches))
+        layers.append(
+            {
+                **describe(layer),
+                "cold": cold,
+                "warm": warm,
+                "median_cold_seconds": median([answer["first_step"] for answer in cold]),
+                "median_warm_seconds": median([answer["first_step"] for answer in warm]),
+            }
+        )
+    return {
+        "imports": imports,
+        "median_import_seconds": median([answer["import_minisca"] for answer in imports]),
+        "median_import_numpy_seconds": median([answer["import_numpy"] for answer in imports]),
+        "layers": layers,
+        "target_seconds": {"cold": 12, "warm": 1, "import": 0.3} if backend == "cpu" else {},
+    }
+
+
+def report_cold(result):
+    targets = result["target_seconds"]
+    seconds, numpy_seconds = result["median_import_seconds"], result["median_import_numpy_seconds"]
+    rows = [
+        ["import minisca", f"{seconds:.2f}", _target(targets, "import")],
+        ["  of which NumPy", f"{numpy_seconds:.2f}", ""],
+    ]
+    for layer in result["layers"]:
+        for state in ("cold", "warm"):
+            seconds = f"{layer[f'median_{state}_seconds']:.2f}"
+            rows.append(
+                [f"first step, {state} cache: {layer['layer']}", seconds, _target(targets, state)]
+            )
+        second = median([answer["second_step"] for answer in layer["warm"]])
+        rows.append(["  the step after it", f"{second:.2f}", ""])
+    print_table(["waiting, seconds", "median", "target"], rows)
+
+
+def _target(targets, name):
+    return f"{targets[name]:g}" if name in targets else ""

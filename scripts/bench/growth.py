@@ -1,0 +1,159 @@
+"""How the first layer's step grows with maps, images, pixels and the filters' width.
+
+One number at a time, the others as in MNIST's first layer; the images are Gaussian, so that no zero
+pixel spares work at one size more than at another.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from bench.layers import Layer, Step, make_images, make_parameters
+from bench.peer import PeerStep, check_agreement
+from bench.timing import matrix_product, median, take_turns
+from common.records import print_table
+from tqdm import tqdm
+
+from minisca.figures.page import COLOURS, FAINT, INK, Page
+
+BASE = Layer("layer 1", "normal", 128, 1, 28, 7)
+
+#: What grows: its sizes, and the power of it with which the floor of one image grows.
+AXES = {
+    "n_maps": ("maps", (16, 32, 64, 128, 256, 512, 1024, 2048), 1),
+    "batch": ("images a batch", (1, 2, 5, 10, 20, 50, 100, 200, 500), 0),
+    "size": ("image side", (14, 20, 28, 40, 56, 80, 112, 128), 2),
+    "width": ("filter width", (3, 5, 7, 9, 11, 13, 15), 2),
+}
+TINY = {"n_maps": (4, 8), "batch": (1, 3), "size": (9, 14), "width": (3, 5)}
+
+#: The peer is left out where its step would take longer than so many seconds.
+MOST_PEER_SECONDS = 5.0
+
+
+def measure_growth(bench):
+    base = BASE.tiny() if bench.tiny else BASE
+    axes = {}
+    for name, (_, sizes, _) in AXES.items():
+        points, peer_rate = [], None
+        sizes = TINY[name] if bench.tiny else sizes
+        for size in tqdm(sizes, name, leave=False, disable=None):
+            point = _measure_point(replace(base, **{name: size}), bench, peer_rate)
+            if "pytorch" in point["median_seconds"]:
+                peer_rate = point["median_seconds"]["pytorch"] / point["flops"]
+            points.append({"at": size} | point)
+        axes[name] = {"points": points, **_straightness(points, name)}
+    return {"axes": axes, "images": "Gaussian", "peer_left_out_above_seconds": MOST_PEER_SECONDS}
+
+
+def _measure_point(layer, bench, peer_rate):
+    x, parameters = make_images(layer, None), make_parameters(layer)
+    step = Step(x, parameters)
+    product, product_flops = matrix_product(bench.product_side)
+    calls, limits = {"product": product, "minisca": step}, {}
+    expected = (peer_rate or 0) * layer.flops
+    if bench.torch is not None and expected <= MOST_PEER_SECONDS:
+        calls["pytorch"] = PeerStep(bench.torch, x, parameters)
+        check_agreement(step, calls["pytorch"])
+        if expected > 1:
+            limits["pytorch"] = 3
+    seconds, _ = take_turns(calls, bench.repetitions, limits)
+    peak = product_flops / median(seconds["product"])
+    return {
+        "batch": layer.batch,
+        "flops": layer.flops,
+        "peak_gflops": peak / 1e9,
+        "floor_seconds": layer.flops / peak,
+        "seconds": seconds,
+        "median_seconds": {name: median(values) for name, values in seconds.items()},
+    }
+
+
+def _straightness(points, name):
+    """The slope in the log-log plot over the larger half, and the worst step between neighbours.
+
+    A step is how much more the time of an image grows from one size to the next than its floor.
+    """
+    at = np.array([point["at"] for point in points], float)
+    ours = np.array([point["median_seconds"]["minisca"] / point["batch"] for point in points])
+    work = np.array([point["flops"] / point["batch"] for point in points])
+    half = len(at) // 2
+    steps = (ours[1:] / ours[:-1]) / (work[1:] / work[:-1])
+    worst = int(steps.argmax())
+    slope = np.polyfit(np.log(at[half:]), np.log(ours[half:]), 1)[0] if len(at) - half > 1 else None
+    return {
+        "slope_of_larger_half": None if slope is None else float(slope),
+        "slope_of_floor": AXES[name][2],
+        "worst_step": float(steps[worst]),
+        "worst_step_between": [points[worst]["at"], points[worst + 1]["at"]],
+    }
+
+
+def report_growth(result):
+    for name, axis in result["axes"].items():
+        rows = []
+        for point in axis["points"]:
+            medians, floor = point["median_seconds"], point["floor_seconds"]
+            theirs, ours = medians.get("pytorch"), medians["minisca"]
+            row = [str(point["at"]), _microseconds(floor, point), _microseconds(ours, point)]
+            row.append(f"{ours / floor:.2f} x")
+            if theirs is None:
+                row += ["-", "-"]
+            else:
+                row += [_microseconds(theirs, point), f"{theirs / ours:.1f} x"]
+            rows.append(row)
+        header = [AXES[name][0] + "; µs an image", "floor", "minisca", "of floor"]
+        print_table([*header, "PyTorch", "faster"], rows)
+        first, second = axis["worst_step_between"]
+        slope = axis["slope_of_larger_half"]
+        if slope is not None:
+            print(
+                f"slope of the larger half: {slope:.2f} (floor: {axis['slope_of_floor']}); ", end=""
+            )
+        print(f"worst step: {axis['worst_step']:.2f} x the floor's, from {first} to {second}\n")
+
+
+def _microseconds(seconds, point):
+    return f"{1e6 * seconds / point['batch']:.3g}"
+
+
+def draw_growth(path, result):
+    """Four panels, time of an image against each number: minisca, its floor, PyTorch."""
+    page = Page(2000, 1500)
+    lines = {"pytorch": ("PyTorch", COLOURS[1]), "minisca": ("minisca", COLOURS[0])}
+    for index, (name, axis) in enumerate(result["axes"].items()):
+        left, top = 170 + (index % 2) * 980, 130 + (index // 2) * 690
+        axes = page.axes(left, top, 780, 500)
+        floor = [_point(point, point["floor_seconds"]) for point in axis["points"]]
+        axes.plot(*zip(*floor, strict=True), "--", color=FAINT, lw=1, label="floor")
+        for call, (label, colour) in lines.items():
+            line = [
+                _point(point, point["median_seconds"][call])
+                for point in axis["points"]
+                if call in point["median_seconds"]
+            ]
+            if line:
+                axes.plot(*zip(*line, strict=True), "o-", color=colour, ms=3, lw=1.2, label=label)
+        _dress(axes, [point["at"] for point in axis["points"]], AXES[name][0])
+        if index == 0:
+            axes.legend(frameon=False, fontsize=7)
+    title = "A training step of MNIST's first layer (128 maps, 7×7, 28×28, 100 images), one number "
+    page.text(170, 55, title + "varied: microseconds an image", 8)
+    page.save(path)
+
+
+def _point(point, seconds):
+    return point["at"], 1e6 * seconds / point["batch"]
+
+
+def _dress(axes, sizes, label):
+    """Logarithmic axes with plain numbers, ticks at the sizes that were measured."""
+    axes.set(xscale="log", yscale="log")
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlabel(label, fontsize=8, color=INK)
+    axes.tick_params(which="both", labelsize=7, color=FAINT, labelcolor=INK, width=0.6)
+    axes.grid(color="#e6e6e6", linewidth=0.5)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)

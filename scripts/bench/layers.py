@@ -1,0 +1,153 @@
+"""The layers that the benchmark measures: their shapes, images, floors and training step."""
+
+import time
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+import minisca
+from minisca.backends import get_backend
+from minisca.datasets import SampleWarning
+from minisca.sparsity import make_sparsity
+from minisca.training.objective import loss_and_gradients
+from minisca.training.optim import SGD
+
+#: So small that parameters stay what they are, however often a step is repeated.
+LEARNING_RATE = 1e-9
+MOMENTUM = 0.9
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer's shape, the batch it is trained on, and what its step may cost at most."""
+
+    name: str
+    images: str  # which images: see `make_images`
+    n_maps: int
+    channels: int
+    size: int  # of the square images
+    width: int  # of the filters
+    pool: tuple[int, int] = (5, 3)  # width and stride
+    init_scale: float = 0.01
+    batch: int = 100
+    target: float | None = None  # multiples of the floor
+
+    @property
+    def flops(self):
+        """Of the encoder's direct convolution of a batch: 2 n m c k^2 h w."""
+        return 2 * self.batch * self.n_maps * self.channels * self.width**2 * self.size**2
+
+    def tiny(self):
+        """The same kind of layer, small enough for a test."""
+        return replace(
+            self, n_maps=max(4, self.n_maps // 64), channels=min(self.channels, 8), batch=5
+        )
+
+
+LAYERS = (
+    Layer("MNIST layer 1, 128 maps", "digits", 128, 1, 28, 7, (5, 3), target=2.2),
+    Layer("MNIST layer 1, 16 maps", "digits", 16, 1, 28, 7, (5, 3), target=4.5),
+    Layer("CIFAR layer 1, 512 maps", "normal", 512, 3, 32, 9, (5, 4), target=1.4),
+    Layer("MNIST layer 2, 128 to 2048 maps", "digit features", 2048, 128, 10, 5, (3, 2), 0.002,
+          target=0.5),
+    Layer("CIFAR layer 2, 512 to 4096 maps", "sparse", 4096, 512, 8, 5, (3, 2), 0.002, target=0.5),
+)  # fmt: skip
+
+#: What the names of images mean, for the report.
+IMAGES = {
+    "digits": "MNIST's first training images",
+    "normal": "Gaussian, as whitened images are",
+    "digit features": "such digits, encoded by a briefly trained layer and pooled",
+    "sparse": "absolute values of Gaussians, 40 % of them set to 0, as pooled features are",
+}
+
+
+def load_digits(data_dir=None):
+    """MNIST where it is found, else the sample of it that comes with minisca; never a download."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SampleWarning)
+        return minisca.datasets.load_mnist(data_dir, download=False)
+
+
+def make_images(layer, digits):
+    """A batch of images (n, c, h, w) float32 for `layer`, the same every time."""
+    shape = (layer.batch, layer.channels, layer.size, layer.size)
+    random = np.random.default_rng(0)
+    if layer.images == "digits":
+        return np.ascontiguousarray(digits.train_images[: layer.batch])
+    if layer.images == "digit features":
+        below = minisca.SparseConvAutoencoder(
+            layer.channels, n_epochs=3, random_state=0, verbose=False
+        )
+        below.fit(digits.train_images[: 20 * layer.batch])
+        return below.transform(digits.train_images[: layer.batch])
+    images = random.standard_normal(shape, np.float32)
+    if layer.images == "sparse":
+        images = np.abs(images) * (random.random(shape, np.float32) >= 0.4)
+    return images
+
+
+def make_parameters(layer):
+    """Parameters as they are when training begins, when nearly every map has a winner."""
+    random = np.random.default_rng(1)
+    shape = (layer.n_maps, layer.channels, layer.width, layer.width)
+    return {
+        "encoder_filters": layer.init_scale * random.standard_normal(shape, np.float32),
+        "encoder_bias": np.zeros(layer.n_maps, np.float32),
+        "decoder_filters": layer.init_scale * random.standard_normal(shape, np.float32),
+        "decoder_bias": np.zeros(layer.channels, np.float32),
+    }
+
+
+class Step:
+    """minisca's training step on the images x, from own copies of the parameters."""
+
+    def __init__(self, x, parameters):
+        self.x = x
+        self.backend = get_backend("cpu")
+        self.sparsity = make_sparsity("winner-take-all")
+        self.parameters = {name: value.copy() for name, value in parameters.items()}
+        self.optimiser = SGD(self.backend, self.parameters, MOMENTUM)
+
+    def __call__(self):
+        _, gradients = self.loss_and_gradients()
+        self.optimiser.step(gradients, LEARNING_RATE)
+
+    def loss_and_gradients(self):
+        return loss_and_gradients(self.backend, self.sparsity, self.parameters, self.x)
+
+    def encode(self):
+        return self.backend.encode_winners(
+            self.x, self.parameters["encoder_filters"], self.parameters["encoder_bias"]
+        )
+
+    def encode_pooled(self, width, stride):
+        filters, bias = self.parameters["encoder_filters"], self.parameters["encoder_bias"]
+        return self.backend.encode_pooled(self.x, filters, bias, width, stride)
+
+    def in_phases(self):
+        """The calls of one step, one after the other: {phase: seconds}."""
+        seconds, x = {}, self.x
+        encoder, decoder = self.parameters["encoder_filters"], self.parameters["decoder_filters"]
+        last = time.perf_counter()
+
+        def lap(phase):
+            nonlocal last
+            now = time.perf_counter()
+            seconds[phase], last = now - last, now
+
+        values, positions = self.encode()
+        lap("encode")
+        x_hat = self.backend.decode_winners(
+            values, positions, decoder, self.parameters["decoder_bias"], x.shape[2:]
+        )
+        lap("decode")
+        _, error = self.backend.residual(x_hat, x, len(x))
+        lap("error")
+        gradients = self.backend.winners_backward(x, error, values, positions, encoder, decoder)
+        lap("backward")
+        names = ("encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
+        self.optimiser.step(dict(zip(names, gradients, strict=True)), LEARNING_RATE)
+        lap("update")
+        return seconds

@@ -1,0 +1,152 @@
+"""The peer: the same training step, written straightforwardly in PyTorch, and proof that it is.
+
+PyTorch is measured against, never used by minisca; without it the benchmark has no peer's column.
+"""
+
+import numpy as np
+from bench.layers import LEARNING_RATE, MOMENTUM
+
+from minisca.backends import get_backend
+from minisca.training.optim import SGD
+
+#: Roundings are taken as independent: a sum over N float32 terms errs by about sqrt(N) units in
+#: the last place of the root of its squared terms. This many times that is still agreement.
+SAFETY = 8
+ROUNDING = 2.0**-24
+
+
+class DisagreementError(AssertionError):
+    """minisca's step and the peer's compute different things: no timing would mean anything."""
+
+
+def import_torch(threads):
+    """PyTorch on `threads` threads, or None where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    torch.set_num_threads(threads)
+    return torch
+
+
+class PeerStep:
+    """conv2d, relu, a mask of each map's largest unit, conv_transpose2d, backward, SGD."""
+
+    def __init__(self, torch, x, parameters, device="cpu"):
+        self.torch, self.device = torch, device
+        self.x = torch.from_numpy(x).to(device)
+        self.parameters = {
+            name: torch.from_numpy(value.copy()).to(device).requires_grad_()
+            for name, value in parameters.items()
+        }
+        self.padding = parameters["encoder_filters"].shape[2] // 2
+        self.optimiser = torch.optim.SGD(
+            self.parameters.values(), lr=LEARNING_RATE, momentum=MOMENTUM
+        )
+
+    def __call__(self):
+        self.optimiser.zero_grad()
+        units = self.activations().flatten(2)
+        winners = units.argmax(2, keepdim=True)
+        self.loss(units, self.torch.zeros_like(units).scatter_(2, winners, 1)).backward()
+        self.optimiser.step()
+
+    def convolve(self):
+        with self.torch.no_grad():
+            self.activations()
+
+    def activations(self):
+        filters, bias = self.parameters["encoder_filters"], self.parameters["encoder_bias"]
+        convolve = self.torch.nn.functional.conv2d
+        return self.torch.relu(convolve(self.x, filters, bias, padding=self.padding))
+
+    def loss(self, units, mask):
+        """Mean over images of ||x_hat - x||^2, of units (n, m, h * w) where the mask is 1."""
+        maps = (units * mask).unflatten(2, self.x.shape[2:])
+        x_hat = self.torch.nn.functional.conv_transpose2d(
+            maps,
+            self.parameters["decoder_filters"],
+            self.parameters["decoder_bias"],
+            padding=self.padding,
+        )
+        return ((x_hat - self.x) ** 2).sum() / len(self.x)
+
+
+def check_agreement(step, peer):
+    """Raise DisagreementError unless both compute the same loss, gradients and winners.
+
+    A winner may differ where the two largest units of a map are equal but for rounding. So winners
+    are compared by value, and then the peer is given minisca's, which makes the rest smooth.
+
+    Returns {"loss": relative difference, ...}, the tolerance, and how many winners differ.
+    """
+    torch = peer.torch
+    n, channels, *_ = step.x.shape
+    n_maps, _, k, _ = step.parameters["encoder_filters"].shape
+    values, positions = step.encode()
+    loss, gradients = step.loss_and_gradients()
+
+    for parameter in peer.parameters.values():
+        parameter.grad = None
+    units = peer.activations().flatten(2)
+    places = torch.from_numpy(positions.astype(np.int64)).to(peer.device)[..., None]
+    active = torch.from_numpy(values > 0).to(peer.device)[..., None]
+    mask = torch.zeros_like(units).scatter_(2, places, active.to(units.dtype))
+    differing = _compare_winners(torch, units.detach(), values, places, active, channels * k * k)
+    peer_loss = peer.loss(units, mask)
+    peer_loss.backward()
+
+    # encoder, reconstruction, the winners' derivatives, and the sum over the batch
+    tolerance = SAFETY * ROUNDING * np.sqrt(2 * channels * k * k + n_maps + n)
+    differences = {"loss": abs(peer_loss.item() - loss) / loss}
+    for name, gradient in gradients.items():
+        theirs = peer.parameters[name].grad.cpu().numpy()
+        size = np.linalg.norm(theirs)
+        if name == "decoder_bias":  # errors of both signs may cancel: beside what was summed up
+            size = 2 * np.sqrt(step.x[0].size * loss)
+        differences[name] = float(
+            np.linalg.norm(gradient - theirs) / max(size, np.finfo("f4").tiny)
+        )
+    wrong = {name: value for name, value in differences.items() if not value <= tolerance}
+    if wrong:
+        raise DisagreementError(
+            f"relative differences from PyTorch larger than {tolerance:.1e}: {wrong}"
+        )
+    return {
+        "relative_differences": differences,
+        "tolerance": float(tolerance),
+        "winners": int(active.sum()),
+        "winners_at_other_of_two_equal_units": differing,
+    }
+
+
+def _compare_winners(torch, units, values, places, active, terms):
+    """Every winner's unit is the peer's largest but for rounding; how many are at other places."""
+    largest, where = units.max(2, keepdim=True)
+    values = torch.from_numpy(values).to(units.device)[..., None]
+    allowed = SAFETY * ROUNDING * np.sqrt(terms) * float(largest.max())
+    at_ours = units.gather(2, places) * active
+    worst = float(torch.maximum(largest - at_ours, (values - at_ours).abs()).max())
+    if not worst <= allowed:
+        raise DisagreementError(
+            f"a winner's value differs by {worst:.1e} from PyTorch's; "
+            f"rounding explains {allowed:.1e}"
+        )
+    return int(((where != places) & (largest > 0)).sum())
+
+
+def check_update(torch):
+    """Raise DisagreementError unless three updates with momentum are the same as PyTorch's."""
+    random = np.random.default_rng(0)
+    start, *gradients = random.standard_normal((4, 100), np.float32)
+    ours, theirs = {"p": start.copy()}, torch.from_numpy(start.copy()).requires_grad_()
+    optimiser = SGD(get_backend("cpu"), ours, MOMENTUM)
+    peer = torch.optim.SGD([theirs], lr=0.1, momentum=MOMENTUM)
+    for gradient in gradients:
+        optimiser.step({"p": gradient}, 0.1)
+        theirs.grad = torch.from_numpy(gradient)
+        peer.step()
+    difference = np.abs(ours["p"] - theirs.detach().numpy()).max()
+    # three steps, three roundings each, of numbers below 8
+    if not difference <= 9 * 8 * ROUNDING:
+        raise DisagreementError(f"updates differ by {difference:.1e} from PyTorch's SGD")

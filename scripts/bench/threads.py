@@ -1,0 +1,144 @@
+"""One level of parallelism: what two threads gain over one, and that one thread is one core.
+
+The first by Numba's own switch, in turns within this process; the second in processes of their own,
+by CPU time over wall time, for each of the ways in which a user limits threads.
+"""
+
+import time
+
+import numba
+import numpy as np
+from bench.children import answer, run_child
+from bench.layers import LAYERS, Step, load_digits, make_images, make_parameters
+from bench.steps import describe, milliseconds
+from bench.timing import median, take_turns
+from common.records import print_table
+
+#: How a process may be told to use one thread: environment variables, or threadpoolctl within it.
+VARIABLES = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+LIMITS = {
+    "nothing": {},
+    "NUMBA_NUM_THREADS=1": {"NUMBA_NUM_THREADS": 1},
+    "OPENBLAS_NUM_THREADS=1": {"OPENBLAS_NUM_THREADS": 1},
+    "both": dict.fromkeys(VARIABLES, 1),
+    "threadpoolctl": {},
+}
+CHILD_SECONDS = 2.0
+
+
+def measure_threads(bench):
+    two = min(2, bench.threads)
+    layers = []
+    for layer in bench.layers(LAYERS):
+        step = Step(make_images(layer, bench.digits), make_parameters(layer))
+        calls = {
+            str(threads): lambda step=step, threads=threads: _on_threads(step, threads)
+            for threads in sorted({1, two})
+        }
+        try:
+            identical = _same_bits(step, (1, two, two))
+            seconds, _ = take_turns(calls, bench.repetitions, description=layer.name)
+        finally:
+            numba.set_num_threads(bench.threads)
+        medians = {threads: median(values) for threads, values in seconds.items()}
+        one_core = run_child(
+            "bench.threads",
+            {"layer": layer.name, "tiny": bench.tiny, "data_dir": bench.data_dir},
+            **LIMITS["both"],
+        )
+        layers.append(
+            {
+                **describe(layer),
+                "seconds": seconds,
+                "median_seconds": medians,
+                "speed_up": medians["1"] / medians[str(two)],
+                "same_bits": identical,
+                "cores_used_by_one_thread": one_core["cores_used"],
+            }
+        )
+    return {"layers": layers, "threads": two, "target_speed_up": 1.7, "limits": _limits(bench)}
+
+
+def _on_threads(step, threads):
+    numba.set_num_threads(threads)
+    step()
+
+
+def _same_bits(step, runs):
+    """Whether loss and gradients are the same to the bit in runs on so many threads."""
+    results = []
+    for threads in runs:
+        numba.set_num_threads(threads)
+        loss, gradients = step.loss_and_gradients()
+        results.append([np.float64(loss).tobytes(), *(g.tobytes() for g in gradients.values())])
+    return all(result == results[0] for result in results)
+
+
+def _limits(bench):
+    """Cores used by the first layer's step under every way of limiting threads."""
+    found = {}
+    for limit, variables in LIMITS.items():
+        task = {"layer": LAYERS[0].name, "tiny": bench.tiny, "data_dir": bench.data_dir}
+        task["threadpoolctl"] = limit == "threadpoolctl"
+        found[limit] = run_child("bench.threads", task, **dict.fromkeys(VARIABLES) | variables)
+    return found
+
+
+def report_threads(result):
+    two = str(result["threads"])
+    rows = [
+        [
+            layer["layer"],
+            milliseconds(layer["median_seconds"]["1"]),
+            milliseconds(layer["median_seconds"][two]),
+            f"{layer['speed_up']:.2f} x",
+            f"{result['target_speed_up']:g} x",
+            f"{layer['cores_used_by_one_thread']:.2f}",
+            "same" if layer["same_bits"] else "DIFFERENT",
+        ]
+        for layer in result["layers"]
+    ]
+    header = ["threads, ms a step", "1 thread", f"{two} threads", "faster", "target"]
+    print_table([*header, "cores used by 1", "results"], rows)
+    print()
+    rows = [
+        [limit, _cores(found), found["threading_layer"], found["stderr"] or "none"]
+        for limit, found in result["limits"].items()
+    ]
+    print_table(["threads limited by", "cores used", "Numba's threads", "warnings"], rows)
+
+
+def _cores(found):
+    return "-" if found["cores_used"] is None else f"{found['cores_used']:.2f}"
+
+
+def use_cores(task):
+    """In a child: CPU time over wall time of training steps, after a warm-up."""
+    import contextlib
+
+    layer = next(layer for layer in LAYERS if layer.name == task["layer"])
+    layer = layer.tiny() if task["tiny"] else layer
+    step = Step(make_images(layer, load_digits(task["data_dir"])), make_parameters(layer))
+    limit = contextlib.nullcontext()
+    if task.get("threadpoolctl"):
+        try:
+            from threadpoolctl import threadpool_limits
+        except ImportError:
+            return {"cores_used": None, "threading_layer": "threadpoolctl is not installed"}
+        limit = threadpool_limits(1)
+    with limit:
+        step()
+        steps, wall, cpu = 0, time.perf_counter(), time.process_time()
+        while steps < 3 or time.perf_counter() - wall < (0.1 if task["tiny"] else CHILD_SECONDS):
+            step()
+            steps += 1
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return {
+        "cores_used": cpu / wall,
+        "steps": steps,
+        "threading_layer": numba.threading_layer(),
+    }
+
+
+if __name__ == "__main__":
+    answer(use_cores)

@@ -1,0 +1,154 @@
+"""What every script writes down about a run: one JSON record a row and seed, in one form.
+
+A results.json is a list of records: row, seed, the measured figures, paper_percent, data, settings,
+seconds by phase, losses, versions, machine, peak memory, command.
+"""
+
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+import tomllib
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from minisca.files.atomic import atomic_write
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Settings of a layer that came when there were records already, and what all of those had.
+LATER_SETTINGS = {"schedule": "linear", "init_bias": 0.0, "normalise_filters": False}
+
+
+def published(row):
+    """The paper's figure for a row such as "mnist-16", in percent; None for a row of our own."""
+    with open(ROOT / "reference" / "paper.toml", "rb") as file:
+        return tomllib.load(file)["experiments"].get(row, {}).get("value")
+
+
+def environment():
+    """Versions, machine, memory and command: what a figure needs beside it to be believed.
+
+    `peak_memory_gib` is the largest that the process has been so far, what it mapped of files and
+    the system kept in memory included; None where the system does not tell.
+    """
+    libraries = ("minisca", "numpy", "scipy", "numba", "llvmlite")
+    return {
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in libraries},
+        "machine": {
+            "cpu": _cpu_name(),
+            "cores": os.cpu_count(),
+            "memory_gib": _memory_gib(),
+            "system": platform.system(),
+        },
+        "peak_memory_gib": peak_memory_gib(),
+        "command": shlex.join(["python", *map(_relative, sys.argv)]),
+    }
+
+
+def peak_memory_gib():
+    """The largest resident set of this process, or None."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if platform.system() == "Darwin" else 2**10
+    return round(peak * unit / 2**30, 2)
+
+
+def _relative(argument):
+    path = Path(argument)
+    inside = path.is_absolute() and path.is_relative_to(ROOT)
+    return str(path.relative_to(ROOT)) if inside else argument
+
+
+def _cpu_name():
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
+        return names[0]
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine()
+
+
+def _memory_gib():
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+    return None
+
+
+class Results:
+    """The results.json of a directory, or another file: read once, written after every record.
+
+    Records of other rows and seeds are always kept; with `resume`, a run that is there is not
+    measured again.
+    """
+
+    def __init__(self, directory, resume, name="results.json"):
+        self.path = Path(directory) / name
+        self.resume = resume
+        self.records = json.loads(self.path.read_text()) if self.path.exists() else []
+
+    def find(self, row, seed, data, settings):
+        """The record of this very run to resume from, or None."""
+        if not self.resume:
+            return None
+        wanted = json.loads(json.dumps([row, seed, data, settings]))
+        for record in self.records:
+            if same_settings(wanted, [record[key] for key in ("row", "seed", "data", "settings")]):
+                return record
+        return None
+
+    def add(self, record):
+        """Append a record, in place of one of the same row, seed and data."""
+        same = [record[key] for key in ("row", "seed", "data")]
+        self.records = [
+            old for old in self.records if [old[key] for key in ("row", "seed", "data")] != same
+        ]
+        self.records.append(record)
+        with atomic_write(self.path) as file:
+            file.write(json.dumps(self.records, indent=1).encode() + b"\n")
+
+
+def same_settings(wanted, recorded):
+    """Whether a record is of what is wanted: both as JSON has them, but for `LATER_SETTINGS`."""
+    if isinstance(wanted, dict) and isinstance(recorded, dict):
+        later = LATER_SETTINGS if "n_maps" in wanted else {}
+        recorded = {name: later[name] for name in later if name in wanted} | recorded
+        return wanted.keys() == recorded.keys() and all(
+            same_settings(value, recorded[name]) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list) and isinstance(recorded, list):
+        return len(wanted) == len(recorded) and all(map(same_settings, wanted, recorded))
+    return wanted == recorded
+
+
+class Stopwatch:
+    """Seconds by phase: `with watch("train"): ...`."""
+
+    def __init__(self):
+        self.seconds = {}
+
+    @contextmanager
+    def __call__(self, phase):
+        start = time.perf_counter()
+        yield
+        spent = time.perf_counter() - start
+        self.seconds[phase] = round(self.seconds.get(phase, 0) + spent, 2)
+
+
+def print_table(header, rows):
+    """A table on the terminal, columns as wide as their longest cell."""
+    cells = [header, *rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    for index, row in enumerate(cells):
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
+        if index == 0:
+            print("  ".join("-" * width for width in widths))

@@ -1,0 +1,81 @@
+"""Features too large for memory: float16 in a file, read through a memory map.
+
+50,000 x 65,536 features take 6.6 GB on the disk; the system keeps in memory what it can of them.
+"""
+
+import contextlib
+import errno
+from pathlib import Path
+
+import numpy as np
+from tables.run import feature_shape
+
+from minisca.files.atomic import atomic_write
+
+
+class FeatureFiles:
+    """Files of features in a directory of their own; they are removed when the block ends.
+
+    >>> with FeatureFiles("out/cifar10/features") as files:
+    ...     features = files.encode(layer, images)
+    """
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        self.paths = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        with contextlib.suppress(OSError):  # a file still mapped (Windows), or one that is not ours
+            for path in self.paths:
+                path.unlink()
+            self.directory.rmdir()
+
+    def encode(self, layer, images):
+        """`layer.transform(images)` as a read-only float16 memory map.
+
+        Raises OSError that says how much room it takes where the disk is full, and ValueError for
+        features beyond float16's largest number; the unfinished file is then gone.
+        """
+        shape = feature_shape(layer, images)
+        path = self.directory / f"features{len(self.paths)}.float16"
+        try:
+            with atomic_write(path) as file:
+                layer.transform(images, out=Rows(file, shape))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            size = 2 * np.prod(shape, dtype=np.int64) / 2**30
+            raise OSError(
+                errno.ENOSPC,
+                f"the disk is full: features of shape {shape} take {size:.3g} GiB in float16; "
+                "free as much, or give an --output on another disk",
+                str(path),
+            ) from error
+        self.paths.append(path)
+        return np.memmap(path, np.float16, "r", shape=shape)
+
+
+class Rows:
+    """What looks like a float16 array to who fills it from the top, and is a file.
+
+    Not a memory map: a process that writes into one whose disk is full is killed, without a word.
+    """
+
+    dtype = np.dtype(np.float16)
+
+    def __init__(self, file, shape):
+        self.file = file
+        self.shape = shape
+        self.n_written = 0
+
+    def __setitem__(self, rows, values):
+        if rows.start != self.n_written:
+            raise IndexError(f"rows from {rows.start} were given; row {self.n_written} is next")
+        largest = np.abs(values).max()
+        if largest > np.finfo(self.dtype).max:
+            raise ValueError(f"a feature is {largest:g}; float16 has numbers up to 65504")
+        self.file.write(np.ascontiguousarray(values, self.dtype))
+        self.n_written = rows.stop

@@ -1,0 +1,102 @@
+"""What the figures share: images, loaded when a figure asks for them; files; records."""
+
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+from common.records import Results, environment
+from reproduce_norb import arranged
+from tables.whitened import ZCA_EPSILON, labelled
+
+import minisca
+from minisca.preprocessing import ZCA, contrast_normalise
+
+#: Training images of a --quick run.
+QUICK_IMAGES = 400
+
+
+class FigureRun:
+    """One run of scripts/figures.py."""
+
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.output = Path(arguments.output)
+        self.cifar = cache(self._cifar)
+
+    def path(self, name, ending):
+        return self.output / f"figure-{name}.{ending}"
+
+    def results(self, name):
+        """The records of a figure; those that are there already, whatever was asked for."""
+        return Results(self.output, self.arguments.resume, f"figure-{name}.json")
+
+    def epochs(self, usual):
+        return self.arguments.epochs or (1 if self.arguments.quick else usual)
+
+    def layer(self, **options):
+        """A layer with this run's seed and backend, not trained yet."""
+        options = {"random_state": self.arguments.seed, "backend": self.arguments.backend} | options
+        return minisca.SparseConvAutoencoder(**options)
+
+    def settings(self, **settings):
+        """What decides an outcome, in plain numbers and names."""
+        return settings | {"quick": self.arguments.quick}
+
+    def record(self, name, data, settings, watch, losses, **measured):
+        """A record of what was trained for figure `name`, in the form of every script's."""
+        watch.seconds["total"] = round(sum(watch.seconds.values()), 2)
+        return {
+            "row": f"figure-{name}",
+            "seed": self.arguments.seed,
+            "test_error_percent": None,
+            "validation_error_percent": None,
+            "paper_percent": None,
+            "data": data,
+            "settings": settings,
+            "seconds": watch.seconds,
+            "losses": losses,
+            **measured,
+            **environment(),
+        }
+
+    # images -------------------------------------------------------------------------------
+
+    def n_images(self, usual):
+        return self.arguments.images or (QUICK_IMAGES if self.arguments.quick else usual)
+
+    def _cifar(self, whitened, usual=None):
+        """CIFAR-10: its name, (images, labels) to learn from, (images, labels) to validate on.
+
+        Contrast-normalised, and `whitened` by the statistics of all training images but those to
+        validate on: whitening learned from few images leaves others with far more energy. usual:
+        so many to learn from at most, unless --images or --quick says another number.
+        """
+        data = self.cifar_data
+        train, validation = data.validation_split()
+        n = min(self.n_images(usual or len(train[0])), len(train[0]))
+        images, checked = (contrast_normalise(part) for part in (train[0], validation[0]))
+        if whitened:
+            whitener = ZCA(ZCA_EPSILON).fit(images)
+            images, checked = whitener.transform(images[:n]), whitener.transform(checked)
+        return data.name, (images[:n], train[1][:n]), (checked, validation[1])
+
+    @cached_property
+    def cifar_data(self):
+        data = minisca.datasets.load_cifar10(self.arguments.data_dir)
+        return labelled(data, self.arguments.label, "CIFAR-10")
+
+    @cached_property
+    def mnist(self):
+        return minisca.datasets.load_mnist(self.arguments.data_dir)
+
+    @cached_property
+    def norb_data(self):
+        return arranged(minisca.datasets.load_norb(self.arguments.data_dir), quick=False)
+
+    def norb(self, whitened):
+        """Small NORB: its name, training views one by one, of every category."""
+        data = self.norb_data
+        views = data.train_images.reshape(-1, 1, *data.train_images.shape[2:])
+        n = min(self.n_images(len(views)), len(views))
+        views = contrast_normalise(views[np.linspace(0, len(views) - 1, n).astype(np.intp)])
+        return data.name, ZCA(ZCA_EPSILON).fit_transform(views) if whitened else views

@@ -1,0 +1,197 @@
+"""What a study searches: the settings that its file declares, and the runs that they make.
+
+A file is TOML: `design`, and two tables, [training] (what decides a trained layer) and [encoding]
+(what is done with it afterwards), of settings and lists of values, the first of which is the base:
+
+    design = "star"     the base, and every other value by itself, everything else at its base
+    design = "grid"     every combination
+    design = "random"   `runs` combinations drawn at random, from `draw_seed`
+
+`score` is what is to be small: "validation_error_percent", the default; "validation_loss", the mean
+of the classifier's own loss on the validation images, which tells smaller differences apart; or
+"reconstruction_error" of the validation images, for which no classifier is fitted. A table [below]
+fixes a first layer, on whose pooled maps the study's own layer is trained.
+
+`labels` in [encoding] is how many training images' labels the classifier has. The others are then
+judged with the validation images: of 40,000 more errors come to light than of 10,000, and layers
+that differ by a tenth of them can be told apart.
+"""
+
+import hashlib
+import itertools
+import json
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from features.scaling import SCALINGS
+
+import minisca
+
+DESIGNS = ("star", "grid", "random")
+SCORES = ("validation_error_percent", "validation_loss", "reconstruction_error")
+CLASSIFIERS = {"logistic": minisca.LogisticRegression, "svm": minisca.LinearSVM}
+#: What a file writes where Python has None: TOML has no such value.
+OFF = "off"
+
+_LAYER = minisca.SparseConvAutoencoder().get_params(deep=False)
+_NOT_TRAINED = ("encoding_bias", "pool_width", "pool_stride", "random_state", "backend", "verbose")
+
+#: Defaults of everything that may be declared. input_scaling: "none", "contrast" (each image
+#: contrast-normalised), a way to scale the maps below, or a factor.
+TRAINING = {name: value for name, value in _LAYER.items() if name not in _NOT_TRAINED}
+TRAINING |= {"input_scaling": "none"}
+ENCODING = {name: _LAYER[name] for name in ("encoding_bias", "pool_width", "pool_stride")}
+ENCODING |= {"feature_scaling": "none", "classifier": "logistic", "l2": 1e-3}
+ENCODING |= {"max_iter": 200, "tol": 1e-5}  # nearer the minimum than a classifier's default
+#: What may be declared beside, and is not in a run's settings where it is not.
+OPTIONAL = {"labels": None}
+
+
+class Run(NamedTuple):
+    """One configuration: all settings by name, those declared and those at their defaults."""
+
+    training: dict
+    encoding: dict
+    seed: int
+
+    def settings(self):
+        return {**self.training, **self.encoding}
+
+
+class Space(NamedTuple):
+    """A study file, checked: values by setting, the base first; the fixed layer below, or None."""
+
+    name: str
+    design: str
+    training: dict
+    encoding: dict
+    below: dict | None
+    n_runs: int | None
+    draw_seed: int
+    score: str
+
+    def base(self):
+        return {name: values[0] for name, values in {**self.training, **self.encoding}.items()}
+
+    def runs(self, seeds):
+        """Every run of the study, those of one trained layer one after the other."""
+        declared = {**self.training, **self.encoding}
+        if self.design == "grid":
+            points = itertools.product(*declared.values())
+        elif self.design == "star":
+            points = _star(list(declared.values()))
+        else:
+            points = _drawn(list(declared.values()), self.n_runs, self.draw_seed)
+        runs = []
+        for point, seed in itertools.product(points, seeds):
+            settings = {
+                name: None if value == OFF else value
+                for name, value in zip(declared, point, strict=True)
+            }
+            training = TRAINING | {name: settings[name] for name in self.training}
+            encoding = ENCODING | {name: settings[name] for name in self.encoding}
+            runs.append(Run(training, encoding, seed))
+        groups = {}  # the first place of a layer decides when it is trained
+        for run in runs:
+            groups.setdefault(digest(run.training, run.seed), []).append(run)
+        return [run for group in groups.values() for run in group]
+
+
+def _star(values):
+    base = tuple(choices[0] for choices in values)
+    yield base
+    for place, choices in enumerate(values):
+        for other in choices[1:]:
+            yield (*base[:place], other, *base[place + 1 :])
+
+
+def _drawn(values, n_runs, seed):
+    """Combinations drawn at random, none twice; all of them where there are no more."""
+    sides = [len(choices) for choices in values]
+    total = int(np.prod(sides, dtype=object))
+    random = np.random.default_rng(seed)
+    drawn = {}
+    while len(drawn) < min(n_runs, total):
+        drawn[tuple(int(random.integers(side)) for side in sides)] = None
+    for places in drawn:
+        yield tuple(choices[place] for choices, place in zip(values, places, strict=True))
+
+
+def digest(*parts):
+    """A short name for settings: the same in every process and on every machine."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_space(path):
+    """The Space that the TOML file `path` declares; ValueError names what is wrong with it."""
+    path = Path(path)
+    with open(path, "rb") as file:
+        try:
+            declared = tomllib.load(file)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"{path} is no TOML: {error}") from error
+    known = {"design", "training", "encoding", "below", "runs", "draw_seed", "score"}
+    for name in declared.keys() - known:
+        raise ValueError(f"{path} has {name!r}; it may have {', '.join(sorted(known))}")
+    design = declared.get("design")
+    if design not in DESIGNS:
+        raise ValueError(f"design is {design!r} in {path}; it must be one of {', '.join(DESIGNS)}")
+    n_runs = declared.get("runs")
+    if (design == "random") != (isinstance(n_runs, int) and n_runs > 0):
+        raise ValueError(f"runs is {n_runs!r} in {path}; it is for random, a number from 1")
+    tables = {}
+    for table, allowed in (("training", TRAINING), ("encoding", ENCODING | OPTIONAL)):
+        found = {name: _values(value) for name, value in declared.get(table, {}).items()}
+        _check(path, table, found, allowed)
+        tables[table] = found
+    below = declared.get("below")
+    if below is not None:
+        _check(path, "below", {name: [value] for name, value in below.items()}, _LAYER)
+    draw_seed, score = declared.get("draw_seed", 0), declared.get("score", SCORES[0])
+    if score not in SCORES:
+        raise ValueError(f"score is {score!r} in {path}; it must be one of {', '.join(SCORES)}")
+    return Space(
+        path.stem, design, **tables, below=below, n_runs=n_runs, draw_seed=draw_seed, score=score
+    )
+
+
+def _values(value):
+    return value if isinstance(value, list) else [value]
+
+
+def _check(path, table, found, allowed):
+    """Names, and every value by itself, as the estimators check them."""
+    for name, values in found.items():
+        where = f"{name} in [{table}] of {path}"
+        if name not in allowed:
+            raise ValueError(f"{where} is no setting; it must be one of {', '.join(allowed)}")
+        if not values or len(set(map(repr, values))) < len(values):
+            raise ValueError(f"{where} is {values!r}; it must be values, none of them twice")
+        for value in values:
+            try:
+                _check_value(name, None if value == OFF else value)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{where}: {error}") from error
+
+
+def _check_value(name, value):
+    choices = {
+        "feature_scaling": SCALINGS,
+        "classifier": tuple(CLASSIFIERS),
+        "input_scaling": ("contrast", *SCALINGS),
+    }
+    if name in _LAYER:
+        if name not in ("sparsity", "n_active", "lifetime"):  # which depend on each other
+            minisca.SparseConvAutoencoder(**{name: value})._check_parameters()
+    elif name in choices:
+        number = name == "input_scaling" and isinstance(value, int | float) and value > 0
+        if value not in choices[name] and not number:
+            raise ValueError(f"{value!r} is none of {', '.join(choices[name])}")
+    elif name == "labels":
+        if not (isinstance(value, int) and value > 0):
+            raise ValueError(f"{value!r} is no number from 1")
+    elif name in ("l2", "max_iter", "tol") and not (isinstance(value, int | float) and value >= 0):
+        raise ValueError(f"{value!r} is no number from 0")

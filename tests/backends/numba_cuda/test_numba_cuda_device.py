@@ -1,0 +1,160 @@
+"""What only the Numba CUDA backend can get wrong; runs on a device, or on the simulated one."""
+
+import numpy as np
+import pytest
+
+import reference
+from minisca.backends import get_backend
+from tests.support.backends import FOUND
+from tests.support.cases import CALLS, Case, arguments, as_dtype, call
+from tests.support.helpers import as_tuple, assert_within, rounding_bound
+from tests.support.numba_cuda_kernels import KERNELS
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif("numba_cuda" not in FOUND, reason="no CUDA device, or no numba-cuda"),
+]
+CASE = Case(3, 2, 4, 5, 4, 3)
+
+
+@pytest.fixture
+def numba_cuda():
+    return get_backend("numba_cuda")
+
+
+def on_host(backend, results):
+    return [backend.to_host(result) for result in as_tuple(results)]
+
+
+@pytest.mark.parametrize("name", ["conv2d", "encode_winners", "encode_pooled"])
+def test_what_does_not_fit_into_shared_memory_is_computed_all_the_same(
+    monkeypatch, numba_cuda, name
+):
+    args = as_dtype(arguments(name, CASE), "float32")
+    tiled = on_host(numba_cuda, call(numba_cuda, name, args))
+    monkeypatch.setattr(numba_cuda.device, "SHARED_BYTES", 0)
+    monkeypatch.setattr(numba_cuda.device, "CHUNK_BYTES", 1)  # an image at a time
+    general = on_host(numba_cuda, call(numba_cuda, name, args))
+    (sizes,) = as_tuple(call(reference, "conv2d", [np.abs(a) for a in args[:3]]))
+    bound = 2 * rounding_bound(CASE.c * CASE.k**2 + 1, sizes.max(), "float32")
+    for result, right in zip(general, tiled, strict=True):
+        assert_within(result, right, bound if result.dtype == np.float32 else 0)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7, 33])
+@pytest.mark.parametrize("name", ["encode_winners", "decode_winners, maps", "winners_backward"])
+def test_any_number_of_threads_in_a_block_will_do(monkeypatch, numba_cuda, name, threads):
+    monkeypatch.setattr(numba_cuda.device, "THREADS", threads)
+    args = arguments(name, CASE)
+    results = on_host(numba_cuda, call(numba_cuda, name, as_dtype(args, "float64")))
+    for result, right in zip(results, as_tuple(call(reference, name, args)), strict=True):
+        np.testing.assert_allclose(result, right, rtol=0, atol=1e-12)  # sums of < 100 of size 10
+
+
+def described(argument):
+    """An argument of a kernel as `numba_cuda_kernels` writes it."""
+    if isinstance(argument, tuple):
+        (kind,) = set(map(described, argument))
+        return f"{kind}x{len(argument)}"
+    if isinstance(argument, int | np.float32):
+        return "l0" if isinstance(argument, int) else "f0"
+    assert argument.is_c_contiguous()
+    letters = {"float32": "f", "float64": "d", "int32": "i", "int64": "l"}
+    return f"{letters[str(argument.dtype)]}{len(argument.shape)}"
+
+
+def test_kernels_are_launched_with_the_arguments_that_are_compiled_for(monkeypatch, numba_cuda):
+    """The simulator would take any; in float32, with and without room in shared memory."""
+    launched = {}
+
+    def launch(kernel, n_items, n_threads, shared_bytes, *args):
+        name = f"{kernel.__module__.split('.')[-1]}.{kernel.__name__}"
+        launched.setdefault(name, set()).add(" ".join(map(described, args)))
+        assert shared_bytes <= 48 << 10
+        return launch_it(kernel, n_items, n_threads, shared_bytes, *args)
+
+    launch_it = numba_cuda.device.launch
+    for room in (
+        "device",
+        "conv",
+        "elements",
+        "norm",
+        "pooling",
+        "selection",
+        "sgd",
+        "survivors",
+        "winners",
+    ):
+        monkeypatch.setattr(getattr(numba_cuda, room), "launch", launch)
+    numba_cuda.survivors.one_slot_a_map.cache_clear()
+    for name in CALLS:
+        call(numba_cuda, name, as_dtype(arguments(name, CASE), "float32"))
+    one = np.ones((3, 4), np.float32)
+    numba_cuda.squared_norm(one)
+    numba_cuda.residual(one, one)
+    numba_cuda.add_(*map(numba_cuda.to_device, (one, one)))
+    numba_cuda.scaled(one, 2)
+    numba_cuda.gather(one, np.arange(2))
+    monkeypatch.setattr(numba_cuda.device, "SHARED_BYTES", 0)
+    numba_cuda.conv2d(*as_dtype(arguments("conv2d", CASE), "float32"))
+    assert launched == {name: {types} for name, types in KERNELS.items()}
+
+
+def test_device_arrays_are_taken_as_they_are(numba_cuda):
+    x, filters, bias = as_dtype(arguments("conv2d", CASE), "float32")
+    resident = [numba_cuda.to_device(array) for array in (x, filters, bias)]
+    assert all(numba_cuda.to_device(array) is array for array in resident)
+    maps = numba_cuda.conv2d(*resident)
+    assert not isinstance(maps, np.ndarray)
+    np.testing.assert_array_equal(
+        numba_cuda.to_host(maps), numba_cuda.to_host(numba_cuda.conv2d(x, filters, bias))
+    )
+
+
+def test_what_goes_to_the_device_comes_back_whatever_its_strides(numba_cuda, dtype):
+    array = np.arange(60, dtype=dtype).reshape(3, 4, 5).transpose(2, 0, 1)
+    np.testing.assert_array_equal(numba_cuda.to_host(numba_cuda.to_device(array)), array)
+    assert numba_cuda.to_host(array) is array
+
+
+def test_momentum_changes_device_arrays_in_place(numba_cuda, dtype):
+    args = as_dtype(arguments("sgd_momentum_", CASE), dtype)
+    parameter, gradient, velocity = (numba_cuda.to_device(array) for array in args[:3])
+    numba_cuda.sgd_momentum_(parameter, gradient, velocity, *args[3:])
+    numba_cuda.sgd_momentum_(*args)  # host arrays
+    np.testing.assert_array_equal(numba_cuda.to_host(parameter), args[0])
+    np.testing.assert_array_equal(numba_cuda.to_host(velocity), args[2])
+
+
+def test_the_squared_norm_is_taken_in_float64_and_repeats_its_bits(numba_cuda, dtype):
+    array = np.random.default_rng(0).standard_normal((3, 7, 11)).astype(dtype)
+    array[0, 0, 0] = 3e4  # in float32 the others would drown
+    norm = numba_cuda.squared_norm(array)
+    assert isinstance(norm, float)
+    right = np.sum(array.astype(np.float64) ** 2)
+    assert abs(norm - right) <= rounding_bound(array.size, right, "float64")
+    assert numba_cuda.squared_norm(numba_cuda.to_device(array)) == norm
+
+
+def test_an_allocation_that_fails_says_what_was_asked_for_and_what_would_fit(
+    monkeypatch, numba_cuda
+):
+    def refuse(*_):
+        raise numba_cuda.device.CudaAPIError(2, "CUDA_ERROR_OUT_OF_MEMORY")
+
+    monkeypatch.setattr(numba_cuda.device.cuda, "device_array", refuse)
+    monkeypatch.setattr(numba_cuda.device, "free_bytes", lambda: 59)
+    with pytest.raises(MemoryError, match=r"\(3, 5\).*float32, 60 bytes.*at most 2 instead of 3"):
+        numba_cuda.device.empty((3, 5), "float32")
+
+
+def test_a_launch_that_fails_says_which(monkeypatch, numba_cuda):
+    class Kernel:
+        __name__ = "_kernel"
+
+        def __getitem__(self, configuration):
+            raise numba_cuda.device.CudaAPIError(1, "CUDA_ERROR_INVALID_VALUE")
+
+    monkeypatch.setattr(numba_cuda.device, "MAX_BLOCKS", 9)
+    with pytest.raises(RuntimeError, match=r"_kernel .* 9 blocks of 5 threads"):
+        numba_cuda.device.launch(Kernel(), 10, 5, 0)

@@ -1,0 +1,160 @@
+"""Every kernel of the Numba CUDA backend compiles for the devices of today, without one of them.
+
+Numba's simulator neither types a kernel nor compiles it; this does. The assembler of NVIDIA's
+linker then tells what a kernel needs: nothing in the kernels of a training step may spill.
+"""
+
+import importlib
+import os
+import re
+from types import SimpleNamespace
+
+import numba
+import pytest
+
+from tests.support.numba_cuda_kernels import KERNELS, TRAINING_STEP
+
+pytest.importorskip("numba_cuda", reason="needs numba-cuda: pip install minisca[numba-cuda]")
+if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
+    pytest.skip("the simulator compiles nothing", allow_module_level=True)
+
+from cuda.bindings import nvjitlink
+from numba import cuda, int32, int64
+
+from minisca.backends.numba_cuda.kernels import tile
+
+CAPABILITIES = [(7, 5), (8, 0), (8, 6), (9, 0), (10, 0), (12, 0)]
+TYPES = {"float32": numba.float32, "float64": numba.float64}
+
+
+def find(name):
+    room, function = name.split(".")
+    return getattr(importlib.import_module(f"minisca.backends.numba_cuda.{room}"), function)
+
+
+def signature(name, dtype):
+    """Numba's types of a kernel's arguments: numbers, or C-contiguous arrays."""
+    types = {"f": TYPES[dtype], "d": numba.float64, "i": int32, "l": int64}
+    found = []
+    for word in KERNELS[name].split():
+        (kind, rank), _, count = word.partition("x")
+        axes = (slice(None),) * (int(rank) - 1) + (slice(None, None, 1),)
+        one = types[kind][axes] if rank != "0" else types[kind]
+        found.append(numba.types.UniTuple(one, int(count)) if count else one)
+    return tuple(found)
+
+
+@pytest.fixture
+def compile_ptx(monkeypatch):
+    """compile_ptx(name, dtype, capability) -> PTX; no device is asked what it is capable of."""
+
+    def compile_ptx(name, dtype, capability):
+        device = SimpleNamespace(compute_capability=capability)
+        monkeypatch.setattr("numba.cuda.dispatcher.get_current_device", lambda: device)
+        return cuda.compile_ptx(find(name).py_func, signature(name, dtype), cc=capability)[0]
+
+    return compile_ptx
+
+
+COMPILED = [
+    pytest.param(name, dtype, capability, id="{}-{}-sm_{}{}".format(name, dtype, *capability))
+    for capability in CAPABILITIES
+    for name in KERNELS
+    for dtype in TYPES
+    if dtype == "float32" or capability == (7, 5)  # in float64 no device is another than the oldest
+]
+
+
+@pytest.mark.parametrize(("name", "dtype", "capability"), COMPILED)
+def test_every_kernel_compiles_to_ptx(compile_ptx, name, dtype, capability):
+    ptx = compile_ptx(name, dtype, capability)
+    assert ".target sm_{}{}".format(*capability) in ptx
+    assert ".entry" in ptx
+    if dtype == "float32" and "d" not in KERNELS[name]:
+        arithmetic = r"\b(add|sub|mul|fma|cvt|div|setp|max)\.[a-z0-9.]*f64"
+        assert not re.search(arithmetic, ptx), "computes in float64"
+    # The assembler takes it: nothing is called that is not there.
+    registers, stack, spills = resources(ptx, capability)
+    print("{:48}{:5}.{}{:10}{:7}{:7}".format(name, *capability, registers, stack, spills))
+    if name in TRAINING_STEP:
+        assert stack == spills == 0
+
+
+def test_every_kernel_is_compiled_here():
+    kernels = set()
+    for room in (
+        "conv",
+        "deconv",
+        "device",
+        "elements",
+        "norm",
+        "pooling",
+        "reduce",
+        "selection",
+        "sgd",
+        "survivors",
+    ):
+        kernels |= kernels_of(room)
+    assert kernels | kernels_of("tile") | kernels_of("winners") == set(KERNELS)
+
+
+def kernels_of(room):
+    module = importlib.import_module(f"minisca.backends.numba_cuda.{room}")
+    return {
+        f"{room}.{name}"
+        for name, value in vars(module).items()
+        if hasattr(value, "py_func") and not value.targetoptions.get("device")
+        if value.py_func.__module__ == module.__name__
+    }
+
+
+def resources(ptx, capability):
+    """Registers a thread, bytes of stack and of spills of a kernel, as the assembler reports."""
+    options = ["-arch=sm_{}{}".format(*capability), "-Xptxas=-v", "-verbose"]
+    linker = nvjitlink.create(len(options), options)
+    code = ptx.encode()
+    nvjitlink.add_data(linker, nvjitlink.InputType.PTX, code, len(code), "kernel")
+    nvjitlink.complete(linker)
+    log = bytearray(nvjitlink.get_info_log_size(linker))
+    nvjitlink.get_info_log(linker, log)
+    nvjitlink.destroy(linker)
+    pattern = r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads"
+    stack, stores, loads = map(int, re.search(pattern, log.decode()).groups())
+    registers = int(re.search(r"Used (\d+) registers", log.decode()).group(1))
+    return registers, stack, stores + loads
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_the_kernels_of_a_training_step_spill_nothing(compile_ptx, dtype):
+    print(f"\n{'kernel, ' + dtype + ', sm_90':48}{'registers':>10}{'stack':>7}{'spills':>7}")
+    for name in TRAINING_STEP:
+        registers, stack, spills = resources(compile_ptx(name, dtype, (9, 0)), (9, 0))
+        print(f"{name:48}{registers:10}{stack:7}{spills:7}")
+        assert stack == spills == 0, name
+        assert registers * 128 <= 65536  # a block of 128 threads has its registers
+
+
+def test_the_spill_report_notices_a_kernel_that_needs_memory(compile_ptx, monkeypatch):
+    """An array of sums that no register file holds, indexed as no compiler can foresee."""
+
+    def kernel(x):
+        sums = cuda.local.array(400, numba.float32)
+        for i in range(400):
+            sums[i] = x[i]
+        x[0] = sums[int(x[1])]
+
+    device = SimpleNamespace(compute_capability=(9, 0))
+    monkeypatch.setattr("numba.cuda.dispatcher.get_current_device", lambda: device)
+    ptx, _ = cuda.compile_ptx(kernel, (numba.float32[::1],), cc=(9, 0))
+    _, stack, spills = resources(ptx, (9, 0))
+    assert stack + spills > 0
+
+
+def test_the_paper_layers_fit_into_shared_memory():
+    """MNIST, CIFAR-10 and both second layers take the tiled path, in float32 and float64."""
+    for itemsize in (4, 8):
+        for size, k in ((28, 7), (28, 11), (32, 9), (10, 5), (8, 5)):
+            dtype = SimpleNamespace(itemsize=itemsize)
+            images = SimpleNamespace(shape=(1, 1, size, size), dtype=dtype)
+            filters = SimpleNamespace(shape=(128, 1, k, k))
+            assert tile.fits(tile.shared_bytes(images, filters))

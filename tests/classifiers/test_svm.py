@@ -1,0 +1,170 @@
+"""The linear SVM: the right gradient, the right minimum, and what it shares with the regression."""
+
+import numpy as np
+import pytest
+
+from minisca import LinearSVM, LogisticRegression
+from minisca.classifiers.classifier import squared_hinge
+from minisca.classifiers.feature_blocks import FeatureBlocks
+from minisca.classifiers.linear import loss_and_gradient
+from minisca.validation import NotFittedError
+from tests.support.classifier_problems import Sliced, problem
+
+
+def test_loss_is_the_mean_of_the_squared_hinges_plus_the_penalty_of_the_weights_alone():
+    features, codes = problem()
+    weights = np.random.default_rng(1).standard_normal((3, 12))
+    intercept = np.array([3.0, -1.0, 0.5])
+    expected = 0.0
+    for row, code in zip(features, codes, strict=True):
+        for c in range(3):
+            margin = (1 if c == code else -1) * (0.1 * row @ weights[c] + intercept[c])
+            expected += max(0, 1 - margin) ** 2 / 120
+    expected += 0.2 / 2 * (weights**2).sum()
+    blocks = FeatureBlocks(features, block_bytes=1000)
+    loss = loss_and_gradient(blocks, codes, weights, intercept, 0.1, 0.2, squared_hinge)[0]
+    assert loss == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+def test_gradient_is_the_derivative_of_the_loss(l2):
+    # Within a piece the loss is quadratic: a central difference is exact but for rounding, of
+    # about 1e-16 x loss / step, and no margin is within the step of 1, where the pieces meet.
+    features, codes = problem()
+    blocks = FeatureBlocks(features, block_bytes=1000)
+    rng = np.random.default_rng(1)
+    weights, intercept = rng.standard_normal((3, 12)), rng.standard_normal(3)
+    scale, step = 0.1, 1e-6
+
+    def at(t):
+        moved = (weights + t * d_weights, intercept + t * d_intercept)
+        loss, *gradient = loss_and_gradient(blocks, codes, *moved, scale, l2, squared_hinge)
+        scores = scale * features @ moved[0].T + moved[1]
+        signs = np.where(np.arange(3) == codes[:, None], 1, -1)
+        return loss, gradient, signs * scores < 1
+
+    for _ in range(5):
+        d_weights, d_intercept = rng.standard_normal((3, 12)), rng.standard_normal(3)
+        (low, _, below), (_, gradient, _), (high, _, above) = at(-step), at(0), at(step)
+        assert np.array_equal(below, above), "the step crosses a kink: draw other inputs"
+        expected = np.vdot(gradient[0], d_weights) + np.vdot(gradient[1], d_intercept)
+        assert (high - low) / (2 * step) == pytest.approx(expected, rel=1e-7, abs=1e-7)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("l2", [1e-2, 0.3])
+def test_the_minimum_is_scikit_learns(l2, n_classes):
+    svm = pytest.importorskip("sklearn.svm")
+    features, labels = problem(n_classes=n_classes)
+    ours = LinearSVM(l2=l2, tol=1e-10, max_iter=5000).fit(features, labels)
+    scale = 1 / np.sqrt(np.mean(features**2))
+    # It penalises the intercept too, at this scale by 1e-6 of what a weight's penalty is.
+    theirs = svm.LinearSVC(
+        C=1 / (120 * l2), dual=False, tol=1e-12, max_iter=100_000, intercept_scaling=1e3
+    )
+    theirs.fit(scale * features, labels)
+    held_out, _ = problem(n=90, seed=1)
+    expected = theirs.decision_function(scale * held_out)
+    scores = ours.decision_function(held_out)
+    # A penalty of l2 1e-6 / 2 on an intercept of order 1 moves it by about 1e-6.
+    np.testing.assert_allclose(scores / (2 if n_classes == 2 else 1), expected, atol=1e-4)
+    assert np.array_equal(ours.predict(held_out), theirs.predict(scale * held_out))
+
+
+def test_at_the_minimum_the_gradient_is_nothing():
+    # Of the objective itself, which the descent in the dual never looks at; intercepts included.
+    features, codes = problem(n_classes=4)
+    svm = LinearSVM(l2=0.05, tol=1e-12, max_iter=20_000).fit(features + 20, codes)
+    assert svm.converged_
+    scale = 1 / np.sqrt(np.mean((features + 20) ** 2))
+    loss, *gradient = loss_and_gradient(
+        FeatureBlocks(features + 20), codes, svm.coef_ / scale, svm.intercept_, scale, 0.05,
+        squared_hinge,
+    )  # fmt: skip
+    assert svm.loss_ == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(gradient[0], 0, atol=1e-8)
+    np.testing.assert_allclose(gradient[1], 0, atol=1e-8)
+
+
+def test_of_features_that_say_nothing_the_intercept_is_the_minimum():
+    # Of n rows k are of a class: its score s minimises k (1 - s)^2 + (n - k) (1 + s)^2.
+    labels = np.array([0] * 6 + [1] * 3 + [2])
+    svm = LinearSVM(tol=1e-10, max_iter=5000).fit(np.zeros((10, 4)), labels)
+    np.testing.assert_allclose(svm.intercept_, 2 * np.array([0.6, 0.3, 0.1]) - 1, atol=1e-8)
+    assert not svm.coef_.any()
+
+
+def test_passes_end_at_max_iter_or_when_nothing_is_larger_than_tol():
+    features, labels = problem()
+    few = LinearSVM(max_iter=3).fit(features, labels)
+    assert (few.n_iter_, few.converged_) == (3, False)
+    loose, tight = (LinearSVM(tol=tol, max_iter=9999).fit(features, labels) for tol in (0.1, 1e-6))
+    assert loose.converged_ is tight.converged_ is True
+    assert loose.n_iter_ < tight.n_iter_ < 9999
+    assert tight.loss_ <= loose.loss_ <= few.loss_
+
+
+def test_any_number_of_threads_gives_the_same(monkeypatch):
+    features, labels = problem(n_classes=5)
+    found = []
+    for threads in (1, 2, 3, 5):
+        monkeypatch.setattr(
+            "minisca.classifiers.kernels.descent.thread_count", lambda threads=threads: threads
+        )
+        found.append(LinearSVM().fit(features, labels))
+    for other in found[1:]:
+        assert np.array_equal(other.coef_, found[0].coef_)
+        assert np.array_equal(other.intercept_, found[0].intercept_)
+
+
+def test_rows_sorted_by_class_are_learned_as_well(monkeypatch):
+    # A block of 40 rows: what stands together must not be what comes together.
+    monkeypatch.setattr("minisca.classifiers.feature_blocks.BLOCK_BYTES", 40 * 12 * 8)
+    features, labels = problem(n=600)
+    order = np.argsort(labels, kind="stable")
+    mixed, in_order = (
+        LinearSVM(max_iter=30, tol=0).fit(features[rows], labels[rows])
+        for rows in (np.arange(600), order)
+    )
+    assert in_order.loss_ == pytest.approx(mixed.loss_, rel=1e-3)
+
+
+def test_a_penalty_of_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"l2 is 0; it must be a number in \(0, inf\)"):
+        LinearSVM(l2=0).fit(*problem())
+
+
+def test_float16_and_slices_are_read_as_by_the_regression():
+    features, labels = problem()
+    halves = features.astype(np.float16)
+    single = LinearSVM().fit(halves.astype(np.float32), labels)
+    for features in (halves, Sliced(halves)):
+        assert np.array_equal(LinearSVM().fit(features, labels).coef_, single.coef_)
+    assert single.coef_.dtype == np.float32
+    assert single.converged_
+
+
+def test_the_scale_of_the_features_changes_nothing_but_the_coefficients():
+    features, labels = problem()
+    first, other = (LinearSVM().fit(factor * features, labels) for factor in (1.0, 2.0**20))
+    assert np.array_equal(other.coef_ * 2.0**20, first.coef_)
+
+
+def test_it_has_scores_and_labels_but_no_probabilities():
+    features, labels = problem()
+    classifier = LinearSVM().fit(features, labels)
+    assert classifier.score(features, labels) > 0.8
+    assert not hasattr(classifier, "predict_proba")
+    with pytest.raises(NotFittedError, match="this LinearSVM is not fitted yet"):
+        LinearSVM().predict(features)
+
+
+def test_a_saved_machine_comes_back_and_is_no_regression(tmp_path):
+    features, labels = problem()
+    saved = LinearSVM(l2=0.02, max_iter=9).fit(features, labels)
+    saved.save(tmp_path / "svm.npz")
+    loaded = LinearSVM.load(tmp_path / "svm.npz")
+    assert loaded.get_params() == saved.get_params()
+    assert np.array_equal(loaded.predict(features), saved.predict(features))
+    with pytest.raises(ValueError, match="holds a LinearSVM; it must hold a LogisticRegression"):
+        LogisticRegression.load(tmp_path / "svm.npz")

@@ -1,0 +1,267 @@
+"""CIFAR-10 is read record by record or refused, and no other images pass for it."""
+
+import hashlib
+import os
+
+import numpy as np
+import pytest
+
+from minisca.datasets import DatasetError, DatasetNotFoundError, cifar, load_cifar10
+from tests.support.cifar_files import FOLDER, NAMES, archive, contents, noise, put
+from tests.support.local_server import serving
+
+TRAIN = NAMES[:5]
+
+
+@pytest.fixture(autouse=True)
+def isolated(monkeypatch, tmp_path):
+    """No environment, no home and no network but the test's own. Returns the cache's directory."""
+    monkeypatch.delenv("MINISCA_DATA", raising=False)
+    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(variable, str(tmp_path / "user-cache"))
+    for variable in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(variable, "127.0.0.1")
+    with serving({}) as closed:
+        pass
+    monkeypatch.setattr(cifar, "MIRRORS", (f"{closed}/",))
+    return tmp_path / "user-cache" / "minisca" / "cifar-10"
+
+
+def put_archive(directory, monkeypatch, batches):
+    """Write an archive whose checksum is CIFAR-10's for this test."""
+    packed = archive(batches)
+    monkeypatch.setattr(cifar, "MD5", hashlib.md5(packed).hexdigest())
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / cifar.ARCHIVE).write_bytes(packed)
+    return directory
+
+
+def pretend_sums(monkeypatch, batches):
+    """Make the sums of these pixels CIFAR-10's."""
+    sums = {}
+    for half, names in (("train", TRAIN), ("test", NAMES[5:])):
+        images = np.concatenate([batches[name][1] for name in names])
+        sums[half] = tuple(images.sum(axis=(0, 2, 3)).tolist())
+    monkeypatch.setattr(cifar, "PIXEL_SUMS", sums)
+
+
+def check(data, batches):
+    """The data set holds the batches' images and labels, in the files' order."""
+    for half, names in (("train", TRAIN), ("test", NAMES[5:])):
+        images, labels = getattr(data, f"{half}_images"), getattr(data, f"{half}_labels")
+        raw = np.concatenate([batches[name][1] for name in names]).astype(np.float32)
+        assert images.dtype == np.float32
+        assert labels.dtype == np.int64
+        np.testing.assert_array_equal(images, raw / np.float32(255))
+        np.testing.assert_array_equal(labels, np.concatenate([batches[n][0] for n in names]))
+
+
+def refuses(directory, *words, kind=DatasetError):
+    with pytest.raises(kind) as error:
+        load_cifar10(directory)
+    for word in words:
+        assert str(word) in str(error.value)
+
+
+# ---- what is loaded
+
+
+@pytest.mark.parametrize("folder", [".", FOLDER])
+def test_records_become_images_of_three_planes_and_labels(tmp_path, folder):
+    directory = put(tmp_path / "images" / folder, noise())
+    data = load_cifar10(tmp_path / "images")
+    assert data.train_images.shape == (20, 3, 32, 32)
+    check(data, noise())
+    assert data.source == str(directory.resolve())
+
+
+def test_a_record_is_a_label_and_the_red_green_and_blue_planes_row_by_row(tmp_path):
+    batches = put(tmp_path, noise())
+    record = bytearray(3073)
+    record[0], record[1], record[1 + 1024 + 33], record[-1] = 7, 255, 51, 102
+    (batches / NAMES[5]).write_bytes(record)
+    data = load_cifar10(tmp_path)
+    assert data.test_labels.tolist() == [7]
+    image = data.test_images[0]
+    assert {tuple(place): image[tuple(place)].round(6) for place in np.argwhere(image)} == {
+        (0, 0, 0): 1.0,
+        (1, 1, 1): np.float32(0.2),
+        (2, 31, 31): np.float32(0.4),
+    }
+
+
+def test_files_may_hold_different_numbers_of_records(tmp_path):
+    batches = {name: noise(n, seed=n)[name] for n, name in enumerate(NAMES, start=1)}
+    check(load_cifar10(put(tmp_path, batches)), batches)
+
+
+def test_the_archive_is_read_without_being_unpacked(tmp_path, monkeypatch):
+    directory = put_archive(tmp_path / "packed", monkeypatch, noise())
+    check(load_cifar10(directory), noise())
+    assert os.listdir(directory) == [cifar.ARCHIVE]
+
+
+# ---- what it is called
+
+
+def test_the_archive_is_cifar_10_by_its_checksum(tmp_path, monkeypatch):
+    assert load_cifar10(put_archive(tmp_path, monkeypatch, noise())).name == "CIFAR-10"
+
+
+def test_unpacked_files_are_cifar_10_by_their_pixels_sums(tmp_path, monkeypatch):
+    pretend_sums(monkeypatch, noise())
+    assert load_cifar10(put(tmp_path, noise())).name == "CIFAR-10"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_grey_level_more_and_it_is_not_cifar_10(tmp_path, monkeypatch, name):
+    batches = noise()
+    pretend_sums(monkeypatch, batches)
+    images = batches[name][1]
+    images[0, 1, 2, 3] += 1 if images[0, 1, 2, 3] < 255 else -1
+    assert load_cifar10(put(tmp_path / "other", batches)).name == "other"
+
+
+def test_the_sums_are_those_of_the_published_means():
+    """The means are known to the last digit: times the number of pixels, they are whole numbers."""
+    train = np.array([125.306918046875, 122.950394140625, 113.86538318359375]) * 50_000 * 1024
+    test = np.array([126.02464140625, 123.70850419921875, 114.85431865234375]) * 10_000 * 1024
+    assert {"train": tuple(train), "test": tuple(test)} == cifar.PIXEL_SUMS
+
+
+@pytest.mark.parametrize("name", [FOLDER, "CIFAR-10", "cifar10"])
+def test_a_directory_named_cifar_10_does_not_make_it_cifar_10(tmp_path, name):
+    assert load_cifar10(put(tmp_path / name, noise())).name == f"{name} (not the original files)"
+
+
+# ---- where it is looked for
+
+
+def test_the_argument_comes_before_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINISCA_DATA", str(put(tmp_path / "environment", noise())))
+    assert load_cifar10(put(tmp_path / "argument", noise())).name == "argument"
+
+
+@pytest.mark.parametrize("folder", [".", FOLDER])
+def test_the_environment_comes_before_the_cache(tmp_path, monkeypatch, isolated, folder):
+    put_archive(isolated, monkeypatch, noise())
+    directory = put(tmp_path / "environment" / folder, noise(seed=1))
+    monkeypatch.setenv("MINISCA_DATA", str(tmp_path / "environment"))
+    assert load_cifar10().source == str(directory.resolve())
+
+
+def test_an_environment_without_the_files_leads_on_to_the_cache(tmp_path, monkeypatch, isolated):
+    put_archive(isolated, monkeypatch, noise())
+    monkeypatch.setenv("MINISCA_DATA", str(tmp_path))
+    data = load_cifar10()
+    assert data.name == "CIFAR-10"
+    assert data.source == str(isolated.resolve())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_file_is_named(tmp_path, name):
+    directory = put(tmp_path, noise())
+    (directory / name).unlink()
+    refuses(directory, f"missing are {name}", directory, kind=DatasetNotFoundError)
+
+
+def test_an_empty_directory_is_told_what_it_must_have(tmp_path):
+    words = ["data_dir is", cifar.ARCHIVE, f"folder {FOLDER}", ", ".join(NAMES)]
+    refuses(tmp_path, *words, kind=DatasetNotFoundError)
+
+
+def test_what_is_no_directory_is_an_error(tmp_path):
+    refuses(tmp_path / "absent", "absent'; it must be a directory", kind=DatasetNotFoundError)
+
+
+def test_the_pickled_version_is_not_understood(tmp_path):
+    for name in NAMES:
+        (tmp_path / name.removesuffix(".bin")).write_bytes(b"\x80\x02}q\x01.")
+    refuses(tmp_path, "missing are data_batch_1.bin", kind=DatasetNotFoundError)
+
+
+# ---- downloading
+
+
+def test_downloads_the_archive_into_the_cache_once(monkeypatch, isolated):
+    packed = archive(noise())
+    monkeypatch.setattr(cifar, "MD5", hashlib.md5(packed).hexdigest())
+    with serving({f"/{cifar.ARCHIVE}": packed}) as server:
+        monkeypatch.setattr(cifar, "MIRRORS", (*cifar.MIRRORS, f"{server}/"))
+        first = load_cifar10()
+    again = load_cifar10()  # the server is gone
+    assert first.name == again.name == "CIFAR-10"
+    check(again, noise())
+    assert os.listdir(isolated) == [cifar.ARCHIVE]
+
+
+def test_another_archive_on_a_mirror_is_not_cifar_10(monkeypatch, isolated):
+    with serving({f"/{cifar.ARCHIVE}": archive(noise())}) as server:
+        monkeypatch.setattr(cifar, "MIRRORS", (f"{server}/",))
+        with pytest.raises(DatasetNotFoundError, match=r"have MD5 .*; they must have c32a1d4a"):
+            load_cifar10()
+    assert os.listdir(isolated) == []
+
+
+def test_nothing_is_downloaded_when_it_is_not_allowed(monkeypatch, isolated):
+    with serving({f"/{cifar.ARCHIVE}": archive(noise())}) as server:
+        monkeypatch.setattr(cifar, "MIRRORS", (f"{server}/",))
+        with pytest.raises(DatasetNotFoundError, match="download=False"):
+            load_cifar10(download=False)
+    assert not isolated.exists()
+
+
+def test_offline_the_error_says_where_to_put_the_files(isolated):
+    refuses(None, "data_dir", "MINISCA_DATA", isolated, *cifar.MIRRORS, kind=DatasetNotFoundError)
+
+
+@pytest.mark.parametrize("damage", [lambda body: body[:-1], lambda body: body[:-9] + b"x" * 9])
+def test_a_damaged_archive_is_an_error_wherever_it_lies(tmp_path, monkeypatch, damage):
+    directory = put_archive(tmp_path, monkeypatch, noise())
+    path = directory / cifar.ARCHIVE
+    path.write_bytes(damage(path.read_bytes()))
+    refuses(directory, path, "has MD5", "delete it to download it again")
+
+
+# ---- damaged files
+
+
+@pytest.mark.parametrize("name", [NAMES[0], NAMES[5]])
+@pytest.mark.parametrize("missing", [1, 3072])
+def test_a_truncated_file_is_refused(tmp_path, name, missing):
+    path = put(tmp_path, noise()) / name
+    path.write_bytes(path.read_bytes()[:-missing])
+    rest = 3073 - missing
+    refuses(tmp_path, path, f"3 records and {rest} bytes", "whole records of 3073 bytes")
+
+
+def test_trailing_bytes_are_refused(tmp_path):
+    path = put(tmp_path, noise()) / NAMES[2]
+    path.write_bytes(path.read_bytes() + b"\0")
+    refuses(tmp_path, path, "4 records and 1 bytes")
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    path = put(tmp_path, noise()) / NAMES[2]
+    path.write_bytes(b"")
+    refuses(tmp_path, path, "has 0 bytes", "one or more whole records")
+
+
+def test_more_records_than_a_batch_can_have_are_refused_before_they_are_read(tmp_path):
+    path = put(tmp_path, noise()) / NAMES[1]
+    with open(path, "wb") as file:
+        file.truncate(3073 * 10**9)  # a sparse file: reading it would fill the memory
+    refuses(tmp_path, path, "has 1000000000 records; it must have 10000 at most")
+
+
+@pytest.mark.parametrize("label", [10, 255])
+def test_a_label_out_of_range_is_refused(tmp_path, label):
+    batches = noise()
+    labels, _ = batches[NAMES[3]]
+    labels[2] = label
+    path = put(tmp_path, batches) / NAMES[3]
+    refuses(tmp_path, path, f"the label {label} in record 2; labels must be from 0 to 9")
+
+
+def test_the_generator_writes_records_of_3073_bytes():
+    assert len(contents(*noise()[NAMES[0]])) == 4 * 3073

@@ -1,0 +1,159 @@
+"""A download arrives whole and unaltered or leaves nothing behind; no network is needed."""
+
+import gzip
+import hashlib
+import io
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from minisca.datasets import DatasetError, DownloadError
+from minisca.datasets.download import download
+from tests.support.local_server import serving
+
+CONTENTS = bytes(range(256)) * 64
+SHA256 = hashlib.sha256(CONTENTS).hexdigest()
+PACKED = gzip.compress(CONTENTS)
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+def refused(urls, target, **options):
+    """The message of the DownloadError that names the file; nothing of it is left behind."""
+    before = sorted(os.listdir(target.parent))
+    with pytest.raises(DownloadError) as error:
+        download(urls, target, SHA256, **options)
+    assert sorted(os.listdir(target.parent)) == before
+    assert target.name in str(error.value)
+    for url in urls:
+        assert url in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(("name", "body"), [("a.bin", CONTENTS), ("a.bin.gz", PACKED)])
+def test_a_good_download_is_stored_as_served(tmp_path, name, body):
+    target = tmp_path / "cache" / name
+    with serving({"/a": body}) as server:
+        assert download([f"{server}/a"], target, SHA256) == target
+    assert target.read_bytes() == body
+    assert os.listdir(target.parent) == [name]
+
+
+def test_the_second_mirror_is_used_when_the_first_fails(tmp_path):
+    with serving({"/good": PACKED, "/bad": PACKED[:-5]}) as server:
+        urls = [f"{server}/absent", f"{server}/bad", f"{server}/good"]
+        download(urls, tmp_path / "a.gz", SHA256)
+    assert (tmp_path / "a.gz").read_bytes() == PACKED
+    assert os.listdir(tmp_path) == ["a.gz"]
+
+
+def test_a_download_cut_in_half_is_refused(tmp_path):
+    half = len(PACKED) // 2
+    with serving({"/a": (PACKED, half)}) as server:
+        message = refused([f"{server}/a"], tmp_path / "a.gz")
+    assert f"a.gz broke off after {half} of {len(PACKED)} bytes" in message
+
+
+def test_half_a_file_served_as_a_whole_one_is_refused(tmp_path):
+    with serving({"/a": PACKED[: len(PACKED) // 2]}) as server:
+        message = refused([f"{server}/a"], tmp_path / "a.gz")
+    assert "a.gz is a truncated gzip file" in message
+
+
+@pytest.mark.parametrize("name", ["a.bin", "a.bin.gz"])
+def test_wrong_bytes_are_refused(tmp_path, name):
+    wrong = CONTENTS[:-1] + b"\0"
+    body = gzip.compress(wrong) if name.endswith(".gz") else wrong
+    with serving({"/a": body}) as server:
+        message = refused([f"{server}/a"], tmp_path / name)
+    assert f"SHA-256 {hashlib.sha256(wrong).hexdigest()}; they must have {SHA256}" in message
+
+
+def test_a_page_instead_of_the_file_is_refused(tmp_path):
+    with serving({"/a": b"<html>log in first</html>"}) as server:
+        message = refused([f"{server}/a"], tmp_path / "a.gz")
+    assert "starts with 3c 68; a gzip file" in message
+
+
+def test_more_bytes_than_allowed_are_refused(tmp_path):
+    with serving({"/plain": bytes(5000), "/bomb": gzip.compress(bytes(1 << 20))}) as server:
+        plain = refused([f"{server}/plain"], tmp_path / "a", max_bytes=4999)
+        bomb = refused([f"{server}/bomb"], tmp_path / "a.gz", max_bytes=1 << 19)
+    assert "a is longer than 4999 bytes" in plain
+    assert f"a.gz unpacks to more than {1 << 19} bytes" in bomb
+
+
+def test_every_mirror_is_named_with_its_reason(tmp_path):
+    with serving({"/short": (PACKED, 3)}) as server:
+        urls = [f"{server}/absent", f"{server}/short"]
+        message = refused(urls, tmp_path / "a.gz")
+    assert f"{urls[0]}: HTTP Error 404" in message
+    assert f"{urls[1]}: a.gz broke off after 3 of {len(PACKED)} bytes" in message
+
+
+def test_no_connection_is_refused_and_makes_no_directory(tmp_path):
+    with serving({}) as server:
+        pass  # nobody listens there any more
+    with pytest.raises(DownloadError, match="refused"):
+        download([f"{server}/a"], tmp_path / "cache" / "a.gz", SHA256)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_mirror_that_never_answers_is_given_up(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        urls = [f"http://127.0.0.1:{mute.getsockname()[1]}/a"]
+        assert "timed out" in refused(urls, tmp_path / "a.gz", timeout=0.1)
+
+
+def test_a_refused_download_leaves_the_old_file(tmp_path):
+    (tmp_path / "a.gz").write_bytes(b"old")
+    with serving({"/a": PACKED[:-1]}) as server:
+        refused([f"{server}/a"], tmp_path / "a.gz")
+    assert (tmp_path / "a.gz").read_bytes() == b"old"
+
+
+def test_no_progress_bar_where_standard_error_is_no_terminal(tmp_path, capfd):
+    with serving({"/a": PACKED}) as server:
+        download([f"{server}/a"], tmp_path / "a.gz", SHA256)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_progress_bar_on_a_terminal(tmp_path, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with serving({"/a": PACKED}) as server:
+        download([f"{server}/a"], tmp_path / "a.gz", SHA256)
+        assert "a.gz: 100%" in sys.stderr.getvalue()
+
+
+def test_a_download_error_is_a_dataset_error_and_a_value_error():
+    assert issubclass(DownloadError, DatasetError)
+    assert issubclass(DatasetError, ValueError)
+
+
+def test_importing_the_datasets_loads_neither_numba_nor_scipy():
+    loaded = "import sys, minisca.datasets; print(sorted({'numba', 'scipy'} & set(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_a_checksum_may_be_of_the_file_as_it_is_served(tmp_path):
+    md5 = hashlib.md5(PACKED).hexdigest()
+    options = {"algorithm": "md5", "as_served": True}
+    with serving({"/a": PACKED}) as server:
+        download([f"{server}/a"], tmp_path / "a.gz", md5, **options)
+        with pytest.raises(DownloadError, match=f"bytes of b.gz have MD5 {md5}; they must have 0"):
+            download([f"{server}/a"], tmp_path / "b.gz", "0" * 32, **options)
+    assert os.listdir(tmp_path) == ["a.gz"]

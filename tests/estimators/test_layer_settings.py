@@ -1,0 +1,163 @@
+"""How a layer starts and steps: the rate's schedule, where biases start, filters of length 1."""
+
+import math
+
+import numpy as np
+import pytest
+
+import reference
+from minisca.training.optim import SCHEDULES, SGD, scheduled_rate
+from tests.support.layers import RULES, assert_same_state, images, layer, one_thread  # noqa: F401 (fixture)
+
+over_tied = pytest.mark.parametrize("tied", [False, True])
+
+
+def variance(x):
+    """The loss of the best constant for every channel: what a layer without filters can reach."""
+    return float(np.sum((x - x.mean(axis=(0, 2, 3), keepdims=True)) ** 2) / len(x))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"schedule": name} for name in SCHEDULES),
+        *({"init_bias": value} for value in (-0.5, 0.5, 1)),
+        {"schedule": "cosine", "init_bias": 0.5, "normalise_filters": True},
+    ],
+    ids=str,
+)
+def test_the_loss_falls_below_half_the_variance_with_every_setting(settings):
+    x = images()
+    made = layer(**settings, n_epochs=15).fit(x)
+    assert made.loss_history_[-1] < made.loss_history_[0]
+    assert -made.score(x) < variance(x) / 2
+
+
+# The schedule ---------------------------------------------------------------------------------
+
+
+#: Of 40 steps: the parts of the learning rate at the first, at the middle and at the last.
+PARTS = {
+    "linear": (1, 1 / 2, 1 / 40),
+    "cosine": (1, 1 / 2, math.sin(math.pi / 80) ** 2),  # (1 - cos a) / 2 = sin(a / 2)^2
+    "constant": (1, 1, 1),
+}
+
+
+@pytest.mark.parametrize("schedule", PARTS)
+def test_a_schedule_begins_at_the_learning_rate_and_ends_a_step_before_its_end(schedule):
+    rates = [scheduled_rate(0.3, step, 40, schedule=schedule) for step in (0, 20, 39)]
+    np.testing.assert_allclose(rates, np.multiply(0.3, PARTS[schedule]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", PARTS)
+def test_fit_steps_at_the_rates_of_its_schedule_and_partial_fit_at_a_constant_one(
+    schedule, monkeypatch
+):
+    rates = []
+    monkeypatch.setattr(SGD, "step", lambda self, gradients, rate: rates.append(rate))
+    made = layer(n_epochs=10, batch_size=2, schedule=schedule, warmup_steps=3).fit(images(n=8))
+    falling = np.array([scheduled_rate(0.01, step, 40, 0, schedule) for step in range(40)])
+    np.testing.assert_allclose(rates, falling * [0.25, 0.5, 0.75, *[1] * 37], rtol=1e-12)
+    rates.clear()
+    made.partial_fit(images(n=8))
+    assert rates == [0.01] * 4
+
+
+def test_schedules_differ_in_what_is_learned():
+    linear, cosine, constant = (layer(schedule=name).fit(images()) for name in SCHEDULES)
+    assert_same_state(linear, layer().fit(images()))
+    assert not np.array_equal(linear.encoder_filters_, cosine.encoder_filters_)
+    assert not np.array_equal(linear.encoder_filters_, constant.encoder_filters_)
+
+
+# Where biases start ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("init_bias", [0.5, -2, np.float32(0.5)])
+def test_the_encoders_biases_start_at_their_number_of_units(init_bias):
+    made = layer(init_bias=init_bias, n_epochs=0, dtype="float64").fit(images())
+    unit = made.init_scale * math.sqrt(made.patch_energy_)
+    np.testing.assert_allclose(made.encoder_bias_, float(init_bias) * unit, rtol=1e-14)
+    assert not made.decoder_bias_.any()
+
+
+@pytest.mark.parametrize("normalise_filters", [False, True])
+@over_tied
+def test_a_unit_is_the_root_mean_square_of_the_first_pre_activations(tied, normalise_filters):
+    """Of noise, whose patches all have the same energy; away from the border."""
+    x = 7 * np.random.default_rng(0).standard_normal((4, 2, 12, 12))
+    options = {"tied": tied, "normalise_filters": normalise_filters, "dtype": "float64"}
+    made = layer(**options, init_bias=1, n_maps=64, n_epochs=0).fit(x)
+    maps = reference.conv2d(x, made.encoder_filters_, np.zeros(64))[:, :, 1:-1, 1:-1]
+    # 64 filters of 18 weights: their mean square is known to sqrt(2 / 1152), its root to 2 %
+    assert made.encoder_bias_[0] == pytest.approx(np.sqrt(np.mean(maps**2)), rel=0.1)
+
+
+@over_tied
+def test_a_start_in_units_is_the_same_for_images_of_another_scale(tied):
+    options = {"init_bias": 0.5, "tied": tied, "normalise_filters": True}
+    one, other = (layer(**options).fit(factor * images()) for factor in (1, 64))
+    # a power of two: every rounding is the same
+    np.testing.assert_array_equal(other.encoder_filters_, one.encoder_filters_)
+    np.testing.assert_array_equal(other.decoder_filters_, one.decoder_filters_)
+    np.testing.assert_array_equal(other.encoder_bias_, 64 * one.encoder_bias_)
+
+
+# Filters of length 1 --------------------------------------------------------------------------
+
+
+def norms(filters):
+    return np.sqrt((filters.astype(np.float64) ** 2).sum(axis=(1, 2, 3)))
+
+
+def norm_bound(filters):
+    """As derived in test_normalise.py."""
+    return (filters[0].size / 2 + 4) * np.finfo(filters.dtype).eps
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("n_epochs", [0, 2])
+def test_decoder_filters_have_length_1_from_the_start_and_after_training(rule, n_epochs, dtype):
+    options = RULES[rule] | {"normalise_filters": True}
+    made = layer(**options, n_epochs=n_epochs, dtype=dtype).fit(images(channels=2))
+    assert np.all(np.abs(norms(made.decoder_filters_) - 1) <= norm_bound(made.decoder_filters_))
+    made.partial_fit(images(channels=2))
+    assert np.all(np.abs(norms(made.decoder_filters_) - 1) <= norm_bound(made.decoder_filters_))
+    assert (made.encoder_filters_ is made.decoder_filters_) == made.tied
+
+
+def test_without_it_they_grow():
+    made = layer(n_epochs=15).fit(images())
+    assert np.any(np.abs(norms(made.decoder_filters_) - 1) > 0.01)
+
+
+@over_tied
+def test_initial_filters_are_those_of_the_seed_divided_by_their_norms(tied):
+    plain, made = (
+        layer(tied=tied, normalise_filters=on, n_epochs=0, dtype="float64").fit(images())
+        for on in (False, True)
+    )
+    right = plain.decoder_filters_ / norms(plain.decoder_filters_)[:, None, None, None]
+    np.testing.assert_allclose(made.decoder_filters_, right, rtol=1e-14)
+    if not tied:  # only the decoder's are held
+        np.testing.assert_array_equal(made.encoder_filters_, plain.encoder_filters_)
+
+
+@over_tied
+def test_a_step_is_the_plain_one_and_then_the_projection(tied):
+    x = images(n=6)  # one batch
+    options = {"tied": tied, "normalise_filters": True, "dtype": "float64", "momentum": 0}
+    start, after = (layer(**options, n_epochs=n).fit(x) for n in (0, 1))
+    _, gradients = start.loss_and_gradients(x)
+    name = "encoder_filters" if tied else "decoder_filters"
+    moved = start.decoder_filters_ - 0.01 / start.patch_energy_ * gradients[name]
+    lengths = norms(moved)[:, None, None, None]
+    assert np.all(np.abs(lengths - 1) > 1e-6), "nothing to project shows nothing"
+    np.testing.assert_allclose(after.decoder_filters_, moved / lengths, rtol=1e-12)
+
+
+def test_filters_that_were_trained_without_it_are_held_from_the_next_step_on():
+    made = layer(n_epochs=15).fit(images()).set_params(normalise_filters=True)
+    made.partial_fit(images())
+    assert np.all(np.abs(norms(made.decoder_filters_) - 1) <= norm_bound(made.decoder_filters_))

@@ -1,0 +1,137 @@
+"""Layers and stacks inside scikit-learn's own tools, which minisca itself never imports."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minisca
+from tests.support.layers import assert_same_state, images, layer, one_thread  # noqa: F401
+
+pytest.importorskip("sklearn")
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils.validation import check_is_fitted
+
+
+def corners(n=40, seed=0):
+    """A bright blot on the left or on the right of noisy images: X (n, 1, 8, 7), y of two words."""
+    rng = np.random.default_rng(seed)
+    X = 0.3 * rng.random((n, 1, 8, 7))
+    y = np.where(np.arange(n) % 2, "right", "left")
+    X[1::2, :, 2:5, 4:7] += 1
+    X[::2, :, 2:5, 0:3] += 1
+    return X, y
+
+
+def pipeline(**parameters):
+    return Pipeline(
+        [
+            ("layer", layer(**parameters)),
+            ("classifier", minisca.LogisticRegression(max_iter=30, verbose=False)),
+        ]
+    )
+
+
+def test_importing_minisca_loads_nothing_heavy():
+    code = "import sys, minisca; print(*(name.partition('.')[0] for name in sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    loaded = set(result.stdout.decode().split())
+    assert {"minisca", "numpy"} <= loaded
+    assert not loaded & {"sklearn", "numba", "llvmlite", "scipy", "matplotlib", "cupy", "torch"}
+
+
+def test_training_and_encoding_do_not_import_scikit_learn():
+    code = (
+        "import sys; from tests.support.layers import images, layer\n"
+        "layer(n_epochs=1).fit_transform(images(n=6)); print('sklearn' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    assert result.stdout.split() == [b"False"]
+
+
+def test_a_clone_has_the_parameters_and_nothing_learned():
+    fitted = layer(sparsity="top-n", n_active=2).fit(images(n=6))
+    copy = clone(fitted)
+    assert copy.get_params() == fitted.get_params()
+    with pytest.raises(NotFittedError):
+        check_is_fitted(copy)
+    check_is_fitted(fitted)
+    assert_same_state(copy.fit(images(n=6)), fitted)
+
+
+def test_a_clone_of_a_stack_has_unfitted_copies_of_its_layers():
+    stack = minisca.Stack([layer(n_maps=2), layer()]).fit(images(n=6))
+    copy = clone(stack)
+    assert [one.get_params() for one in copy.layers] == [one.get_params() for one in stack.layers]
+    assert all(one is not other for one, other in zip(copy.layers, stack.layers, strict=True))
+    assert not hasattr(copy, "layers_")
+
+
+def test_a_pickled_layer_trains_on_to_the_same_bits():
+    made = layer(tied=True).fit(images(n=12))
+    copy = pickle.loads(pickle.dumps(made))
+    assert copy.decoder_filters_ is copy.encoder_filters_
+    assert_same_state(copy.partial_fit(images(n=12)), made.partial_fit(images(n=12)))
+
+
+def test_a_pipeline_of_a_layer_and_a_classifier_learns_and_predicts():
+    X, y = corners()
+    fitted = pipeline(n_epochs=5).fit(X, y)
+    unseen, labels = corners(seed=1)
+    assert fitted.score(unseen, labels) == 1.0
+    assert set(fitted.predict(unseen)) == {"left", "right"}
+    by_hand = layer(n_epochs=5).fit(X)
+    assert_same_state(fitted.named_steps["layer"], by_hand)
+
+
+def test_a_stack_works_in_a_pipeline():
+    X, y = corners()
+    stack = minisca.Stack([layer(n_maps=3, pool_stride=1), layer(n_maps=5)])
+    fitted = make_pipeline(stack, minisca.LogisticRegression(verbose=False)).fit(X, y)
+    assert fitted.score(*corners(seed=1)) == 1.0
+    assert len(fitted.named_steps["stack"].layers_) == 2
+
+
+def test_fit_options_reach_the_layer_through_a_pipeline(tmp_path):
+    X, y = corners()
+    pipeline().fit(X, y, layer__checkpoint=tmp_path / "layer.npz")
+    assert minisca.SparseConvAutoencoder.load(tmp_path / "layer.npz").n_epochs_done_ == 3
+
+
+def test_a_grid_search_over_a_layers_parameters_finds_the_ones_that_learn():
+    X, y = corners()
+    # a filter scale so small and a rate so low that the maps stay empty: chance
+    grid = {"layer__n_maps": [1, 4], "layer__learning_rate": [1e-30, 0.01]}
+    search = GridSearchCV(pipeline(n_epochs=5, init_scale=1e-30), grid, cv=2)
+    search.set_params(estimator__layer__init_scale=0.1).fit(X, y)
+    assert len(search.cv_results_["params"]) == 4
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_score_ == 1.0
+    best = search.best_estimator_.named_steps["layer"]
+    assert best.encoder_filters_.shape[0] == search.best_params_["layer__n_maps"]
+    assert best.learning_rate == search.best_params_["layer__learning_rate"]
+
+
+def test_a_grid_search_ranks_layers_by_how_well_they_rebuild_the_images():
+    grid = {"learning_rate": [1e-6, 0.01], "n_maps": [1, 4]}
+    search = GridSearchCV(layer(n_epochs=10), grid, cv=2).fit(images())
+    assert search.best_params_ == {"learning_rate": 0.01, "n_maps": 4}
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert (search.cv_results_["mean_test_score"] < 0).all()
+
+
+def test_a_layer_is_shown_in_a_notebook():
+    made = layer(n_maps=17)
+    assert "SparseConvAutoencoder" in pipeline()._repr_html_()
+    assert "n_maps=17" in repr(made)

@@ -1,0 +1,237 @@
+"""Stack trains layers greedily, each on the features of the one below, encoded once."""
+
+import numpy as np
+import pytest
+
+import minisca
+from minisca import CheckpointError, SparseConvAutoencoder, Stack, stack
+from minisca.files.checkpoint import load_checkpoint
+from tests.support.layers import Slices, assert_same_state, images, layer, one_thread  # noqa: F401
+
+# 8x13 -> 4x7 -> 4x7 -> 2x1: few widths, for each compiles its own kernels
+LAYERS = (
+    {"n_maps": 3, "pool_stride": 2},
+    {"n_maps": 5, "pool_stride": 1, "random_state": 1},
+    {"n_maps": 2, "pool_width": 5, "pool_stride": 7, "random_state": 2, "sparsity": "none"},
+)
+
+
+def wide(n=20, seed=0):
+    return images(n=n, height=8, width=13, seed=seed)
+
+
+def layers(depth=3):
+    return [layer(**parameters) for parameters in LAYERS[:depth]]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return Stack(layers()).fit(wide())
+
+
+@pytest.fixture
+def count_encoded(monkeypatch):
+    """How many images each call of a layer's `transform` encoded, in order, by its n_maps."""
+    calls = []
+    transform = SparseConvAutoencoder.transform
+
+    def counted(self, X, out=None):
+        calls.append((self.n_maps, X.shape[0]))
+        return transform(self, X, out)
+
+    monkeypatch.setattr(SparseConvAutoencoder, "transform", counted)
+    return calls
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_stack_trains_what_training_its_layers_by_hand_trains(depth):
+    made = Stack(layers(depth))
+    assert made.fit(wide(), y=np.arange(20)) is made
+    features = wide()
+    for by_hand, trained in zip(layers(depth), made.layers_, strict=True):
+        assert_same_state(trained, by_hand.fit(features))
+        features = by_hand.transform(features)
+    np.testing.assert_array_equal(made.transform(wide()), features)
+
+
+def test_features_have_the_shape_of_the_last_layers(fitted):
+    assert fitted.transform(wide(n=7)).shape == (7, 2, 1, 1)
+
+
+def test_fit_encodes_the_images_once_by_every_layer_that_has_one_above(count_encoded):
+    Stack(layers()).fit(wide())
+    assert count_encoded == [(3, 20), (5, 20)]
+
+
+def test_fit_transform_encodes_once_by_every_layer_and_gives_what_transform_gives(count_encoded):
+    made = Stack(layers())
+    features = made.fit_transform(wide())
+    assert count_encoded == [(3, 20), (5, 20), (2, 20)]
+    np.testing.assert_array_equal(features, made.transform(wide()))
+
+
+def test_the_layers_given_are_copied_and_stay_unfitted():
+    given = layers()
+    made = Stack(given).fit(wide())
+    assert made.layers is given
+    assert not any(hasattr(one, "encoder_filters_") for one in given)
+    assert [one.get_params() for one in made.layers_] == [one.get_params() for one in given]
+
+
+def test_depth_stops_at_the_features_of_that_layer(fitted):
+    features = wide(n=7)
+    for depth, one in enumerate(fitted.layers_, start=1):
+        features = one.transform(features)
+        np.testing.assert_array_equal(fitted.transform(wide(n=7), depth=depth), features)
+    np.testing.assert_array_equal(fitted.transform(wide(n=7)), features)
+
+
+@pytest.mark.parametrize(
+    ("depth", "error", "message"),
+    [
+        (4, ValueError, "depth is 4; it must be at most 3"),
+        (0, ValueError, "depth is 0; it must be an integer of at least 1"),
+        (1.0, TypeError, "depth is 1.0; it must be an integer of at least 1"),
+    ],
+)
+def test_a_depth_that_is_not_there_is_refused(fitted, depth, error, message):
+    with pytest.raises(error, match=message):
+        fitted.transform(wide(n=2), depth=depth)
+
+
+def test_transform_fills_and_returns_out(fitted):
+    expected = fitted.transform(wide(n=7))
+    out = np.empty(expected.shape, np.float16)
+    assert fitted.transform(wide(n=7), out=out) is out
+    np.testing.assert_array_equal(out, expected.astype(np.float16))
+
+
+def test_images_pass_through_all_layers_a_chunk_at_a_time(fitted, count_encoded, monkeypatch):
+    x = Slices(wide())
+    expected = fitted.transform(x.array)
+    x.reads.clear()
+    count_encoded.clear()
+    monkeypatch.setattr(stack, "ENCODE_BATCH", 8)
+    np.testing.assert_array_equal(fitted.transform(x), expected)
+    assert [len(rows) for rows in x.reads] == [8, 8, 4]
+    assert count_encoded == [(maps, n) for n in (8, 8, 4) for maps in (3, 5, 2)]
+
+
+def test_a_stack_trains_on_anything_that_slices(fitted):
+    x = Slices(wide())
+    made = Stack(layers()).fit(x)
+    assert max(len(rows) for rows in x.reads) == 20  # encoding; the batches of training are smaller
+    for one, other in zip(made.layers_, fitted.layers_, strict=True):
+        assert_same_state(one, other)
+
+
+# Parameters ---------------------------------------------------------------------------------------
+
+
+def test_the_parameters_of_a_layer_are_reached_by_its_index():
+    made = Stack(layers(2))
+    assert made.get_params()["layers__1__n_maps"] == 5
+    made.set_params(layers__0__n_maps=2, layers__1__learning_rate=0.002).fit(wide())
+    assert made.layers_[0].encoder_filters_.shape == (2, 1, 3, 3)
+    assert made.layers_[1].encoder_filters_.shape == (5, 2, 3, 3)
+    assert made.layers_[1].learning_rate == 0.002
+
+
+def test_a_stack_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="layers is empty; it must hold at least one Sparse"):
+        Stack([]).fit(wide())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (3, "layers is 3; it must be a list of layers"),
+        (layer(), r"layers is SparseConvAutoencoder\(.*; it must be a list of layers"),
+        ([layer(), "top"], r"layers\[1\] is 'top'; it must be a SparseConvAutoencoder"),
+        ([SparseConvAutoencoder], r"layers\[0\] is <class .*; it must be a SparseConvAutoencoder"),
+    ],
+)
+def test_what_is_no_list_of_layers_is_refused(given, message):
+    with pytest.raises(TypeError, match=message):
+        Stack(given).fit(wide())
+
+
+def test_a_bad_parameter_of_an_upper_layer_is_refused_before_any_training():
+    x = Slices(wide())
+    with pytest.raises(ValueError, match=r"layers\[1\]: filter_width is 4; it must be an odd"):
+        Stack([layer(), layer(filter_width=4)]).fit(x)
+    assert x.reads == []
+
+
+@pytest.mark.parametrize("method", ["transform", "save"])
+def test_an_unfitted_stack_says_so(method, tmp_path):
+    argument = wide() if method == "transform" else tmp_path / "stack.npz"
+    with pytest.raises(minisca.NotFittedError, match="this Stack is not fitted yet; call fit"):
+        getattr(Stack(layers()), method)(argument)
+
+
+def test_images_unlike_those_of_fit_are_refused(fitted):
+    with pytest.raises(ValueError, match=r"X has 2 channels .* it must have 1, as in fit"):
+        fitted.transform(images(channels=2, width=13))
+    with pytest.raises(ValueError, match="X has images of 8x7 pixels; they must be 8x13"):
+        fitted.transform(images())
+    x = wide()
+    x[3, 0, 2, 1] = np.nan
+    with pytest.raises(ValueError, match="X has the value nan in image 3"):
+        fitted.transform(x)
+
+
+def test_a_wrong_out_is_refused(fitted):
+    with pytest.raises(ValueError, match=r"out has shape \(20, 2\); it must be \(20, 2, 1, 1\)"):
+        fitted.transform(wide(), out=np.empty((20, 2)))
+    with pytest.raises(TypeError, match="out is of int64; it must be an array of floating-point"):
+        fitted.transform(wide(), out=np.empty((20, 2, 1, 1), np.int64))
+
+
+# Files --------------------------------------------------------------------------------------------
+
+
+def test_a_saved_stack_comes_back_bit_for_bit(fitted, tmp_path):
+    fitted.save(tmp_path / "stack.npz")
+    loaded = Stack.load(tmp_path / "stack.npz")
+    assert [one.get_params() for one in loaded.layers] == [p.get_params() for p in layers()]
+    for one, other in zip(loaded.layers_, fitted.layers_, strict=True):
+        assert one.get_params() == other.get_params()
+        assert_same_state(one, other)
+    np.testing.assert_array_equal(loaded.transform(wide()), fitted.transform(wide()))
+
+
+def test_a_layers_file_is_no_stacks_and_the_reverse(fitted, tmp_path):
+    fitted.save(tmp_path / "stack.npz")
+    fitted.layers_[0].save(tmp_path / "layer.npz")
+    with pytest.raises(CheckpointError, match="holds a SparseConvAutoencoder; it must hold a Sta"):
+        Stack.load(tmp_path / "layer.npz")
+    with pytest.raises(CheckpointError, match="holds a Stack; it must hold a SparseConvAutoenc"):
+        SparseConvAutoencoder.load(tmp_path / "stack.npz")
+
+
+def damaged(fitted, tmp_path, change):
+    """The path of a stack's file after `change(arrays, settings)`."""
+    fitted.save(tmp_path / "stack.npz")
+    arrays, settings = load_checkpoint(tmp_path / "stack.npz", "Stack")
+    change(arrays, settings)
+    minisca.files.checkpoint.save_checkpoint(tmp_path / "stack.npz", "Stack", arrays, settings)
+    return tmp_path / "stack.npz"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a, s: a.pop("layer2/encoder_bias"), "layer 2 of .* lacks the array 'encoder_bias'"),
+        (lambda a, s: s["layers"][1].pop("random_state"), "layer 2 of .* lacks the setting 'rand"),
+        (lambda a, s: s.update(layers=[3]), "layer 1 of .* is 3; it must be a saved layer"),
+        (lambda a, s: s.update(layers=[]), "lists no layers; it must be a saved Stack"),
+        (lambda a, s: s.pop("layers"), "lists no layers; it must be a saved Stack"),
+    ],
+)
+def test_a_file_that_lacks_something_says_what_and_of_which_layer(
+    fitted, tmp_path, change, message
+):
+    path = damaged(fitted, tmp_path, change)
+    with pytest.raises(CheckpointError, match=message):
+        Stack.load(path)

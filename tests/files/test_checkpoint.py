@@ -1,0 +1,320 @@
+"""Checkpoints come back bit for bit, or say which file is wrong and how."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from minisca.files import checkpoint
+from minisca.files.checkpoint import (
+    CheckpointError,
+    add_prefix,
+    load_checkpoint,
+    random_state_from_json,
+    random_state_to_json,
+    require,
+    save_checkpoint,
+    take_prefix,
+)
+
+ARRAYS = {
+    "float16": np.array([0.1, -0.0, 65504], np.float16),
+    "float32": np.random.default_rng(0).standard_normal((3, 2, 5, 5), dtype=np.float32),
+    "float64": np.random.default_rng(1).standard_normal((4, 3)).T,
+    "int64": np.array([-(2**63), 2**63 - 1]),
+    "bool": np.array([True, False]),
+    "text": np.array(["zèbre", "a"]),
+    "scalar": np.array(3.5),
+    "empty": np.zeros((0, 7)),
+    "big_endian": np.arange(5, dtype=">f4"),
+}
+SETTINGS = {"rate": 0.1, "n": 2**70, "name": "tête-à-tête", "none": None, "list": [1, True]}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "layer.npz"
+
+
+def contents(path):
+    """Every entry of the checkpoint, for tests that change one of them."""
+    with np.load(path, allow_pickle=False) as entries:
+        return dict(entries)
+
+
+def rewrite(path, **changes):
+    """The checkpoint at `path` with some entries or header keys replaced."""
+    entries = contents(path)
+    header = json.loads(entries["minisca"].tobytes())
+    for name, value in changes.items():
+        if name in header:
+            header[name] = value
+        else:
+            entries[name] = value
+    entries["minisca"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(path, **entries)
+
+
+def test_arrays_and_settings_come_back_bit_for_bit(path):
+    save_checkpoint(path, "layer", ARRAYS, SETTINGS)
+    arrays, settings = load_checkpoint(path, "layer")
+    assert settings == SETTINGS
+    assert list(arrays) == list(ARRAYS)
+    for name, array in ARRAYS.items():
+        assert arrays[name].dtype == array.dtype
+        assert arrays[name].shape == array.shape
+        assert arrays[name].tobytes() == array.tobytes()
+
+
+def test_the_path_given_is_the_path_written(tmp_path):
+    for name in ("layer", "layer.ckpt", "new/directory/layer.npz"):
+        save_checkpoint(str(tmp_path / name), "layer", {}, {})
+        assert load_checkpoint(str(tmp_path / name), "layer") == ({}, {})
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["layer", "layer.ckpt", "new"]
+
+
+def test_the_same_contents_give_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        save_checkpoint(tmp_path / name, "layer", ARRAYS, SETTINGS)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_numpy_load_reads_the_arrays(path):
+    save_checkpoint(path, "layer", {"filters": ARRAYS["float32"]}, {})
+    assert np.array_equal(contents(path)["filters"], ARRAYS["float32"])
+
+
+def test_several_layers_share_a_file_under_prefixes(path):
+    layers = [{"encoder/filters": np.full(3, i), "bias": np.full(2, i)} for i in range(11)]
+    arrays = {}
+    for index, layer in enumerate(layers):
+        arrays |= add_prefix(f"layer{index}", layer)
+    save_checkpoint(path, "Stack", arrays, {})
+    loaded, _ = load_checkpoint(path, "Stack")
+    assert "layer0/encoder/filters" in loaded
+    for index, layer in enumerate(layers):
+        found = take_prefix(f"layer{index}", loaded)
+        assert found.keys() == layer.keys()
+        assert all(np.array_equal(found[name], layer[name]) for name in layer)
+
+
+def test_names_that_numpy_savez_reserves_are_allowed(path):
+    save_checkpoint(path, "layer", {"file": np.ones(1), "allow_pickle": np.ones(2)}, {})
+    assert set(load_checkpoint(path, "layer")[0]) == {"file", "allow_pickle"}
+
+
+def test_numpy_scalars_in_settings_become_numbers(path):
+    settings = {"i": np.int64(3), "f": np.float32(0.1), "b": np.bool_(True), "t": (1, 2)}
+    save_checkpoint(path, "layer", {}, settings)
+    expected = {"i": 3, "f": float(np.float32(0.1)), "b": True, "t": [1, 2]}
+    assert load_checkpoint(path, "layer")[1] == expected
+
+
+# Writing: what is refused leaves the old file ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arrays", "settings", "error", "message"),
+    [
+        ({"w": np.array([None])}, {}, TypeError, "array 'w' has dtype object; it must be bool"),
+        ({"w": np.array([1.0, np.nan])}, {}, ValueError, "array 'w' has NaN or infinite values"),
+        ({"w": np.float16([np.inf])}, {}, ValueError, "array 'w' has NaN or infinite values"),
+        ({"minisca": np.ones(1)}, {}, ValueError, "array name is 'minisca'; it must be text"),
+        ({"": np.ones(1)}, {}, ValueError, "array name is ''; it must be text, not empty"),
+        ({}, {"f": print}, TypeError, "settings hold <built-in function print>"),
+        ({}, {"f": float("nan")}, ValueError, "not JSON compliant"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_and_the_old_file_stays(
+    path, arrays, settings, error, message
+):
+    save_checkpoint(path, "layer", ARRAYS, SETTINGS)
+    before = path.read_bytes()
+    with pytest.raises(error, match=message):
+        save_checkpoint(path, "layer", arrays, settings)
+    assert path.read_bytes() == before
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_no_other(path, monkeypatch):
+    save_checkpoint(path, "layer", ARRAYS, SETTINGS)
+    before = path.read_bytes()
+    write_array = np.lib.format.write_array
+    written = []
+
+    def write_two_and_fail(stream, array, **options):
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(array)
+        write_array(stream, array, **options)
+
+    monkeypatch.setattr(checkpoint.np.lib.format, "write_array", write_two_and_fail)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(path, "layer", ARRAYS, {})
+    assert len(written) == 2
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+# Reading: what is wrong is named -----------------------------------------------------------
+
+
+def assert_refused(path, *parts, kind="layer"):
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(path, kind)
+    for part in (str(path), *parts):
+        assert part in str(caught.value)
+
+
+def test_a_missing_file_is_a_file_not_found_error(path):
+    with pytest.raises(FileNotFoundError, match=r"layer\.npz"):
+        load_checkpoint(path, "layer")
+
+
+def test_a_checkpoint_cut_at_any_length_is_refused(path):
+    save_checkpoint(path, "layer", {"w": np.arange(50.0)}, {"a": 1})
+    whole = path.read_bytes()
+    for length in (*range(4, len(whole), 41), len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert_refused(path, "damaged or cut short", "it must be a whole checkpoint")
+
+
+def test_a_checkpoint_with_any_byte_changed_is_refused_or_harmless(path):
+    arrays, settings = {"w": np.arange(50.0)}, {"a": 1}
+    save_checkpoint(path, "layer", arrays, settings)
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(4, len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x55
+        path.write_bytes(damaged)
+        try:  # a date or a flag that nobody reads may change
+            found, found_settings = load_checkpoint(path, "layer")
+        except CheckpointError:
+            refused += 1
+        else:
+            assert found_settings == settings
+            assert all(array.tobytes() == arrays["w"].tobytes() for array in found.values())
+    assert refused > len(whole) // 3 * 0.75
+
+
+def test_an_empty_file_is_refused(path):
+    path.write_bytes(b"")
+    assert_refused(path, "is empty; it must be a checkpoint saved by minisca")
+
+
+def test_a_file_of_something_else_is_refused(path):
+    path.write_bytes(b"P5 28 28 255 ...")
+    assert_refused(path, "is not a .npz file; it must be a checkpoint saved by minisca")
+
+
+def test_another_npz_file_is_refused(path):
+    np.savez(path, w=np.ones(3))
+    assert_refused(path, "is a .npz file without a 'minisca' entry")
+
+
+def test_a_pickle_inside_is_never_opened(path):
+    save_checkpoint(path, "layer", {}, {})
+    rewrite(path, w=np.array([{"a": 1}], dtype=object))
+    assert_refused(path, "Object arrays cannot be loaded when allow_pickle=False")
+
+
+def test_another_format_version_is_named_beside_the_supported_one(path):
+    save_checkpoint(path, "layer", ARRAYS, {})
+    rewrite(path, version=7)
+    assert_refused(path, "has format version 7; this minisca reads version 1")
+
+
+def test_another_kind_is_named_beside_the_wanted_one(path):
+    save_checkpoint(path, "LogisticRegression", {}, {})
+    assert_refused(path, "holds a LogisticRegression; it must hold a layer")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64])
+def test_a_value_that_is_not_finite_is_refused(path, dtype, value):
+    save_checkpoint(path, "layer", ARRAYS, {})
+    rewrite(path, float32=np.array([1, value], dtype))
+    assert_refused(path, "array 'float32' has NaN or infinite values")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"\xff{", "has a header that is not JSON"),
+        (b"[" * 100_000, "has a header that is not JSON"),
+        (b"[1]", "has a header of something else"),
+        (b'{"format": "minisca checkpoint", "version": 1}', "has an incomplete header"),
+    ],
+)
+def test_a_header_that_is_not_ours_is_refused(path, text, message):
+    np.savez(path, minisca=np.frombuffer(text, np.uint8))
+    assert_refused(path, message)
+
+
+def test_an_entry_that_is_not_an_array_is_refused(path):
+    save_checkpoint(path, "layer", {}, {})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("notes.txt", "hello")
+    assert_refused(path, "damaged or cut short")
+
+
+def test_a_compressed_archive_is_refused_before_it_is_unpacked(path):
+    np.savez_compressed(path, minisca=np.zeros(10**6, np.uint8))
+    assert_refused(path, "an entry is compressed")
+
+
+# require: what a reader needs ---------------------------------------------------------------
+
+
+def test_require_returns_the_named_sizes():
+    arrays = {"filters": np.ones((16, 1, 7, 7)), "bias": np.ones(16)}
+    sizes = require("f", arrays, {"filters": ("maps", None, "k", "k"), "bias": ("maps",)})
+    assert sizes == {"maps": 16, "k": 7}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "names", "message"),
+    [
+        ({"velocity": ("maps",)}, (), "f.npz lacks the array 'velocity'"),
+        ({}, ("n_maps", "rate"), "f.npz lacks the setting 'rate'"),
+        ({"bias": (3,)}, (), r"array 'bias' has shape \(16,\); it must be \(3\)"),
+        ({"filters": ("m", "m")}, (), r"shape \(16, 4\); it must be \(16, 16\)"),
+        ({"filters": (None, 5)}, (), r"shape \(16, 4\); it must be \(any, 5\)"),
+        ({"filters": ("m",)}, (), r"shape \(16, 4\); it must be \(m\)"),
+        ({"bias": ("m",), "filters": (4, "m")}, (), r"shape \(16, 4\); it must be \(4, 16\)"),
+    ],
+)
+def test_require_names_what_is_missing_or_misshapen(shapes, names, message):
+    arrays = {"filters": np.ones((16, 4)), "bias": np.ones(16)}
+    with pytest.raises(CheckpointError, match=message):
+        require("f.npz", arrays, shapes, {"n_maps": 16}, names)
+
+
+# Random state -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"])
+def test_a_generator_goes_on_from_its_state_after_json(path, name):
+    generator = np.random.Generator(getattr(np.random, name)(5))
+    generator.integers(10, size=3, dtype=np.uint32)  # leaves half a 64-bit draw behind
+    save_checkpoint(path, "state", {}, {"random_state": random_state_to_json(generator)})
+    _, settings = load_checkpoint(path, "state")
+    restored = random_state_from_json(settings["random_state"])
+    for draw in (lambda g: g.integers(2**31, size=7, dtype=np.uint32), lambda g: g.permutation(99)):
+        assert np.array_equal(draw(restored), draw(generator))
+    assert random_state_to_json(restored) == random_state_to_json(generator)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, "random state has the generator None; it must be one of PCG64"),
+        ({"bit_generator": "system"}, "random state has the generator 'system'"),
+        ({"bit_generator": "PCG64"}, "random state of PCG64 is not complete: KeyError"),
+        ({"bit_generator": "PCG64", "state": 3}, "random state of PCG64 is not complete"),
+    ],
+)
+def test_what_is_no_random_state_is_refused(data, message):
+    with pytest.raises(ValueError, match=message):
+        random_state_from_json(data)

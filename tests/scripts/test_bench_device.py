@@ -1,0 +1,231 @@
+"""The benchmark of devices where there is none, run on stand-ins: its form, no timings."""
+
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from minisca.backends import get_backend, has_driver
+from tests.support.backends import DEVICES
+from tests.support.script_runs import import_script, run_script
+
+LAYERS = 5
+SMALL = {"batch": 2, "channels": 1, "size": 5, "n_maps": 3, "width": 3}
+#: Tasks and caches of the processes that the benchmark would have started.
+children = []
+
+
+class Moment:
+    """An event of a device whose work is done when a call returns."""
+
+    def record(self):
+        self.at = time.perf_counter()
+
+
+@pytest.fixture(params=DEVICES)
+def scripts(request, monkeypatch):
+    """benchmark.py, with a stand-in of the device where it opens one."""
+    benchmark = import_script(monkeypatch, "benchmark")
+    bench_device = import_script(monkeypatch, "bench.device")
+
+    class StandIn(bench_device.Device):
+        event = Moment
+
+        def milliseconds(self, start, end):
+            return 1e3 * (end.at - start.at)
+
+        def product(self, rows, depth, columns):
+            a, b = np.ones((rows, depth), np.float32), np.ones((depth, columns), np.float32)
+            return lambda: a @ b
+
+        def memory(self, call):
+            return 2_000_000 if call() is None else None
+
+        def description(self):
+            return {"name": f"a stand-in of {self.name}"}
+
+    first_step = import_script(monkeypatch, "bench.first_step").first_step
+    bench_cold = import_script(monkeypatch, "bench.cold")
+
+    def child_in_this_process(script, task, **caches):
+        """Where the stand-in is; a layer of its own size would take the simulator minutes."""
+        assert script == "bench.first_step"
+        children.append((task, caches))
+        return first_step(None if task is None else task | SMALL) | {"stderr": ""}
+
+    children.clear()
+    monkeypatch.setattr(bench_cold, "run_child", child_in_this_process)
+    monkeypatch.setattr(bench_device, "LEAST_SECONDS", 0)
+    monkeypatch.setattr(benchmark, "open_device", lambda name: StandIn(get_backend(name)))
+    torch = benchmark.import_torch(1)
+    monkeypatch.setattr(benchmark, "peer_on_device", lambda _: (torch, "cpu"))
+    return benchmark, request.param
+
+
+def run(benchmark, monkeypatch, tmp_path, *arguments):
+    """The sections that a tiny run writes."""
+    path = tmp_path / "figures.json"
+    options = ("--scale", "tiny", "--repetitions", "1", "--output", tmp_path, "--json", path)
+    monkeypatch.setattr("sys.argv", ["benchmark.py", *arguments, *map(str, options)])
+    assert benchmark.main() is None
+    return benchmark.read_sections(path)
+
+
+def test_every_layer_is_measured_beside_ceilings_and_peers(scripts, monkeypatch, tmp_path, capsys):
+    benchmark, backend = scripts
+    sections = run(benchmark, monkeypatch, tmp_path, "--backend", backend)
+    assert set(sections) == {f"{name} on {backend}" for name in ("steps", "transform", "cold")}
+    steps = sections[f"steps on {backend}"]
+    assert steps["device"]["name"] == f"a stand-in of {backend}"
+    assert steps["ceilings"]["bytes_per_second"] > 0
+    assert steps["ceilings"]["flops_per_second"] > 0
+    phases = {"encode", "decode", "error", "backward", "update"}
+    assert len(steps["layers"]) == LAYERS
+    for layer in steps["layers"]:
+        assert {"minisca", "cublas on patches"} | phases <= set(layer["seconds"])
+        assert all(len(values) == 1 for values in layer["seconds"].values())
+        assert layer["floor_seconds"] > 0
+        assert layer["memory_bytes"] == 2_000_000
+        if layer["agreement"] is not None:  # PyTorch is installed, and was compared with
+            for value in layer["agreement"]["relative_differences"].values():
+                assert value <= layer["agreement"]["tolerance"]
+            assert "pytorch" in layer["seconds"]
+    for layer in sections[f"transform on {backend}"]["layers"]:
+        assert set(layer["seconds"]) == {"encode_winners", "encode_pooled"}
+    printed = capsys.readouterr().out
+    for layer in steps["layers"]:
+        firsts = 2 * any(layer["layer"] == task["layer"] for task in
+                         sections[f"cold on {backend}"]["layers"])  # fmt: skip
+        assert printed.count(layer["layer"]) == 4 + firsts  # steps, phases, notes, transform
+
+
+def test_the_phases_of_a_step_are_calls_that_can_be_repeated(scripts, monkeypatch):
+    benchmark, backend = scripts
+    layers = import_script(monkeypatch, "bench.device_layers")
+    timing = import_script(monkeypatch, "bench.device")
+    layer = layers.BASE.tiny()
+    layer = layers.replace(layer, batch=2, n_maps=3, size=5, width=3)
+    x, parameters = layers.make_images(layer, None), layers.make_parameters(layer)
+    step = layers.DeviceStep(benchmark.open_device(backend), x, parameters)
+    phases = step.phases()
+    values, positions = step.on_host().encode()
+    seconds = timing.take_turns_on(step.device, {"step": step, **phases}, 1)
+    assert set(seconds) == {"step", "encode", "decode", "error", "backward", "update"}
+    # the learning rate is so small that the layer is still the one that it was
+    np.testing.assert_array_equal(step.on_host().encode()[1], positions)
+    np.testing.assert_allclose(step.on_host().encode()[0], values, rtol=1e-4)
+
+
+def test_first_steps_are_taken_on_the_device_with_caches_empty_and_full(
+    scripts, monkeypatch, tmp_path, capsys
+):
+    benchmark, backend = scripts
+    found = run(benchmark, monkeypatch, tmp_path, "cold", "--backend", backend)
+    section = found[f"cold on {backend}"]
+    assert section["device"]["name"] == f"a stand-in of {backend}"
+    assert len(section["layers"]) == 2
+    for layer in section["layers"]:
+        assert (len(layer["cold"]), len(layer["warm"])) == (1, 2)
+        assert layer["median_cold_seconds"] > 0
+    steps = [(task, caches) for task, caches in children if task is not None]
+    assert {task["backend"] for task, _ in steps} == {backend}
+    for cold in range(0, len(steps), 3):  # one with an empty folder, two with what it left
+        folders = [set(caches.values()) for _, caches in steps[cold : cold + 3]]
+        assert len(folders[0]) == 1
+        assert folders[0] == folders[1] == folders[2]
+        assert not folders[0] & {*steps[cold - 3][1].values()}
+    for _, caches in steps:
+        assert set(caches) == {"NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH"}
+    printed = capsys.readouterr().out
+    assert "first step, cold cache: MNIST layer 1" in printed
+    for name in ("threads", "classifier", "memory"):
+        assert f"\n{name}: " in printed.split("the CPU's own")[1]
+
+
+def test_growth_has_a_point_for_every_size(scripts, monkeypatch, tmp_path, capsys):
+    benchmark, backend = scripts
+    growth = import_script(monkeypatch, "bench.growth")
+    found = run(benchmark, monkeypatch, tmp_path, "growth", "--backend", backend)
+    axes = found[f"growth on {backend}"]["axes"]
+    assert {name: tuple(p["at"] for p in points) for name, points in axes.items()} == growth.TINY
+    assert growth.AXES["n_maps"][0] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("backend", ["cupy", "numba_cuda"])
+def test_without_a_device_nothing_is_measured_and_the_exit_says_so(backend, tmp_path):
+    if has_driver():
+        pytest.skip("there is a CUDA driver")
+    done = run_script("benchmark.py", "--backend", backend, "--output", tmp_path)
+    assert done.returncode == 1
+    assert f"Nothing was measured: the backend '{backend}'" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--backend", "cuda"), "--backend must be cpu, or one or both of cupy,numba_cuda"),
+        (("--backend", "cpu,cupy"), "--backend must be cpu, or one or both of"),
+        (("--backend", "cupy", "fastest"), "section is 'fastest'; it must be one of steps"),
+        (("--backend", "cupy", "threads"), "section is 'threads', which is the CPU's own: it comp"),
+        (("--backend", "numba_cuda", "classifier"), "'classifier', which is the CPU's own: logist"),
+    ],
+)
+def test_what_no_device_can_measure_is_refused(arguments, message):
+    done = run_script("benchmark.py", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_a_clock_of_a_device_takes_the_mean_of_its_calls(scripts, monkeypatch):
+    benchmark, backend = scripts
+    device, calls = benchmark.open_device(backend), []
+    monkeypatch.setattr(type(device), "milliseconds", lambda *_: 12.0)
+    assert device.seconds(lambda: calls.append(0), 3) == pytest.approx(0.004)
+    assert len(calls) == 3
+    copy, n_bytes = device.copy(4000)
+    copy()
+    assert n_bytes == 8000
+
+
+def test_memory_of_a_call_is_what_the_pool_grows_by_from_empty(monkeypatch):
+    """On CuPy; what the pool held before the call, free or not, is no part of it."""
+
+    class Pool:
+        def __init__(self):
+            self.used, self.free = 100, 900
+
+        def free_all_blocks(self):
+            self.free = 0
+
+        def total_bytes(self):
+            return self.used + self.free
+
+    pool = Pool()
+    bench_device = import_script(monkeypatch, "bench.device")
+    device = bench_device.CuPyDevice.__new__(bench_device.CuPyDevice)
+    device.cupy = SimpleNamespace(get_default_memory_pool=lambda: pool)
+
+    def call():  # takes 70, 30 of which it gives back to the pool
+        pool.used, pool.free = pool.used + 40, pool.free + 30
+
+    assert device.memory(call) == 70
+
+
+def test_cupy_has_the_names_that_the_clock_uses():
+    cupy = pytest.importorskip("cupy")
+    for name in ("matmul", "ones", "empty"):
+        assert callable(getattr(cupy, name))
+    assert {"record", "synchronize"} <= set(dir(cupy.cuda.Event))
+    assert callable(cupy.cuda.get_elapsed_time)
+    assert callable(cupy.cuda.runtime.getDeviceProperties)
+    assert callable(cupy.cuda.runtime.driverGetVersion)
+
+
+def test_numba_has_the_names_that_the_clock_uses():
+    pytest.importorskip("numba_cuda")
+    from numba import cuda
+
+    for name in ("event", "event_elapsed_time", "get_current_device", "current_context"):
+        assert callable(getattr(cuda, name))

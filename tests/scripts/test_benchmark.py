@@ -1,0 +1,129 @@
+"""The benchmark, run as a user runs it, on layers small enough for a test: its form, no timings."""
+
+import importlib
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.script_runs import run_script
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYERS = 5
+
+
+@pytest.fixture(scope="module")
+def tiny_run(tmp_path_factory):
+    """What three sections printed and wrote at --scale tiny."""
+    output = tmp_path_factory.mktemp("benchmark")
+    path = output / "figures.json"
+    done = run_script(
+        "benchmark.py",
+        *("steps", "transform", "classifier", "--scale", "tiny", "--repetitions", 2, "--fits", 1),
+        *("--output", output, "--json", path),
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(path.read_text())["sections"]
+
+
+def test_every_repetition_of_every_layer_is_written_down(tiny_run):
+    _, sections = tiny_run
+    assert set(sections) == {"steps", "transform", "classifier"}
+    for section, calls in (
+        ("steps", {"product", "minisca"}),
+        ("transform", {"encode_winners", "encode_pooled"}),
+    ):
+        assert len(sections[section]["layers"]) == LAYERS
+        for layer in sections[section]["layers"]:
+            assert calls <= set(layer["seconds"]) == set(layer["median_seconds"])
+            assert all(len(values) == 2 for values in layer["seconds"].values())
+            assert all(value > 0 for value in layer["median_seconds"].values())
+
+
+def test_phases_are_those_of_a_step(tiny_run):
+    for layer in tiny_run[1]["steps"]["layers"]:
+        phases = ["encode", "decode", "error", "backward", "update"]
+        assert list(layer["phase_seconds"]) == phases
+
+
+def test_the_classifier_is_fitted_to_every_kind_of_features(tiny_run):
+    printed, sections = tiny_run
+    kinds = ["float32", "float16", "memory-mapped float16"]
+    assert [fit["kind"] for fit in sections["classifier"]["fits"]] == kinds
+    for fit in sections["classifier"]["fits"]:
+        assert fit["converged"]
+        assert fit["evaluations"] >= fit["iterations"] > 1
+        assert f"{fit['seconds']:.1f}" in printed
+
+
+def test_a_section_names_machine_versions_threads_and_command(tiny_run):
+    for section in tiny_run[1].values():
+        environment = section["environment"]
+        assert environment["machine"]["cpu"]
+        assert isinstance(environment["machine"]["caches"], dict)
+        assert {"python", "numpy", "numba", "torch", "blas"} <= set(environment["versions"])
+        assert environment["threads"]["numba"] >= 1
+        assert environment["command"].startswith("python scripts/benchmark.py")
+
+
+def test_the_table_shows_every_layer(tiny_run):
+    printed, sections = tiny_run
+    for layer in sections["steps"]["layers"]:
+        assert printed.count(layer["layer"]) == 4  # steps, phases, notes, transform
+
+
+def test_the_peer_computes_the_same_loss_and_gradients(tiny_run):
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("PyTorch is not installed: there is no peer to compare with")
+    for layer in tiny_run[1]["steps"]["layers"]:
+        agreement = layer["agreement"]
+        assert set(agreement["relative_differences"]) == {
+            *("loss", "encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
+        }
+        for value in agreement["relative_differences"].values():
+            assert value <= agreement["tolerance"] < 1e-4
+        assert agreement["winners"] > 0
+        assert len(layer["seconds"]["pytorch"]) == 2
+
+
+def test_without_the_peer_the_table_says_so_and_earlier_sections_stay(tmp_path):
+    path = tmp_path / "benchmark.json"
+    earlier = {"cold": {"kept": True}}
+    path.write_text(json.dumps({"sections": earlier}))
+    arguments = ("--scale", "tiny", "--repetitions", 1, "--output", tmp_path)
+    done = run_script("benchmark.py", "transform", "--no-peer", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "pip install torch" in done.stdout
+    sections = json.loads(path.read_text())["sections"]
+    assert set(sections) == {"cold", "transform"}
+    assert sections["cold"] == earlier["cold"]
+    assert sections["transform"]["environment"]["versions"]["torch"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fastest"], "section is 'fastest'; it must be one of steps"),
+        (["--repetitions", "0"], "--repetitions is 0; it must be at least 1"),
+        (["--scale", "tiny", "--record"], "those of --scale tiny do not"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    done = run_script("benchmark.py", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_a_peer_that_computes_something_else_stops_the_benchmark(monkeypatch):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: there is no peer")
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    peers, layers = importlib.import_module("bench.peer"), importlib.import_module("bench.layers")
+    layer = next(layer for layer in layers.LAYERS if layer.images == "sparse").tiny()
+    x, parameters = layers.make_images(layer, None), layers.make_parameters(layer)
+    step = layers.Step(x, parameters)
+    peers.check_agreement(step, peers.PeerStep(torch, x, parameters))
+    for name in ("encoder_filters", "decoder_filters"):
+        others = parameters | {name: parameters[name] * 1.0005}
+        with pytest.raises(peers.DisagreementError):
+            peers.check_agreement(step, peers.PeerStep(torch, x, others))

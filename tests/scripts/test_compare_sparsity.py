@@ -1,0 +1,282 @@
+"""The comparison of sparsity rules: its measures, its claims, and the script as a user runs it."""
+
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.signal import correlate2d
+
+from minisca.datasets import write_idx
+from tests.support.script_runs import run_script
+
+ROOT = Path(__file__).resolve().parents[2]
+VARIANTS = ["winner-take-all", "top-2", "top-4", "top-8", "k-largest", "none", "tied", "lifetime"]
+
+
+@pytest.fixture
+def measures(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    return importlib.import_module("paper_figures.filter_measures")
+
+
+@pytest.fixture
+def check_claims(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    return importlib.import_module("sparsity_claims").check_claims
+
+
+# Measures -------------------------------------------------------------------------------------
+
+
+def test_a_delta_has_all_its_energy_in_one_pixel_and_a_flat_filter_as_little_as_can_be(measures):
+    filters = np.zeros((3, 2, 5, 5))
+    filters[0, :, 1, 3] = 3, -4
+    filters[1] = 7
+    np.testing.assert_allclose(measures.delta_share(filters), [1, 1 / 25, 0])
+
+
+def test_sharpness_of_a_delta_is_4_of_noise_nearly_and_of_an_edge_less(measures):
+    filters = np.zeros((3, 1, 9, 9))
+    filters[0, 0, 4, 4] = -2
+    filters[1] = np.random.default_rng(0).standard_normal((9, 9))
+    filters[2, 0, :, :5], filters[2, 0, :, 5:] = 1, -1
+    found = measures.sharpness(filters)
+    assert found[0] == pytest.approx(4)
+    assert found[1] == pytest.approx(4, abs=0.5)
+    # from outside to 1 and to -1 and the step of 2 in each row; the columns' two ends
+    assert found[2] == pytest.approx((9 * (1 + 4 + 1) + 9 * 2) / 81)
+
+
+def test_steepness_of_a_delta_is_1_and_that_of_a_ramp_a_share_of_its_range(measures):
+    filters = np.zeros((3, 1, 9, 9))
+    filters[0, 0, 4, 4] = -2
+    filters[1, 0, 1:8, 1:8] = 3  # a large spot is as crisp as a small one
+    filters[2, 0] = np.minimum(np.arange(9), np.arange(9)[::-1]) / 8  # by 1/8 up to 1/2, down again
+    filters[2, 0, :, [0, -1]] = 0
+    filters[2, 0] *= np.minimum(np.arange(1, 10), np.arange(1, 10)[::-1])[:, None] / 5
+    found = measures.steepness(filters)
+    np.testing.assert_allclose(found[:2], 1)
+    assert found[2] == pytest.approx(1 / 4)
+    np.testing.assert_allclose(measures.steepness(np.zeros((1, 2, 3, 3))), 0)
+
+
+def test_shifted_correlations_are_those_of_a_loop_over_pairs(measures):
+    filters = np.random.default_rng(1).standard_normal((4, 3, 5, 5))
+    found = measures.shifted_correlations(filters)
+    for i, j in np.ndindex(4, 4):
+        if i == j:
+            assert found[i, j] == 0
+            continue
+        total = sum(correlate2d(a, b) for a, b in zip(filters[i], filters[j], strict=True))
+        norms = np.linalg.norm(filters[i]) * np.linalg.norm(filters[j])
+        assert found[i, j] == pytest.approx(total.max() / norms, rel=1e-9)
+
+
+def test_a_shifted_copy_is_a_repetition_and_one_of_the_other_sign_is_not(measures):
+    filters = np.zeros((4, 1, 7, 7))
+    filters[0, 0, 1:4, 1:4] = np.random.default_rng(2).standard_normal((3, 3))
+    filters[1, 0, 3:6, 2:5] = 5 * filters[0, 0, 1:4, 1:4]
+    filters[2] = -filters[0]
+    filters[3, 0, 3] = 1
+    correlations = measures.shifted_correlations(filters)
+    assert correlations[0, 1] == pytest.approx(1)
+    assert measures.repeated(filters) == 2
+    assert measures.repeated(filters[1:]) == 0
+
+
+# Claims ---------------------------------------------------------------------------------------
+
+
+def record(**changed):
+    made = {
+        **{"validation_error_percent": 2.0, "validation_images": 10_000, "dead_maps": 0},
+        **{"median_delta_share": 0.2, "median_sharpness": 0.5, "usage": [1.0, 0.0, 0.0, 0.0]},
+        **{"largest_share_of_survivors": None, "delta_share_of_busiest": 0.9},
+        "median_steepness": 0.5,
+    }
+    return made | changed
+
+
+def test_the_papers_claims_are_confirmed_by_figures_like_the_papers(check_claims):
+    records = {
+        "winner-take-all": record(),
+        "top-2": record(median_sharpness=0.4, median_steepness=0.4, validation_error_percent=2.9),
+        "top-4": record(median_sharpness=0.3, median_steepness=0.4, validation_error_percent=3.0),
+        "k-largest": record(dead_maps=3, largest_share_of_survivors=0.97),
+        "none": record(median_delta_share=0.9),
+        "tied": record(validation_error_percent=4.0),
+    }
+    lines = check_claims([records])
+    assert [line.partition(":")[0] for line in lines] == ["Confirmed"] * 6
+
+
+def test_the_opposite_figures_contradict_them(check_claims):
+    records = {
+        "winner-take-all": record(dead_maps=2),
+        "top-2": record(median_sharpness=0.6, median_steepness=0.6, validation_error_percent=1.0),
+        "k-largest": record(dead_maps=1, largest_share_of_survivors=0.3),
+        "none": record(median_delta_share=0.1),
+        "tied": record(validation_error_percent=0.9),
+    }
+    lines = check_claims([records])
+    assert [line.partition(":")[0] for line in lines] == ["Contradicted"] * 6
+
+
+def test_a_claim_is_confirmed_where_every_seed_confirms_it_by_the_means_of_the_figures(
+    check_claims,
+):
+    def seed(error):
+        return {"winner-take-all": record(), "tied": record(validation_error_percent=error)}
+
+    (line,) = check_claims([seed(4.0), seed(3.0)])
+    assert line.startswith("Confirmed: tied")
+    assert "tied 3.50 %" in line
+    (line,) = check_claims([seed(4.0), seed(2.1)])
+    assert line.startswith("Undecided: tied")
+
+
+def test_less_sharp_is_undecided_where_the_two_measures_disagree(check_claims):
+    other = record(median_sharpness=0.4, median_steepness=0.6)
+    lines = check_claims([{"winner-take-all": record(), "top-2": other}])
+    assert lines[0].startswith("Undecided: top-n learns less sharp")
+    assert "Steepness: top-2 0.60, winner-take-all 0.50" in lines[0]
+
+
+def test_a_difference_within_the_noise_decides_nothing(check_claims):
+    # twice the standard error of the difference of two errors of 2 % on 10,000 images: 0.4 %
+    for error, verdict in ((2.3, "Undecided"), (1.7, "Undecided"), (2.5, "Confirmed")):
+        records = {"winner-take-all": record(), "tied": record(validation_error_percent=error)}
+        (line,) = check_claims([records])
+        assert line.startswith(f"{verdict}: tied")
+        assert f"tied {error:.2f} %" in line
+
+
+def test_a_rule_whose_training_failed_says_nothing_about_the_rule(check_claims):
+    records = {
+        "winner-take-all": record(),
+        "top-2": record(median_sharpness=0.4, median_steepness=0.4, validation_error_percent=3.0),
+        "top-8": record(median_sharpness=9, validation_error_percent=1.0, dead_maps=4),
+        "k-largest": record(dead_maps=4, largest_share_of_survivors=0.0),
+    }
+    lines = check_claims([records])
+    assert [line.partition(":")[0] for line in lines] == ["Confirmed"] * 2 + ["Failed"] * 2
+    assert "top-8" in lines[2]
+    assert "k-largest" in lines[3]
+
+
+def test_claims_about_rules_that_did_not_run_are_left_out(check_claims):
+    assert check_claims([{"winner-take-all": record()}]) == []
+    assert check_claims([{}]) == []
+    assert check_claims([]) == []
+
+
+# The script -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bars(tmp_path_factory):
+    """A directory of IDX files: 50 images of an upright or a lying bar, two classes."""
+    directory = tmp_path_factory.mktemp("bars")
+    random = np.random.default_rng(0)
+    for split, n in (("train", 50), ("t10k", 2)):
+        images = random.integers(0, 40, (n, 12, 12), dtype=np.uint8)
+        images[::2, 2:10, 5:7] = 255
+        images[1::2, 5:7, 2:10] = 255
+        write_idx(directory / f"{split}-images-idx3-ubyte", images)
+        labels = (np.arange(n) % 2).astype(np.uint8)
+        write_idx(directory / f"{split}-labels-idx1-ubyte", labels)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def small_run(bars, tmp_path_factory):
+    """4 maps, one epoch, whitened: what was printed, the output directory."""
+    output = tmp_path_factory.mktemp("sparsity")
+    arguments = ("--maps", 4, "--epochs", 1, "--quick", "--data-dir", bars, "--output", output)
+    return run_script("compare_sparsity.py", *arguments, "--whitened"), output
+
+
+def test_every_rule_leaves_a_record_and_a_row(small_run):
+    done, output = small_run
+    assert done.returncode == 0, done.stderr
+    records = json.loads((output / "results.json").read_text())
+    assert [record["row"] for record in records] == [f"sparsity-{name}" for name in VARIANTS]
+    for name, record in zip(VARIANTS, records, strict=True):
+        assert any(line.startswith(name) for line in done.stdout.splitlines())
+        assert (
+            record["data"]
+            == f"{records[0]['data'].partition(',')[0]}, 40 training images, whitened"
+        )
+        assert len(record["usage"]) == len(record["delta_share"]) == 4
+        assert record["dead_maps"] == sum(usage < 0.001 for usage in record["usage"])
+        assert 0 <= record["validation_error_percent"] <= 100
+        assert record["reconstruction_error"] > 0
+        assert record["command"].startswith("python scripts/compare_sparsity.py")
+
+
+def test_rules_differ_in_nothing_but_the_rule_and_the_rate_where_more_survive(small_run):
+    _, output = small_run
+    records = json.loads((output / "results.json").read_text())
+    settings = {r["row"].removeprefix("sparsity-"): r["settings"]["layers"][0] for r in records}
+    rule = {"sparsity", "n_active", "tied", "lifetime"}
+    for name, found in settings.items():
+        differing = {key for key in found if found[key] != settings["winner-take-all"][key]}
+        dense = name.startswith("top-") or name in ("none", "k-largest")
+        assert differing <= rule | ({"learning_rate"} if dense else set())
+    rates = {name: found["learning_rate"] for name, found in settings.items()}
+    assert rates["winner-take-all"] == rates["tied"] == rates["lifetime"] == 0.1
+    assert (rates["top-2"], rates["top-8"], rates["none"]) == (0.05, 0.0125, 0.003)
+    assert settings["k-largest"]["n_active"] == 4
+
+
+def test_the_low_rates_and_the_claims_are_printed(small_run):
+    done, _ = small_run
+    assert "at its default but the learning rate" in done.stdout
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("none "))
+    assert line.split()[1] == "0.003"
+    verdicts = ("Confirmed:", "Contradicted:", "Undecided:", "Failed:")
+    assert sum(line.startswith(verdicts) for line in done.stdout.splitlines()) >= 6
+
+
+def test_resuming_measures_nothing_again(small_run, bars):
+    _, output = small_run
+    before = (output / "results.json").read_bytes()
+    arguments = ("--maps", 4, "--epochs", 1, "--quick", "--data-dir", bars, "--output", output)
+    done = run_script("compare_sparsity.py", *arguments, "--whitened", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert (output / "results.json").read_bytes() == before
+
+
+def test_two_seeds_leave_two_records_a_rule_and_one_row(bars, tmp_path):
+    arguments = ("--maps", 2, "--epochs", 1, "--images", 20, "--data-dir", bars)
+    done = run_script("compare_sparsity.py", *arguments, "--seeds", 3, 5, "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    records = json.loads((tmp_path / "results.json").read_text())
+    found = [r for r in records if r["row"] == "sparsity-winner-take-all"]
+    assert [r["seed"] for r in found] == [3, 5]
+    mean = sum(r["validation_error_percent"] for r in found) / 2
+    (line,) = (ln for ln in done.stdout.splitlines() if ln.startswith("winner-take-all "))
+    assert f"{mean:.2f} %" in line
+
+
+def test_the_picture_is_written(small_run):
+    _, output = small_run
+    assert (output / "pictures" / "whitened.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--maps", "0"], "--maps is 0; it must be at least 1"),
+        (["--images", "-3"], "--images is -3; it must be at least 1"),
+        (["--epochs", "0"], "--epochs is 0; it must be at least 1"),
+        (["--seeds", "0", "-1"], "--seeds has -1; it must be 0 or larger"),
+        (["--data-dir", "nowhere"], "nowhere"),
+    ],
+)
+def test_a_wrong_flag_is_named(arguments, message):
+    done = run_script("compare_sparsity.py", *arguments)
+    assert done.returncode != 0
+    assert message in done.stderr

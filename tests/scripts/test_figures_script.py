@@ -1,0 +1,202 @@
+"""The script of the figures, run as a user runs it, on small data sets made for the test."""
+
+import json
+
+import numpy as np
+import pytest
+
+import minisca
+from minisca.datasets import write_idx
+from tests.support import cifar_files, norb_files
+from tests.support.script_runs import import_script, run_script
+
+SCRIPT = "figures.py"
+NAMES = ["1a", "1b", "1c", "2b", "2c", "3", "4", "5"]
+PICTURES = ["1a", "1b", "1c", "2b", "2c", "3", "4", "5a-raw", "5b-whitened"]
+LABEL = "bars of two colours"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """The folders of all three data sets: bars, lines, solids."""
+    directory = tmp_path_factory.mktemp("data")
+    cifar_files.put_bars(directory / "cifar-10-batches-bin", 20)
+    norb_files.put_solids(directory / "smallnorb", 15, 5)
+    random = np.random.default_rng(0)
+    for split, n in (("train", 60), ("t10k", 10)):
+        images = random.integers(0, 50, (n, 28, 28), dtype=np.uint8)
+        images[::2, 4:24, 12:15] = 255
+        images[1::2, 12:15, 4:24] = 255
+        (directory / "mnist").mkdir(exist_ok=True)
+        write_idx(directory / "mnist" / f"{split}-images-idx3-ubyte", images)
+        write_idx(
+            directory / "mnist" / f"{split}-labels-idx1-ubyte", (np.arange(n) % 2).astype(np.uint8)
+        )
+    return directory
+
+
+@pytest.fixture(scope="module")
+def whole_run(data):
+    """Every figure, --quick; what was printed, the output directory, the arguments."""
+    output = data.parent / "out"
+    arguments = ["--quick", "--data-dir", data, "--label", LABEL, "--output", output]
+    return run_script(SCRIPT, *arguments), output, arguments
+
+
+def read(output, name):
+    return json.loads((output / f"figure-{name}.json").read_text())
+
+
+def test_every_figure_is_drawn_and_has_its_numbers_beside_it(whole_run):
+    done, output, _ = whole_run
+    assert done.returncode == 0, done.stderr
+    for name in PICTURES:
+        assert (output / f"figure-{name}.png").read_bytes().startswith(b"\x89PNG")
+        for record in read(output, name):
+            assert record["row"].startswith(f"figure-{name}")
+            assert record["seconds"]["total"] > 0
+            assert record["command"].startswith("python scripts/figures.py")
+            assert record["settings"]["quick"] is True
+            assert all(np.isfinite(loss) for losses in record["losses"] for loss in losses)
+
+
+def test_the_label_stands_in_every_record_of_cifars_files_and_in_no_other(whole_run):
+    _, output, _ = whole_run
+    for name in ("1a", "1b", "1c", "2b", "2c", "4"):
+        assert {record["data"] for record in read(output, name)} == {LABEL}
+    for name in ("3", "5a-raw", "5b-whitened"):
+        assert LABEL not in {record["data"] for record in read(output, name)}
+
+
+def test_the_numbers_are_those_of_the_filters_that_were_saved(whole_run, monkeypatch):
+    _, output, _ = whole_run
+    measures = import_script(monkeypatch, "paper_figures.filter_measures")
+    (record,) = read(output, "2b")
+    layer = minisca.SparseConvAutoencoder.load(output / "figure-2b.npz")
+    assert layer.sparsity == "none"
+    share = measures.delta_share(layer.decoder_filters_)
+    np.testing.assert_allclose(record["delta_share"], share, atol=1e-4)
+    assert record["deltas"] == (share >= 0.5).sum()
+
+
+def test_the_accuracies_are_of_three_methods_that_saw_the_same_images(whole_run):
+    done, output, _ = whole_run
+    records = read(output, "1c")
+    assert {record["row"] for record in records} == {
+        f"figure-1c-{method}-{n}-{kind}"
+        for method in ("winner-take-all", "k-means", "supervised")
+        for n in (2, 4)
+        for kind in ("raw", "whitened")
+    }
+    assert {record["settings"]["train_images"] for record in records} == {80}
+    assert {record["validation_images"] for record in records} == {20}
+    for record in records:
+        assert 0 <= record["validation_accuracy_percent"] <= 100
+        assert f"{record['validation_accuracy_percent']:.2f}" in done.stdout
+    best = max(record["validation_accuracy_percent"] for record in records)
+    assert best >= 50  # of four classes: 25 by chance
+
+
+def test_resuming_measures_nothing_again(whole_run):
+    _, output, arguments = whole_run
+    before = {name: (output / f"figure-{name}.json").read_bytes() for name in ("1c", "2c", "3")}
+    done = run_script(SCRIPT, "1c", "2c", "3", *arguments, "--resume")
+    assert done.returncode == 0, done.stderr
+    for name, contents in before.items():
+        assert (output / f"figure-{name}.json").read_bytes() == contents
+
+
+def test_a_stopped_accuracy_run_measures_the_missing_points_only(whole_run, tmp_path):
+    _, output, arguments = whole_run
+    records = read(output, "1c")
+    arguments = [*arguments[:-1], tmp_path]
+    (tmp_path / "figure-1c.json").write_text(json.dumps(records[:-1]))
+    done = run_script(SCRIPT, "1c", *arguments, "--resume")
+    assert done.returncode == 0, done.stderr
+    again = read(tmp_path, "1c")
+    assert again[:-1] == records[:-1]
+    assert again[-1]["losses"] == records[-1]["losses"]
+
+
+def test_a_curve_can_be_asked_for_by_method_and_kind(whole_run, tmp_path):
+    _, _, arguments = whole_run
+    options = ["--methods", "k-means", "--kinds", "whitened"]
+    done = run_script(SCRIPT, "1c", *arguments[:-1], tmp_path, *options)
+    assert done.returncode == 0, done.stderr
+    rows = [record["row"] for record in read(tmp_path, "1c")]
+    assert rows == [f"figure-1c-k-means-{n}-whitened" for n in (2, 4)]
+
+
+def test_a_figure_whose_data_set_is_missing_is_left_out_and_its_files_are_named(data, tmp_path):
+    only = tmp_path / "only"
+    only.mkdir()
+    (only / "mnist").symlink_to(data / "mnist")
+    options = ["--quick", "--data-dir", only, "--output", tmp_path / "out"]
+    done = run_script(SCRIPT, "3", "5", *options)
+    assert done.returncode != 0
+    assert "Figure 5 is left out." in done.stderr
+    assert "smallnorb-5x46789x9x18x6x2x96x96-training-dat.mat" in done.stderr
+    assert (tmp_path / "out" / "figure-3.png").exists()
+    assert not list((tmp_path / "out").glob("figure-5*"))
+
+
+def test_of_all_figures_those_without_a_data_set_are_left_out_in_peace(data, tmp_path):
+    only = tmp_path / "only"
+    only.mkdir()
+    (only / "mnist").symlink_to(data / "mnist")
+    done = run_script(SCRIPT, "--quick", "--data-dir", only, "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    for name in ("1a", "1b", "1c", "2b", "2c", "4", "5"):
+        assert f"Figure {name} is left out." in done.stdout
+    assert "data_batch_1.bin" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["6"], "there is no figure '6'; the figures are 1a, 1b"),
+        (["1c", "--maps", "16", "0"], "--maps is 0; it must be at least 1"),
+        (["1c", "--methods", "pca"], "--methods: invalid choice: 'pca'"),
+        (["--images", "0"], "--images is 0; it must be at least 1"),
+        (["--epochs", "-1"], "--epochs is -1; it must be at least 1"),
+        (["--seed", "-1"], "--seed is -1; it must be 0 or larger"),
+        (["3", "--data-dir", "nowhere"], "nowhere"),
+    ],
+)
+def test_a_wrong_flag_is_named(arguments, message):
+    done = run_script(SCRIPT, *arguments)
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+# What the paper says of Figure 1c --------------------------------------------------------------
+
+
+def points(ours, kmeans, supervised):
+    """Whitened, with 16 and with 64 maps."""
+    methods = {"winner-take-all": ours, "k-means": kmeans, "supervised": supervised}
+    return {
+        (method, True, maps): accuracy
+        for method, found in methods.items()
+        for maps, accuracy in zip((16, 64), found, strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "verdicts"),
+    [
+        (((60, 70), (50, 65), (70, 71)), ["Confirmed", "Confirmed"]),
+        (((50, 60), (55, 65), (50, 70)), ["Contradicted", "Contradicted"]),
+        # twice the standard error of a difference at 60 % on 10,000 images is 1.4 %
+        (((60, 61), (50, 60), (50, 61)), ["Undecided", "Confirmed"]),
+    ],
+)
+def test_the_papers_claims_are_held_against_the_points(monkeypatch, found, verdicts):
+    check_claims = import_script(monkeypatch, "figure_claims").check_claims
+    lines = check_claims(points(*found))
+    assert [line.partition(":")[0] for line in lines] == verdicts
+
+
+def test_claims_about_methods_that_did_not_run_are_left_out(monkeypatch):
+    check_claims = import_script(monkeypatch, "figure_claims").check_claims
+    assert check_claims({("winner-take-all", True, 64): 60.0}) == []

@@ -1,0 +1,122 @@
+"""What the scripts make of features: shifts, scalings, layers side by side, draws of labels."""
+
+import numpy as np
+import pytest
+
+from minisca import LogisticRegression
+from tests.support.script_runs import import_script
+
+
+def test_the_eight_shifts_move_by_one_pixel_and_let_zeros_in(monkeypatch):
+    shifts = import_script(monkeypatch, "features.shifts").shifted
+    image = np.arange(1.0, 13).reshape(1, 1, 3, 4)
+    found = list(shifts(image))
+    assert len({moved.tobytes() for moved in [image, *found]}) == 9
+    for moved in found:
+        # Every image is the first one rolled, but for the row and column that came in, which are 0.
+        matches = [
+            (down, right)
+            for down, right in np.ndindex(3, 3)
+            if all(
+                moved[0, 0, r, c]
+                == (
+                    image[0, 0, r - down + 1, c - right + 1]
+                    if 0 <= r - down + 1 < 3 and 0 <= c - right + 1 < 4
+                    else 0
+                )
+                for r, c in np.ndindex(3, 4)
+            )
+        ]
+        assert len(matches) == 1
+
+
+def test_augmented_features_are_the_images_own_and_of_four_shifts_with_their_labels(monkeypatch):
+    script = import_script(monkeypatch, "features.shifts")
+    images = np.random.default_rng(0).random((1100, 1, 5, 6)).astype(np.float16)
+    labels = np.arange(1100) % 10
+
+    def encode(images):
+        return 2 * images
+
+    features, repeated = script.augmented(encode(images), labels, images, encode)
+    assert features.dtype == np.float16
+    padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = [(1, 1), (2, 1), (1, 2), (1, 0), (0, 1)]  # the image itself, up, left, right, down
+    for place, (row, column) in enumerate(windows):
+        part = slice(1100 * place, 1100 * (place + 1))
+        expected = 2 * padded[:, :, row : row + 5, column : column + 6]
+        np.testing.assert_array_equal(features[part], expected)
+        np.testing.assert_array_equal(repeated[part], labels)
+    assert len(features) == len(repeated) == 5500
+
+    joined_class = import_script(monkeypatch, "features.joined").JoinedFeatures
+
+    def joined(images):
+        return joined_class([images, images[:, :, :2]], [2, 1])
+
+    features, _ = script.augmented(joined(images), labels, images, joined)
+    for place, (row, column) in enumerate(windows):
+        part = slice(1100 * place, 1100 * (place + 1))
+        moved = padded[:, :, row : row + 5, column : column + 6]
+        np.testing.assert_array_equal(features[part], np.asarray(joined(moved)))
+
+
+def test_layers_side_by_side_are_read_as_if_they_were_copied(monkeypatch):
+    joined_class = import_script(monkeypatch, "features.joined").JoinedFeatures
+    rng = np.random.default_rng(0)
+    parts = [rng.random((50, 3, 2, 2), dtype=np.float32), 9 * rng.random((50, 5)).astype("f2")]
+    scales = joined_class.scales(parts)
+    joined = joined_class(parts, scales)
+    flat = [part.reshape(50, -1).astype(np.float32) for part in parts]
+    copied = np.hstack([p * np.float32(s) for p, s in zip(flat, scales, strict=True)])
+    np.testing.assert_array_equal(np.asarray(joined), copied)
+    np.testing.assert_array_equal(np.asarray(joined[7:20]), copied[7:20])
+    for columns in (slice(0, 12), slice(12, 17)):
+        assert copied[:, columns].var(axis=0).mean() == pytest.approx(1, rel=1e-3)
+    labels = np.arange(50) % 3
+    fitted, expected = (LogisticRegression().fit(x[:40], labels[:40]) for x in (joined, copied))
+    assert np.array_equal(fitted.coef_, expected.coef_)
+    assert np.array_equal(fitted.predict(joined[40:]), expected.predict(copied[40:]))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_feature_scalings_do_what_they_are_named_after(monkeypatch, dtype):
+    scaling = import_script(monkeypatch, "features.scaling").FeatureScaling
+    rng = np.random.default_rng(0)
+    features = (rng.random((1100, 3, 2, 2)) * [[[[1]], [[4]], [[0]]]]).astype(dtype)
+
+    def scaled(kind):
+        return scaling(kind).fit(features[:1050]).apply_(features.copy()).astype(np.float64)
+
+    tolerance = 4 * np.finfo(dtype).eps
+    np.testing.assert_array_equal(scaled("none"), features)
+    squares = np.square(scaled("per-map")[:1050]).mean(axis=(0, 2, 3))
+    np.testing.assert_allclose(squares, [1, 1, 0], rtol=tolerance)
+    np.testing.assert_allclose(scaled("root"), np.sqrt(features.astype("f8")), rtol=tolerance)
+    least = np.finfo(dtype).smallest_subnormal  # what of small numbers' squares is left
+    np.testing.assert_allclose(scaled("square"), features.astype("f8") ** 2, tolerance, least)
+    lengths = np.square(scaled("per-image")).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(lengths, 1, rtol=tolerance)
+    with pytest.raises(ValueError, match="feature_scaling is 'odd'; it must be one of none"):
+        scaling("odd")
+
+
+def test_a_draw_has_as_many_labels_of_every_class_and_is_repeatable(monkeypatch):
+    draw = import_script(monkeypatch, "tables.few_labels").draw_rows
+    labels = np.random.default_rng(0).integers(0, 4, 200)
+    rows = draw(labels, 10, 0, 0)
+    assert np.bincount(labels[rows]).tolist() == [10] * 4
+    assert len(set(rows)) == 40
+    assert np.array_equal(rows, draw(labels, 10, 0, 0))
+    assert not np.array_equal(rows, draw(labels, 10, 0, 1))
+    assert not np.array_equal(rows, draw(labels, 10, 1, 0))
+
+
+def test_pca_keeps_the_directions_of_largest_variance(monkeypatch):
+    pca = import_script(monkeypatch, "tables.few_labels").PCA
+    rng = np.random.default_rng(0)
+    images = (5 + rng.standard_normal((500, 4)) * [1, 9, 3, 0.1]).astype(np.float32)
+    found = pca(2).fit(images.reshape(500, 1, 2, 2)).transform(images.reshape(500, 1, 2, 2))
+    variances = np.linalg.eigvalsh(np.cov(images.T.astype(np.float64)))[::-1]
+    np.testing.assert_allclose(found.var(axis=0, ddof=1), variances[:2], rtol=1e-4)
+    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)

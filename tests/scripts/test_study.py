@@ -1,0 +1,278 @@
+"""A study: what is run, what it is scored by, that nothing is trained twice."""
+
+import itertools
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import minisca
+from minisca.datasets import Dataset, write_idx
+from tests.support.script_runs import ROOT, import_script
+
+SPACE = """
+design = "star"
+[training]
+n_maps = 4
+n_epochs = [1, 2]
+filter_width = 5
+[encoding]
+encoding_bias = [1.0, 0.5]
+feature_scaling = ["none", "per-map"]
+l2 = [1e-3, 1e-2]
+"""
+
+
+@pytest.fixture
+def space_module(monkeypatch):
+    return import_script(monkeypatch, "studies.space")
+
+
+def declare(directory, text=SPACE):
+    path = directory / "small.toml"
+    path.write_text(text)
+    return path
+
+
+# What is run ----------------------------------------------------------------------------------
+
+
+def test_a_star_is_the_base_and_every_other_value_by_itself(space_module, tmp_path):
+    space = space_module.read_space(declare(tmp_path))
+    runs = space.runs([0, 1])
+    changed = []
+    for run in runs:
+        settings = run.settings()
+        changed.append([name for name, v in space.base().items() if settings[name] != v])
+    assert sorted(changed) == sorted(
+        2 * [[], ["n_epochs"], ["encoding_bias"], ["feature_scaling"], ["l2"]]
+    )
+
+
+def test_a_grid_is_every_combination_and_runs_of_a_layer_stand_together(space_module, tmp_path):
+    space = space_module.read_space(declare(tmp_path, SPACE.replace("star", "grid")))
+    runs = space.runs([0, 1])
+    assert len({json.dumps(run) for run in runs}) == len(runs) == 2 * 16
+    layers = [json.dumps((run.training, run.seed)) for run in runs]
+    changes = sum(a != b for a, b in itertools.pairwise(layers))
+    assert changes + 1 == len(set(layers)) == 4
+
+
+def test_a_random_design_draws_the_same_runs_again_and_none_twice(space_module, tmp_path):
+    text = SPACE.replace('"star"', '"random"\nruns = 7')
+    space = space_module.read_space(declare(tmp_path, text))
+    runs = space.runs([0])
+    assert len({json.dumps(run) for run in runs}) == 7
+    assert runs == space.runs([0])
+    assert len(space._replace(n_runs=1000).runs([0])) == 16
+
+
+def test_off_is_none_and_what_is_not_declared_has_the_estimators_default(space_module, tmp_path):
+    text = SPACE.replace("n_maps = 4", 'n_maps = 4\nlifetime = ["off", 0.2]')
+    found = {
+        r.training["lifetime"] for r in space_module.read_space(declare(tmp_path, text)).runs([0])
+    }
+    assert found == {None, 0.2}
+    run = space_module.read_space(declare(tmp_path)).runs([0])[0]
+    assert run.training["momentum"] == 0.9
+    assert run.encoding["classifier"] == "logistic"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("star", "comet"), "design is 'comet'"),
+        (("n_maps", "maps"), r"maps in \[training\] .* is no setting"),
+        (("l2 = [1e-3, 1e-2]", "l2 = [1e-3, 1e-3]"), "none of them twice"),
+        (("filter_width = 5", "filter_width = 4"), "filter_width is 4"),
+        (("filter_width = 5", 'schedule = ["linear", "step"]'), "schedule is 'step'"),
+        (("filter_width = 5", 'init_bias = [0, "low"]'), "init_bias is 'low'"),
+        (("filter_width = 5", "normalise_filters = 1"), "normalise_filters is 1"),
+        (('"per-map"', '"perhaps"'), "'perhaps' is none of"),
+        (('"star"', '"random"'), "runs is None"),
+        (('"star"', '"star"\nscore = "beauty"'), "score is 'beauty'"),
+        (("design", "design design"), "is no TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused(space_module, tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        space_module.read_space(declare(tmp_path, SPACE.replace(*change)))
+
+
+def test_the_studies_of_the_repository_are_valid(space_module):
+    paths = sorted((ROOT / "scripts" / "studies").glob("*.toml"))
+    assert len(paths) >= 4
+    for path in paths:
+        assert space_module.read_space(path).runs([0])
+
+
+# Nothing twice --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def measure(monkeypatch, space_module, tmp_path):
+    """What names the runs of a study; its images are never looked at."""
+    space = space_module.read_space(declare(tmp_path))
+    images = SimpleNamespace(name="few images")
+    return import_script(monkeypatch, "studies.measure").Measure(images, space, None, "cpu")
+
+
+@pytest.mark.parametrize(
+    "other", [{"schedule": "cosine"}, {"init_bias": 0.5}, {"normalise_filters": True}], ids=str
+)
+def test_every_other_setting_has_a_name_of_its_own(space_module, measure, tmp_path, other):
+    run = space_module.read_space(declare(tmp_path)).runs([3])[0]
+    changed = run._replace(training=run.training | other)
+    assert measure.layer_key(changed) != measure.layer_key(run)
+    assert measure.key(changed) != measure.key(run)
+
+
+def test_only_a_study_that_limits_the_labels_has_them_in_its_runs(space_module, tmp_path):
+    (run,) = {
+        r.encoding.get("labels") for r in space_module.read_space(declare(tmp_path)).runs([0])
+    }
+    assert run is None
+    limited = declare(tmp_path, SPACE.replace("[encoding]", "[encoding]\nlabels = [20, 10]"))
+    found = {r.encoding["labels"] for r in space_module.read_space(limited).runs([0])}
+    assert found == {10, 20}
+
+
+class FewLabels(minisca.LogisticRegression):
+    """Remembers what it was fitted on."""
+
+    def fit(self, X, y):
+        self.fitted = len(y)
+        return super().fit(X, y)
+
+
+def test_images_whose_labels_were_left_out_are_judged_too(measure, monkeypatch):
+    features = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]]
+    measure.images.train_labels = np.array([0, 1, 2, 0, 1, 1])  # one of the last three is wrong
+    measure.images.validation_labels = np.array([0, 1, 2])
+    made = []
+    monkeypatch.setitem(
+        sys.modules["studies.measure"].CLASSIFIERS,
+        "logistic",
+        lambda **options: made.append(FewLabels(**options)) or made[-1],
+    )
+    encoding = {"classifier": "logistic", "l2": 1e-3, "max_iter": 100, "tol": 1e-5}
+    found = measure._classify(encoding | {"labels": 3}, features, features[:3])
+    assert made[-1].fitted == 3
+    assert found["validation_error_percent"] == pytest.approx(100 / 6, abs=1e-3)
+    found = measure._classify(encoding, features, features[:3])
+    assert made[-1].fitted == 6
+
+
+# A whole study --------------------------------------------------------------------------------
+
+
+class Unreadable(np.ndarray):
+    def __getitem__(self, _):
+        raise AssertionError("the test set was read")
+
+
+def test_the_test_set_is_not_read(monkeypatch):
+    images = np.arange(10.0, dtype=np.float32).reshape(10, 1, 1, 1)
+    unread = images.view(Unreadable)
+    data = Dataset(images, np.arange(10), unread, unread, name="d", source="s")
+    split = import_script(monkeypatch, "studies.measure").Images(data, 5)
+    assert split.train.ravel().tolist() == [0, 1, 2, 3, 4]
+    assert split.validation.ravel().tolist() == [8, 9]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A study made by two processes at once, on 100 images with bars as classes."""
+    directory = tmp_path_factory.mktemp("study")
+    random = np.random.default_rng(0)
+    for split, n in (("train", 100), ("t10k", 10)):
+        labels = np.arange(n, dtype=np.uint8) % 4
+        images = random.integers(0, 60, (n, 12, 12), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[:, 3 * label : 3 * label + 2] = 255
+        write_idx(directory / f"{split}-images-idx3-ubyte", images)
+        write_idx(directory / f"{split}-labels-idx1-ubyte", labels)
+    declare(directory)
+    command = [sys.executable, "scripts/study.py", directory / "small.toml", "--seeds", "0", "1"]
+    command += ["--data-dir", directory, "--output", directory / "out", "--backend", "cpu"]
+    processes = [
+        subprocess.Popen(
+            list(map(str, command)), cwd=ROOT, text=True, stdout=-1, stderr=subprocess.STDOUT
+        )
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    for process, output in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, output
+    return directory / "out", list(map(str, command))
+
+
+def read_lines(output):
+    return [json.loads(line) for line in (output / "runs.jsonl").read_text().splitlines()]
+
+
+def test_two_processes_make_every_run_once_and_train_every_layer_once(study):
+    output, _ = study
+    lines = read_lines(output)
+    assert len(lines) == len({line["key"] for line in lines}) == 10
+    assert {path.stem for path in (output / "layers").iterdir()} == {
+        line["layer"] for line in lines
+    }
+    assert len({line["layer"] for line in lines}) == 4
+    assert not list((output / "claims").iterdir())
+    for line in lines:
+        assert 0 <= line["validation_error_percent"] <= 100
+        assert line["validation_loss"] > 0
+        assert line["settings"]["n_maps"] == 4
+        assert line["seconds"] >= 0
+
+
+def test_a_finished_run_is_skipped_and_a_missing_one_is_made_from_the_same_layer(study):
+    output, command = study
+    lines = read_lines(output)
+    layers = {path: path.read_bytes() for path in (output / "layers").iterdir()}
+    (output / "runs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines[1:]))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "10 runs of 4 layers, 9 of them finished" in done.stdout
+    again = read_lines(output)[-1]
+    assert again["key"] == lines[0]["key"]
+    assert again["validation_error_percent"] == lines[0]["validation_error_percent"]
+    assert layers == {path: path.read_bytes() for path in (output / "layers").iterdir()}
+
+
+def test_limit_ends_after_so_many_runs(study, tmp_path):
+    _, command = study
+    command = [*command[:-3], str(tmp_path), "--limit", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert len(read_lines(tmp_path)) == 1
+    assert "9 runs are left" in done.stdout
+
+
+def test_the_report_is_a_table_a_file_and_a_picture(study):
+    output, command = study
+    done = subprocess.run(
+        [*command, "--report"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "Backend" not in done.stdout
+    made = json.loads((output / "report.json").read_text())
+    assert made["runs"] == 10
+    found = {entry["setting"] for entry in made["effects"]}
+    assert found == {"n_epochs", "encoding_bias", "feature_scaling", "l2"}
+    for entry in made["effects"]:
+        assert entry["setting"] in done.stdout
+    assert (output / "report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_study_of_a_second_layer_trains_the_first_once_a_seed(study, tmp_path):
+    _, command = study
+    text = 'design = "star"\nscore = "reconstruction_error"\n[below]\nn_maps = 4\nn_epochs = 1\n'
+    text += '[training]\nn_maps = 3\nn_epochs = 1\ninput_scaling = ["none", "per-map", "root", 2]\n'
+    command = [*command[:2], str(declare(tmp_path, text)), *command[3:-3], str(tmp_path / "out")]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = read_lines(tmp_path / "out")
+    assert len(lines) == 8
+    assert len({line["reconstruction_error"] for line in lines}) == 8
+    assert len(list((tmp_path / "out" / "layers").glob("below-*.npz"))) == 2

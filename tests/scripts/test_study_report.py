@@ -1,0 +1,86 @@
+"""What a study reports: effects are what they are said to be."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tests.support.script_runs import import_script
+
+
+@pytest.fixture
+def report_module(monkeypatch):
+    return import_script(monkeypatch, "studies.report")
+
+
+def made_up(settings, seed, score):
+    return {"settings": settings, "seed": seed, "validation_error_percent": score}
+
+
+def test_in_a_star_an_effect_is_the_mean_of_paired_differences(report_module):
+    rng = np.random.default_rng(0)
+    base = {"a": 1, "b": 1}
+    points = [base, {"a": 2, "b": 1}, {"a": 1, "b": 2}]
+    scores = rng.random((3, 4))
+    records = [
+        made_up(point, seed, scores[place, seed])
+        for place, point in enumerate(points)
+        for seed in range(4)
+    ]
+    found = report_module.effects(records, base, "validation_error_percent")
+    by_value = {(entry["setting"], entry["value"]): entry for entry in found}
+    for key, place in ((("a", 2), 1), (("b", 2), 2)):
+        expected = (scores[place] - scores[0]).mean()
+        assert by_value[key]["difference"] == pytest.approx(expected, abs=1e-12)
+    assert by_value["a", 1]["reference"]
+    assert by_value["a", 1]["difference"] == 0
+
+
+def test_a_random_design_finds_the_effects_that_made_the_scores(report_module):
+    rng = np.random.default_rng(1)
+    adds = {("a", 2): 0.3, ("b", "x"): -0.2, ("b", None): 0.1}
+    records = []
+    for _ in range(40):
+        point = {"a": int(rng.integers(1, 3)), "b": [None, "w", "x"][rng.integers(3)]}
+        seed = int(rng.integers(3))
+        score = 1 + 0.05 * seed + sum(adds.get(item, 0) for item in point.items())
+        records.append(made_up(point, seed, score))
+    base = {"a": 1, "b": "w"}
+    found = report_module.effects(records, base, "validation_error_percent")
+    for entry in found:
+        expected = adds.get((entry["setting"], entry["value"]), 0)
+        assert entry["difference"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_effects_that_were_always_changed_together_are_not_told_apart(report_module):
+    points = [{"a": 1, "b": 1, "c": 1}, {"a": 2, "b": 2, "c": 1}, {"a": 1, "b": 1, "c": 2}]
+    records = [made_up(point, 0, score) for point, score in zip(points, (1, 3, 2), strict=True)]
+    found = report_module.effects(records, points[0], "validation_error_percent")
+    by_value = {(entry["setting"], entry["value"]): entry["difference"] for entry in found}
+    assert by_value["a", 2] is by_value["b", 2] is None
+    assert by_value["c", 2] == pytest.approx(1)
+
+
+def test_the_spread_of_seeds_is_pooled_within_settings(report_module):
+    records = [made_up({"a": a}, seed, 10 * a + seed) for a in (1, 2) for seed in (0, 2)]
+    score = "validation_error_percent"
+    assert report_module.seed_spread(records, score) == pytest.approx(np.sqrt(2))
+    assert report_module.seed_spread(records[::2], score) is None
+
+
+def test_a_kept_report_has_what_is_common_and_every_run_beside_it(report_module, tmp_path):
+    records = [
+        made_up({"a": a, "c": 5}, seed, 10.0 * a + seed)
+        | {"data": "d", "key": "k", "seconds": 1.5, "machine": "m", "command": "study"}
+        for a in (1, 2)
+        for seed in (0, 2)
+    ]
+    space = SimpleNamespace(score="validation_error_percent", name="s", base=lambda: {"a": 1})
+    kept = [tmp_path / name for name in ("kept.json", "kept.png", "kept.jsonl")]
+    report_module.report(records, space, tmp_path / "out", kept)
+    report, picture, runs = (path.read_bytes() for path in kept)
+    assert report == (tmp_path / "out" / "report.json").read_bytes()
+    assert picture == (tmp_path / "out" / "report.png").read_bytes()
+    assert json.loads(report)["common_settings"] == {"c": 5}
+    assert [json.loads(line) for line in runs.splitlines()] == records

@@ -1,0 +1,119 @@
+"""The CuPy backend without a GPU: the same kernels and launches, run by the emulator on NumPy.
+
+Memory of the device is as closed as a real one's: its arrays are no NumPy arrays, nothing computes
+with them but kernels, and whatever crosses over is counted.
+"""
+
+import math
+from collections import Counter
+from typing import ClassVar
+
+import numpy as np
+
+from minisca.backends.cupy import device
+from tests.support.cuda_emulator import COMPILER, OPT_IN_LIMIT, LaunchError, RawKernel
+
+
+class DeviceArray:
+    """What the backend and its callers use of `cupy.ndarray`; `memory` is the emulator's alone."""
+
+    def __init__(self, memory):
+        self.memory = memory
+
+    shape = property(lambda self: self.memory.shape)
+    dtype = property(lambda self: self.memory.dtype)
+    size = property(lambda self: self.memory.size)
+    ndim = property(lambda self: self.memory.ndim)
+
+    def __len__(self):
+        return len(self.memory)
+
+    def __getitem__(self, rows):
+        part = self.memory[rows]
+        assert isinstance(part, np.ndarray), "a number would be read from the device"
+        return DeviceArray(part)
+
+    def __setitem__(self, rows, source):
+        assert isinstance(source, DeviceArray), "only arrays of the device are copied on it"
+        assert (source.shape, source.dtype) == (self.memory[rows].shape, self.dtype)
+        self.memory[rows] = source.memory
+
+    def reshape(self, *shape):
+        reshaped = self.memory.reshape(*shape)
+        assert np.shares_memory(reshaped, self.memory)
+        return DeviceArray(reshaped)
+
+    def __array__(self, *_, **__):
+        raise TypeError("an array of the device is not converted to NumPy's without being asked to")
+
+
+class Arrays:
+    """The functions that the backend takes from CuPy. New memory holds nothing useful."""
+
+    def __init__(self, transfers):
+        self.transfers = transfers
+
+    def asarray(self, array, order):
+        assert order == "C"
+        if isinstance(array, DeviceArray):
+            return array if array.memory.flags.c_contiguous else DeviceArray(array.memory.copy())
+        self.transfers["in"] += 1
+        self.transfers["bytes in"] += array.nbytes
+        return DeviceArray(np.array(array, order="C"))
+
+    def zeros(self, shape, dtype):
+        return DeviceArray(np.zeros(shape, dtype))
+
+    def empty(self, shape, dtype):
+        dtype = np.dtype(dtype)
+        nothing = np.nan if dtype.kind == "f" else np.iinfo(dtype).min // 3
+        return DeviceArray(np.full(shape, nothing, dtype))
+
+
+class Kernel(RawKernel):
+    """A kernel, given arrays of the device and NumPy's numbers; counted when launched."""
+
+    launches: ClassVar = Counter()
+
+    def __call__(self, grid, block, args, *, shared_mem=0):
+        assert not any(isinstance(arg, np.ndarray) for arg in args), "an array of the host"
+        args = tuple(arg.memory if isinstance(arg, DeviceArray) else arg for arg in args)
+        super().__call__(grid, block, args, shared_mem=shared_mem)
+        self.launches[self.name] += 1
+
+
+class Emulator:
+    """What `minisca.backends.cupy.device.CuPy` is, on the CPU.
+
+    transfers: how often, and how many bytes, went "in" and "out".
+    """
+
+    shared_limit = OPT_IN_LIMIT
+    failures = (LaunchError,), ()
+    free_bytes = 1 << 30
+
+    def __init__(self):
+        self.transfers = Counter()
+        self.xp = Arrays(self.transfers)
+
+    def is_available(self):
+        return COMPILER is not None
+
+    def to_host(self, array):
+        self.transfers["out"] += 1
+        self.transfers["bytes out"] += math.prod(array.shape) * array.dtype.itemsize
+        return array.memory.copy()
+
+    def raw_kernel(self, code, name, options):
+        return Kernel(code, name, options)
+
+
+def install():
+    """Let the CuPy backend run on the emulator in this process, if there is no device.
+
+    Returns whether it does: the emulator needs g++.
+    """
+    if device.is_available() or COMPILER is None:
+        return False
+    device.platform = Emulator()
+    return True

@@ -1,0 +1,59 @@
+"""A pytest plugin for the process in which the CUDA simulator runs (NUMBA_ENABLE_CUDASIM=1).
+
+The simulator runs every thread of a kernel as a thread of Python, so tests of large cases are
+left out, and blocks and grids are made small: then there are several rounds, the last one ragged.
+It has no warp shuffles, checks no types and does not notice a barrier that some threads miss.
+"""
+
+import math
+import sys
+
+from minisca.backends.numba_cuda import conv, device, pooling
+from minisca.backends.numba_cuda.kernels import norm, selection, tile
+from tests.support import cases
+
+#: Multiplications of a dense convolution above which a test is left out.
+SMALL_CASE = cases.Case(3, 2, 4, 5, 4, 3)
+MOST_MULTIPLICATIONS = 12_000
+
+#: Tests that take hundreds of calls, one a coordinate, and of layers that are tiny for a compiled
+#: program only.
+LEFT_OUT = (
+    "test_relu_backward_is_the_derivative_of_relu",
+    "test_the_winners_gradient_goes_to_the_winner_of_every_map_that_is_not_silent",
+    "test_max_pool_backward_is_the_derivative_of_max_pool",
+    "test_every_layer_is_measured_beside_ceilings_and_peers",
+    "test_growth_has_a_point_for_every_size",
+)
+
+
+def pytest_configure():
+    cases.CASES.append(SMALL_CASE)
+    sys.setswitchinterval(1e-5)  # threads that wait at a barrier give way at once
+    device.THREADS, device.WARP, device.MAX_BLOCKS, norm.PIECES = 5, 1, 3, 7
+    for room in (tile, conv, pooling, selection):
+        room.MAPS, room.PLACES = 3, 2
+
+
+def multiplications(parameters):
+    """Of a dense convolution in a test with these parameters, as far as they tell."""
+    if "case" in parameters:
+        case = parameters["case"]
+        return case.n * case.m * case.c * case.k**2 * case.h * case.w
+    if "shape" in parameters:
+        n, c, h, w, m, k = parameters["shape"]
+        return n * m * c * k**2 * h * w * (100 if parameters.get("every_coordinate") else 1)
+    size = parameters.get("size", (1, 1))
+    return 300 * math.prod(size if isinstance(size, tuple) else (size, size))
+
+
+def pytest_collection_modifyitems(config, items):
+    kept, left_out = [], []
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        small = multiplications(parameters) <= MOST_MULTIPLICATIONS
+        # the simulator computes in either type as NumPy does: float64 has the gradients' tests
+        run = small and parameters.get("dtype") != "float64" and item.originalname not in LEFT_OUT
+        (kept if run else left_out).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
