@@ -1,6 +1,58 @@
-"""Options that many scripts have, and how what was given for them is checked."""
+"""The options that commands share, under one name and with one help text each, and their checks."""
+
+import argparse
 
 from minisca.backends import CHOICES, get_backend, name_of
+
+
+def make_parser(description):
+    """A parser whose --help shows the command's docstring as it is written."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_common(parser, data, output, quick=None, seeds=True, resume=True, label=None):
+    """Add --seeds, --data-dir, --label, --backend, --output, --resume and --quick.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    data : str
+        What the directory of --data-dir holds.
+    output : str or None
+        Default of --output; None: the command names it after what it does.
+    quick, label : str or None
+        What --quick leaves of the work, and whose files --label names; None: there is no such
+        option.
+    seeds, resume : bool
+        Whether there are --seeds (else --seed, a single one) and --resume.
+    """
+    if seeds:
+        parser.add_argument(
+            "--seeds", nargs="+", type=int, default=[0], help="random seeds, a run each; default: 0"
+        )
+    else:
+        parser.add_argument("--seed", type=int, default=0, help="random seed; default: 0")
+    parser.add_argument("--data-dir", help=f"directory with {data}")
+    if label:
+        parser.add_argument("--label", help=f'what {label} are, in results ("CIFAR-10, JPEG", say)')
+    add_backend_option(parser)
+    named = output or "named after what is done, in out/"
+    parser.add_argument("--output", default=output, help=f"directory to write; default: {named}")
+    if resume:
+        parser.add_argument("--resume", action="store_true", help="go on from what --output holds")
+    if quick:
+        parser.add_argument("--quick", action="store_true", help=quick)
+
+
+def add_backend_option(parser):
+    parser.add_argument(
+        "--backend",
+        default="auto",
+        choices=CHOICES,
+        help="default: auto, which takes CuPy, Numba CUDA or the CPU, the first that runs here",
+    )
 
 
 def check_counts(parser, arguments, *names):
@@ -18,15 +70,6 @@ def check_seeds(parser, arguments):
     if min(seeds) < 0:
         name = "--seeds has" if "seeds" in arguments else "--seed is"
         parser.error(f"{name} {min(seeds)}; it must be 0 or larger")
-
-
-def add_backend_option(parser):
-    parser.add_argument(
-        "--backend",
-        default="auto",
-        choices=CHOICES,
-        help="default: auto, which takes CuPy, Numba CUDA or the CPU, the first that runs here",
-    )
 
 
 def resolve_backend(parser, name):

@@ -15,12 +15,21 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from common.locks import lock
+
 from minisca.files.atomic import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: Settings of a layer that came when there were records already, and what all of those had.
-LATER_SETTINGS = {"schedule": "linear", "init_bias": 0.0, "normalise_filters": False}
+#: Settings that some records have and others lack, of layers and of k-means: they came later, or
+#: are gone. What a record that lacks one was measured with.
+LATER_SETTINGS = {
+    "schedule": "linear",
+    "init_bias": 0.0,
+    "normalise_filters": False,
+    "algorithm": "lloyd",
+    "pooling": "sum",
+}
 
 
 def published(row):
@@ -83,16 +92,19 @@ def _memory_gib():
 
 
 class Results:
-    """The results.json of a directory, or another file: read once, written after every record.
+    """The results.json of a directory, or another file: written after every record.
 
-    Records of other rows and seeds are always kept; with `resume`, a run that is there is not
-    measured again.
+    Records of other rows and seeds are always kept, those that other processes add meanwhile too;
+    with `resume`, a run that is there is not measured again.
     """
 
     def __init__(self, directory, resume, name="results.json"):
         self.path = Path(directory) / name
         self.resume = resume
-        self.records = json.loads(self.path.read_text()) if self.path.exists() else []
+        self.records = self._read()
+
+    def _read(self):
+        return json.loads(self.path.read_text()) if self.path.exists() else []
 
     def find(self, row, seed, data, settings):
         """The record of this very run to resume from, or None."""
@@ -107,19 +119,20 @@ class Results:
     def add(self, record):
         """Append a record, in place of one of the same row, seed and data."""
         same = [record[key] for key in ("row", "seed", "data")]
-        self.records = [
-            old for old in self.records if [old[key] for key in ("row", "seed", "data")] != same
-        ]
-        self.records.append(record)
-        with atomic_write(self.path) as file:
-            file.write(json.dumps(self.records, indent=1).encode() + b"\n")
+        with lock(self.path):
+            self.records = [
+                old for old in self._read() if [old[key] for key in ("row", "seed", "data")] != same
+            ]
+            self.records.append(record)
+            with atomic_write(self.path) as file:
+                file.write(json.dumps(self.records, indent=1).encode() + b"\n")
 
 
 def same_settings(wanted, recorded):
     """Whether a record is of what is wanted: both as JSON has them, but for `LATER_SETTINGS`."""
     if isinstance(wanted, dict) and isinstance(recorded, dict):
         later = LATER_SETTINGS if "n_maps" in wanted else {}
-        recorded = {name: later[name] for name in later if name in wanted} | recorded
+        wanted, recorded = later | wanted, later | recorded
         return wanted.keys() == recorded.keys() and all(
             same_settings(value, recorded[name]) for name, value in wanted.items()
         )

@@ -2,6 +2,9 @@
 
 import copy
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -20,8 +23,13 @@ def records_module(monkeypatch):
 
 def of_today(settings):
     """The settings as a script of today has them, its layers' with all that there are."""
-    layers = [minisca.SparseConvAutoencoder(**layer).get_params() for layer in settings["layers"]]
-    return settings | {"layers": layers}
+    known = minisca.SparseConvAutoencoder().get_params()
+    return settings | {"layers": [known | keep(layer, known) for layer in settings["layers"]]}
+
+
+def keep(settings, known):
+    """The settings without those that layers had once and have no more."""
+    return {name: value for name, value in settings.items() if name in known}
 
 
 def of_layers(records):
@@ -67,3 +75,34 @@ def test_settings_are_the_same_only_if_nothing_else_is_missing_or_more(records_m
         recorded = copy.deepcopy(wanted)
         change(recorded)
         assert not records_module.same_settings(wanted, recorded)
+
+
+ADD = """
+import sys
+from common.records import Results
+output, process = sys.argv[1:]
+results = Results(output, resume=False)
+for seed in range(10):
+    results.add({"row": process, "seed": seed, "data": "none"})
+"""
+
+
+def test_the_records_of_processes_that_share_an_output_are_all_kept(tmp_path, records_module):
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'scripts'}"}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", ADD, tmp_path, str(n)], env=environment)
+        for n in range(3)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+    found = records_module.Results(tmp_path, resume=True).records
+    wanted = {(str(n), seed) for n in range(3) for seed in range(10)}
+    assert {(record["row"], record["seed"]) for record in found} == wanted
+    assert len(found) == 30
+
+
+def test_a_record_takes_the_place_of_one_of_the_same_run_only(tmp_path, records_module):
+    ours, theirs = (records_module.Results(tmp_path, resume=False) for _ in range(2))
+    for results, figure in ((ours, 1), (theirs, 2)):
+        results.add({"row": "16", "seed": 0, "data": "none", "figure": figure})
+    ours.add({"row": "16", "seed": 1, "data": "none", "figure": 3})
+    assert [record["figure"] for record in ours.records] == [2, 3]
