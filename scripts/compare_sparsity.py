@@ -1,16 +1,15 @@
 """What the sparsity rule is good for: every rule trained alike, on the same images.
 
     python scripts/compare_sparsity.py                  16 maps, 10,000 images, 10 epochs, one seed
-    python scripts/compare_sparsity.py --seeds 0 1 2    three of them: means, and whether they agree
+    python scripts/compare_sparsity.py --seeds 0 1 2    three of them, and their means
     python scripts/compare_sparsity.py --whitened       contrast-normalised and ZCA-whitened
     python scripts/compare_sparsity.py --quick          under a minute, to see what comes out
 
 The rules are those of the paper's section 2.1, and lifetime sparsity of its successor. Per rule:
 reconstruction error and validation error on the validation images, which nothing was trained on;
 maps that are dead (a survivor in less than 0.1 % of the training images); how like deltas the
-decoder filters are, how sharp, and how many have a twin at another place. The paper's claims are
-then held against the numbers, seed by seed. The test images are not read. The picture shows the
-first seed's filters over the means of the numbers.
+decoder filters are, how sharp, and how many have a twin at another place. The test images are not
+read. The picture shows the first seed's filters over the means of the numbers.
 """
 
 import argparse
@@ -22,7 +21,6 @@ from common.options import add_backend_option, check_counts, check_seeds, resolv
 from common.records import Results, Stopwatch, environment, print_table
 from paper_figures.filter_measures import delta_share, repeated, sharpness, steepness
 from paper_figures.sparsity_picture import draw_variants
-from sparsity_claims import average, check_claims
 
 import minisca
 from minisca.backends import get_backend
@@ -192,6 +190,15 @@ def share_of_busiest(layer, images):
     return float(counts.max() / max(1, counts.sum()))
 
 
+def average(records):
+    """One record of a rule's seeds: means of its numbers, the rest as in the first."""
+    averaged = dict(records[0])
+    for key, value in averaged.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            averaged[key] = sum(record[key] for record in records) / len(records)
+    return averaged
+
+
 def table_row(records):
     """A rule's cells: means over its seeds."""
     name = records[0]["row"].removeprefix("sparsity-")
@@ -247,20 +254,14 @@ def main():
             except minisca.DivergenceError as error:
                 print(f"{name}, seed {seed}: {error}")
                 continue
-            records.setdefault(name, {})[seed] = record
+            records.setdefault(name, []).append(record)
             layers.setdefault(name, layer)
-    print_table(HEADER, [table_row(list(found.values())) for found in records.values()])
+    print_table(HEADER, [table_row(found) for found in records.values()])
     print(NOTES)
-    by_seed = [
-        {name: found[seed] for name, found in records.items() if seed in found}
-        for seed in arguments.seeds
-    ]
-    for line in check_claims(by_seed):
-        print(line)
     picture = (
         Path(arguments.output) / "pictures" / f"{'whitened' if arguments.whitened else 'raw'}.png"
     )
-    means = {name: average(list(found.values())) for name, found in records.items()}
+    means = {name: average(found) for name, found in records.items()}
     draw_variants(picture, means, layers)
     print(f"Records: {results.path}; filters: {picture}")
 

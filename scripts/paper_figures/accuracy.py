@@ -7,7 +7,6 @@ not, sums over quadrants; the others have 9 x 9 filters and max-pooling to 8 x 8
 """
 
 from common.records import Stopwatch, print_table
-from figure_claims import check_claims
 
 import minisca
 from minisca import figures
@@ -46,8 +45,6 @@ def draw_accuracies(run, name):
                 say(record)
                 draw(run.path(name, "png"), points)
     print_table(["maps", *labels(points).values()], list(table(points, maps)))
-    for line in check_claims(points):
-        print(line)
 
 
 def measure(run, results, method, n_maps, whitened):

@@ -167,36 +167,3 @@ def test_a_wrong_flag_is_named(arguments, message):
     done = run_script(SCRIPT, *arguments)
     assert done.returncode != 0
     assert message in done.stderr
-
-
-# What the paper says of Figure 1c --------------------------------------------------------------
-
-
-def points(ours, kmeans, supervised):
-    """Whitened, with 16 and with 64 maps."""
-    methods = {"winner-take-all": ours, "k-means": kmeans, "supervised": supervised}
-    return {
-        (method, True, maps): accuracy
-        for method, found in methods.items()
-        for maps, accuracy in zip((16, 64), found, strict=True)
-    }
-
-
-@pytest.mark.parametrize(
-    ("found", "verdicts"),
-    [
-        (((60, 70), (50, 65), (70, 71)), ["Confirmed", "Confirmed"]),
-        (((50, 60), (55, 65), (50, 70)), ["Contradicted", "Contradicted"]),
-        # twice the standard error of a difference at 60 % on 10,000 images is 1.4 %
-        (((60, 61), (50, 60), (50, 61)), ["Undecided", "Confirmed"]),
-    ],
-)
-def test_the_papers_claims_are_held_against_the_points(monkeypatch, found, verdicts):
-    check_claims = import_script(monkeypatch, "figure_claims").check_claims
-    lines = check_claims(points(*found))
-    assert [line.partition(":")[0] for line in lines] == verdicts
-
-
-def test_claims_about_methods_that_did_not_run_are_left_out(monkeypatch):
-    check_claims = import_script(monkeypatch, "figure_claims").check_claims
-    assert check_claims({("winner-take-all", True, 64): 60.0}) == []
