@@ -5,21 +5,21 @@
 
 What is searched, and how such a file is written: scripts/studies/space.py. Runs are scored on the
 last 10,000 training images, which nothing is trained on; the test images are not used. Every
-finished run is a line of runs.jsonl in --output: a run that is there is not made again, and
-several processes may share the directory, each taking what no other has claimed. A layer that was
-trained serves all encodings of it, those of another study with the same --output too. --report
-prints what each setting's values add to the validation error beside the spread of seeds, and writes
-report.json and report.png; --report validation_loss does so by another score. --record keeps them
-in reference/measured, with the runs: copied to runs.jsonl of an --output, they are gone on from.
+finished run is a line of runs.jsonl in --output, and is not made again. Several processes may share
+the directory: each makes what no other is making. A layer that was trained serves all encodings of
+it, those of another study with the same --output too. --report prints what each setting's values
+add to the validation error beside the spread of seeds, and writes report.json and report.png;
+--report validation_loss does so by another score. --record keeps them in reference/measured, with
+the runs: copied to runs.jsonl of an --output, they are gone on from.
 """
 
-import argparse
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
-from common.options import add_backend_option, check_counts, check_seeds, resolve_backend
+from common.locks import check_packages
+from common.options import add_common, check_counts, check_seeds, make_parser, resolve_backend
 from common.records import ROOT, environment
 from studies.measure import Images, Measure
 from studies.report import report
@@ -33,12 +33,9 @@ MEASURED = ROOT / "reference" / "measured"
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("study", help="a TOML file such as those in scripts/studies")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
-    parser.add_argument("--images", type=int, help="training images, default: 50,000")
+    parser.add_argument("--images", type=int, help="training images; default: 50,000")
     parser.add_argument("--limit", type=int, help="end after so many runs")
     parser.add_argument(
         "--report",
@@ -50,9 +47,7 @@ def parse_arguments():
     parser.add_argument(
         "--record", action="store_true", help="keep report and runs in reference/measured as well"
     )
-    parser.add_argument("--data-dir", help="directory with MNIST's IDX files, or files like them")
-    add_backend_option(parser)
-    parser.add_argument("--output", help="default: out/studies/ and the study's name")
+    add_common(parser, "MNIST's IDX files, or files like them", None, resume=False)
     arguments = parser.parse_args()
     check_counts(parser, arguments, "images", "limit")
     check_seeds(parser, arguments)
@@ -69,7 +64,7 @@ def parse_arguments():
 
 
 def run_all(arguments, runs_file):
-    """Make every run that no process has made or claimed, layer by layer."""
+    """Make every run that no process has made or is making, layer by layer."""
     images = Images(minisca.datasets.load_mnist(arguments.data_dir), arguments.images)
     measure = Measure(images, arguments.space, runs_file, arguments.backend)
     runs = arguments.space.runs(arguments.seeds)
@@ -84,8 +79,8 @@ def run_all(arguments, runs_file):
         for name, group in groups.items():
             if left == 0:
                 break
-            with runs_file.claim(name) as ours:
-                finished = runs_file.finished()  # read after claiming: nobody adds to it now
+            with runs_file.hold(name) as ours:
+                finished = runs_file.finished()  # read while it is held: nobody adds to it now
                 todo = [run for run in group if measure.key(run) not in finished][:left]
                 if ours and todo:
                     run_group(todo, measure, runs_file, bar)
@@ -112,11 +107,11 @@ def run_group(runs, measure, runs_file, bar):
 
 def main():
     arguments = parse_arguments()
+    pictures = check_packages()
     runs_file = Runs(arguments.output)
     if not arguments.report:
         run_all(arguments, runs_file)
-    declared = [run.settings() for run in arguments.space.runs([0])]
-    records = [r for r in runs_file.finished().values() if r["settings"] in declared]
+    records = arguments.space.own(runs_file.finished().values())
     counts = Counter(record["data"] for record in records)
     if len(counts) > 1:
         print(f"Of {', '.join(counts)}, only what has most runs is reported; use an --output each")
@@ -130,7 +125,7 @@ def main():
             MEASURED / "studies" / f"{arguments.space.name}.jsonl",
         )
     records = [record for record in records if record["data"] == data]
-    report(records, arguments.space, arguments.output, recorded)
+    report(records, arguments.space, arguments.output, recorded, pictures)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,12 @@
 """One trained layer of a study, and what every encoding of it scores on the validation images."""
 
-import time
-
 import numpy as np
 from features.scaling import SCALINGS, FeatureScaling
-from studies.space import CLASSIFIERS, TRAINING, digest
+from studies.space import CLASSIFIERS, GONE, TRAINING, digest
 from tables.run import FLOAT32_BYTES, feature_shape, float32_bytes
 
 import minisca
 from minisca.preprocessing import contrast_normalise
-
-#: How often to look whether another process has trained what is needed.
-WAIT_SECONDS = 2
 
 
 class Images:
@@ -36,7 +31,7 @@ class Measure:
 
     def layer_key(self, run):
         """The name of the run's trained layer: of all that decides it."""
-        return digest(self.images.name, self.below, run.training, run.seed)
+        return digest(self.images.name, self.below, GONE | run.training, run.seed)
 
     def key(self, run):
         return digest(self.layer_key(run), run.encoding)
@@ -46,11 +41,6 @@ class Measure:
         first = runs[0]
         train, validation = self._inputs(first)
         options = {name: first.training[name] for name in TRAINING if name != "input_scaling"}
-        options |= {
-            "encoding_bias": 1.0,
-            "pool_width": 5,
-            "pool_stride": 3,
-        }  # each run sets its own
         layer = self._layer(options, first.seed)
         path = self.runs_file.directory / "layers" / f"{self.layer_key(first)}.npz"
         try:
@@ -99,12 +89,8 @@ class Measure:
         parameters = below.get_params(deep=False)
         name = "below-" + digest(self.images.name, self.below, parameters["random_state"])
         path = self.runs_file.directory / "layers" / f"{name}.npz"
-        while True:
-            with self.runs_file.claim(name) as ours:
-                if ours:
-                    below.fit(self.images.train, checkpoint=path, resume=True)
-                    return
-            time.sleep(WAIT_SECONDS)
+        with self.runs_file.hold(name, wait=True):
+            below.fit(self.images.train, checkpoint=path, resume=True)
 
     def _features(self, layer, encoding, train, validation):
         for name in ("encoding_bias", "pool_width", "pool_stride"):

@@ -6,7 +6,7 @@ LINE, HEAD, FOOT, WIDTH = 44, 110, 130, 1300
 
 
 def draw_effects(path, effects, spread, title, score):
-    """Write the PNG `path`: effects of `study_report.effects`; spread of seeds, or None."""
+    """Write the PNG `path`: effects of `studies.report.effects`; spread of seeds, or None."""
     shown = [entry for entry in effects if entry["difference"] is not None]
     page = Page(WIDTH, HEAD + LINE * len(shown) + FOOT)
     axes = page.axes(420, HEAD, WIDTH - 470, LINE * len(shown))
@@ -16,11 +16,9 @@ def draw_effects(path, effects, spread, title, score):
     names = list(dict.fromkeys(entry["setting"] for entry in shown))
     for line, entry in enumerate(shown):
         colour = COLOURS[names.index(entry["setting"]) % len(COLOURS)]
-        error = entry["standard_error"]
-        axes.errorbar(
-            entry["difference"], line, xerr=error, fmt="o", ms=4, lw=1, color=colour,
-            mfc="white" if entry["reference"] else colour,
-        )  # fmt: skip
+        style = {"fmt": "o", "ms": 4, "lw": 1, "color": colour}
+        style["mfc"] = "white" if entry["reference"] else colour
+        axes.errorbar(entry["difference"], line, xerr=entry["standard_error"], **style)
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_yticks(range(len(shown)), [_label(entry) for entry in shown])
     axes.set_xlabel(f"difference of the {score} from the reference's", fontsize=8)

@@ -102,8 +102,8 @@ def best(records, score, n=5):
     ]
 
 
-def report(records, space, directory, recorded=None):
-    """Print the table; write report.json and report.png into the directory.
+def report(records, space, directory, recorded=None, pictures=True):
+    """Print the table; write report.json, and with `pictures` report.png, into the directory.
 
     recorded: another report.json, report.png and runs.jsonl to write, of these records alone.
     """
@@ -142,9 +142,10 @@ def report(records, space, directory, recorded=None):
     for path, picture in written:
         with atomic_write(path) as file:
             file.write(json.dumps(made, indent=1).encode() + b"\n")
-        if found:
+        drawn = found and pictures
+        if drawn:
             draw_effects(picture, found, spread, title, words)
-        print(f"Written: {path}, {picture}")
+        print(f"Written: {path}{f', {picture}' if drawn else ''}")
 
 
 def cells(entry):

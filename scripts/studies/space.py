@@ -45,6 +45,9 @@ TRAINING |= {"input_scaling": "none"}
 ENCODING = {name: _LAYER[name] for name in ("encoding_bias", "pool_width", "pool_stride")}
 ENCODING |= {"feature_scaling": "none", "classifier": "logistic", "l2": 1e-3}
 ENCODING |= {"max_iter": 200, "tol": 1e-5}  # nearer the minimum than a classifier's default
+#: Settings that layers had once, at the value of all today's: part of a run's name and settings, so
+#: that what was measured then is found.
+GONE = {"init_bias": 0.0}
 #: What may be declared beside, and is not in a run's settings where it is not.
 OPTIONAL = {"labels": None}
 
@@ -57,7 +60,7 @@ class Run(NamedTuple):
     seed: int
 
     def settings(self):
-        return {**self.training, **self.encoding}
+        return {**GONE, **self.training, **self.encoding}
 
 
 class Space(NamedTuple):
@@ -97,6 +100,19 @@ class Space(NamedTuple):
         for run in runs:
             groups.setdefault(digest(run.training, run.seed), []).append(run)
         return [run for group in groups.values() for run in group]
+
+    def own(self, records):
+        """Those of the records whose settings are those of one of the study's runs.
+
+        Records of a value that layers no longer take, the schedule "cosine", count where the study
+        had them with all else the same.
+        """
+        declared = [run.settings() for run in self.runs([0])]
+        return [record for record in records if _as_today(record["settings"]) in declared]
+
+
+def _as_today(settings):
+    return settings | ({"schedule": "linear"} if settings["schedule"] == "cosine" else {})
 
 
 def _star(values):

@@ -2,8 +2,11 @@
 
 import itertools
 import json
+import re
 import subprocess
 import sys
+import time
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -89,7 +92,7 @@ def test_off_is_none_and_what_is_not_declared_has_the_estimators_default(space_m
         (("l2 = [1e-3, 1e-2]", "l2 = [1e-3, 1e-3]"), "none of them twice"),
         (("filter_width = 5", "filter_width = 4"), "filter_width is 4"),
         (("filter_width = 5", 'schedule = ["linear", "step"]'), "schedule is 'step'"),
-        (("filter_width = 5", 'init_bias = [0, "low"]'), "init_bias is 'low'"),
+        (("filter_width = 5", 'momentum = [0, "low"]'), "momentum is 'low'"),
         (("filter_width = 5", "normalise_filters = 1"), "normalise_filters is 1"),
         (('"per-map"', '"perhaps"'), "'perhaps' is none of"),
         (('"star"', '"random"'), "runs is None"),
@@ -121,7 +124,7 @@ def measure(monkeypatch, space_module, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "other", [{"schedule": "cosine"}, {"init_bias": 0.5}, {"normalise_filters": True}], ids=str
+    "other", [{"schedule": "constant"}, {"n_epochs": 3}, {"normalise_filters": True}], ids=str
 )
 def test_every_other_setting_has_a_name_of_its_own(space_module, measure, tmp_path, other):
     run = space_module.read_space(declare(tmp_path)).runs([3])[0]
@@ -185,7 +188,8 @@ def test_the_test_set_is_not_read(monkeypatch):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """A study made by two processes at once, on 100 images with bars as classes."""
+    """A study on 100 images with bars as classes: begun by a process that is killed, then made by
+    two at once. The output, the command, and what the two printed."""
     directory = tmp_path_factory.mktemp("study")
     random = np.random.default_rng(0)
     for split, n in (("train", 100), ("t10k", 10)):
@@ -197,32 +201,34 @@ def study(tmp_path_factory):
         write_idx(directory / f"{split}-labels-idx1-ubyte", labels)
     declare(directory)
     command = [sys.executable, "scripts/study.py", directory / "small.toml", "--seeds", "0", "1"]
-    command += ["--data-dir", directory, "--output", directory / "out", "--backend", "cpu"]
-    processes = [
-        subprocess.Popen(
-            list(map(str, command)), cwd=ROOT, text=True, stdout=-1, stderr=subprocess.STDOUT
-        )
-        for _ in range(2)
-    ]
+    command += ["--data-dir", directory, "--backend", "cpu", "--output", directory / "out"]
+    start = partial(subprocess.Popen, list(map(str, command)), cwd=ROOT, text=True, stdout=-1)
+    killed = start(stderr=subprocess.DEVNULL)
+    while not (directory / "out" / "runs.jsonl").exists() and killed.poll() is None:
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()
+    processes = [start(stderr=subprocess.STDOUT) for _ in range(2)]
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output
-    return directory / "out", list(map(str, command))
+    return directory / "out", list(map(str, command)), outputs
 
 
 def read_lines(output):
     return [json.loads(line) for line in (output / "runs.jsonl").read_text().splitlines()]
 
 
-def test_two_processes_make_every_run_once_and_train_every_layer_once(study):
-    output, _ = study
+def test_a_killed_processs_runs_are_taken_up_and_two_processes_make_every_run_once(study):
+    output, _, printed = study
+    for text in printed:
+        finished = re.search(r"10 runs of 4 layers, (\d+) of them finished", text)
+        assert int(finished[1]) >= 1  # those of the killed process are not made again
     lines = read_lines(output)
     assert len(lines) == len({line["key"] for line in lines}) == 10
-    assert {path.stem for path in (output / "layers").iterdir()} == {
-        line["layer"] for line in lines
-    }
-    assert len({line["layer"] for line in lines}) == 4
-    assert not list((output / "claims").iterdir())
+    layers = {line["layer"] for line in lines}
+    assert {path.stem for path in (output / "layers").glob("*.npz")} == layers
+    assert len(layers) == 4
     for line in lines:
         assert 0 <= line["validation_error_percent"] <= 100
         assert line["validation_loss"] > 0
@@ -231,7 +237,7 @@ def test_two_processes_make_every_run_once_and_train_every_layer_once(study):
 
 
 def test_a_finished_run_is_skipped_and_a_missing_one_is_made_from_the_same_layer(study):
-    output, command = study
+    output, command, _ = study
     lines = read_lines(output)
     layers = {path: path.read_bytes() for path in (output / "layers").iterdir()}
     (output / "runs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines[1:]))
@@ -244,15 +250,14 @@ def test_a_finished_run_is_skipped_and_a_missing_one_is_made_from_the_same_layer
 
 
 def test_limit_ends_after_so_many_runs(study, tmp_path):
-    _, command = study
-    command = [*command[:-3], str(tmp_path), "--limit", "1"]
+    command = [*study[1][:-1], str(tmp_path), "--limit", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert len(read_lines(tmp_path)) == 1
     assert "9 runs are left" in done.stdout
 
 
 def test_the_report_is_a_table_a_file_and_a_picture(study):
-    output, command = study
+    output, command, _ = study
     done = subprocess.run(
         [*command, "--report"], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -267,10 +272,10 @@ def test_the_report_is_a_table_a_file_and_a_picture(study):
 
 
 def test_a_study_of_a_second_layer_trains_the_first_once_a_seed(study, tmp_path):
-    _, command = study
+    command = study[1]
     text = 'design = "star"\nscore = "reconstruction_error"\n[below]\nn_maps = 4\nn_epochs = 1\n'
     text += '[training]\nn_maps = 3\nn_epochs = 1\ninput_scaling = ["none", "per-map", "root", 2]\n'
-    command = [*command[:2], str(declare(tmp_path, text)), *command[3:-3], str(tmp_path / "out")]
+    command = [*command[:2], str(declare(tmp_path, text)), *command[3:-1], str(tmp_path / "out")]
     subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     lines = read_lines(tmp_path / "out")
     assert len(lines) == 8

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.support.script_runs import import_script
+from tests.support.script_runs import ROOT, import_script
+
+MEASURED = ROOT / "reference" / "measured"
 
 
 @pytest.fixture
@@ -84,3 +86,44 @@ def test_a_kept_report_has_what_is_common_and_every_run_beside_it(report_module,
     assert picture == (tmp_path / "out" / "report.png").read_bytes()
     assert json.loads(report)["common_settings"] == {"c": 5}
     assert [json.loads(line) for line in runs.splitlines()] == records
+
+
+@pytest.mark.parametrize(
+    "path", sorted((MEASURED / "studies").glob("*.jsonl")), ids=lambda path: path.stem
+)
+def test_the_kept_reports_are_those_of_the_kept_runs(monkeypatch, report_module, tmp_path, path):
+    """Of values that layers no longer take, too: the file of the study has them no more."""
+    kept = json.loads((MEASURED / f"study-{path.stem}.json").read_text())
+    read_space = import_script(monkeypatch, "studies.space").read_space
+    space = read_space(ROOT / "scripts" / "studies" / f"{path.stem}.toml")
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    own = space.own(records)
+    assert own == records
+    space = space._replace(score=kept["score"])
+    report_module.report(own, space, tmp_path, pictures=False)
+    assert not (tmp_path / "report.png").exists()
+    assert_same(json.loads((tmp_path / "report.json").read_text()), kept)
+
+
+def assert_same(found, kept):
+    """But for the last digits of sums, which every machine rounds in its own way."""
+    if isinstance(kept, dict | list):
+        assert type(found) is type(kept)
+        assert list(found) == list(kept) if isinstance(kept, dict) else len(found) == len(kept)
+        for key in kept if isinstance(kept, dict) else range(len(kept)):
+            assert_same(found[key], kept[key])
+    elif isinstance(kept, float):
+        assert found == pytest.approx(kept, rel=1e-9, abs=1e-12)
+    else:
+        assert found == kept
+
+
+def test_runs_of_long_ago_have_the_names_of_todays(monkeypatch):
+    """So that they are gone on from."""
+    read_space = import_script(monkeypatch, "studies.space").read_space
+    measure_class = import_script(monkeypatch, "studies.measure").Measure
+    space = read_space(ROOT / "scripts" / "studies" / "mnist-128-layers.toml")
+    lines = (MEASURED / "studies" / "mnist-128-layers.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    measure = measure_class(SimpleNamespace(name=records[0]["data"]), space, None, "cpu")
+    assert {record["key"] for record in records} <= {measure.key(run) for run in space.runs([0, 1])}
