@@ -1,19 +1,18 @@
 """SparseConvAutoencoder: one layer, trained by winner-take-all (paper section 2).
 
-Training (`training`) keeps the survivors of the sparsity rule alone; encoding (`encoding`) turns
-the rule off and max-pools.
+A layer is its settings and one `LayerState`. Here stand all its public methods; what they do is in
+`minisca.training.fit` and `minisca.encoding`. The file is long because it describes every setting.
 """
 
-import numpy as np
-from tqdm import tqdm
+from typing import ClassVar
 
-from minisca.backends import CHOICES, get_backend, name_of
-from minisca.encoding import Encoding
+from minisca import encoding
+from minisca.backends import get_backend, name_of
 from minisca.estimator import Estimator
 from minisca.sparsity import make_sparsity
-from minisca.training.fit import Training
+from minisca.training.fit import check_training_settings, initial_state, resumed_state, train
 from minisca.training.optim import SCHEDULES
-from minisca.training.saving import PARAMETERS, Saving
+from minisca.training.state import LayerState
 from minisca.validation import (
     check_choice,
     check_fitted,
@@ -24,7 +23,19 @@ from minisca.validation import (
 )
 
 
-class SparseConvAutoencoder(Training, Encoding, Saving, Estimator):
+def _learned(name):
+    """An attribute of the layer that is read from its state, and written to it."""
+
+    def get(layer):
+        return layer._fitted_state().get(name)
+
+    def set_(layer, value):
+        layer._fitted_state().set(name, value)
+
+    return property(get, set_)
+
+
+class SparseConvAutoencoder(Estimator):
     """A convolutional autoencoder made sparse by what is allowed to survive in its feature maps.
 
     Parameters
@@ -43,9 +54,9 @@ class SparseConvAutoencoder(Training, Encoding, Saving, Estimator):
         What survives while training: "winner-take-all", the largest unit of each map; "top-n", the
         `n_active` largest of each map; "k-largest", the `n_active` largest of the image, whatever
         their map; "none", every unit.
-    n_active : int or None
+    n_active : int or None, default None
         For "top-n" and "k-largest" only.
-    lifetime : float in (0, 1] or None
+    lifetime : float in (0, 1] or None, default None
         With "winner-take-all": of each map's winners over a mini-batch only this fraction, the
         largest, survive.
     tied : bool, default False
@@ -54,30 +65,26 @@ class SparseConvAutoencoder(Training, Encoding, Saving, Estimator):
         Keep every decoder filter (c, k, k) at Euclidean norm 1, from the start and after every
         step, as sparse coding keeps its dictionary: then the code cannot shrink while the filters
         grow. With `tied`, the filters that are shared.
-    n_epochs, batch_size : int
-        Passes over the images, and images a step.
+    n_epochs : int, default 15
+        Passes over the images.
+    batch_size : int, default 100
+        Images a step.
     learning_rate : float, default 0.05
         Of stochastic gradient descent on the mean over a batch of ||x_hat - x||^2. It is relative:
         the filters' rate is `learning_rate / patch_energy_`, so that a good value stays good for
         images of any scale and filters of any size (MNIST, 7 x 7: about a fifth of it). The encoder
         bias gets a tenth of it, the decoder bias, at which every pixel pulls, its quotient by the
         number of pixels.
-    schedule : str, default "linear"
+    schedule : "linear" (default) or "constant"
         How the learning rate of `fit` goes on beyond the warm-up: "linear" falls to 0 on a line,
-        "cosine" on half a cosine, "constant" stays. `partial_fit` keeps it constant.
+        "constant" stays. `partial_fit` keeps it constant.
     warmup_steps : int, default 1000
         Steps over which the learning rate rises from 0, at most a fifth of all. Without it, rates
         that end well begin by driving biases so low that maps fall silent for good.
-    momentum : float in [0, 1)
-    init_scale : float
-        Standard deviation of the initial filters, where they are not normalised.
-    init_bias : float, default 0
-        Where the encoder's biases start, in units of the first activations, so that a value means
-        the same for images of any scale: of `init_scale * sqrt(patch_energy_)`, their root mean
-        square before the ReLU (with filters that are `tied` and normalised, of
-        `sqrt(patch_energy_ / (c k k))`). A positive start makes more units active at first, a
-        negative one fewer. The decoder's biases start at 0.
-    random_state : int or None
+    momentum : float in [0, 1), default 0.9
+    init_scale : float, default 0.01
+        Standard deviation of the initial filters, where they are not normalised. Biases start at 0.
+    random_state : int or None, default None
         Seed of the initial filters and the order of the images. None: different every time.
     backend : str, default "auto"
         Where everything is computed: "cpu", or a CUDA device through "cupy" or "numba_cuda"; "auto"
@@ -90,19 +97,55 @@ class SparseConvAutoencoder(Training, Encoding, Saving, Estimator):
 
     Attributes
     ----------
-    encoder_filters_, decoder_filters_ : arrays (m, c, k, k), P and W; PyTorch's layout
-    encoder_bias_ : array (m,);  decoder_bias_ : array (c,)
+    state_ : LayerState
+        Everything learned. All that follows is read from it and written to it.
+    encoder_filters_, decoder_filters_ : arrays (m, c, k, k) of `dtype`
+        P and W, in PyTorch's layout. With `tied`, both are one array.
+    encoder_bias_ : array (m,) of `dtype`
+    decoder_bias_ : array (c,) of `dtype`
     patch_energy_ : float
         Mean squared norm of the c x k x k patches of the images that training began with.
     loss_history_ : list of float
         Mean of ||x_hat - x||^2 over each epoch, measured on the batches while training.
-    n_channels_, image_size_ : int, and (height, width) of the images seen in `fit`
+    n_channels_ : int
+    image_size_ : (int, int)
+        Height and width of the images seen in `fit`.
     n_epochs_done_ : int
     backend_ : str
         The name of the backend that is used: what "auto" comes to on this machine.
+
+    References
+    ----------
+    Makhzani and Frey, "A Winner-Take-All Method for Training Sparse Convolutional Autoencoders",
+    2014, section 2.
+
+    Examples
+    --------
+    >>> layer = SparseConvAutoencoder(n_maps=16, filter_width=11).fit(images)
+    >>> features = layer.transform(images)
     """
 
     _estimator_type = "transformer"
+    _deleted_settings: ClassVar = {
+        "init_bias": lambda v: v != 0,
+        "schedule": lambda v: v == "cosine",
+    }
+
+    encoder_filters_ = _learned("encoder_filters")
+    encoder_bias_ = _learned("encoder_bias")
+    decoder_filters_ = _learned("decoder_filters")
+    decoder_bias_ = _learned("decoder_bias")
+    patch_energy_ = _learned("patch_energy")
+    loss_history_ = _learned("loss_history")
+    n_channels_ = _learned("n_channels")
+    image_size_ = _learned("image_size")
+    n_epochs_done_ = _learned("n_epochs_done")
+
+    @property
+    def backend_(self):
+        """The name of the backend that is used: what "auto" comes to on this machine."""
+        self._fitted_state()
+        return name_of(get_backend(self.backend))
 
     def __init__(
         self,
@@ -123,7 +166,6 @@ class SparseConvAutoencoder(Training, Encoding, Saving, Estimator):
         warmup_steps=1000,
         momentum=0.9,
         init_scale=0.01,
-        init_bias=0.0,
         random_state=None,
         backend="auto",
         dtype="float32",
@@ -146,78 +188,192 @@ class SparseConvAutoencoder(Training, Encoding, Saving, Estimator):
         self.warmup_steps = warmup_steps
         self.momentum = momentum
         self.init_scale = init_scale
-        self.init_bias = init_bias
         self.random_state = random_state
         self.backend = backend
         self.dtype = dtype
         self.verbose = verbose
 
-    def _check_parameters(self):
-        check_integer("n_maps", self.n_maps)
+    def check_parameters(self):
+        """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
+        for name in ("n_maps", "pool_width", "pool_stride"):
+            check_integer(name, getattr(self, name))
         check_integer("filter_width", self.filter_width, odd=True)
-        check_integer("pool_width", self.pool_width)
-        check_integer("pool_stride", self.pool_stride)
         check_number("encoding_bias", self.encoding_bias)
-        check_integer("n_epochs", self.n_epochs, minimum=0)
-        check_integer("batch_size", self.batch_size)
-        check_number("learning_rate", self.learning_rate, low_open=True)
+        check_training_settings(self)
         check_integer("warmup_steps", self.warmup_steps, minimum=0)
-        check_number("momentum", self.momentum, 0, 1, high_open=True)
         check_number("init_scale", self.init_scale, low_open=True)
-        check_number("init_bias", self.init_bias, -np.inf, low_open=True)
         check_flag("tied", self.tied)
         check_flag("normalise_filters", self.normalise_filters)
         check_choice("schedule", self.schedule, tuple(SCHEDULES))
-        check_choice("dtype", self.dtype, ("float32", "float64"))
-        if self.random_state is not None:
-            check_integer("random_state", self.random_state, minimum=0)
-        check_choice("backend", self.backend, CHOICES)
-        self._sparsity()
+        make_sparsity(self.sparsity, self.n_active, self.lifetime)
 
-    def _sparsity(self):
-        return make_sparsity(self.sparsity, self.n_active, self.lifetime)
+    # Training ---------------------------------------------------------------------------------
 
-    @property
-    def backend_(self):
-        """The name of the backend that is used: what "auto" comes to on this machine."""
-        check_fitted(self, "encoder_filters_")
-        return name_of(get_backend(self.backend))
+    def fit(self, X, y=None, checkpoint=None, resume=False):
+        """Train from fresh filters.
 
-    def _parameters(self, backend):
-        """All parameters where `backend` computes; with tied weights the filters are one array."""
-        parameters = {name: backend.to_device(getattr(self, f"{name}_")) for name in PARAMETERS}
-        if self.decoder_filters_ is self.encoder_filters_:
-            parameters["decoder_filters"] = parameters["encoder_filters"]
-        return parameters
+        Parameters
+        ----------
+        X : array (n, c, h, w) of any real dtype
+            Anything that slices along its first axis (a memory map, an HDF5 data set): a batch is
+            read at a time.
+        y : ignored
+        checkpoint : path or None
+            Where the state is saved before the first epoch and after every one.
+        resume : bool, default False
+            Go on from the file at `checkpoint`, if there is one, to the very parameters that an
+            uninterrupted fit would have reached.
 
-    def _trained_parameters(self):
-        """What the optimiser updates: with tied weights the filters only once."""
-        names = (name for name in PARAMETERS if not (self.tied and name == "decoder_filters"))
-        return {name: getattr(self, f"{name}_") for name in names}
+        Returns
+        -------
+        self
 
-    @property
-    def _trained_dtype(self):
-        return self.encoder_filters_.dtype
+        Raises
+        ------
+        ValueError, TypeError
+            For bad images or parameters.
+        DivergenceError
+            When the loss stops being finite.
+        CheckpointError
+            If the file to resume from does not fit.
+        ImportError, RuntimeError
+            If the backend does not run on this machine.
 
-    def _check_trained_as_set(self):
-        """Refuse to train on, or to save, filters that the parameters no longer describe."""
-        trained = {
-            "n_maps": len(self.encoder_filters_),
-            "filter_width": self.encoder_filters_.shape[2],
-            "tied": self.decoder_filters_ is self.encoder_filters_,
-            "dtype": str(self._trained_dtype),
-        }
-        for name, value in trained.items():
-            if getattr(self, name) != value:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; it must be {value!r}, as the filters "
-                    "were trained, unless fit is called again"
-                )
+        Notes
+        -----
+        Whatever stops an epoch leaves the layer as it was before it.
+        """
+        self.check_parameters()
+        get_backend(self.backend)
+        if resume and checkpoint is None:
+            raise ValueError("checkpoint is None; with resume it must be the path to resume from")
+        X = check_images(X)
+        state = resumed_state(checkpoint, self, X) if resume else None
+        fresh = state is None
+        self.state_ = initial_state(self, X) if fresh else state
+        if checkpoint is not None and fresh:
+            self.save(checkpoint)  # what lay there is of another run: nothing may resume from it
+        for state in train(self.state_, self, X):
+            self.state_ = state
+            if checkpoint is not None:
+                self.save(checkpoint)
+        return self
 
-    def _check_new(self, X):
-        check_fitted(self, "encoder_filters_")
-        self._check_parameters()
-        return check_images(X, channels=self.n_channels_, size=self.image_size_)
+    def partial_fit(self, X, y=None):
+        """One pass over images X (n, c, h, w) at the constant learning rate; y is ignored.
 
-    def _bar(self, **options):
-        return tqdm(disable=None if self.verbose else True, dynamic_ncols=True, **options)
+        Goes on from where training stands, or from fresh filters if nothing was fitted yet. Returns
+        self. Raises as `fit` does, and ValueError if a parameter that shapes the filters was
+        changed since, or for a layer from an old file whose training minisca no longer knows.
+        """
+        self.check_parameters()
+        get_backend(self.backend)
+        if not hasattr(self, "state_"):
+            self.state_ = initial_state(self, check_images(X))
+        self.state_.check_settings(self)
+        self.state_.check_trainable()
+        X = check_images(X, channels=self.n_channels_, size=self.image_size_)
+        for state in train(self.state_, self, X, one_pass=True):
+            self.state_ = state
+        return self
+
+    def fit_transform(self, X, y=None, **fit_options):
+        """`fit(X, y, **fit_options)`, then `transform(X)`."""
+        return self.fit(X, y, **fit_options).transform(X)
+
+    def loss_and_gradients(self, X):
+        """The loss over images X (n, c, h, w) as one batch, and its gradients.
+
+        Returns
+        -------
+        loss : float
+            Mean of ||x_hat - x||^2.
+        gradients : dict of arrays
+            "encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias", shaped as the
+            parameters. With tied filters the whole gradient of both their uses stands under
+            "encoder_filters", and there is no "decoder_filters".
+        """
+        return encoding.loss_and_gradients(*self._checked(X))
+
+    # Encoding ---------------------------------------------------------------------------------
+    # Each raises NotFittedError before `fit`, ValueError or TypeError for images unlike those of
+    # `fit`, ImportError or RuntimeError if the backend does not run on this machine.
+
+    def transform(self, X, out=None):
+        """Features of images: convolution, ReLU, overlapping max-pooling.
+
+        Parameters
+        ----------
+        X : array (n, c, h, w) of any real dtype
+        out : array or None
+            To be filled in place of a new array; float16 or a memory map, say.
+
+        Returns
+        -------
+        array (n, m, ceil(h / pool_stride), ceil(w / pool_stride)) of `dtype`, or `out`
+        """
+        return encoding.transform(*self._checked(X), out)
+
+    def feature_maps(self, X):
+        """ReLU feature maps before pooling: (n, m, h, w). Large: m times the size of X."""
+        return encoding.feature_maps(*self._checked(X))
+
+    def winners(self, X):
+        """The largest unit of every map of every image, whatever the sparsity rule.
+
+        Returns
+        -------
+        values : array (n, m) of `dtype`
+            0 where a map has no positive unit.
+        positions : int32 array (n, m)
+            Row-major: row * image width + column.
+        """
+        return encoding.winners(*self._checked(X))
+
+    def reconstruct(self, X):
+        """Images (n, c, h, w) rebuilt from what the sparsity rule lets survive.
+
+        Lifetime sparsity, which depends on the batch, is left out.
+        """
+        return encoding.reconstruct(*self._checked(X))
+
+    def score(self, X, y=None):
+        """Minus the mean over images of ||x_hat - x||^2: the larger, the better."""
+        return encoding.score(*self._checked(X))
+
+    def usage(self, X):
+        """Fraction of the images X in which each map has a survivor: (m,) float64.
+
+        A map that hardly ever has one is dead (paper section 2.1, "dead filters").
+        """
+        return encoding.usage(*self._checked(X))
+
+    # Files ------------------------------------------------------------------------------------
+
+    def to_file(self):
+        """What a file of the fitted layer holds: {name: array}, and a dict for JSON."""
+        arrays, numbers = self.state_.to_file()
+        parameters = self.get_params(deep=False) | self.state_.deleted_settings
+        return arrays, {"parameters": parameters, **numbers}
+
+    @classmethod
+    def from_file(cls, path, arrays, settings):
+        """The layer that `to_file` described; `path` is named in messages."""
+        layer, deleted = cls._constructed(path, settings)
+        layer.state_ = LayerState.from_file(path, arrays, settings, layer)
+        layer.state_.deleted_settings = deleted
+        return layer
+
+    def _check_as_fitted(self):
+        self._fitted_state().check_settings(self)
+
+    def _fitted_state(self):
+        check_fitted(self, "state_")
+        return self.state_
+
+    def _checked(self, X):
+        """What every function of `minisca.encoding` takes: backend, state, settings, images."""
+        state = self._fitted_state()
+        self.check_parameters()
+        X = check_images(X, channels=state.n_channels, size=state.image_size)
+        return get_backend(self.backend), state, self, X

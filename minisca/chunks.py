@@ -1,4 +1,6 @@
-"""Cutting work into parts: the one way to do it."""
+"""Cutting work into parts, or taking a part of it: the one way to do it."""
+
+import numpy as np
 
 #: Working memory for one part, where nothing else is said.
 CHUNK_BYTES = 32 << 20
@@ -20,3 +22,8 @@ def chunks(n, bytes_per_item, limit=None):
     limit: by default `CHUNK_BYTES`.
     """
     return slices(n, max(1, (limit or CHUNK_BYTES) // bytes_per_item))
+
+
+def spread(n, count):
+    """Up to `count` of the integers below n, spread evenly from the first to the last: rising."""
+    return np.unique(np.linspace(0, n - 1, min(count, n)).astype(np.int64))

@@ -2,17 +2,33 @@
 
 A constructor stores its arguments unchanged under their own names and does nothing else; `fit` sets
 attributes that end in an underscore. That is all `sklearn.base.clone`, `Pipeline` and
-`GridSearchCV` rely on.
+`GridSearchCV` rely on. And the one way to save and load what `fit` has set.
 """
 
 import inspect
+from typing import ClassVar
+
+from minisca.files.checkpoint import fitting, load_checkpoint, require, save_checkpoint
+from minisca.validation import check_fitted
 
 
 class Estimator:
-    """Parameters read from the constructor's signature: get them, set them, show them."""
+    """Parameters read from the constructor's signature: get, set, show, save and load them.
+
+    To be saved, a subclass says what it learns: `_learned_shapes`, `_learned_dtypes` and
+    `_learned_numbers`. The attributes have these names and an underscore.
+    """
 
     #: "classifier", "transformer" or None, as scikit-learn names them.
     _estimator_type = None
+    #: The learned array whose presence means that the estimator is fitted.
+    _main = None
+    #: {name: function of name and value that checks it} of what is learned and no array.
+    _learned_numbers: ClassVar = {}
+    #: {name of an array: its dtype}, of those that can have one only.
+    _learned_dtypes: ClassVar = {}
+    #: Settings that only old files have: {name: whether it mattered that it had this value}.
+    _deleted_settings: ClassVar = {}
 
     @classmethod
     def _defaults(cls):
@@ -56,6 +72,91 @@ class Estimator:
             value = parameters[name]
             setattr(self, first, _replaced(first, getattr(self, first), rest, value))
         return self
+
+    def check_parameters(self):
+        """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
+
+    def save(self, path):
+        """Write the fitted estimator to one file: whole or not at all, an .npz without pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Missing folders are made; no extension is added.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If a parameter that shapes what was learned was changed after `fit`.
+        """
+        self._check_as_fitted()
+        save_checkpoint(path, type(self).__name__, *self.to_file())
+
+    @classmethod
+    def load(cls, path):
+        """The estimator that `save(path)` wrote.
+
+        Raises
+        ------
+        CheckpointError
+            For any other or a damaged file, naming it.
+        FileNotFoundError
+        """
+        return cls.from_file(path, *load_checkpoint(path, cls.__name__))
+
+    def to_file(self):
+        """What a file of the fitted estimator holds: {name: array}, and a dict for JSON."""
+        arrays = {name: getattr(self, f"{name}_") for name in self._learned_shapes()}
+        numbers = {name: getattr(self, f"{name}_") for name in self._learned_numbers}
+        return arrays, {"parameters": self.get_params(deep=False), **numbers}
+
+    @classmethod
+    def from_file(cls, path, arrays, settings):
+        """The estimator that `to_file` described; `path` is named in messages.
+
+        Raises
+        ------
+        CheckpointError
+            If something is missing or does not fit.
+        """
+        estimator, _ = cls._constructed(path, settings)
+        require(path, {}, {}, settings, estimator._learned_numbers)
+        with fitting(path):
+            for name, check in estimator._learned_numbers.items():
+                setattr(estimator, f"{name}_", check(name, settings[name]))
+        shapes = estimator._learned_shapes()
+        require(path, arrays, shapes, dtypes=estimator._learned_dtypes)
+        for name in shapes:
+            setattr(estimator, f"{name}_", arrays[name])
+        return estimator
+
+    @classmethod
+    def _constructed(cls, path, settings):
+        """An estimator with a file's parameters, and those that are deleted and mattered."""
+        require(path, {}, {}, settings, ("parameters",))
+        with fitting(path):
+            parameters, mattered = dict(settings["parameters"]), {}
+            for name, matters in cls._deleted_settings.items():
+                if name in parameters and matters(parameters[name]):
+                    mattered[name] = parameters.pop(name)
+                elif name not in cls._defaults():
+                    parameters.pop(name, None)
+            try:
+                estimator = cls(**parameters)
+            except TypeError as error:
+                raise TypeError(f"it has other parameters: {error}") from error
+            estimator.check_parameters()
+        return estimator, mattered
+
+    def _learned_shapes(self):
+        """{name of an array: its shape}, shapes as `minisca.files.checkpoint.require` has them."""
+        return {}
+
+    def _check_as_fitted(self):
+        """Raise NotFittedError before `fit`."""
+        check_fitted(self, f"{self._main}_")
 
     def __repr__(self):
         shown = [

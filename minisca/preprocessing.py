@@ -4,10 +4,13 @@ Contrast normalisation of each image by itself; ZCA whitening, which is fitted; 
 of NORB's views. Images are read a block at a time, whatever their number.
 """
 
+from typing import ClassVar
+
 import numpy as np
 
+from minisca.chunks import chunks
 from minisca.estimator import Estimator
-from minisca.files.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
+from minisca.files.checkpoint import CheckpointError
 from minisca.validation import (
     check_fitted,
     check_images,
@@ -15,22 +18,6 @@ from minisca.validation import (
     check_number,
     check_out,
     read_batch,
-)
-
-#: Images are widened to float64 in blocks of about so many bytes.
-BLOCK_BYTES = 32 << 20
-
-_KIND = "ZCA"
-
-#: What a file of a ZCA holds.
-_SHAPES = {
-    "mean": ("channels", "height", "width"),
-    "eigenvalues": ("values",),
-    "whitening": ("values", "values"),
-    "dewhitening": ("values", "values"),
-}
-_DTYPES = {"mean": "float64", "eigenvalues": "float64"} | dict.fromkeys(
-    ("whitening", "dewhitening"), "float32"
 )
 
 
@@ -77,6 +64,11 @@ class ZCA(Estimator):
     """
 
     _estimator_type = "transformer"
+    _main = "whitening"
+    _learned_dtypes: ClassVar = {
+        **{"mean": "float64", "eigenvalues": "float64"},
+        **{"whitening": "float32", "dewhitening": "float32"},
+    }
 
     def __init__(self, epsilon=0.1):
         self.epsilon = epsilon
@@ -125,36 +117,28 @@ class ZCA(Estimator):
             out[rows] = coloured.reshape(-1, *X.shape[1:]) + self.mean_
         return out
 
-    def save(self, path):
-        """Write what was fitted to `path`: whole or not at all, a .npz without pickle."""
-        check_fitted(self, "whitening_")
-        arrays = {name: getattr(self, f"{name}_") for name in _SHAPES}
-        save_checkpoint(path, _KIND, arrays, {"parameters": self.get_params()})
-
     @classmethod
-    def load(cls, path):
-        """Read what `save` wrote. Raises CheckpointError for any other or a damaged file."""
-        arrays, settings = load_checkpoint(path, _KIND)
-        sizes = require(path, arrays, _SHAPES, settings, ("parameters",))
-        values = sizes["channels"] * sizes["height"] * sizes["width"]
-        if sizes["values"] != values:
+    def from_file(cls, path, arrays, settings):
+        """The whitener that `to_file` described; `path` is named in messages."""
+        zca = super().from_file(path, arrays, settings)
+        if zca.mean_.size != zca.eigenvalues_.size:
             raise CheckpointError(
-                f"{path} has an array 'mean' of {values} values; the array 'eigenvalues' has "
-                f"{sizes['values']}, and must have as many"
+                f"{path} has an array 'mean' of {zca.mean_.size} values; the array 'eigenvalues' "
+                f"has {zca.eigenvalues_.size}, and must have as many"
             )
-        for name, dtype in _DTYPES.items():
-            if arrays[name].dtype != dtype:
-                raise CheckpointError(
-                    f"{path}: array {name!r} has dtype {arrays[name].dtype}; it must be {dtype}"
-                )
-        try:
-            zca = cls(**settings["parameters"])
-            check_number("epsilon", zca.epsilon, low_open=True)
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"{path} has settings that do not fit: {error}") from error
-        for name in _SHAPES:
-            setattr(zca, f"{name}_", arrays[name])
         return zca
+
+    def check_parameters(self):
+        """Raise ValueError or TypeError unless epsilon > 0."""
+        check_number("epsilon", self.epsilon, low_open=True)
+
+    def _learned_shapes(self):
+        return {
+            "mean": ("channels", "height", "width"),
+            "eigenvalues": ("values",),
+            "whitening": ("values", "values"),
+            "dewhitening": ("values", "values"),
+        }
 
     def _check_new(self, X):
         check_fitted(self, "whitening_")
@@ -219,10 +203,8 @@ def _covariance(X, mean):
 
 
 def _slices(X):
-    """Slices of X's images, each of about BLOCK_BYTES in float64."""
-    values = int(np.prod(X.shape[1:], dtype=np.int64))
-    n = max(1, BLOCK_BYTES // (8 * values))
-    return [slice(start, min(start + n, X.shape[0])) for start in range(0, X.shape[0], n)]
+    """Slices of X's images, which are widened to float64 a slice at a time."""
+    return chunks(X.shape[0], 8 * int(np.prod(X.shape[1:], dtype=np.int64)))
 
 
 def _blocks(X):

@@ -7,15 +7,11 @@ import numpy as np
 
 from minisca.autoencoder import SparseConvAutoencoder
 from minisca.backends import get_backend
+from minisca.chunks import slices
 from minisca.encoding import ENCODE_BATCH
 from minisca.estimator import Estimator
-from minisca.files.checkpoint import (
-    CheckpointError,
-    add_prefix,
-    load_checkpoint,
-    save_checkpoint,
-    take_prefix,
-)
+from minisca.files.checkpoint import CheckpointError, add_prefix, take_prefix
+from minisca.progress import progress
 from minisca.validation import check_fitted, check_images, check_integer, check_out, read_batch
 
 
@@ -29,24 +25,45 @@ class Stack(Estimator):
 
     Attributes
     ----------
-    layers_ : list of SparseConvAutoencoder, fitted
+    layers_ : list of SparseConvAutoencoder
+        The fitted layers.
+
+    Examples
+    --------
+    >>> stack = Stack([SparseConvAutoencoder(64), SparseConvAutoencoder(512)]).fit(images)
+    >>> features = stack.transform(images)
     """
 
     _estimator_type = "transformer"
+    _main = "layers"
 
     def __init__(self, layers):
         self.layers = layers
 
     def fit(self, X, y=None, checkpoint=None, resume=False):
-        """Train layer after layer on images X (n, c, h, w); y is ignored. Returns self.
+        """Train layer after layer, each on the features of the one below.
 
-        The images are encoded once by each layer, as the next layer's training set. With
-        `checkpoint`, a directory, every layer saves its state there after every epoch
-        ("layer1.npz" and so on); with `resume` as well, training goes on from what lies there. The
-        files of the layers above one that starts afresh are removed: they are of another run.
+        Parameters
+        ----------
+        X : array (n, c, h, w) of any real dtype
+            They are encoded once by each layer, as the next layer's training set.
+        y : ignored
+        checkpoint : path of a folder, or None
+            Where every layer saves its state after every epoch ("layer1.npz" and so on).
+        resume : bool, default False
+            Go on from what lies there. The files of the layers above one that starts afresh are
+            removed: they are of another run.
 
-        Raises as `SparseConvAutoencoder.fit` does, all bad parameters before anything is trained,
-        and ValueError if there are no layers.
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad images, parameters (of all layers, before anything is trained), or no layers.
+        DivergenceError, CheckpointError, ImportError, RuntimeError
+            As `SparseConvAutoencoder.fit`.
         """
         self._fit(X, checkpoint, resume, encode_last=False)
         return self
@@ -74,12 +91,29 @@ class Stack(Estimator):
         return features
 
     def transform(self, X, depth=None, out=None):
-        """Features of images X after `depth` layers, by default all: (n, m, h', w').
+        """Features of images after some of the layers.
 
         A chunk of images passes through all layers before the next, so that only the last layer's
-        features are ever held whole. `out`, an array of their shape (float16 or a memory map,
-        say), is filled and returned where it is given. Raises NotFittedError before `fit`,
-        ValueError or TypeError for images unlike those of `fit`.
+        features are ever held whole.
+
+        Parameters
+        ----------
+        X : array (n, c, h, w) of any real dtype
+        depth : int or None
+            How many layers; None for all.
+        out : array or None
+            To be filled in place of a new array; float16 or a memory map, say.
+
+        Returns
+        -------
+        array (n, m, h', w') of the last of those layers' features, or `out`
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            For images unlike those of `fit`, or another depth or `out` than can be.
         """
         check_fitted(self, "layers_")
         layers = self.layers_
@@ -91,9 +125,8 @@ class Stack(Estimator):
         first = layers[0]
         X = check_images(X, channels=first.n_channels_, size=first.image_size_)
         n = X.shape[0]
-        with first._bar(total=n, unit="image", desc="encoding", delay=2) as bar:
-            for start in range(0, n, ENCODE_BATCH):
-                rows = slice(start, min(start + ENCODE_BATCH, n))
+        with progress(first.verbose, total=n, unit="image", desc="encoding", delay=2) as bar:
+            for rows in slices(n, ENCODE_BATCH):
                 features = read_batch(X, rows, first.dtype)
                 for layer in layers:
                     features = layer.transform(features)
@@ -103,20 +136,19 @@ class Stack(Estimator):
                 bar.update(rows.stop - rows.start)
         return out
 
-    def save(self, path):
-        """Write all layers to one file, atomically. Raises NotFittedError before `fit`."""
-        check_fitted(self, "layers_")
+    def to_file(self):
+        """What a file of the fitted stack holds: {name: array}, and a dict for JSON."""
         arrays, settings = {}, {"layers": []}
         for number, layer in enumerate(self.layers_, start=1):
-            layer_arrays, layer_settings = layer.state()
+            layer._check_as_fitted()
+            layer_arrays, layer_settings = layer.to_file()
             arrays.update(add_prefix(f"layer{number}", layer_arrays))
             settings["layers"].append(layer_settings)
-        save_checkpoint(path, type(self).__name__, arrays, settings)
+        return arrays, settings
 
     @classmethod
-    def load(cls, path):
-        """Read what `save` wrote. Raises CheckpointError for any other or a damaged file."""
-        arrays, settings = load_checkpoint(path, cls.__name__)
+    def from_file(cls, path, arrays, settings):
+        """The stack that `to_file` described; `path` is named in messages."""
         described = settings.get("layers")
         if not isinstance(described, list) or not described:
             raise CheckpointError(f"{path} lists no layers; it must be a saved Stack")
@@ -126,7 +158,7 @@ class Stack(Estimator):
             if not isinstance(settings, dict):
                 raise CheckpointError(f"{part} is {settings!r}; it must be a saved layer")
             state = take_prefix(f"layer{number}", arrays), settings
-            layers.append(SparseConvAutoencoder.from_state(part, *state))
+            layers.append(SparseConvAutoencoder.from_file(part, *state))
         stack = cls([SparseConvAutoencoder(**layer.get_params(deep=False)) for layer in layers])
         stack.layers_ = layers
         return stack
@@ -140,7 +172,7 @@ class Stack(Estimator):
             if not isinstance(layer, SparseConvAutoencoder):
                 raise TypeError(f"layers[{index}] is {layer!r}; it must be a SparseConvAutoencoder")
             try:
-                layer._check_parameters()
+                layer.check_parameters()
             except (TypeError, ValueError) as error:
                 raise type(error)(f"layers[{index}]: {error}") from error
             get_backend(layer.backend)  # it may not run here

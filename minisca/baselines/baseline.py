@@ -1,61 +1,26 @@
-"""What every baseline shares: a progress bar, saving, and loading what was saved."""
+"""What every baseline shares: an estimator that learned from images (n, c, h, w) of one size."""
+
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
-from tqdm import tqdm
 
+from minisca.backends import get_backend
 from minisca.estimator import Estimator
-from minisca.files.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
-from minisca.validation import check_fitted, check_images, check_integer
+from minisca.training.fit import Task, own_copies, run_epochs
+from minisca.training.optim import SGD, scheduled_rate
+from minisca.validation import check_images, check_integer
+
+
+def _check_size(name, size):
+    height, width = size
+    return check_integer("height", height), check_integer("width", width)
 
 
 class Baseline(Estimator):
-    """An estimator with `random_state` and `verbose`, learned from images.
+    """An estimator with `verbose` whose `fit` sets `n_channels_` and `image_size_`."""
 
-    A subclass names what it learns. `_learned_shapes()`: {array name: shape, as `require` takes
-    it}; the attributes are these names and an underscore. `_check_parameters()`: raise for a bad
-    constructor argument. It sets `n_channels_` and `image_size_` in `fit`.
-    """
-
-    #: The learned array whose presence means that the estimator is fitted.
-    _main = None
-
-    def save(self, path):
-        """Write the fitted estimator to `path`: whole or not at all, a .npz without pickle.
-
-        Raises NotFittedError before `fit`, ValueError if a parameter that shapes what was learned
-        was changed after it.
-        """
-        self._check_as_fitted()
-        arrays = {name: getattr(self, f"{name}_") for name in self._learned_shapes()}
-        settings = {
-            "parameters": self.get_params(),
-            "n_channels": self.n_channels_,
-            "image_size": list(self.image_size_),
-        }
-        save_checkpoint(path, type(self).__name__, arrays, settings)
-
-    @classmethod
-    def load(cls, path):
-        """The estimator that `save(path)` wrote; raises CheckpointError for any other file."""
-        arrays, settings = load_checkpoint(path, cls.__name__)
-        require(path, {}, {}, settings, ("parameters", "n_channels", "image_size"))
-        try:
-            estimator = cls(**settings["parameters"])
-            estimator._check_parameters()
-            estimator.n_channels_ = check_integer("n_channels", settings["n_channels"])
-            height, width = settings["image_size"]
-            estimator.image_size_ = check_integer("height", height), check_integer("width", width)
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"{path} has settings that do not fit: {error}") from error
-        shapes = estimator._learned_shapes()
-        require(path, arrays, shapes)
-        for name in shapes:
-            setattr(estimator, f"{name}_", arrays[name])
-        return estimator
-
-    def _check_shared_parameters(self):
-        if self.random_state is not None:
-            check_integer("random_state", self.random_state, minimum=0)
+    _learned_numbers: ClassVar = {"n_channels": check_integer, "image_size": _check_size}
 
     def _check_new(self, X):
         """Images X like those of `fit`, or an exception that says what is wrong with them."""
@@ -64,8 +29,8 @@ class Baseline(Estimator):
 
     def _check_as_fitted(self):
         """Refuse to work without `fit`, or with what the parameters no longer describe."""
-        check_fitted(self, f"{self._main}_")
-        self._check_parameters()
+        super()._check_as_fitted()
+        self.check_parameters()
         for name, shape in self._learned_shapes().items():
             found = getattr(self, f"{name}_").shape
             if any(
@@ -80,14 +45,48 @@ class Baseline(Estimator):
         self.n_channels_ = int(X.shape[1])
         self.image_size_ = (int(X.shape[2]), int(X.shape[3]))
 
-    def _bar(self, **options):
-        return tqdm(disable=None if self.verbose else True, dynamic_ncols=True, **options)
 
+def descend(estimator, n, read, loss_and_gradients, rate_scales, random):
+    """Train `estimator` by stochastic gradient descent at a rate that falls linearly to 0.
 
-def blocks(n, bytes_per_item, limit):
-    """Slices that cover range(n), each of as many items as fit into `limit` bytes, at least one."""
-    step = max(1, limit // bytes_per_item)
-    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+    Parameters
+    ----------
+    estimator : Baseline
+        With the settings that `check_training_settings` checks. Its arrays that `rate_scales`
+        names, and its `loss_history_`, are replaced after every epoch.
+    n : int
+        Number of items.
+    read : callable
+        As of `minisca.training.fit.Task`.
+    loss_and_gradients : callable
+        From {name: array} of the parameters, a batch and the number of the epoch to the mean loss
+        and {name: gradient}; all arrays are on the host.
+    rate_scales : dict of float
+        {name of a parameter: factor on the learning rate}.
+    random : numpy.random.Generator
+
+    Raises
+    ------
+    DivergenceError
+        When the loss or a parameter stops being finite; the arrays are those of the last epoch.
+    """
+    backend = get_backend(estimator.backend)
+    parameters = {name: getattr(estimator, f"{name}_") for name in rate_scales}
+    velocities = {name: np.zeros_like(array) for name, array in parameters.items()}
+    trained, velocities = (own_copies(backend, arrays) for arrays in (parameters, velocities))
+    optimiser = SGD(backend, trained, estimator.momentum, velocities, rate_scales)
+
+    def through_host(batch, epoch):
+        there = {name: backend.to_host(array) for name, array in trained.items()}
+        loss, gradients = loss_and_gradients(there, batch, epoch)
+        return loss, {name: backend.to_device(array) for name, array in gradients.items()}
+
+    task = Task(n, read, through_host, partial(scheduled_rate, estimator.learning_rate))
+    epochs = range(estimator.n_epochs)
+    for loss, parameters, _ in run_epochs(estimator, optimiser, task, random, epochs):
+        for name, array in parameters.items():
+            setattr(estimator, f"{name}_", array)
+        estimator.loss_history_ = np.append(estimator.loss_history_, loss)
 
 
 def draw_normal(random, shape, scale, dtype):

@@ -7,12 +7,12 @@ operations, one after the other; no feature is learned without a label.
 import numpy as np
 
 from minisca.backends import get_backend
-from minisca.baselines.baseline import Baseline, blocks, draw_normal
-from minisca.baselines.descent import Descent
+from minisca.baselines.baseline import Baseline, descend, draw_normal
+from minisca.chunks import ceil_div, chunks, slices, spread
 from minisca.classifiers.softmax import SoftmaxClassifier, log_softmax
 from minisca.encoding import ENCODE_BATCH
+from minisca.training.fit import check_training_settings
 from minisca.training.objective import DENSE_BYTES, squared_norm
-from minisca.training.optim import SGD
 from minisca.validation import (
     check_images,
     check_integer,
@@ -26,8 +26,10 @@ from minisca.validation import (
 FILTER_RATE = 0.04
 INTERCEPT_RATE = 0.1
 
+_PARAMETERS = ("filters", "bias", "coef", "intercept")
 
-class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
+
+class SupervisedConvNet(SoftmaxClassifier, Baseline):
     """A shallow convolutional network, trained on the mean cross-entropy of its softmax.
 
     Parameters
@@ -104,7 +106,7 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         or text. Raises ValueError or TypeError for bad images, labels or parameters and for fewer
         than two classes, DivergenceError when the loss stops being finite.
         """
-        self._check_parameters()
+        self.check_parameters()
         X = check_images(X)
         classes, codes = np.unique(check_labels(y, X.shape[0]), return_inverse=True)
         if len(classes) < 2:
@@ -113,17 +115,14 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         self._remember_images(X)
         random = np.random.default_rng(self.random_state)
         self._initialise(random)
-        backend = get_backend(self.backend)
-        optimiser = SGD(
-            backend, self._parameters(), self.momentum, rate_scales=self._rate_scales(X)
-        )
 
-        def loss_and_gradients(rows, epoch):
-            x = read_batch(X, rows, self.dtype)
-            return self._loss_and_gradients(backend, x, codes[rows])
+        def read(batches):
+            return ((read_batch(X, rows, self.dtype), codes[rows]) for rows in batches)
 
-        for loss in self._descend(optimiser, X.shape[0], loss_and_gradients, random):
-            self.loss_history_ = np.append(self.loss_history_, loss)
+        def step(parameters, batch, _):
+            return self._loss_and_gradients(parameters, *batch)
+
+        descend(self, X.shape[0], read, step, self._rate_scales(X), random)
         return self
 
     def transform(self, X):
@@ -149,44 +148,46 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
             )
         x = read_batch(X, slice(0, X.shape[0]), self.filters_.dtype)
         codes = np.searchsorted(self.classes_, labels)
-        return self._loss_and_gradients(get_backend(self.backend), x, codes)
+        parameters = {name: getattr(self, f"{name}_") for name in _PARAMETERS}
+        return self._loss_and_gradients(parameters, x, codes)
 
-    def _loss_and_gradients(self, backend, x, codes):
+    def _loss_and_gradients(self, parameters, x, codes):
         """Summed over parts of the batch whose feature maps fit into the working memory."""
         penalised = ("filters", "coef")
-        parameters = self._parameters()
         loss = sum(self.l2 / 2 * float(np.vdot(parameters[p], parameters[p])) for p in penalised)
         gradients = {
             name: value * value.dtype.type(self.l2 if name in penalised else 0)
             for name, value in parameters.items()
         }
-        for rows in blocks(len(x), self._bytes_per_image(), DENSE_BYTES):
-            part_loss, part = self._cross_entropy(backend, x[rows], codes[rows], 1 / len(x))
+        for rows in chunks(len(x), self._bytes_per_image(), DENSE_BYTES):
+            part_loss, part = self._cross_entropy(parameters, x[rows], codes[rows], 1 / len(x))
             loss += part_loss
             for name, gradient in part.items():
                 gradients[name] += gradient
         return loss, gradients
 
-    def _cross_entropy(self, backend, x, codes, weight):
+    def _cross_entropy(self, parameters, x, codes, weight):
         """`weight` times the sum of the images' cross-entropies, and its gradients.
 
         ReLU and max-pooling change places, which changes neither values nor gradients: pooled maps
         are smaller.
         """
-        maps = backend.conv2d(x, self.filters_, self.bias_)
+        backend = get_backend(self.backend)
+        filters, bias, coef, intercept = (parameters[name] for name in _PARAMETERS)
+        maps = backend.conv2d(x, filters, bias)
         pooled, argmax = backend.max_pool(maps, self.pool_width, self.pool_stride)
         features = backend.to_host(backend.relu(pooled)).reshape(len(x), -1)
-        log_probabilities = log_softmax(features @ self.coef_.T + self.intercept_)
+        log_probabilities = log_softmax(features @ coef.T + intercept)
         rows = np.arange(len(x))
         loss = -weight * float(log_probabilities[rows, codes].sum(dtype=np.float64))
 
         d_logits = np.exp(log_probabilities)
         d_logits[rows, codes] -= 1
         d_logits *= d_logits.dtype.type(weight)
-        d_features = (d_logits @ self.coef_).reshape(pooled.shape)
+        d_features = (d_logits @ coef).reshape(pooled.shape)
         d_pooled = backend.relu_backward(d_features, pooled)
         d_maps = backend.max_pool_backward(d_pooled, argmax, maps.shape)
-        _, d_filters, d_bias = backend.conv2d_backward(x, self.filters_, d_maps, needs_x=False)
+        _, d_filters, d_bias = backend.conv2d_backward(x, filters, d_maps, needs_x=False)
         return loss, {
             "filters": backend.to_host(d_filters),
             "bias": backend.to_host(d_bias),
@@ -204,8 +205,8 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         """Yield the pooled features of X, a batch of images at a time."""
         backend = get_backend(self.backend)
         pooling = self.pool_width, self.pool_stride
-        for start in range(0, X.shape[0], ENCODE_BATCH):
-            x = read_batch(X, slice(start, start + ENCODE_BATCH), self.filters_.dtype)
+        for rows in slices(X.shape[0], ENCODE_BATCH):
+            x = read_batch(X, rows, self.filters_.dtype)
             yield backend.to_host(backend.encode_pooled(x, self.filters_, self.bias_, *pooling))
 
     def _initialise(self, random):
@@ -227,8 +228,7 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
         At first a softmax of n classes is curved by about 1 / n along a logit; along weights, by
         that times the squared norm of the features.
         """
-        rows = np.unique(np.linspace(0, X.shape[0] - 1, min(500, X.shape[0])).astype(np.int64))
-        x = read_batch(X, rows, self.dtype)
+        x = read_batch(X, spread(X.shape[0], 500), self.dtype)
         energy = sum(squared_norm(part) for part in self._encode(x)) / len(x) or 1.0
         return {
             "filters": FILTER_RATE,
@@ -237,26 +237,21 @@ class SupervisedConvNet(SoftmaxClassifier, Descent, Baseline):
             "intercept": INTERCEPT_RATE,
         }
 
-    def _check_parameters(self):
-        self._check_shared_parameters()
-        self._check_descent_parameters()
+    def check_parameters(self):
+        """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
+        check_training_settings(self)
         check_integer("n_maps", self.n_maps)
         check_integer("filter_width", self.filter_width, odd=True)
         check_integer("pool_width", self.pool_width)
         check_integer("pool_stride", self.pool_stride)
         check_number("l2", self.l2)
 
-    def _parameters(self):
-        return {
-            name: getattr(self, f"{name}_") for name in ("filters", "bias", "coef", "intercept")
-        }
-
     def _bytes_per_image(self):
         height, width = self.image_size_
         return self.n_maps * height * width * self.filters_.itemsize
 
     def _learned_shapes(self):
-        height, width = (-(-side // self.pool_stride) for side in self.image_size_)
+        height, width = (ceil_div(side, self.pool_stride) for side in self.image_size_)
         k = self.filter_width
         return {
             "filters": (self.n_maps, self.n_channels_, k, k),

@@ -7,19 +7,14 @@ same edge at different places.
 
 import numpy as np
 
-from minisca.backends import get_backend
-from minisca.baselines.baseline import Baseline, blocks, draw_normal
-from minisca.baselines.descent import Descent
-from minisca.training.fit import BIAS_RATE
+from minisca.baselines.baseline import Baseline, descend, draw_normal
+from minisca.chunks import chunks, spread
+from minisca.training.fit import BIAS_RATE, check_training_settings
 from minisca.training.objective import squared_norm
-from minisca.training.optim import SGD
 from minisca.validation import check_images, check_integer, check_number, read_batch
 
-#: Working memory of `transform` and `reconstruct`.
-BLOCK_BYTES = 32 << 20
 
-
-class KSparseAutoencoder(Descent, Baseline):
+class KSparseAutoencoder(Baseline):
     """An autoencoder of patches, fully connected: x_hat = W^T z + b', z the k largest of W x + b.
 
     Parameters
@@ -96,7 +91,7 @@ class KSparseAutoencoder(Descent, Baseline):
         X may be any array that slices along its first axis. Raises ValueError or TypeError for bad
         patches or parameters, DivergenceError when the loss stops being finite.
         """
-        self._check_parameters()
+        self.check_parameters()
         X = check_images(X)
         random = np.random.default_rng(self.random_state)
         shape = (self.n_units, *map(int, X.shape[1:]))
@@ -106,23 +101,19 @@ class KSparseAutoencoder(Descent, Baseline):
         self.encoder_bias_ = np.zeros(self.n_units, self.dtype)
         self.decoder_bias_ = np.zeros(shape[1:], self.dtype)
         self.loss_history_ = np.empty(0)
-        optimiser = SGD(
-            get_backend(self.backend),
-            self._parameters(),
-            self.momentum,
-            rate_scales={
-                "filters": 1 / energy,
-                "encoder_bias": BIAS_RATE,
-                "decoder_bias": BIAS_RATE,
-            },
-        )
+        rates = {
+            "filters": 1 / energy,
+            "encoder_bias": BIAS_RATE,
+            "decoder_bias": BIAS_RATE,
+        }
 
-        def loss_and_gradients(rows, epoch):
-            x = read_batch(X, rows, self.dtype)
-            return self._loss_and_gradients(x, self._units_of_epoch(epoch))
+        def read(batches):
+            return (read_batch(X, rows, self.dtype) for rows in batches)
 
-        for loss in self._descend(optimiser, X.shape[0], loss_and_gradients, random):
-            self.loss_history_ = np.append(self.loss_history_, loss)
+        def step(parameters, x, epoch):
+            return loss_and_gradients(parameters, x, self._units_of_epoch(epoch))
+
+        descend(self, X.shape[0], read, step, rates, random)
         return self
 
     def transform(self, X):
@@ -152,27 +143,13 @@ class KSparseAutoencoder(Descent, Baseline):
         """
         X = self._check_new(X)
         x = read_batch(X, slice(0, X.shape[0]), self.filters_.dtype)
-        return self._loss_and_gradients(x, self.n_active)
-
-    def _loss_and_gradients(self, x, n_active):
-        flat = x.reshape(len(x), -1)
-        hidden = flat @ self._weights.T + self.encoder_bias_
-        code, kept = _keep_largest(hidden, n_active), _largest(hidden, n_active)
-        error = code @ self._weights + self.decoder_bias_.reshape(-1) - flat
-        d_x_hat = error * (2 / len(x))
-        d_hidden = np.where(kept, d_x_hat @ self._weights.T, 0)
-        d_filters = code.T @ d_x_hat + d_hidden.T @ flat  # as decoder, and as encoder
-        gradients = {
-            "filters": d_filters.reshape(self.filters_.shape),
-            "encoder_bias": d_hidden.sum(axis=0),
-            "decoder_bias": d_x_hat.sum(axis=0).reshape(self.decoder_bias_.shape),
-        }
-        return squared_norm(error) / len(x), gradients
+        parameters = {name: getattr(self, f"{name}_") for name in _PARAMETERS}
+        return loss_and_gradients(parameters, x, self.n_active)
 
     def _hidden(self, X):
         """Yield the hidden units of X before the selection, a block of patches at a time."""
         per_patch = (self.n_units + self._weights.shape[1]) * self.filters_.itemsize
-        for rows in blocks(X.shape[0], per_patch, BLOCK_BYTES):
+        for rows in chunks(X.shape[0], per_patch):
             x = read_batch(X, rows, self.filters_.dtype)
             yield x.reshape(len(x), -1) @ self._weights.T + self.encoder_bias_
 
@@ -186,12 +163,9 @@ class KSparseAutoencoder(Descent, Baseline):
     def _weights(self):
         return self.filters_.reshape(len(self.filters_), -1)
 
-    def _parameters(self):
-        return {name: getattr(self, f"{name}_") for name in _PARAMETERS}
-
     def _mean_energy(self, X):
         """Mean squared norm of up to 10,000 of the patches, spread over X."""
-        rows = np.unique(np.linspace(0, X.shape[0] - 1, min(10_000, X.shape[0])).astype(np.int64))
+        rows = spread(X.shape[0], 10_000)
         return squared_norm(read_batch(X, rows, self.dtype)) / len(rows) or 1.0
 
     def _learned_shapes(self):
@@ -203,9 +177,9 @@ class KSparseAutoencoder(Descent, Baseline):
             "loss_history": (None,),
         }
 
-    def _check_parameters(self):
-        self._check_shared_parameters()
-        self._check_descent_parameters()
+    def check_parameters(self):
+        """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
+        check_training_settings(self)
         check_integer("n_units", self.n_units)
         for name in ("n_active", "n_active_start"):
             value = getattr(self, name)
@@ -219,6 +193,24 @@ class KSparseAutoencoder(Descent, Baseline):
 
 
 _PARAMETERS = ("filters", "encoder_bias", "decoder_bias")
+
+
+def loss_and_gradients(parameters, x, n_active):
+    """Mean over patches x (n, c, h, w) of ||x_hat - x||^2, and its gradients by parameter name."""
+    filters, encoder_bias, decoder_bias = (parameters[name] for name in _PARAMETERS)
+    weights = filters.reshape(len(filters), -1)
+    flat = x.reshape(len(x), -1)
+    hidden = flat @ weights.T + encoder_bias
+    code, kept = _keep_largest(hidden, n_active), _largest(hidden, n_active)
+    error = code @ weights + decoder_bias.reshape(-1) - flat
+    d_x_hat = error * (2 / len(x))
+    d_hidden = np.where(kept, d_x_hat @ weights.T, 0)
+    d_filters = code.T @ d_x_hat + d_hidden.T @ flat  # as decoder, and as encoder
+    return squared_norm(error) / len(x), {
+        "filters": d_filters.reshape(filters.shape),
+        "encoder_bias": d_hidden.sum(axis=0),
+        "decoder_bias": d_x_hat.sum(axis=0).reshape(decoder_bias.shape),
+    }
 
 
 def _largest(hidden, n_active):

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from minisca.chunks import slices
 from minisca.validation import check_images, check_integer, read_batch
 
 #: Images that are read at a time.
@@ -30,11 +31,11 @@ def draw_patches(images, n_patches, width, random_state=None, dtype="float32"):
         chosen, (images.shape[0], rows, columns)
     )
     patches = np.empty((len(chosen), images.shape[1], width, width), dtype)
-    for start in range(0, images.shape[0], READ_BATCH):
-        here = np.flatnonzero((chosen_images >= start) & (chosen_images < start + READ_BATCH))
+    for part in slices(images.shape[0], READ_BATCH):
+        here = np.flatnonzero((chosen_images >= part.start) & (chosen_images < part.stop))
         if len(here):
-            batch = read_batch(images, slice(start, start + READ_BATCH), dtype, "images")
-            places = chosen_images[here] - start, chosen_rows[here], chosen_columns[here]
+            batch = read_batch(images, part, dtype, "images")
+            places = chosen_images[here] - part.start, chosen_rows[here], chosen_columns[here]
             patches[here] = dense_patches(batch, width)[places]
     return patches
 

@@ -6,14 +6,17 @@ then every patch of an image, on a dense grid, is described by how much nearer t
 lies to each centre, and these are pooled over the regions of a coarse grid and standardised.
 """
 
+from typing import ClassVar
+
 import numpy as np
 
-from minisca.baselines.baseline import Baseline, blocks
-from minisca.baselines.clustering import ALGORITHMS, kmeans
+from minisca.baselines.baseline import Baseline
+from minisca.baselines.clustering import kmeans
 from minisca.baselines.patches import check_patch_width, dense_patches, draw_patches
+from minisca.chunks import chunks, spread
 from minisca.preprocessing import ZCA, contrast_normalise
+from minisca.progress import progress
 from minisca.validation import (
-    check_choice,
     check_flag,
     check_images,
     check_integer,
@@ -22,8 +25,6 @@ from minisca.validation import (
     read_batch,
 )
 
-#: Working memory of `transform`: a block of patches and their distances to all centres.
-BLOCK_BYTES = 32 << 20
 #: Images that features are standardised by, at most; added to their variance.
 STANDARDISING_IMAGES = 5000
 FEATURE_EPSILON = 0.01
@@ -41,10 +42,8 @@ class TriangleKMeans(Baseline):
     stride : int, default 1
         Of the grid of patches in `transform`.
     grid : int, default 2
-        Pooled over grid x grid regions of the patches' places: 2 are quadrants. Where their number
+        Summed over grid x grid regions of the patches' places: 2 are quadrants. Where their number
         does not divide evenly, the regions' sides differ by one place.
-    pooling : "sum" (default) or "mean"
-        Of the activations of a region.
     normalise : bool, default True
         `contrast_normalise` every patch by itself.
     contrast_epsilon : float > 0, default 0.01
@@ -56,8 +55,6 @@ class TriangleKMeans(Baseline):
     standardise : bool, default True
         Give every pooled feature the mean 0 and nearly the standard deviation 1 over the images of
         `fit` (at most 5,000 of them), as Coates et al. do: triangle activations have large means.
-    algorithm : "lloyd" (default) or "spherical"
-        See `kmeans`.
     n_patches : int, default 100,000
         Patches to learn from, at most; drawn at random, no place twice.
     n_iterations : int, default 30
@@ -81,6 +78,10 @@ class TriangleKMeans(Baseline):
 
     _estimator_type = "transformer"
     _main = "centres"
+    _deleted_settings: ClassVar = {
+        "pooling": lambda v: v == "mean",
+        "algorithm": lambda v: v == "spherical",
+    }
 
     def __init__(
         self,
@@ -88,13 +89,11 @@ class TriangleKMeans(Baseline):
         patch_width=6,
         stride=1,
         grid=2,
-        pooling="sum",
         normalise=True,
         contrast_epsilon=0.01,
         whiten=True,
         zca_epsilon=0.1,
         standardise=True,
-        algorithm="lloyd",
         n_patches=100_000,
         n_iterations=30,
         random_state=None,
@@ -104,13 +103,11 @@ class TriangleKMeans(Baseline):
         self.patch_width = patch_width
         self.stride = stride
         self.grid = grid
-        self.pooling = pooling
         self.normalise = normalise
         self.contrast_epsilon = contrast_epsilon
         self.whiten = whiten
         self.zca_epsilon = zca_epsilon
         self.standardise = standardise
-        self.algorithm = algorithm
         self.n_patches = n_patches
         self.n_iterations = n_iterations
         self.random_state = random_state
@@ -123,7 +120,7 @@ class TriangleKMeans(Baseline):
         images or parameters, patches larger than the images, fewer patches than centres, a grid
         finer than the patches' places.
         """
-        self._check_parameters()
+        self.check_parameters()
         X = check_images(X)
         n_places = X.shape[0] * self._check_fits(X.shape[2:])
         if min(self.n_patches, n_places) < self.n_maps:
@@ -138,20 +135,16 @@ class TriangleKMeans(Baseline):
         if self.normalise:
             patches = contrast_normalise(patches, self.contrast_epsilon)
         self._learn_whitening(patches)
-        with self._bar(total=self.n_iterations, unit="iteration", desc="k-means") as bar:
+        with progress(
+            self.verbose, total=self.n_iterations, unit="iteration", desc="k-means"
+        ) as bar:
 
             def tick(objective):
                 bar.set_postfix(objective=f"{objective:.4g}", refresh=False)
                 bar.update()
 
-            centres, objectives = kmeans(
-                self._whitened(patches),
-                self.n_maps,
-                self.algorithm,
-                self.n_iterations,
-                random,
-                tick,
-            )
+            points = self._whitened(patches)
+            centres, objectives = kmeans(points, self.n_maps, self.n_iterations, random, tick)
         self.centres_ = centres.reshape(-1, *patches.shape[1:])
         self.objective_history_ = np.array(objectives)
         self._measure_features(X)
@@ -167,7 +160,9 @@ class TriangleKMeans(Baseline):
         X = self._check_new(X)
         shape = (X.shape[0], *self.feature_mean_.shape)
         out = np.empty(shape, np.float32) if out is None else check_out(out, shape)
-        with self._bar(total=X.shape[0], unit="image", desc="encoding", delay=2) as bar:
+        with progress(
+            self.verbose, total=X.shape[0], unit="image", desc="encoding", delay=2
+        ) as bar:
             for rows in self._image_blocks(X.shape[0]):
                 pooled = self._pooled(read_batch(X, rows, np.float32))
                 out[rows] = (pooled - self.feature_mean_) / self.feature_scale_
@@ -191,8 +186,7 @@ class TriangleKMeans(Baseline):
         self.feature_scale_ = np.ones(shape, np.float32)
         if not self.standardise:
             return
-        n = min(X.shape[0], STANDARDISING_IMAGES)
-        rows = np.unique(np.linspace(0, X.shape[0] - 1, n).astype(np.int64))
+        rows = spread(X.shape[0], STANDARDISING_IMAGES)
         total, squares = np.zeros(shape), np.zeros(shape)
         for part in self._image_blocks(len(rows)):
             pooled = self._pooled(read_batch(X, rows[part], np.float32)).astype(np.float64)
@@ -207,7 +201,7 @@ class TriangleKMeans(Baseline):
         """Pooled activations of images x (n, c, h, w): (n, m, grid, grid)."""
         places = self._places()
         pool = self._pooling_matrix(*places)
-        lines = blocks(places[0], self._bytes_per_place() * places[1], BLOCK_BYTES)
+        lines = chunks(places[0], self._bytes_per_place() * places[1])
         pooled = sum(self._pool_lines(x, part, pool) for part in lines)
         return pooled.transpose(0, 2, 1).reshape(len(x), self.n_maps, self.grid, self.grid)
 
@@ -229,7 +223,7 @@ class TriangleKMeans(Baseline):
     def _image_blocks(self, n):
         """Slices of n images whose patches fit into the working memory, one image at least."""
         rows, columns = self._places()
-        return blocks(n, self._bytes_per_place() * rows * columns, BLOCK_BYTES)
+        return chunks(n, self._bytes_per_place() * rows * columns)
 
     def _places(self):
         """Rows and columns of the grid of patches."""
@@ -239,12 +233,11 @@ class TriangleKMeans(Baseline):
         return 4 * (self.n_maps + 3 * self.mean_.size)
 
     def _pooling_matrix(self, rows, columns):
-        """Weight of every place in every region: (grid * grid, rows, columns)."""
+        """1 for every place in its region, else 0: (grid * grid, rows, columns) float32."""
         pool = np.zeros((self.grid, self.grid, rows, columns), np.float32)
         edges = [[side * i // self.grid for i in range(self.grid + 1)] for side in (rows, columns)]
         for i, j in np.ndindex(self.grid, self.grid):
-            region = pool[i, j, edges[0][i] : edges[0][i + 1], edges[1][j] : edges[1][j + 1]]
-            region[...] = 1 / region.size if self.pooling == "mean" else 1
+            pool[i, j, edges[0][i] : edges[0][i + 1], edges[1][j] : edges[1][j + 1]] = 1
         return pool.reshape(-1, rows, columns)
 
     def _learn_whitening(self, patches):
@@ -283,12 +276,22 @@ class TriangleKMeans(Baseline):
             "objective_history": (None,),
         }
 
-    def _check_parameters(self):
-        self._check_shared_parameters()
+    @classmethod
+    def from_file(cls, path, arrays, settings):
+        """The estimator that `to_file` described; `path` is named in messages."""
+        estimator = super().from_file(path, arrays, settings)
+        if settings["parameters"].get("pooling") == "mean":  # of an old file: sums, divided later
+            sizes = estimator._pooling_matrix(*estimator._places()).sum(axis=(1, 2))
+            estimator.feature_mean_ *= sizes.reshape(estimator.grid, estimator.grid)
+            estimator.feature_scale_ *= sizes.reshape(estimator.grid, estimator.grid)
+        return estimator
+
+    def check_parameters(self):
+        """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
+        if self.random_state is not None:
+            check_integer("random_state", self.random_state, minimum=0)
         for name in ("n_maps", "patch_width", "stride", "grid", "n_patches", "n_iterations"):
             check_integer(name, getattr(self, name))
-        check_choice("pooling", self.pooling, ("sum", "mean"))
-        check_choice("algorithm", self.algorithm, ALGORITHMS)
         check_flag("normalise", self.normalise)
         check_flag("whiten", self.whiten)
         check_flag("standardise", self.standardise)

@@ -4,14 +4,13 @@ One pass over the features gives both the loss and its gradient, a block of rows
 row of scores costs, and how the minimum is found, is the classifier's own.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from minisca.classifiers.feature_blocks import FeatureBlocks
 from minisca.classifiers.softmax import cross_entropy
 from minisca.estimator import Estimator
-from minisca.files.checkpoint import CheckpointError, load_checkpoint, require, save_checkpoint
 from minisca.validation import check_fitted, check_integer, check_labels, check_number
 
 
@@ -36,6 +35,11 @@ class LinearClassifier(Estimator):
     scores. `_minimise(problem, max_iter, tol)` returns the weights and intercepts of a Problem, the
     objective there, how many iterations it took, and whether they sufficed.
     """
+
+    _main = "coef"
+    _learned_numbers: ClassVar = dict.fromkeys(
+        ("loss", "n_iter", "converged"), lambda name, value: value
+    )
 
     def fit(self, X, y):
         """Learn from features X (n, ...) and labels y (n,); returns self.
@@ -66,47 +70,22 @@ class LinearClassifier(Estimator):
         self.classes_ = classes
         self.coef_ = (scale * weights).astype(blocks.dtype)
         self.intercept_ = intercept.astype(blocks.dtype)
-        self.n_features_in_ = blocks.n_features
         return self
 
     def _count(self, X):
         return FeatureBlocks(X).n
 
-    def save(self, path):
-        """Write the fitted classifier to `path`: whole or not at all, a .npz without pickle."""
-        check_fitted(self, "coef_")
-        arrays = {"classes": self.classes_, "coef": self.coef_, "intercept": self.intercept_}
-        settings = {
-            "parameters": self.get_params(),
-            "loss": self.loss_,
-            "n_iter": self.n_iter_,
-            "converged": self.converged_,
-        }
-        save_checkpoint(path, type(self).__name__, arrays, settings)
+    @property
+    def n_features_in_(self):
+        """Number of features of a row seen in `fit`."""
+        return self.coef_.shape[1]
 
-    @classmethod
-    def load(cls, path):
-        """The classifier that `save(path)` wrote; raises CheckpointError for any other file."""
-        arrays, settings = load_checkpoint(path, cls.__name__)
-        shapes = {
+    def _learned_shapes(self):
+        return {
             "classes": ("classes",),
             "coef": ("classes", "features"),
             "intercept": ("classes",),
         }
-        names = ("parameters", "loss", "n_iter", "converged")
-        sizes = require(path, arrays, shapes, settings, names)
-        try:
-            classifier = cls(**settings["parameters"])
-        except TypeError as error:
-            raise CheckpointError(f"{path} has other parameters: {error}") from error
-        classifier.classes_ = arrays["classes"]
-        classifier.coef_ = arrays["coef"]
-        classifier.intercept_ = arrays["intercept"]
-        classifier.loss_ = settings["loss"]
-        classifier.n_iter_ = settings["n_iter"]
-        classifier.converged_ = settings["converged"]
-        classifier.n_features_in_ = sizes["features"]
-        return classifier
 
     def _logits(self, X):
         check_fitted(self, "coef_")

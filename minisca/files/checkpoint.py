@@ -4,6 +4,7 @@ A plain zip archive of .npy entries, so `numpy.load` reads the arrays too, plus 
 text for what is not an array. Nothing is pickled: opening anyone's file runs no code of theirs.
 """
 
+import contextlib
 import io
 import json
 import os
@@ -103,15 +104,26 @@ def load_checkpoint(path, kind):
     return entries, header["settings"]
 
 
-def require(path, arrays, shapes, settings=None, names=()):
-    """Check that a loaded checkpoint has what its reader needs; returns the named sizes.
+def require(path, arrays, shapes, settings=None, names=(), dtypes=None):
+    """Check that a loaded checkpoint has what its reader needs.
 
-    shapes: {array name: shape}, a shape being a tuple of integers, of names (the same name is the
-    same size everywhere) and of None (any size): {"coef": ("classes", None), "bias": ("classes",)}.
-    settings, names: every name must be a key of the settings.
+    Parameters
+    ----------
+    path : str or path-like
+        Named in messages.
+    arrays, settings : as `load_checkpoint` returns them
+    shapes : dict
+        {array name: shape}, a shape being a tuple of integers, of names (the same name is the same
+        size everywhere) and of None (any size): {"coef": ("classes", None), "bias": ("classes",)}.
+    names : iterable of str
+        Keys that the settings must have.
+    dtypes : dict or None
+        {array name: dtype}, for those that must have it.
 
-    Returns {size name: size}. Raises CheckpointError naming `path` and what is missing or has
-    another shape.
+    Raises
+    ------
+    CheckpointError
+        Naming `path` and what is missing or has another shape or dtype.
     """
     missing = [name for name in names if name not in settings]
     if missing:
@@ -134,7 +146,21 @@ def require(path, arrays, shapes, settings=None, names=()):
             raise CheckpointError(
                 f"{os.fspath(path)}: array {name!r} has shape {found}; it must be ({sides})"
             )
-    return sizes
+    for name, dtype in (dtypes or {}).items():
+        if arrays[name].dtype != dtype:
+            raise CheckpointError(
+                f"{os.fspath(path)}: array {name!r} has dtype {arrays[name].dtype}; "
+                f"it must be {dtype}"
+            )
+
+
+@contextlib.contextmanager
+def fitting(path):
+    """Within the block, a TypeError or ValueError means that the file's settings do not fit."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{os.fspath(path)} has settings that do not fit: {error}") from error
 
 
 def add_prefix(prefix, arrays):

@@ -1,23 +1,29 @@
-"""How a layer is trained: epochs of shuffled mini-batches, each done whole or not at all.
+"""Training: epochs of shuffled mini-batches, each done whole or not at all.
 
-Stochastic gradient descent with momentum (paper section 2), with a
-checkpoint after every epoch from which training goes on to the very same parameters.
-
-What is trained stays where the backend computes; the estimator's own arrays are the host's, and
-are brought up to date when an epoch is done.
+Stochastic gradient descent with momentum (paper section 2). `run_epochs` is the one loop, of layers
+and baselines alike; `train` is a layer's training. What is trained stays where the backend
+computes, and is the trainer's own: nobody sees it before its epoch is done.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from minisca.backends import get_backend, name_of
-from minisca.training.batches import Batches
+from minisca.backends import CHOICES, get_backend, name_of
+from minisca.chunks import ceil_div, slices, spread
+from minisca.files.checkpoint import CheckpointError, random_state_from_json, random_state_to_json
+from minisca.progress import progress
+from minisca.sparsity import make_sparsity
+from minisca.training.batches import Batches, sorted_batches
 from minisca.training.objective import loss_and_gradients, squared_norm
 from minisca.training.optim import SGD, scheduled_rate
-from minisca.validation import check_images, read_batch
+from minisca.training.state import LayerState, decoder_filters, parameter_shapes
+from minisca.validation import check_choice, check_images, check_integer, check_number, read_batch
 
-#: Learning rate of the encoder's bias, as a fraction of `learning_rate`.
+#: Learning rate of an encoder's bias, as a fraction of `learning_rate`.
 BIAS_RATE = 0.1
 
 
@@ -25,199 +31,273 @@ class DivergenceError(ArithmeticError):
     """The loss stopped being finite; the estimator holds the last good state."""
 
 
-class Training:
-    """`fit` and `partial_fit` of `SparseConvAutoencoder`."""
+class Task(NamedTuple):
+    """What an epoch goes through.
 
-    def fit(self, X, y=None, checkpoint=None, resume=False):
-        """Train from fresh filters on images X (n, c, h, w); y is ignored. Returns self.
+    Attributes
+    ----------
+    n : int
+        Number of items.
+    read : callable
+        From a list of rising index arrays, one a batch, to an iterable of the batches.
+    loss_and_gradients : callable
+        From a batch and the number of the epoch, from 0, to the mean loss of its items and
+        {name of parameter: gradient}.
+    rate : callable
+        From a step and the number of steps of all epochs to the learning rate.
+    """
 
-        X may be any array that slices along its first axis (a memory map, an HDF5 data set): a
-        batch is read at a time. With `checkpoint`, a path, the state is saved there before the
-        first epoch and after every one; with `resume` as well, training goes on from that file if
-        it exists, to the very parameters that an uninterrupted fit would have reached. An epoch
-        that is interrupted leaves everything as it was before it.
+    n: int
+    read: Callable
+    loss_and_gradients: Callable
+    rate: Callable
 
-        Raises ValueError or TypeError for bad images or parameters, DivergenceError when the loss
-        stops being finite, CheckpointError if the file to resume from does not fit, ImportError or
-        RuntimeError if the backend does not run on this machine.
-        """
-        self._check_parameters()
-        backend = get_backend(self.backend)
-        if resume and checkpoint is None:
-            raise ValueError("checkpoint is None; with resume it must be the path to resume from")
-        X = check_images(X)
-        resumed = resume and self._resume(checkpoint, X)
-        if not resumed:
-            self._initialise(X)
-        optimiser = self._optimiser(backend)
-        if checkpoint is not None and not resumed:
-            self.save(checkpoint)  # what lay there is of another run: nothing may resume from it
-        steps = -(-X.shape[0] // self.batch_size)
-        epochs_left = max(0, self.n_epochs - self.n_epochs_done_)
-        if not epochs_left:
-            return self
-        batches = Batches(backend, X, self.dtype)
-        with self._bar(total=epochs_left * steps, unit="batch") as bar:
-            for epoch in range(self.n_epochs_done_, self.n_epochs):
-                bar.set_description(f"{name_of(backend)}, epoch {epoch + 1}/{self.n_epochs}")
-                rates = [
-                    scheduled_rate(
-                        self.learning_rate,
-                        epoch * steps + step,
-                        self.n_epochs * steps,
-                        self.warmup_steps,
-                        self.schedule,
-                    )
-                    for step in range(steps)
-                ]
-                self._run_epoch(X.shape[0], batches, optimiser, rates, bar)
-                if checkpoint is not None:
-                    self.save(checkpoint)
-        return self
 
-    def partial_fit(self, X, y=None):
-        """One pass over images X at the constant learning rate, from where training stands.
+def run_epochs(settings, optimiser, task, random, epochs, title="epoch {}/{}"):
+    """Yield what every epoch made: (mean loss of the items, parameters, velocities).
 
-        Starts from fresh filters if nothing was fitted yet. Returns self. Raises as `fit` does.
-        """
-        self._check_parameters()
-        backend = get_backend(self.backend)
-        if not hasattr(self, "encoder_filters_"):
-            self._initialise(check_images(X))
-        self._check_trained_as_set()
-        X = check_images(X, channels=self.n_channels_, size=self.image_size_)
-        optimiser = self._optimiser(backend)
-        batches = Batches(backend, X, self.dtype)
-        steps = -(-X.shape[0] // self.batch_size)
-        with self._bar(total=steps, unit="batch", desc=name_of(backend)) as bar:
-            rates = [self.learning_rate] * steps
-            self._run_epoch(X.shape[0], batches, optimiser, rates, bar)
-        return self
+    Parameters and velocities, {name: array}, are on the host, and the caller's to keep.
 
-    def _optimiser(self, backend):
-        """SGD at rates that suit any scale of the images and any size of the filters.
+    Parameters
+    ----------
+    settings : object with the attributes n_epochs, batch_size, learning_rate, dtype, verbose
+    optimiser : SGD
+        Its parameters and velocities are changed, and must be nobody else's: see `own_copies`.
+    task : Task
+    random : numpy.random.Generator
+        The order of the items is drawn from it, once an epoch.
+    epochs : range
+        Their numbers, from 0.
+    title : str
+        Of the progress bar; the number of the epoch, from 1, and `n_epochs` are put into it.
 
-        Along a filter the loss is curved as the squared norm of the patches it meets, along the
-        encoder's bias as 1, along the decoder's bias as the number of pixels that pull at it.
-        """
-        height, width = self.image_size_
-        of_filters = 1 / self.patch_energy_
-        parameters = self._trained_parameters()
-        if self._velocities is None:
-            self._velocities = {name: np.zeros_like(value) for name, value in parameters.items()}
-        return SGD(
-            backend,
-            {name: backend.to_device(value) for name, value in parameters.items()},
-            self.momentum,
-            {name: backend.to_device(value) for name, value in self._velocities.items()},
-            rate_scales={
-                "encoder_filters": of_filters,
-                "encoder_bias": BIAS_RATE,
-                "decoder_filters": of_filters,
-                "decoder_bias": 1 / (height * width),
-            },
-            normalised=self._normalised(),
+    Raises
+    ------
+    DivergenceError
+        When the loss or a parameter stops being finite.
+    """
+    steps = ceil_div(task.n, settings.batch_size)
+    with progress(settings.verbose, total=len(epochs) * steps, unit="batch") as bar:
+        for epoch in epochs:
+            bar.set_description(title.format(epoch + 1, settings.n_epochs))
+            loss = run_epoch(settings, optimiser, task, random.permutation(task.n), epoch, bar)
+            trained = optimiser.parameters, optimiser.velocities
+            made = [_on_host(optimiser.backend, arrays) for arrays in trained]
+            yield loss, *made
+            if epoch != epochs[-1]:  # what the caller has now must not change any more
+                for arrays, kept in zip(trained, made, strict=True):
+                    _keep_apart(optimiser.backend, arrays, kept)
+
+
+def run_epoch(settings, optimiser, task, order, epoch, bar):
+    """One step a batch, the items in this order; returns the mean of their losses."""
+    rows = sorted_batches(order, settings.batch_size)
+    total = 0.0
+    for step, batch in enumerate(task.read(rows)):
+        rate = task.rate(epoch * len(rows) + step, settings.n_epochs * len(rows))
+        # What overflows shows in the loss, which is looked at: no need to warn of it too.
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss, gradients = task.loss_and_gradients(batch, epoch)
+            optimiser.step(gradients, rate)
+        del gradients  # its memory is the next step's
+        total += loss * len(rows[step])
+        if not loss <= float(np.finfo(settings.dtype).max):  # NaN is not either
+            raise _diverged(f"the loss became {loss}", settings, epoch, step)
+        bar.update()
+        bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+    if not all(map(optimiser.backend.all_finite, optimiser.parameters.values())):
+        raise _diverged("the parameters stopped being finite", settings, epoch, step)
+    return total / task.n
+
+
+def _diverged(what, settings, epoch, step):
+    return DivergenceError(
+        f"{what} in epoch {epoch + 1}, batch {step + 1}; lower learning_rate, which is "
+        f"{settings.learning_rate:g}. The filters are those after epoch {epoch}"
+    )
+
+
+def check_training_settings(settings):
+    """Raise ValueError or TypeError for a bad setting of those that every training has."""
+    check_integer("n_epochs", settings.n_epochs, minimum=0)
+    check_integer("batch_size", settings.batch_size)
+    check_number("learning_rate", settings.learning_rate, low_open=True)
+    check_number("momentum", settings.momentum, 0, 1, high_open=True)
+    check_choice("dtype", settings.dtype, ("float32", "float64"))
+    check_choice("backend", settings.backend, CHOICES)
+    if settings.random_state is not None:
+        check_integer("random_state", settings.random_state, minimum=0)
+
+
+def own_copies(backend, arrays):
+    """{name: array} where `backend` computes, and nobody else's."""
+    there = {name: backend.to_device(array) for name, array in arrays.items()}
+    _keep_apart(backend, there, arrays)
+    return there
+
+
+def _on_host(backend, arrays):
+    return {name: backend.to_host(array) for name, array in arrays.items()}
+
+
+def _keep_apart(backend, own, others):
+    """Replace in `own`, {name: array}, what is the very array of `others` by a copy."""
+    for name, array in own.items():
+        if array is others[name]:
+            own[name] = backend.copy(array)
+
+
+# Layers -------------------------------------------------------------------------------------
+
+
+def initial_state(settings, X):
+    """The LayerState before the first epoch on images X (n, c, h, w).
+
+    Raises ValueError for pixels that are not finite, or too large.
+    """
+    energy = _measure_patch_energy(settings, X)
+    random = np.random.default_rng(settings.random_state)
+    n_channels, *size = (int(side) for side in X.shape[1:])
+    shapes = parameter_shapes(settings, n_channels)
+    if settings.tied:
+        del shapes["decoder_filters"]
+    parameters = {
+        name: _draw_filters(settings, random, shape)
+        if name.endswith("filters")
+        else np.zeros(shape, settings.dtype)
+        for name, shape in shapes.items()
+    }
+    if settings.normalise_filters:  # on the host, where they are: the same start everywhere
+        get_backend("cpu").normalise_filters_(decoder_filters(parameters))
+    return LayerState(
+        parameters,
+        {name: np.zeros_like(value) for name, value in parameters.items()},
+        random_state_to_json(random),
+        n_channels,
+        tuple(size),
+        energy,
+    )
+
+
+def train(state, settings, X, one_pass=False):
+    """Train a layer on; yield its LayerState after every epoch.
+
+    Parameters
+    ----------
+    state : LayerState
+        Where training stands; it is not changed.
+    settings : SparseConvAutoencoder
+        Its constructor's arguments are what counts, and they are checked.
+    X : array (n, c, h, w)
+    one_pass : bool
+        Train for one epoch at the constant rate, in place of the epochs that are left of
+        `n_epochs` at the scheduled one.
+
+    Raises
+    ------
+    DivergenceError
+        When the loss or a parameter stops being finite.
+    ValueError
+        For pixels that are not finite.
+    """
+    backend = get_backend(settings.backend)
+    done = state.n_epochs_done
+    epochs = range(done, done + 1) if one_pass else range(done, settings.n_epochs)
+    if not epochs:
+        return
+    optimiser = _make_optimiser(backend, state, settings)
+    sparsity = make_sparsity(settings.sparsity, settings.n_active, settings.lifetime)
+    random = random_state_from_json(state.random_state)
+
+    def rate(step, n_steps):
+        if one_pass:
+            return settings.learning_rate
+        warm_up_and_schedule = settings.warmup_steps, settings.schedule
+        return scheduled_rate(settings.learning_rate, step, n_steps, *warm_up_and_schedule)
+
+    task = Task(
+        n=X.shape[0],
+        read=Batches(backend, X, settings.dtype).read,
+        loss_and_gradients=lambda x, _: loss_and_gradients(
+            backend, sparsity, optimiser.parameters, x
+        ),
+        rate=rate,
+    )
+    title = name_of(backend) if one_pass else name_of(backend) + ", epoch {}/{}"
+    made = run_epochs(settings, optimiser, task, random, epochs, title)
+    for loss, parameters, velocities in made:
+        state = replace(
+            state,
+            parameters=parameters,
+            velocities=velocities,
+            random_state=random_state_to_json(random),
+            loss_history=[*state.loss_history, loss],
+            n_epochs_done=state.n_epochs_done + 1,
         )
+        yield state
 
-    def _normalised(self):
-        """The names of the filters that every step leaves at length 1: the decoder's."""
-        if not self.normalise_filters:
-            return ()
-        return ("encoder_filters",) if self.tied else ("decoder_filters",)
 
-    def _take_over(self, optimiser):
-        """What the optimiser has learned becomes the estimator's own, on the host."""
-        parameters, velocities = (
-            {name: optimiser.backend.to_host(value) for name, value in arrays.items()}
-            for arrays in (optimiser.parameters, optimiser.velocities)
-        )
-        for name, value in parameters.items():
-            setattr(self, f"{name}_", value)
-        if self.tied:
-            self.decoder_filters_ = self.encoder_filters_
-        self._velocities = velocities
+def resumed_state(path, layer, X):
+    """The LayerState saved at `path`, to train `layer` on with images X; None without a file.
 
-    def _run_epoch(self, n, batches, optimiser, rates, bar):
-        """One shuffled pass over n images; if anything stops it, all is as it was before it."""
-        random_state = self._random.bit_generator.state
-        try:
-            with optimiser.all_or_nothing():
-                total = self._pass_over(n, batches, optimiser, rates, bar)
-                self._take_over(optimiser)
-        except BaseException:
-            self._random.bit_generator.state = random_state
-            raise
-        self.loss_history_.append(total / n)
-        self.n_epochs_done_ += 1
+    Raises CheckpointError for another or a damaged file and for other settings, ValueError for
+    images of another size.
+    """
+    try:
+        saved = type(layer).load(path)
+    except FileNotFoundError:
+        return None
+    saved.state_.check_trainable(path, CheckpointError)
+    mine, theirs = layer.get_params(deep=False), saved.get_params(deep=False)
+    for name in mine:
+        if name not in ("verbose", "backend") and mine[name] != theirs[name]:
+            raise CheckpointError(
+                f"{path} was trained with {name}={theirs[name]!r}; to resume from it, "
+                f"{name} must be that, not {mine[name]!r}"
+            )
+    check_images(X, channels=saved.n_channels_, size=saved.image_size_)
+    return saved.state_
 
-    def _pass_over(self, n, batches, optimiser, rates, bar):
-        """One step a batch, in a new random order; returns the sum of the images' losses."""
-        backend, sparsity = optimiser.backend, self._sparsity()
-        parameters = dict(optimiser.parameters)
-        parameters.setdefault("decoder_filters", parameters["encoder_filters"])  # tied
-        order = self._random.permutation(n)
-        total = 0.0
-        for step, x in enumerate(batches.in_order(order, self.batch_size)):
-            # What overflows shows in the loss, which is looked at: no need to warn of it too.
-            with np.errstate(over="ignore", invalid="ignore"):
-                loss, gradients = loss_and_gradients(backend, sparsity, parameters, x)
-                optimiser.step(gradients, rates[step])
-            del gradients  # its memory is the next step's
-            total += loss * x.shape[0]
-            if not loss <= float(np.finfo(self.dtype).max):  # NaN is not either
-                self._diverged(f"the loss became {loss}", step)
-            bar.update()
-            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-        if not all(map(backend.all_finite, optimiser.parameters.values())):
-            self._diverged("the parameters stopped being finite", step)
-        return total
 
-    def _diverged(self, what, step):
-        raise DivergenceError(
-            f"{what} in epoch {self.n_epochs_done_ + 1}, batch {step + 1}; "
-            f"lower learning_rate, which is {self.learning_rate:g}. "
-            f"The filters are those after epoch {self.n_epochs_done_}"
-        )
+def _make_optimiser(backend, state, settings):
+    """SGD at rates that suit any scale of the images and any size of the filters.
 
-    def _initialise(self, X):
-        self.patch_energy_ = self._measure_patch_energy(X)  # first: it may refuse the images
-        self._random = np.random.default_rng(self.random_state)
-        self.n_channels_ = int(X.shape[1])
-        self.image_size_ = (int(X.shape[2]), int(X.shape[3]))
-        shape = (self.n_maps, self.n_channels_, self.filter_width, self.filter_width)
-        self.encoder_filters_ = self._draw_filters(shape)
-        self.decoder_filters_ = self.encoder_filters_ if self.tied else self._draw_filters(shape)
-        if self.normalise_filters:  # on the host, where they are: the same start everywhere
-            get_backend("cpu").normalise_filters_(self.decoder_filters_)
-        bias = float(self.init_bias) * self._initial_size(shape)
-        self.encoder_bias_ = np.full(self.n_maps, bias, self.dtype)
-        self.decoder_bias_ = np.zeros(self.n_channels_, self.dtype)
-        self.loss_history_ = []
-        self.n_epochs_done_ = 0
-        self._velocities = None
+    Along a filter the loss is curved as the squared norm of the patches it meets, along the
+    encoder's bias as 1, along the decoder's bias as the number of pixels that pull at it.
+    """
+    of_filters = 1 / state.patch_energy
+    held = "encoder_filters" if state.tied else "decoder_filters"
+    return SGD(
+        backend,
+        own_copies(backend, state.parameters),
+        settings.momentum,
+        own_copies(backend, state.velocities),
+        rate_scales={
+            "encoder_filters": of_filters,
+            "encoder_bias": BIAS_RATE,
+            "decoder_filters": of_filters,
+            "decoder_bias": 1 / math.prod(state.image_size),
+        },
+        normalised=(held,) if settings.normalise_filters else (),
+    )
 
-    def _initial_size(self, shape):
-        """Root mean square of what the initial encoder filters, of this shape, make of patches."""
-        shared = self.tied and self.normalise_filters
-        scale = 1 / math.sqrt(math.prod(shape[1:])) if shared else self.init_scale
-        return scale * math.sqrt(self.patch_energy_)
 
-    def _measure_patch_energy(self, X):
-        """Mean squared norm of a c x k x k patch, over up to 1,000 images spread over X."""
-        n, _, height, width = X.shape
-        rows = np.unique(np.linspace(0, n - 1, min(1000, n)).astype(np.int64))
-        total = 0.0
-        for start in range(0, len(rows), self.batch_size):
-            with np.errstate(over="ignore"):
-                batch = rows[start : start + self.batch_size]
-                total += squared_norm(read_batch(X, batch, self.dtype))
-        energy = total / (len(rows) * height * width) * self.filter_width**2
-        if not np.isfinite(energy):
-            raise ValueError("X has values whose squares are too large for float64; scale it down")
-        return energy or 1.0
+def _measure_patch_energy(settings, X):
+    """Mean squared norm of a c x k x k patch, over up to 1,000 images spread over X."""
+    n, _, height, width = X.shape
+    rows = spread(n, 1000)
+    total = 0.0
+    for part in slices(len(rows), settings.batch_size):
+        with np.errstate(over="ignore"):
+            total += squared_norm(read_batch(X, rows[part], settings.dtype))
+    energy = total / (len(rows) * height * width) * settings.filter_width**2
+    if not np.isfinite(energy):
+        raise ValueError("X has values whose squares are too large for float64; scale it down")
+    return energy or 1.0
 
-    def _draw_filters(self, shape):
-        filters = np.empty(shape, self.dtype)
-        for own in filters:  # a deep layer's, drawn at once in float64, would take long to allocate
-            own[...] = self.init_scale * self._random.standard_normal(shape[1:])
-        return filters
+
+def _draw_filters(settings, random, shape):
+    filters = np.empty(shape, settings.dtype)
+    for own in filters:  # a deep layer's, drawn at once in float64, would take long to allocate
+        own[...] = settings.init_scale * random.standard_normal(shape[1:])
+    return filters

@@ -6,50 +6,60 @@ Arrays are the backend's: nothing but the loss leaves a device here.
 
 import numpy as np
 
+from minisca.chunks import chunks
+from minisca.training.state import decoder_filters
+
 #: Working memory for the dense path ("none"), which stores feature maps of a chunk of images.
 DENSE_BYTES = 64 << 20
 
 
 def reconstruct(backend, sparsity, parameters, x):
-    """Images rebuilt from the survivors (from every unit where sparsity is "none"), on the host."""
-    encoder, decoder = parameters["encoder_filters"], parameters["decoder_filters"]
+    """Images rebuilt from the survivors (from every unit where sparsity is "none"), on the host.
+
+    Arguments as of `loss_and_gradients`. Returns a NumPy array (n, c, h, w).
+    """
+    encoder, decoder = parameters["encoder_filters"], decoder_filters(parameters)
+    encoder_bias, decoder_bias = parameters["encoder_bias"], parameters["decoder_bias"]
     if sparsity.rule == "none":
-        return np.concatenate(
-            [
-                backend.to_host(
-                    backend.deconv2d(
-                        backend.relu(backend.conv2d(part, encoder, parameters["encoder_bias"])),
-                        decoder,
-                        parameters["decoder_bias"],
-                    )
-                )
-                for part in _dense_chunks(x, encoder)
-            ]
-        )
-    code = sparsity.encode(backend, x, encoder, parameters["encoder_bias"])
-    x_hat = backend.decode_winners(
-        code.values, code.positions, decoder, parameters["decoder_bias"], x.shape[2:], code.maps
+        parts = []
+        for part in _dense_chunks(x, encoder):
+            activations = backend.relu(backend.conv2d(part, encoder, encoder_bias))
+            parts.append(backend.to_host(backend.deconv2d(activations, decoder, decoder_bias)))
+        return np.concatenate(parts)
+    values, positions, maps = sparsity.encode(backend, x, encoder, encoder_bias)
+    return backend.to_host(
+        backend.decode_winners(values, positions, decoder, decoder_bias, x.shape[2:], maps)
     )
-    return backend.to_host(x_hat)
 
 
 def loss_and_gradients(backend, sparsity, parameters, x):
-    """Mean of ||x_hat - x||^2 over the images x (n, c, h, w), and its gradients by parameter name.
+    """Mean of ||x_hat - x||^2 over images, and its gradients.
 
-    Where `parameters["decoder_filters"]` is the very array of the encoder's (tied weights), the
-    gradient of both stands under "encoder_filters".
+    Parameters
+    ----------
+    backend : module
+    sparsity : Sparsity
+    parameters : dict of arrays of the backend
+        As `LayerState.parameters`: tied filters stand under "encoder_filters" alone.
+    x : array (n, c, h, w) of the backend
+
+    Returns
+    -------
+    loss : float
+    gradients : dict of arrays of the backend, under the parameters' names
+        That of tied filters is the whole one, of both their uses.
     """
     if sparsity.rule == "none":
         loss, gradients = _through_all_units(backend, parameters, x)
     else:
         loss, gradients = _through_survivors(backend, sparsity, parameters, x)
-    if parameters["decoder_filters"] is parameters["encoder_filters"]:
+    if "decoder_filters" not in parameters:
         backend.add_(gradients["encoder_filters"], gradients.pop("decoder_filters"))
     return loss / x.shape[0], gradients
 
 
 def _through_survivors(backend, sparsity, parameters, x):
-    encoder, decoder = parameters["encoder_filters"], parameters["decoder_filters"]
+    encoder, decoder = parameters["encoder_filters"], decoder_filters(parameters)
     code = sparsity.encode(backend, x, encoder, parameters["encoder_bias"])
     values, positions, maps = code
     x_hat = backend.decode_winners(
@@ -62,7 +72,7 @@ def _through_survivors(backend, sparsity, parameters, x):
 
 
 def _through_all_units(backend, parameters, x):
-    encoder, decoder = parameters["encoder_filters"], parameters["decoder_filters"]
+    encoder, decoder = parameters["encoder_filters"], decoder_filters(parameters)
     loss, total = 0.0, None
     for part in _dense_chunks(x, encoder):
         maps = backend.conv2d(part, encoder, parameters["encoder_bias"])
@@ -94,5 +104,4 @@ def squared_norm(error):
 
 def _dense_chunks(x, filters):
     per_image = filters.shape[0] * x.shape[2] * x.shape[3] * x.dtype.itemsize
-    step = max(1, DENSE_BYTES // per_image)
-    return [x[start : start + step] for start in range(0, x.shape[0], step)]
+    return [x[rows] for rows in chunks(x.shape[0], per_image, DENSE_BYTES)]

@@ -3,15 +3,11 @@
 v <- mu v - eta g, theta <- theta + v (paper section 2).
 """
 
-import math
-from contextlib import contextmanager
-
 import numpy as np
 
 #: How the learning rate goes after the warm-up: its factor when a part of all steps is done.
 SCHEDULES = {
     "linear": lambda done: 1 - done,
-    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
     "constant": lambda done: 1,
 }
 
@@ -19,10 +15,19 @@ SCHEDULES = {
 class SGD:
     """Momentum's velocities, one a parameter, and the step that uses them.
 
-    parameters: {name: array of the backend}, updated in place. velocities: {name: array} to go on
-    from, or None for zeros, where the parameters are NumPy arrays. rate_scales: {name: factor on
-    the learning rate}, 1 where a name is missing. normalised: names of filters that every step
-    leaves at length 1; their velocities are as they would be without that.
+    Parameters
+    ----------
+    backend : module
+    parameters : dict of arrays of the backend
+        Updated in place.
+    momentum : float in [0, 1)
+    velocities : dict of arrays of the backend, or None
+        To go on from; None for zeros, where the parameters are NumPy arrays.
+    rate_scales : dict of float, or None
+        Factors on the learning rate; 1 where a name is missing.
+    normalised : sequence of str
+        Names of filters that every step leaves at length 1; their velocities are as they would be
+        without that.
     """
 
     def __init__(
@@ -49,25 +54,12 @@ class SGD:
         for name in self.normalised:
             self.backend.normalise_filters_(self.parameters[name])
 
-    @contextmanager
-    def all_or_nothing(self):
-        """Steps within the block are undone, velocities too, if anything stops it."""
-        arrays = [*self.parameters.values(), *self.velocities.values()]
-        before = [self.backend.copy(array) for array in arrays]
-        try:
-            yield
-        except BaseException:
-            for array, value in zip(arrays, before, strict=True):
-                self.backend.copy_into_(array, value)
-            raise
-
 
 def scheduled_rate(learning_rate, step, n_steps, warmup_steps=0, schedule="linear"):
     """The learning rate at `step` of `n_steps`, from 0: a rise over the warm-up, on a fall.
 
     The rise is linear and takes `warmup_steps`, but at most a fifth of all steps. The fall, which
-    begins with the first step, is one of `SCHEDULES`: to 0 at the end, on a "linear" line or half a
-    "cosine" (Loshchilov and Hutter, "SGDR", ICLR 2017, without restarts), or none ("constant").
+    begins with the first step, is one of `SCHEDULES`: to 0 at the end on a line, or none.
     """
     warmup = min(warmup_steps, n_steps // 5)
     rise = min(1, (step + 1) / (warmup + 1))

@@ -201,7 +201,7 @@ def _check_value(name, value):
     }
     if name in _LAYER:
         if name not in ("sparsity", "n_active", "lifetime"):  # which depend on each other
-            minisca.SparseConvAutoencoder(**{name: value})._check_parameters()
+            minisca.SparseConvAutoencoder(**{name: value}).check_parameters()
     elif name in choices:
         number = name == "input_scaling" and isinstance(value, int | float) and value > 0
         if value not in choices[name] and not number:

@@ -15,9 +15,10 @@ import pytest
 from tqdm import tqdm
 
 import minisca
+from minisca import chunks
 from minisca.backends import get_backend
 from minisca.baselines import SupervisedConvNet
-from minisca.training import batches
+from minisca.training import batches, fit
 from tests.support.backends import DEVICES, EMULATED, SIMULATED
 from tests.support.layers import (
     PARAMETERS,
@@ -97,7 +98,7 @@ def test_a_repeated_run_ends_in_the_same_bits_however_the_images_arrive(device, 
 
 def test_images_that_are_brought_in_parts_are_the_same_images(device, monkeypatch):
     whole = small(backend=device).fit(x())
-    monkeypatch.setattr(batches, "CHUNK_BYTES", 3 * 5 * 4 * 8)  # three images at a time
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 3 * 5 * 4 * 8)  # three images at a time
     assert_same_state(small(backend=device).fit(x()), whole)
 
 
@@ -150,12 +151,12 @@ def test_an_epoch_that_is_interrupted_on_a_device_leaves_no_trace(device, rule, 
     made = small(**RULES[rule], backend=device, n_epochs=1).fit(x())
     untouched = copy.deepcopy(made)
     before = {name: np.copy(value) for name, value in learned(made).items()}
-    velocities = {name: value.copy() for name, value in made._velocities.items()}
+    velocities = {name: value.copy() for name, value in made.state_.velocities.items()}
     with pytest.raises(KeyboardInterrupt):
         made.partial_fit(Slices(x(), fail_at=1))
     for name, value in learned(made).items():
         np.testing.assert_array_equal(value, before[name], err_msg=name)
-    for name, value in made._velocities.items():
+    for name, value in made.state_.velocities.items():
         np.testing.assert_array_equal(value, velocities[name], err_msg=name)
     assert_same_state(made.partial_fit(x()), untouched.partial_fit(x()))
 
@@ -326,9 +327,9 @@ def test_images_that_take_more_than_a_share_of_the_memory_come_batch_by_batch(de
 # Which backend it is ----------------------------------------------------------------------
 
 
-def test_the_progress_bar_and_an_attribute_say_which_backend_it_is(device):
+def test_the_progress_bar_and_an_attribute_say_which_backend_it_is(device, monkeypatch):
     made, screen = small(backend=device), io.StringIO()
-    made._bar = lambda **options: tqdm(file=screen, **options)
+    monkeypatch.setattr(fit, "progress", lambda _, **options: tqdm(file=screen, **options))
     made.fit(x())
     made.partial_fit(x())
     assert f"{device}, epoch 1/2" in screen.getvalue()

@@ -12,8 +12,6 @@ from minisca.datasets import load_mnist_sample
 from minisca.preprocessing import contrast_normalise
 from tests.support.layers import Slices, one_thread, rewrite  # noqa: F401
 
-over_pooling = pytest.mark.parametrize("pooling", ["sum", "mean"])
-
 
 def estimator(**parameters):
     """A small one; whatever is not given is small, quick and seeded."""
@@ -124,11 +122,10 @@ def naive_transform(made, x):
             rows = slice(height * a // g, height * (a + 1) // g)
             columns = slice(width * b // g, width * (b + 1) // g)
             region = maps[rows, columns].reshape(-1, m)
-            out[i, :, a, b] = region.sum(axis=0) if made.pooling == "sum" else region.mean(axis=0)
+            out[i, :, a, b] = region.sum(axis=0)
     return out
 
 
-@over_pooling
 @pytest.mark.parametrize(
     "options",
     [
@@ -137,13 +134,12 @@ def naive_transform(made, x):
         {"grid": 1},
         {"grid": 3, "patch_width": 2},
         {"normalise": False, "whiten": False},
-        {"algorithm": "spherical"},
     ],
     ids=str,
 )
-def test_features_are_those_of_plain_loops(pooling, options):
+def test_features_are_those_of_plain_loops(options):
     x = pictures()
-    made = estimator(pooling=pooling, **options).fit(x)
+    made = estimator(**options).fit(x)
     expected = naive_transform(made, x[:3])
     found = made.transform(x[:3])
     assert found.dtype == np.float32
@@ -152,14 +148,10 @@ def test_features_are_those_of_plain_loops(pooling, options):
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-4)
 
 
-@over_pooling
-def test_regions_cover_every_place_once(pooling):
-    made = estimator(pooling=pooling, grid=4).fit(pictures(height=13, width=9))
+def test_regions_cover_every_place_once():
+    made = estimator(grid=4).fit(pictures(height=13, width=9))
     pool = made._pooling_matrix(11, 7)
-    weights = (pool > 0).sum(axis=0)
-    np.testing.assert_array_equal(weights, 1)
-    total = np.full(16, 1.0) if pooling == "mean" else (pool > 0).sum(axis=(1, 2))
-    np.testing.assert_allclose(pool.sum(axis=(1, 2)), total, rtol=1e-6)
+    np.testing.assert_array_equal(pool.sum(axis=0), 1)
 
 
 def test_the_quadrants_sums_add_up_to_the_images():
@@ -174,13 +166,13 @@ def test_small_blocks_change_nothing_but_rounding(monkeypatch, block_bytes):
     x = pictures()
     made = estimator().fit(x)
     whole = made.transform(x)
-    monkeypatch.setattr("minisca.baselines.triangle.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("minisca.chunks.CHUNK_BYTES", block_bytes)
     np.testing.assert_allclose(made.transform(x), whole, rtol=1e-5, atol=1e-5)
 
 
 def test_memory_does_not_grow_with_the_number_of_images(monkeypatch):
     """Beside features and images: a few blocks of patches, not all of them (40 times a block)."""
-    monkeypatch.setattr("minisca.baselines.triangle.BLOCK_BYTES", 100_000)
+    monkeypatch.setattr("minisca.chunks.CHUNK_BYTES", 100_000)
     x = pictures(n=400)
     made = estimator().fit(x[:20])
     out = np.empty((400, 5, 2, 2), np.float32)
@@ -204,11 +196,10 @@ def test_patches_are_white_before_they_are_clustered():
     np.testing.assert_allclose(points.T @ points / 3000, np.eye(9), atol=1e-3)
 
 
-@over_pooling
-def test_standardised_features_have_mean_0_and_nearly_deviation_1(pooling):
+def test_standardised_features_have_mean_0_and_nearly_deviation_1():
     x = pictures(n=50)
-    plain = estimator(pooling=pooling).fit(x).transform(x).astype(np.float64)
-    features = estimator(pooling=pooling, standardise=True).fit(x).transform(x)
+    plain = estimator().fit(x).transform(x).astype(np.float64)
+    features = estimator(standardise=True).fit(x).transform(x)
     np.testing.assert_allclose(features.mean(axis=0), 0, atol=1e-4)
     deviation = plain.std(axis=0)
     expected = deviation / np.sqrt(deviation**2 + 0.01)
@@ -272,8 +263,8 @@ def test_it_works_in_scikit_learns_own_tools():
     x = pictures()
     x[::2, :, :4] += 1
     labels = np.arange(12) % 2
-    copy = clone(estimator(pooling="mean").fit(x))
-    assert copy.pooling == "mean"
+    copy = clone(estimator(stride=2).fit(x))
+    assert copy.stride == 2
     assert not hasattr(copy, "centres_")
     fitted = make_pipeline(copy, minisca.LogisticRegression(verbose=False)).fit(x, labels)
     assert fitted.score(x, labels) == 1.0
@@ -332,13 +323,11 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path, change, message):
         ({"patch_width": 2.5}, TypeError, "patch_width is 2.5"),
         ({"stride": 0}, ValueError, "stride is 0"),
         ({"grid": 0}, ValueError, "grid is 0"),
-        ({"pooling": "max"}, ValueError, "pooling is 'max'; it must be one of 'sum', 'mean'"),
         ({"normalise": 1}, TypeError, "normalise is 1; it must be True or False"),
         ({"whiten": None}, TypeError, "whiten is None; it must be True or False"),
         ({"standardise": "no"}, TypeError, "standardise is 'no'; it must be True or False"),
         ({"contrast_epsilon": 0}, ValueError, "contrast_epsilon is 0"),
         ({"zca_epsilon": -1}, ValueError, "zca_epsilon is -1"),
-        ({"algorithm": "fuzzy"}, ValueError, "algorithm is 'fuzzy'; it must be one of 'lloyd'"),
         ({"n_patches": -5}, ValueError, "n_patches is -5"),
         ({"n_iterations": 0}, ValueError, "n_iterations is 0"),
         ({"random_state": -1}, ValueError, "random_state is -1"),

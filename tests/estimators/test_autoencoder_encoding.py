@@ -42,7 +42,8 @@ def test_features_have_the_ceiling_of_size_over_stride_and_the_references_values
     fitted, x, width, stride
 ):
     made = layer(pool_width=width, pool_stride=stride, n_epochs=0).fit(x)
-    vars(made).update({name: getattr(fitted, name) for name in PARAMETERS})
+    for name in PARAMETERS:
+        setattr(made, name, getattr(fitted, name))
     features = made.transform(x)
     assert features.shape == (5, 4, -(-8 // stride), -(-7 // stride))
     expected = reference.encode_pooled(

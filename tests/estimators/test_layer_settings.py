@@ -1,28 +1,26 @@
-"""How a layer starts and steps: the rate's schedule, where biases start, filters of length 1."""
-
-import math
+"""How a layer steps: the rate's schedule, filters of length 1."""
 
 import numpy as np
 import pytest
 
-import reference
 from minisca.training.optim import SCHEDULES, SGD, scheduled_rate
-from tests.support.layers import RULES, assert_same_state, images, layer, one_thread  # noqa: F401 (fixture)
+from tests.support.layers import (
+    RULES,
+    assert_same_state,
+    images,
+    layer,
+    one_thread,  # noqa: F401 (a fixture)
+    variance,
+)
 
 over_tied = pytest.mark.parametrize("tied", [False, True])
-
-
-def variance(x):
-    """The loss of the best constant for every channel: what a layer without filters can reach."""
-    return float(np.sum((x - x.mean(axis=(0, 2, 3), keepdims=True)) ** 2) / len(x))
 
 
 @pytest.mark.parametrize(
     "settings",
     [
         *({"schedule": name} for name in SCHEDULES),
-        *({"init_bias": value} for value in (-0.5, 0.5, 1)),
-        {"schedule": "cosine", "init_bias": 0.5, "normalise_filters": True},
+        {"schedule": "constant", "normalise_filters": True},
     ],
     ids=str,
 )
@@ -39,7 +37,6 @@ def test_the_loss_falls_below_half_the_variance_with_every_setting(settings):
 #: Of 40 steps: the parts of the learning rate at the first, at the middle and at the last.
 PARTS = {
     "linear": (1, 1 / 2, 1 / 40),
-    "cosine": (1, 1 / 2, math.sin(math.pi / 80) ** 2),  # (1 - cos a) / 2 = sin(a / 2)^2
     "constant": (1, 1, 1),
 }
 
@@ -65,43 +62,9 @@ def test_fit_steps_at_the_rates_of_its_schedule_and_partial_fit_at_a_constant_on
 
 
 def test_schedules_differ_in_what_is_learned():
-    linear, cosine, constant = (layer(schedule=name).fit(images()) for name in SCHEDULES)
+    linear, constant = (layer(schedule=name).fit(images()) for name in SCHEDULES)
     assert_same_state(linear, layer().fit(images()))
-    assert not np.array_equal(linear.encoder_filters_, cosine.encoder_filters_)
     assert not np.array_equal(linear.encoder_filters_, constant.encoder_filters_)
-
-
-# Where biases start ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("init_bias", [0.5, -2, np.float32(0.5)])
-def test_the_encoders_biases_start_at_their_number_of_units(init_bias):
-    made = layer(init_bias=init_bias, n_epochs=0, dtype="float64").fit(images())
-    unit = made.init_scale * math.sqrt(made.patch_energy_)
-    np.testing.assert_allclose(made.encoder_bias_, float(init_bias) * unit, rtol=1e-14)
-    assert not made.decoder_bias_.any()
-
-
-@pytest.mark.parametrize("normalise_filters", [False, True])
-@over_tied
-def test_a_unit_is_the_root_mean_square_of_the_first_pre_activations(tied, normalise_filters):
-    """Of noise, whose patches all have the same energy; away from the border."""
-    x = 7 * np.random.default_rng(0).standard_normal((4, 2, 12, 12))
-    options = {"tied": tied, "normalise_filters": normalise_filters, "dtype": "float64"}
-    made = layer(**options, init_bias=1, n_maps=64, n_epochs=0).fit(x)
-    maps = reference.conv2d(x, made.encoder_filters_, np.zeros(64))[:, :, 1:-1, 1:-1]
-    # 64 filters of 18 weights: their mean square is known to sqrt(2 / 1152), its root to 2 %
-    assert made.encoder_bias_[0] == pytest.approx(np.sqrt(np.mean(maps**2)), rel=0.1)
-
-
-@over_tied
-def test_a_start_in_units_is_the_same_for_images_of_another_scale(tied):
-    options = {"init_bias": 0.5, "tied": tied, "normalise_filters": True}
-    one, other = (layer(**options).fit(factor * images()) for factor in (1, 64))
-    # a power of two: every rounding is the same
-    np.testing.assert_array_equal(other.encoder_filters_, one.encoder_filters_)
-    np.testing.assert_array_equal(other.decoder_filters_, one.decoder_filters_)
-    np.testing.assert_array_equal(other.encoder_bias_, 64 * one.encoder_bias_)
 
 
 # Filters of length 1 --------------------------------------------------------------------------

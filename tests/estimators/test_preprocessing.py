@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from minisca import CheckpointError, NotFittedError, preprocessing
+from minisca import CheckpointError, NotFittedError, chunks
 from minisca.preprocessing import ZCA, contrast_normalise, crop_centre, resize_bilinear
 from tests.support.helpers import assert_within, rounding_bound
 from tests.support.layers import Slices, rewrite
@@ -61,7 +61,7 @@ def test_contrast_and_brightness_of_the_whole_image_do_not_matter():
 def test_each_image_is_normalised_by_itself(monkeypatch):
     x = correlated(n=7)
     whole = contrast_normalise(x)
-    monkeypatch.setattr(preprocessing, "BLOCK_BYTES", 3 * D * 8)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 3 * D * 8)
     np.testing.assert_array_equal(contrast_normalise(Slices(x)), whole)
     np.testing.assert_array_equal(contrast_normalise(x[3:4]), whole[3:4])
 
@@ -131,7 +131,7 @@ def test_the_size_of_the_blocks_does_not_change_the_result(monkeypatch, images):
     x = correlated()
     whole = ZCA().fit(x)
     y = whole.transform(x)
-    monkeypatch.setattr(preprocessing, "BLOCK_BYTES", images * D * 8)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", images * D * 8)
     blocked = ZCA().fit(Slices(x))
     # In another order, a float64 sum over 300 images is off by 300 roundings at most; the inverse
     # root turns a change of the covariance into at most 1 / (2 epsilon^1.5) of it; then each matrix
@@ -146,7 +146,7 @@ def test_the_size_of_the_blocks_does_not_change_the_result(monkeypatch, images):
 
 def test_images_are_read_in_blocks_and_never_held_whole(monkeypatch):
     x = correlated(n=20_000).astype(np.float32)
-    monkeypatch.setattr(preprocessing, "BLOCK_BYTES", 100 * D * 8)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 100 * D * 8)
     ZCA().fit(x[:200])  # what is loaded at the first use
     tracemalloc.start()
     ZCA().fit(x)
@@ -347,5 +347,5 @@ def test_pixels_are_mixed_where_their_centres_lie(side):
 def test_resizing_reads_in_blocks(monkeypatch):
     x = correlated(n=11)
     whole = resize_bilinear(x, 3)
-    monkeypatch.setattr(preprocessing, "BLOCK_BYTES", 4 * D * 8)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 4 * D * 8)
     np.testing.assert_array_equal(resize_bilinear(Slices(x), 3), whole)

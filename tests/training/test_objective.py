@@ -9,6 +9,7 @@ import pytest
 
 import reference.autoencoder
 from minisca.backends import get_backend
+from minisca.sparsity import make_sparsity
 from minisca.training import objective
 from tests.support.helpers import EPSILON, check_gradient
 from tests.support.layers import RULES, layer, one_thread  # noqa: F401
@@ -66,7 +67,7 @@ def survivors(layer, x):
     """Which units survive, in any form that changes when they do."""
     if layer.sparsity == "none":
         return layer.feature_maps(x) > 0
-    rule = layer._sparsity()
+    rule = make_sparsity(layer.sparsity, layer.n_active, layer.lifetime)
     code = rule.encode(get_backend("cpu"), x, layer.encoder_filters_, layer.encoder_bias_)
     return np.stack([code.values > 0, code.positions, *([] if code.maps is None else [code.maps])])
 

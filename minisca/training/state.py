@@ -1,0 +1,172 @@
+"""LayerState: everything that a layer has learned and where its training stands, in one place.
+
+A state is plain data. Training never changes one in place: every epoch makes a new one.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minisca.files.checkpoint import fitting, random_state_from_json, require
+from minisca.validation import check_integer, check_number
+
+#: What a layer can learn. With tied filters there are no "decoder_filters": see `decoder_filters`.
+PARAMETERS = ("encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
+
+
+def decoder_filters(parameters):
+    """The decoder's filters (m, c, k, k) among {name: array}.
+
+    Tied filters are one array, the encoder's: "decoder_filters" is then missing. This is the one
+    place that says so.
+    """
+    return parameters.get("decoder_filters", parameters["encoder_filters"])
+
+
+@dataclass
+class LayerState:
+    """What a layer has learned, for m maps, k x k filters and images (c, h, w).
+
+    All arrays are NumPy's, of the layer's dtype.
+
+    Attributes
+    ----------
+    parameters : dict of arrays
+        "encoder_filters" (m, c, k, k), P; "encoder_bias" (m,); "decoder_filters" (m, c, k, k), W,
+        missing where the filters are tied; "decoder_bias" (c,).
+    velocities : dict of arrays
+        Momentum's, under the names of `parameters` and in their shapes; 0 before the first step.
+    random_state : dict
+        Of the generator that draws the order of the images, as `random_state_to_json` has it.
+    n_channels : int
+        Channels c of the images.
+    image_size : (int, int)
+        Height h and width w of the images.
+    patch_energy : float
+        Mean squared norm of the c x k x k patches of the images that training began with.
+    loss_history : list of float
+        Mean of ||x_hat - x||^2 over the images of each epoch.
+    n_epochs_done : int
+    deleted_settings : dict
+        Settings of an old file that minisca no longer has and that shaped its training.
+    """
+
+    parameters: dict
+    velocities: dict
+    random_state: dict
+    n_channels: int
+    image_size: tuple
+    patch_energy: float
+    loss_history: list = field(default_factory=list)
+    n_epochs_done: int = 0
+    deleted_settings: dict = field(default_factory=dict)
+
+    @property
+    def tied(self):
+        """Whether encoder and decoder share their filters."""
+        return "decoder_filters" not in self.parameters
+
+    @property
+    def dtype(self):
+        """NumPy's dtype of every array."""
+        return self.parameters["encoder_filters"].dtype
+
+    def get(self, name):
+        """An array or another attribute, by name; of tied filters the one array there is."""
+        if name == "decoder_filters":
+            return decoder_filters(self.parameters)
+        return self.parameters[name] if name in PARAMETERS else getattr(self, name)
+
+    def set(self, name, value):
+        """Replace what `get(name)` returns."""
+        if name == "decoder_filters" and self.tied:
+            name = "encoder_filters"
+        if name in PARAMETERS:
+            self.parameters[name] = value
+        else:
+            setattr(self, name, value)
+
+    def check_settings(self, settings):
+        """Raise ValueError if the settings no longer describe the filters."""
+        filters = self.parameters["encoder_filters"]
+        trained = {
+            "n_maps": len(filters),
+            "filter_width": filters.shape[2],
+            "tied": self.tied,
+            "dtype": str(self.dtype),
+        }
+        for name, value in trained.items():
+            if getattr(settings, name) != value:
+                raise ValueError(
+                    f"{name} is {getattr(settings, name)!r}; it must be {value!r}, as the filters "
+                    "were trained, unless fit is called again"
+                )
+
+    def check_trainable(self, what="this layer", error=ValueError):
+        """Raise `error` if `what` was trained with a setting that minisca no longer has."""
+        for name, value in self.deleted_settings.items():
+            raise error(
+                f"{what} was trained with {name}={value!r}, which minisca no longer has: it can be "
+                "used, but not trained on; call fit to start again"
+            )
+
+    def to_file(self):
+        """Arrays and settings, as `save_checkpoint` takes them."""
+        arrays = {name: self.get(name) for name in PARAMETERS}
+        arrays["loss_history"] = np.asarray(self.loss_history, np.float64)
+        arrays |= {f"velocity/{name}": value for name, value in self.velocities.items()}
+        return arrays, {
+            "image_size": list(self.image_size),
+            "n_epochs_done": self.n_epochs_done,
+            "patch_energy": self.patch_energy,
+            "random_state": self.random_state,
+        }
+
+    @classmethod
+    def from_file(cls, path, arrays, settings, layer):
+        """The state of `layer`, whose parameters are checked, from what `to_file` gave.
+
+        Raises CheckpointError, naming `path`, if something is missing or does not fit.
+        """
+        require(path, {}, {}, settings, _SETTINGS)
+        with fitting(path):
+            random_state_from_json(settings["random_state"])
+            image_size = tuple(check_integer("image_size", s) for s in settings["image_size"])
+            if len(image_size) != 2:
+                raise ValueError(f"image_size is {image_size}; it must be (height, width)")
+            n_epochs_done = check_integer("n_epochs_done", settings["n_epochs_done"], 0)
+            energy = check_number("patch_energy", settings["patch_energy"], low_open=True)
+        shapes = parameter_shapes(layer, "channels")
+        trained = [name for name in PARAMETERS if not (layer.tied and name == "decoder_filters")]
+        velocities = {f"velocity/{name}": shapes[name] for name in trained}
+        if any(name in arrays for name in velocities):  # old files have none before the first step
+            shapes |= velocities
+        dtypes = dict.fromkeys(shapes, layer.dtype) | {"loss_history": "float64"}
+        require(path, arrays, shapes | {"loss_history": (n_epochs_done,)}, dtypes=dtypes)
+        return cls(
+            parameters={name: arrays[name] for name in trained},
+            velocities={
+                name: arrays.get(f"velocity/{name}", np.zeros_like(arrays[name]))
+                for name in trained
+            },
+            random_state=settings["random_state"],
+            n_channels=arrays["encoder_filters"].shape[1],
+            image_size=image_size,
+            patch_energy=energy,
+            loss_history=arrays["loss_history"].tolist(),
+            n_epochs_done=n_epochs_done,
+        )
+
+
+_SETTINGS = ("image_size", "n_epochs_done", "patch_energy", "random_state")
+
+
+def parameter_shapes(settings, n_channels):
+    """{name: shape} of `PARAMETERS`, for a layer of these settings and images of c channels."""
+    filters = (settings.n_maps, n_channels, settings.filter_width, settings.filter_width)
+    return {
+        "encoder_filters": filters,
+        "encoder_bias": (settings.n_maps,),
+        "decoder_filters": filters,
+        "decoder_bias": (n_channels,),
+    }
