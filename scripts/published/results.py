@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 from common.records import ROOT, published
-from report_studies import split_row
 
 MEASURED = ROOT / "reference" / "measured"
 
@@ -214,6 +213,12 @@ def accuracy_table():
         cells = ("–" if value is None else f"{value:.1f} %" for value in found)
         lines.append(f"| {maps} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def split_row(row):
+    """Method, number of maps, raw or whitened, of the name of a row of Figure 1c."""
+    method, maps, kind = row.removeprefix("figure-1c-").rsplit("-", 2)
+    return method, int(maps), kind
 
 
 def spread(records, key):
