@@ -11,7 +11,7 @@ from minisca.stack import Stack
 from minisca.training.fit import DivergenceError
 from minisca.validation import NotFittedError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "CheckpointError",

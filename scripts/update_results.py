@@ -1,50 +1,41 @@
-"""Write the README's tables anew from what lies in reference/measured/.
+"""Write the published tables anew from the records in reference/measured/.
 
-python scripts/update_results.py            rewrite the tables between their markers
-python scripts/update_results.py --check    fail if the README says anything else
+python scripts/update_results.py            rewrite README.md, reference/*.md and report.html
+python scripts/update_results.py --check    change nothing; fail if any of them says anything else
+
+A table stands between `<!-- name arguments -->` and `<!-- end name arguments -->`, and is what the
+function of that name in scripts/published/ makes of the arguments.
 """
 
 import argparse
+import re
 import sys
+import tempfile
+from pathlib import Path
 
 from common.records import ROOT
-from published.results import (
-    accuracy_table,
-    cifar_table,
-    extensions_table,
-    fashion_table,
-    few_labels_table,
-    reconstruction_line,
-    results_table,
-)
-from published.speed import speed_table
+from published import speed, studies, tables
+from published.page import write_page
 
 from minisca.files.atomic import atomic_write
 
-README = ROOT / "README.md"
-
-SECTIONS = {
-    "results": results_table,
-    "extensions": extensions_table,
-    "few labels": few_labels_table,
-    "fashion": fashion_table,
-    "cifar": cifar_table,
-    "figure 1c": accuracy_table,
-    "reconstruction": reconstruction_line,
-    "speed": speed_table,
-}
+PAGES = [ROOT / "README.md", *sorted((ROOT / "reference").glob("*.md"))]
+MODULES = (tables, studies, speed)
+REPORT = ROOT / "reference" / "report.html"
+SECTION = re.compile(r"<!-- (\S+)(.*?) -->\n.*?<!-- end \1\2 -->", re.DOTALL)
 
 
 def updated(text):
-    """The README with every section between `<!-- name -->` and `<!-- end name -->` made anew."""
-    for name, make in SECTIONS.items():
-        start, end = f"<!-- {name} -->\n", f"<!-- end {name} -->"
-        before, _, rest = text.partition(start)
-        _, found, after = rest.partition(end)
-        if not found:
-            raise SystemExit(f"{README.name} lacks the markers {start.strip()} {end.strip()}")
-        text = f"{before}{start}{make()}\n{end}{after}"
-    return text
+    """The page with every marked table made anew."""
+
+    def made(found):
+        name, of = found.groups()
+        module = next(module for module in MODULES if hasattr(module, name.replace("-", "_")))
+        table = getattr(module, name.replace("-", "_"))(*of.split())
+        text = table if isinstance(table, str) else tables.markdown(table)
+        return f"<!-- {name}{of} -->\n{text}\n<!-- end {name}{of} -->"
+
+    return SECTION.sub(made, text)
 
 
 def main():
@@ -53,12 +44,17 @@ def main():
     )
     parser.add_argument("--check", action="store_true", help="change nothing, fail if stale")
     arguments = parser.parse_args()
-    text = README.read_text(encoding="utf-8")
-    fresh = updated(text)
+    fresh = {page: updated(page.read_text(encoding="utf-8")).encode() for page in PAGES}
+    with tempfile.TemporaryDirectory() as folder:
+        write_page(Path(folder) / "report.html")
+        fresh[REPORT] = (Path(folder) / "report.html").read_bytes()
+    stale = [p for p, page in fresh.items() if not p.exists() or p.read_bytes() != page]
     if arguments.check:
-        return 0 if fresh == text else f"{README.name} is stale: python scripts/update_results.py"
-    with atomic_write(README) as file:
-        file.write(fresh.encode())
+        names = ", ".join(page.name for page in stale)
+        return f"stale: {names}; run python scripts/update_results.py" if stale else 0
+    for page in stale:
+        with atomic_write(page) as file:
+            file.write(fresh[page])
     return 0
 
 

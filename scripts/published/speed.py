@@ -1,112 +1,98 @@
-"""The README's table of speed: what benchmark.py measured."""
+"""The tables of speed: what benchmark.py measured."""
 
-import json
+from published.tables import NONE, Table, read
 
-from bench.growth import AXES
-from common.records import ROOT
-
-BENCHMARK = ROOT / "reference" / "measured" / "benchmark.json"
-GROWTH = "reference/measured/figures/benchmark-growth.png"
+#: What grows, in words.
+GROWING = {"n_maps": "maps", "size": "image side", "width": "filter width"}
 
 
-def speed_table():
-    """The training step of every layer, and what else benchmark.py measured, in one table each."""
-    sections = json.loads(BENCHMARK.read_text())["sections"]
-    steps = sections["steps"]
-    lines = [
-        "| training step, 100 images | floor | minisca | × floor | target | PyTorch | faster |",
-        "|---|---|---|---|---|---|---|",
+def speed():
+    """A training step of every layer beside PyTorch's."""
+    rows = [[row[0], *row[2:3], *row[4:]] for row in steps().rows]
+    return Table(["training step, 100 images", "minisca", "PyTorch", "times faster"], rows)
+
+
+def steps():
+    """The same, beside the time that the encoder's convolution alone would take."""
+    rows = []
+    for layer in read("benchmark")["sections"]["steps"]["layers"]:
+        ours, peer = (layer["median_seconds"].get(name) for name in ("minisca", "pytorch"))
+        rows.append(
+            [
+                layer["layer"],
+                milliseconds(layer["floor_seconds"]),
+                milliseconds(ours),
+                f"{layer['multiple_of_floor']['minisca']:.2f}",
+                NONE if peer is None else milliseconds(peer),
+                NONE if peer is None else f"{peer / ours:.0f} ×",
+            ]
+        )
+    header = ["training step, 100 images", "floor", "minisca", "minisca / floor", "PyTorch"]
+    return Table([*header, "times faster"], rows)
+
+
+def by_layer():
+    """What else was measured of each layer: encoding, threads, first step, memory."""
+    sections = read("benchmark")["sections"]
+    columns = {
+        "`transform` / encoder of a step": ("transform", lambda layer: f"{layer['ratio']:.2f}"),
+        "two threads": ("threads", lambda layer: f"{layer['speed_up']:.2f} ×"),
+        "first step, nothing compiled yet": (
+            "cold",
+            lambda layer: f"{layer['median_cold_seconds']:.1f} s",
+        ),
+        "first step later": ("cold", lambda layer: f"{layer['median_warm_seconds']:.2f} s"),
+        "memory": (
+            "memory",
+            lambda layer: f"{max(run['beyond_bytes'] for run in layer['runs']) / 1e6:.0f} MB",
+        ),
+    }
+    cells = {
+        heading: {layer["layer"]: show(layer) for layer in sections[section]["layers"]}
+        for heading, (section, show) in columns.items()
+    }
+    names = [layer["layer"] for layer in sections["steps"]["layers"]]
+    rows = [[name, *(found.get(name, NONE) for found in cells.values())] for name in names]
+    return Table(["layer", *columns], rows)
+
+
+def classifier():
+    """`LogisticRegression` on features of several kinds, to convergence."""
+    found = read("benchmark")["sections"]["classifier"]
+    rows = [
+        [
+            fit["kind"],
+            f"{fit['seconds']:.0f} s",
+            f"{fit['evaluations']}",
+            f"{fit['beyond_bytes'] / 1e6:.0f} MB",
+        ]
+        for fit in found["fits"]
     ]
-    for layer in steps["layers"]:
-        seconds, multiple = layer["median_seconds"], layer["multiple_of_floor"]
-        peer = seconds.get("pytorch")
-        cells = [
-            layer["layer"],
-            milliseconds(layer["floor_seconds"]),
-            f"**{milliseconds(seconds['minisca'])}**",
-            f"{multiple['minisca']:.2f}",
-            f"{layer['target_multiple']:g}",
-            "–" if peer is None else milliseconds(peer),
-            "–" if peer is None else f"**{peer / seconds['minisca']:.0f} ×**",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", *other_speeds(sections), "", machine_line(steps)]
-    if "growth" in sections:
-        lines += ["", *growth(sections["growth"])]
-    return "\n".join(lines)
+    size = f"{found['rows']:,} × {found['features']:,} features"
+    return Table([size, "time", "evaluations", "memory beyond the features"], rows)
 
 
-def other_speeds(sections):
-    """What is not a training step: a line each, where it was measured."""
-    if "transform" in sections:
-        ratios = [f"{layer['ratio']:.2f}" for layer in sections["transform"]["layers"]]
-        yield (
-            "* `transform` beside the step's own encoder, layer by layer (target: 1.3): "
-            f"{', '.join(ratios)}."
-        )
-    if "threads" in sections:
-        gains = [f"{layer['speed_up']:.2f}" for layer in sections["threads"]["layers"]]
-        yield f"* Two threads beside one (target: 1.7): {', '.join(gains)}; the same bits."
-    if "cold" in sections:
-        cold = sections["cold"]
-        firsts = [
-            f"{layer['median_cold_seconds']:.1f} s and {layer['median_warm_seconds']:.2f} s "
-            f"({layer['layer']})"
-            for layer in cold["layers"]
-        ]
-        yield (
-            f"* `import minisca`: {cold['median_import_seconds']:.2f} s. First step, compilation "
-            f"cache cold and warm (target: 12 and 1): {'; '.join(firsts)}."
-        )
-    if "memory" in sections:
-        largest = [
-            f"{max(run['beyond_bytes'] for run in layer['runs']) / 1e6:.0f} MB ({layer['layer']})"
-            for layer in sections["memory"]["layers"]
-        ]
-        yield (
-            "* Memory of training beyond images, parameters, velocities and gradients: "
-            f"{', '.join(largest)}."
-        )
-    if "classifier" in sections:
-        result = sections["classifier"]
-        fits = [
-            f"{fit['kind']} {fit['seconds']:.0f} s, {fit['beyond_bytes'] / 1e6:.0f} MB beyond them"
-            for fit in result["fits"]
-        ]
-        yield (
-            f"* `LogisticRegression` on {result['rows']:,} × {result['features']:,} features to "
-            f"convergence (target: 60 s): {'; '.join(fits)}."
-        )
+def growth():
+    """How a first layer's step grows, one number at a time."""
+    axes = read("benchmark")["sections"]["growth"]["axes"]
+    rows = []
+    for name, words in GROWING.items():
+        sizes = [point["at"] for point in axes[name]["points"]]
+        slope, floor = (axes[name][key] for key in ("slope_of_larger_half", "slope_of_floor"))
+        rows.append([words, f"{sizes[0]} to {sizes[-1]}", f"{slope:.2f}", str(floor)])
+    return Table(["what grows", "sizes", "exponent", "of the arithmetic"], rows)
 
 
-def growth(section):
-    """How cost grows: the picture, and how straight its curves are."""
-    slopes = [
-        f"{AXES[name][0]} {axis['slope_of_larger_half']:.2f} ({axis['slope_of_floor']})"
-        for name, axis in section["axes"].items()
-        if name != "batch"
-    ]
-    alone, *_, many = section["axes"]["batch"]["points"]
-    seconds = [point["median_seconds"]["minisca"] / point["batch"] for point in (alone, many)]
-    yield (
-        "How a first layer's step grows, one number at a time, with Gaussian images, of which no "
-        "pixel is zero. Exponents over the larger half of the sizes, the arithmetic's own in "
-        f"brackets: {', '.join(slopes)}. An image alone takes {milliseconds(seconds[0])}, one of "
-        f"{many['batch']} {milliseconds(seconds[1])}."
+def machine():
+    """Where and with what the training steps were measured."""
+    found = read("benchmark")["sections"]["steps"]["environment"]
+    versions = ", ".join(
+        f"{name} {found['versions'][name]}" for name in ("numpy", "numba", "torch")
     )
-    yield ""
-    yield f"![Time of an image against each number]({GROWTH})"
-
-
-def machine_line(section):
-    """Where, on what and by which command the training steps were measured."""
-    found = section["environment"]
-    versions = found["versions"]
-    named = ", ".join(f"{name} {versions[name]}" for name in ("numpy", "numba", "torch"))
     return (
-        f"{found['machine']['cpu']}, {found['threads']['numba']} threads, float32; {named}; "
-        f"medians of {found['repetitions']}. `{found['command']}`; every repetition: "
-        "[`reference/measured/benchmark.json`](reference/measured/benchmark.json)."
+        f"{found['machine']['cpu']}, {found['threads']['numba']} threads, float32; {versions}; "
+        f"medians of {found['repetitions']}; `import minisca`: "
+        f"{read('benchmark')['sections']['cold']['median_import_seconds']:.2f} s."
     )
 
 

@@ -1,96 +1,103 @@
-"""The README and the recorded measurements say the same, and every record is whole."""
+"""The pages say what the records say, their links lead somewhere, and every record is whole."""
 
 import json
+import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.support.script_runs import import_script
+from tests.support.script_runs import FIELDS, ROOT, import_script
 
-ROOT = Path(__file__).resolve().parents[2]
 MEASURED = ROOT / "reference" / "measured"
-FIELDS = (
-    "row seed test_error_percent validation_error_percent paper_percent data settings seconds "
-    "losses versions machine command"
-)
+FOLDERS = ("", "reference", "scripts", "minisca/**", "tests/**")
+PAGES = sorted({page for folder in FOLDERS for page in (ROOT / folder).glob("*.md")})
+COMMANDS = sorted(path.name for path in (ROOT / "scripts").glob("*.py"))
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
-def test_the_readmes_tables_are_made_from_the_records():
+def run(*arguments):
     done = subprocess.run(
-        [sys.executable, "scripts/update_results.py", "--check"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_tables_and_the_report_are_made_from_the_records():
+    run("scripts/update_results.py", "--check")
+
+
+def test_a_stale_table_is_noticed_and_made_anew(monkeypatch):
+    updated = import_script(monkeypatch, "update_results").updated
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "1.15 %" in page
+    assert updated(page.replace("1.15 %", "1.14 %")) == page
+
+
+def test_the_readme_is_short_and_has_the_papers_figure_beside_ours():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    assert len(text.split()) <= 1500
+    (header,) = re.findall(r"^\| MNIST, test error \|.*$", text, re.MULTILINE)
+    columns = [cell.strip() for cell in header.split("|")[2:-1]]
+    assert columns == ["paper", "minisca, logistic regression", "minisca, linear SVM"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_a_heading(page):
+    text = page.read_text(encoding="utf-8")
+    for link in LINK.findall(text):
+        if not link.startswith(("http:", "https:")):
+            path, _, anchor = link.partition("#")
+            target = page.parent / path if path else page
+            assert target.exists(), link
+            if anchor:
+                assert anchor in anchors(target.read_text(encoding="utf-8")), link
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        assert not {"goal", "target"} & set(cells), line
+
+
+def anchors(text):
+    """The headings' names as links have them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("path", sorted(MEASURED.glob("*.json")), ids=lambda path: path.stem)
 def test_every_record_is_whole_and_names_no_directory_of_its_machine(path):
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     records = json.loads(text)
     assert records
     for record in records if isinstance(records, list) else ():
-        assert set(record) >= set(FIELDS.split())
+        assert set(record) >= FIELDS
     for place in ("/root", "/home", "/work", "/tmp"):
         assert place not in text
 
 
-def test_the_readmes_pictures_and_sections_are_there():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    links = [part.split(")")[0] for part in text.split("](")[1:]]
-    headings = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
-    anchors = {heading.lower().replace(" ", "-") for heading in headings}
-    assert links
-    for link in links:
-        if link.startswith("#"):
-            assert link[1:] in anchors, link
-        elif not link.startswith("http"):
-            assert (ROOT / link).exists(), link
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "reproduce_mnist.py",
-        "reproduce_cifar10.py",
-        "reproduce_norb.py",
-        "update_readme.py",
-    ],
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_script_says_what_it_does(command):
-    done = subprocess.run(
-        [sys.executable, f"scripts/{command}", "--help"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) > 5
+    assert len(run(f"scripts/{command}", "--help").splitlines()) > 5
+
+
+SHIFTS = "scores averaged over one-pixel shifts"
 
 
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
         ("mnist-128", None),
+        ("mnist-16-logistic", None),
         ("mnist-few-labels-pca", None),
-        ("mnist-512", ("mnist-512", "more maps", "mnist-128")),
-        (
-            "mnist-16-logistic",
-            ("mnist-16", "logistic regression in place of the SVM", "mnist-16"),
-        ),
-        (
-            "mnist-deep-4096-shifts",
-            ("mnist-deep-4096", "scores averaged over one-pixel shifts", "mnist-deep-4096"),
-        ),
+        ("mnist-512", ("512 maps", "more maps", "mnist-128")),
+        ("mnist-512-logistic", ("512 maps", "logistic regression", "mnist-512")),
+        ("mnist-deep-4096-shifts", ("512 then 4096 maps", SHIFTS, "mnist-deep-4096")),
         (
             "mnist-deep-concatenated-shifts",
-            (
-                "mnist-deep",
-                "features of both layers, scores averaged over one-pixel shifts",
-                "mnist-deep",
-            ),
+            ("128 then 2048 maps", f"features of both layers, {SHIFTS}", "mnist-deep"),
         ),
     ],
 )
 def test_rows_with_extensions_are_told_from_plain_ones(monkeypatch, row, expected):
-    assert import_script(monkeypatch, "published.results").name_of_extended(row) == expected
+    assert import_script(monkeypatch, "published.tables").name_of_extended(row) == expected

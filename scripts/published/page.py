@@ -1,0 +1,91 @@
+"""The published report: every table of the paper beside what was measured, in one HTML file."""
+
+from common.report import Section, write_report
+from published import speed, tables
+from published.tables import MEASURED, NONE
+
+NOTE = (
+    "Figures are means ± standard deviations over all the seeds that ran; a figure without a "
+    "deviation is of one seed. Errors and accuracies are of the test set, whose images no setting "
+    "was chosen by. "
+)
+TABLES = (
+    ("Table 1: MNIST", "mnist", tables.TABLE_1, "{:.2f} %"),
+    ("Table 2: CIFAR-10", "cifar", tables.TABLE_2, "{:.1f} %"),
+    ("Table 3: small NORB", "norb", tables.TABLE_3, "{:.1f} %"),
+)
+REMARKS = {
+    "mnist": "Learned from the 60,000 training images without labels, classified by a linear "
+    "classifier.",
+    "cifar": "CIFAR-10 was at hand only after one lossy JPEG pass: minisca's figures compare with "
+    "nothing published.",
+    "norb": "Small NORB was not at hand. scripts/reproduce_norb.py measures it where it is.",
+}
+MORE = (
+    ("Extensions", tables.extensions),
+    ("Reconstruction of the first 1,000 test images", tables.reconstruction),
+    ("Few labels: test error, ten draws", tables.few_labels),
+    ("Fashion-MNIST with the settings of MNIST", tables.fashion),
+    ("Figure 1c: validation accuracy, CIFAR-10 after a JPEG pass", tables.figure_1c),
+    ("Speed on two CPU cores", speed.speed),
+)
+PICTURES = {
+    "mnist-16-figure3": "Figure 3: a digit, 16 decoder filters, the winners while training, the "
+    "maps with the constraint turned off, after pooling, and the second layer's maps",
+    "mnist-128-decoder-filters": "128 decoder filters learned from MNIST",
+    "mnist-16-reconstructions": "Test digits, and what 16 winners rebuild of each",
+    "mnist-few-labels": "Test error against labels a class",
+    "figure-1b": "Figure 1b: 32 filters learned from whole whitened images",
+    "figure-1c": "Figure 1c: accuracy against the number of maps",
+    "figure-2b": "Figure 2b: 16 filters without any sparsity",
+    "figure-2c": "Figure 2c: the same with winner-take-all",
+}
+
+
+def write_page(path):
+    sections = [_paper_table(*table) for table in TABLES]
+    sections += [Section(heading, *_plain(make())) for heading, make in MORE]
+    sections.append(Section("Settings of Table 1", *_settings()))
+    pictures = [(text, MEASURED / "figures" / f"{name}.png") for name, text in PICTURES.items()]
+    sections.append(Section("Pictures", pictures=pictures))
+    paper = tables.paper()["paper"]
+    about = f"The paper: {' and '.join(paper['authors'])}, arXiv {paper['arxiv']}."
+    write_report(path, f"minisca beside “{paper['title']}”", sections, note=NOTE + about)
+
+
+def _paper_table(heading, data, rows, form):
+    """What the paper quotes, then its own rows beside ours."""
+    paper = tables.paper()
+    quoted = [
+        [method["name"], form.format(method["value"])]
+        for method in paper["compared"][data]["methods"]
+    ]
+    if data == "mnist":
+        header, ours = tables.table_1()
+    elif data == "cifar":
+        header, ours = tables.table_2()
+    else:
+        header = ["test error", "paper", "minisca"]
+        values = {row: paper["experiments"][row]["value"] for row in rows}
+        ours = [[name, form.format(values[row]), NONE] for row, name in rows.items()]
+    quoted = [row + [NONE] * (len(header) - 2) for row in quoted]
+    ours = [[f"Winner-take-all, {row[0]}", *row[1:]] for row in ours]
+    return Section(heading, header, [*quoted, *ours], text=REMARKS[data])
+
+
+def _settings():
+    """The settings that every layer of Table 1 was trained with."""
+    layers = {
+        f"{name}, layer {depth}": layer
+        for row, name in tables.TABLE_1.items()
+        for depth, layer in enumerate(tables.by_row("mnist")[row][0]["settings"]["layers"], 1)
+    }
+    names = [
+        name for name in next(iter(layers.values())) if name not in ("random_state", "verbose")
+    ]
+    rows = [[name, *(str(layer.get(name, NONE)) for layer in layers.values())] for name in names]
+    return ["", *layers], rows
+
+
+def _plain(table):
+    return [text.replace("`", "") for text in table.header], table.rows

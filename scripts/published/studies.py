@@ -1,0 +1,75 @@
+"""The tables of the studies: what each value of a setting adds, what each sparsity rule does."""
+
+import json
+
+import numpy as np
+from published.tables import MEASURED, Table, read
+
+SPARSITY = {
+    "winner-take-all": "winner-take-all",
+    "top-2": "the 2 largest of a map",
+    "top-4": "the 4 largest of a map",
+    "top-8": "the 8 largest of a map",
+    "k-largest": "the 16 largest across maps",
+    "none": "none",
+    "tied": "winner-take-all, tied weights",
+    "lifetime": "winner-take-all and lifetime sparsity",
+}
+#: Columns of the table of rules: their headings, the record's keys, and how they are printed.
+COLUMNS = {
+    "error of reconstruction": ("reconstruction_error", "{:.2f}"),
+    "dead maps": ("dead_maps", "{:.1f}"),
+    "largest pixel": ("median_delta_share", "{:.2f}"),
+    "sharpness": ("median_sharpness", "{:.2f}"),
+    "steepness": ("median_steepness", "{:.2f}"),
+    "validation error": ("validation_error_percent", "{:.2f} %"),
+}
+
+
+def study(*names):
+    """What every value that was tried adds to the score of the unchanged settings."""
+    rows = []
+    for name in names:
+        found = read(f"study-{name}")
+        rows.append([f"[{name}](measured/study-{name}.json)", "nothing", "", _unchanged(found)])
+        changes = {}
+        for effect in found["effects"]:
+            value = "on" if effect["value"] is True else effect["value"] or "off"
+            start, others = changes.setdefault(effect["setting"], ([], []))
+            if effect["reference"]:
+                start.append(str(value))
+            else:
+                others.append(f"{value}: {_signed(effect['difference'])}")
+        rows += [["", f"`{key}`", *map(", ".join, change)] for key, change in changes.items()]
+    return Table(["study", "what changes", "from", "to: what it adds"], rows)
+
+
+def _unchanged(found):
+    """The score of the settings that a study starts from, as a mean over its seeds."""
+    start = {e["setting"]: e["value"] for e in found["effects"] if e["reference"]}
+    path = MEASURED / "studies" / f"{found['study']}.jsonl"
+    runs = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    scores = [run[found["score"]] for run in runs if start.items() <= run["settings"].items()]
+    errors = [e["standard_error"] for e in found["effects"] if e["standard_error"]]
+    return f"{np.mean(scores):.2f} (runs: {found['runs']}" + (
+        f"; standard error of a difference: {max(errors):.2f})" if errors else ")"
+    )
+
+
+def _signed(number):
+    return f"{round(number, 2) + 0.0:+.2f}".replace("-", "−")
+
+
+def sparsity(kind):
+    """Every sparsity rule on raw or whitened digits, means over seeds."""
+    records = [
+        record
+        for record in read("sparsity")
+        if record["data"].endswith("whitened") == (kind == "whitened")
+    ]
+    rows = []
+    for rule, name in SPARSITY.items():
+        found = [record for record in records if record["row"] == f"sparsity-{rule}"]
+        cells = (form.format(np.mean([r[key] for r in found])) for key, form in COLUMNS.values())
+        rows.append([name, *cells])
+    return Table([f"sparsity, {kind} digits", *COLUMNS], rows)

@@ -1,0 +1,232 @@
+"""The tables of what was learned: errors and accuracies beside the paper's, every seed that ran."""
+
+import json
+import tomllib
+from typing import NamedTuple
+
+import numpy as np
+from common.records import ROOT
+
+MEASURED = ROOT / "reference" / "measured"
+NONE = "–"
+
+#: Rows of Table 1, and rows that have more maps than one of them: how they read.
+TABLE_1 = {"mnist-16": "16 maps", "mnist-128": "128 maps", "mnist-deep": "128 then 2048 maps"}
+MORE_MAPS = {
+    "mnist-256": ("256 maps", "mnist-128"),
+    "mnist-512": ("512 maps", "mnist-128"),
+    "mnist-deep-4096": ("512 then 4096 maps", "mnist-deep"),
+}
+NAMES = TABLE_1 | {row: name for row, (name, _) in MORE_MAPS.items()}
+TABLE_2 = {"cifar-512": "512 maps", "cifar-deep": "512 then 4096 maps"}
+TABLE_3 = {"norb-128": "128 maps", "norb-deep": "128 then 2048 maps"}
+
+#: The classifiers of Table 1, and what the names of their records end with.
+CLASSIFIERS = {"logistic regression": "-logistic", "linear SVM": ""}
+
+#: Of the extensions: what follows a row's name, and how it reads.
+EXTENSIONS = {
+    "-logistic": "logistic regression",
+    "-shifts": "scores averaged over one-pixel shifts",
+    "-concatenated": "features of both layers",
+    "-lifetime-0.2": "lifetime sparsity 0.2",
+    "-augmented": "the classifier learns from one-pixel shifts too",
+    "-7x7": "filters of 7 × 7, every image's features of one length",
+}
+
+FEW_LABELS = ("winner-take-all", "triangle-k-means", "pca", "pixels")
+ENCODINGS = {
+    "winner-take-all": "winner-take-all",
+    "winner-take-all-local": "the same maps, divided by the local deviation",
+    "k-means-whole-images": "k-means on patches of the same whitened images",
+    "k-means": "k-means on patches that are normalised and whitened one by one",
+}
+
+
+class Table(NamedTuple):
+    header: list
+    rows: list
+
+
+def markdown(table):
+    lines = [table.header, ["---"] * len(table.header), *table.rows]
+    return "\n".join("|".join(["", *(f" {cell} " for cell in line), ""]) for line in lines)
+
+
+def read(name):
+    return json.loads((MEASURED / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def paper():
+    with open(ROOT / "reference" / "paper.toml", "rb") as file:
+        return tomllib.load(file)
+
+
+def by_row(name):
+    """{row: its records, by seed} of a file of reference/measured."""
+    groups = {}
+    for record in read(name):
+        groups.setdefault(record["row"], []).append(record)
+    return {row: sorted(found, key=lambda record: record["seed"]) for row, found in groups.items()}
+
+
+def spread(records, key="test_error_percent", unit=" %"):
+    """Mean, and the standard deviation over seeds where there are several."""
+    values = [record[key] for record in records]
+    if not values:
+        return NONE
+    deviation = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.2f}{deviation}{unit}"
+
+
+def listed(records, key="test_error_percent"):
+    return ", ".join(f"{record[key]:.2f}" for record in records) or NONE
+
+
+def table_1():
+    """Table 1 of the paper: its pipeline, logistic regression, first."""
+    records, published = by_row("mnist"), paper()["experiments"]
+    rows = []
+    for row, name in TABLE_1.items():
+        cells = [name, f"{published[row]['value']:.2f} %"]
+        for end in CLASSIFIERS.values():
+            found = records.get(row + end, [])
+            cells.append(spread(found) + (" (one seed)" if len(found) == 1 else ""))
+        rows.append(cells)
+    header = ["MNIST, test error", "paper", *(f"minisca, {name}" for name in CLASSIFIERS)]
+    return Table(header, rows)
+
+
+def table_1_by_seed():
+    """The same, every seed's figure, and the validation error beside it."""
+    records = by_row("mnist")
+    rows = []
+    for row, name in TABLE_1.items():
+        for classifier, end in CLASSIFIERS.items():
+            found = records.get(row + end, [])
+            validation = spread(found, "validation_error_percent")
+            rows.append([name, classifier, spread(found), listed(found), validation])
+    return Table(["MNIST", "classifier", "test error", "every seed", "validation error"], rows)
+
+
+def extensions():
+    """Every extension of a row that was measured, beside the plain row."""
+    records = by_row("mnist")
+    rows = []
+    for row, found in records.items():
+        named = name_of_extended(row)
+        if named is not None:
+            name, words, plain = named
+            validation = spread(found, "validation_error_percent")
+            beside = spread(records.get(plain, []))
+            rows.append([name, words, spread(found), listed(found), validation, beside])
+    header = ["MNIST", "extension", "test error", "every seed", "validation error", "without it"]
+    return Table(header, rows)
+
+
+def name_of_extended(row):
+    """What is extended, by what, and the row to compare with; None of a row of Table 1 or none."""
+    if row in MORE_MAPS:
+        return NAMES[row], "more maps", MORE_MAPS[row][1]
+    if row.removesuffix("-logistic") in TABLE_1:
+        return None
+    for base in (*MORE_MAPS, *TABLE_1):
+        rest = row.removeprefix(base)
+        words = []
+        while rest and (found := [e for e in EXTENSIONS if rest.startswith(e)]):
+            words.append(EXTENSIONS[found[0]])
+            rest = rest.removeprefix(found[0])
+        if row.startswith(base) and words and not rest:
+            return NAMES[base], ", ".join(words), base
+    return None
+
+
+def reconstruction():
+    """What 16 maps of 11 x 11 reach, beside the authors' own weights."""
+    found = by_row("mnist")["mnist-reconstruction"]
+    ours = [spread(found, "reconstruction_error", ""), listed(found, "reconstruction_error")]
+    header = ["16 maps of 11 × 11", "mean ‖x̂ − x‖²", "every seed"]
+    return Table(header, [["minisca", *ours], ["the authors' published weights", "11.87", NONE]])
+
+
+def few_labels():
+    """Test error by labels a class, mean and deviation over draws, of every kind of features."""
+    records = by_row("mnist")
+    rows = []
+    for kind in FEW_LABELS:
+        (record,) = records[f"mnist-few-labels-{kind}"]
+        errors = {
+            point["labels_per_class"]: f"{point['mean_test_error_percent']:.2f} ± "
+            f"{point['deviation']:.2f} %"
+            for point in record["curve"]
+        }
+        rows.append([kind, f"{record['n_features']:,}", *errors.values()])
+    return Table(["labels a class", "features", *map(str, errors)], rows)
+
+
+def fashion():
+    """The same settings on Fashion-MNIST."""
+    rows = [
+        [NAMES[row], spread(found), listed(found), spread(found, "validation_error_percent")]
+        for row, found in by_row("fashion-mnist").items()
+    ]
+    return Table(["Fashion-MNIST", "test error", "every seed", "validation error"], rows)
+
+
+def table_2():
+    """Table 2 of the paper beside what was measured, on the images that were at hand."""
+    records, published = by_row("cifar10"), paper()["experiments"]
+    rows = []
+    for row, name in TABLE_2.items():
+        found = records.get(row, [])
+        minutes = np.mean([record["seconds"]["total"] for record in found]) / 60 if found else 0
+        memory = max((record["peak_memory_gib"] for record in found), default=0)
+        rows.append(
+            [
+                name,
+                f"{published[row]['value']:.1f} %",
+                spread(found, "test_accuracy_percent"),
+                listed(found, "test_accuracy_percent"),
+                spread(found, "validation_accuracy_percent"),
+                f"{minutes:.0f} min" if found else NONE,
+                f"{memory:.1f} GiB" if found else NONE,
+            ]
+        )
+    header = ["test accuracy", "paper, CIFAR-10", "minisca, JPEG copy", "every seed"]
+    return Table([*header, "validation accuracy", "time", "memory"], rows)
+
+
+def encodings():
+    """Validation accuracy of two methods under two kinds of pooling (compare_encodings.py)."""
+    found = {record["row"]: record for record in read("encodings")}
+    columns = [(maps, pooling) for maps in (64, 256) for pooling in ("quadrants", "maximum")]
+    rows = [
+        [
+            name,
+            *(
+                f"{found[f'encoding-{kind}-{pooling}-{maps}']['validation_accuracy_percent']:.1f} %"
+                for maps, pooling in columns
+            ),
+        ]
+        for kind, name in ENCODINGS.items()
+    ]
+    poolings = {"quadrants": "quadrants", "maximum": "8 × 8"}
+    return Table(["", *(f"{maps} maps, {poolings[p]}" for maps, p in columns)], rows)
+
+
+def figure_1c():
+    """Figure 1c in numbers."""
+    points = {}
+    for record in read("figure-1c"):
+        key = tuple(record["row"].removeprefix("figure-1c-").rsplit("-", 2))
+        points[key] = f"{record['validation_accuracy_percent']:.1f} %"
+    methods = [
+        (method, kind)
+        for kind in ("whitened", "raw")
+        for method in ("winner-take-all", "k-means", "supervised")
+    ]
+    rows = [
+        [maps, *(points.get((method, maps, kind), NONE) for method, kind in methods)]
+        for maps in sorted({maps for _, maps, _ in points}, key=int)
+    ]
+    return Table(["maps", *(f"{method}, {kind}" for method, kind in methods)], rows)

@@ -1,0 +1,71 @@
+"""What is distributed: a wheel with the library alone, a source archive with all that is kept."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.metadata import version
+
+import pytest
+
+from tests.support.script_runs import ROOT
+
+BUILD = "from setuptools import build_meta as b; b.build_wheel('out'); b.build_sdist('out')"
+#: Kept in the repository alone.
+UNDISTRIBUTED = (".ci/run", ".gitignore")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The tracked files, and the files of the wheel and the source distribution made of them."""
+    if int(version("setuptools").split(".")[0]) < 77:
+        pytest.skip(f"setuptools is {version('setuptools')}; to build takes 77 or later")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode != 0:
+        pytest.skip("this is no git repository: nothing says which files are the project's")
+    tracked = [name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
+    clone = tmp_path_factory.mktemp("clone")
+    for name in tracked:
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, clone / name)
+    # what running the library leaves behind
+    (clone / "minisca" / "__pycache__").mkdir()
+    for name in ("x.cpython-311.pyc", "x.f-1.py311.nbi", "x.f-1.py311.1.nbc"):
+        (clone / "minisca" / "__pycache__" / name).touch()
+    subprocess.run(
+        [sys.executable, "-c", BUILD], cwd=clone, check=True, capture_output=True, timeout=120
+    )
+    (wheel,), (source,) = (list((clone / "out").glob(kind)) for kind in ("*.whl", "*.tar.gz"))
+    with zipfile.ZipFile(wheel) as file:
+        wheel_names = set(file.namelist())
+        (metadata,) = (name for name in wheel_names if name.endswith("/METADATA"))
+        metadata = file.read(metadata).decode()
+    with tarfile.open(source) as file:
+        names = (member.name for member in file if member.isfile())
+        source_names = {name.partition("/")[2] for name in names}
+    return tracked, wheel_names, source_names, metadata
+
+
+def test_the_wheel_holds_the_library_its_kernels_its_sample_and_nothing_else(built):
+    tracked, wheel, _, _ = built
+    library = {name for name in tracked if name.startswith("minisca/")}
+    expected = {name for name in library if not name.endswith("README.md")}
+    assert {name for name in wheel if ".dist-info/" not in name} == expected
+    assert {name.rpartition(".")[2] for name in expected} == {"py", "cu", "cuh", "npz", "md"}
+
+
+def test_the_source_distribution_holds_what_its_tests_need_and_nothing_else(built):
+    tracked, _, source, _ = built
+    made = {name for name in source if re.match(r"PKG-INFO|setup\.cfg|minisca\.egg-info/", name)}
+    assert source - made == set(tracked) - set(UNDISTRIBUTED)
+
+
+def test_the_index_shows_a_page_without_links_into_the_repository(built):
+    metadata = built[3]
+    for line in ("Author: minisca developers", "License-Expression: MIT", "Keywords: sparse"):
+        assert line in metadata
+    links = re.findall(r"\]\((.*?)\)", metadata)
+    assert links
+    assert all(link.startswith("https://") for link in links)
