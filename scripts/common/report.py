@@ -5,10 +5,8 @@ one. The page has no script and loads nothing: it can be mailed, printed and ope
 """
 
 import base64
-from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 from minisca.files.atomic import atomic_write
@@ -20,10 +18,10 @@ class Section(NamedTuple):
     """One part of the page: text, then a table, settings and pictures, whichever are given."""
 
     heading: str
-    header: Sequence[str] = ()  # the table's column names
-    rows: Sequence[Sequence[str]] = ()  # each as long as the header
-    settings: Mapping = MappingProxyType({})  # names and plain values
-    pictures: Sequence[tuple] = ()  # (caption, path of a PNG or its bytes) each
+    header: list | tuple = ()  # the table's column names
+    rows: list | tuple = ()  # lists of texts, each as long as the header
+    settings: dict | tuple = ()  # names and plain values
+    pictures: list | tuple = ()  # (caption, path of a PNG or its bytes) each
     text: str = ""  # paragraphs, an empty line between two
 
 
@@ -49,11 +47,8 @@ def write_report(path, title, sections, note=""):
     body = [_element("h1", title), *_paragraphs(note)]
     for section in sections:
         body.append(_element("section", *_section(section)))
-    head = (
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style>"
-    )
-    page = f'<html lang="en"><head>{head}</head>\n<body>{"".join(body)}</body></html>'
+    head = _element("head", HEAD, _element("title", title), _element("style", _Markup(STYLE)))
+    page = _element("html", head, _element("body", *body), lang="en")
     with atomic_write(path) as file:
         file.write(f"<!DOCTYPE html>\n{page}\n".encode())
 
@@ -98,9 +93,8 @@ def _section(section):
         )
         yield _element("dl", *terms)
     if section.pictures:
-        yield _Markup('<div class="pictures">')
-        yield from (_picture(caption, source) for caption, source in section.pictures)
-        yield _Markup("</div>")
+        figures = (_picture(caption, source) for caption, source in section.pictures)
+        yield _Markup(f'<div class="pictures">{"".join(figures)}</div>')
 
 
 def _paragraphs(text):
@@ -126,10 +120,13 @@ def _picture(caption, source):
         named = "the bytes" if isinstance(source, bytes) else source
         raise ValueError(f"picture {caption!r}: {named} must be a PNG")
     data = base64.b64encode(contents).decode()
-    image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+    image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}"/>'
     return _element("figure", _Markup(image), _element("figcaption", caption))
 
 
+HEAD = _Markup(
+    '<meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/>'
+)
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2125; --paper: #fff; --soft: #667; --line: #d8dce0; }
 @media (prefers-color-scheme: dark) {

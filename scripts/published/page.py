@@ -1,8 +1,8 @@
 """The published report: every table of the paper beside what was measured, in one HTML file."""
 
-from common.report import Section, write_report
+from common.report import Section, plain, write_report
 from published import speed, tables
-from published.tables import MEASURED, NONE
+from published.tables import MEASURED, NONE, TABLE_1
 
 NOTE = (
     "Figures are means ± standard deviations over all the seeds that ran; a figure without a "
@@ -10,7 +10,7 @@ NOTE = (
     "was chosen by. "
 )
 TABLES = (
-    ("Table 1: MNIST", "mnist", tables.TABLE_1, "{:.2f} %"),
+    ("Table 1: MNIST", "mnist", TABLE_1, "{:.2f} %"),
     ("Table 2: CIFAR-10", "cifar", tables.TABLE_2, "{:.1f} %"),
     ("Table 3: small NORB", "norb", tables.TABLE_3, "{:.1f} %"),
 )
@@ -45,7 +45,7 @@ PICTURES = {
 def write_page(path):
     sections = [_paper_table(*table) for table in TABLES]
     sections += [Section(heading, *_plain(make())) for heading, make in MORE]
-    sections.append(Section("Settings of Table 1", *_settings()))
+    sections.append(_settings())
     pictures = [(text, MEASURED / "figures" / f"{name}.png") for name, text in PICTURES.items()]
     sections.append(Section("Pictures", pictures=pictures))
     paper = tables.paper()["paper"]
@@ -56,10 +56,6 @@ def write_page(path):
 def _paper_table(heading, data, rows, form):
     """What the paper quotes, then its own rows beside ours."""
     paper = tables.paper()
-    quoted = [
-        [method["name"], form.format(method["value"])]
-        for method in paper["compared"][data]["methods"]
-    ]
     if data == "mnist":
         header, ours = tables.table_1()
     elif data == "cifar":
@@ -68,23 +64,25 @@ def _paper_table(heading, data, rows, form):
         header = ["test error", "paper", "minisca"]
         values = {row: paper["experiments"][row]["value"] for row in rows}
         ours = [[name, form.format(values[row]), NONE] for row, name in rows.items()]
-    quoted = [row + [NONE] * (len(header) - 2) for row in quoted]
+    unknown = [NONE] * (len(header) - 2)
+    methods = paper["compared"][data]["methods"]
+    quoted = [[method["name"], form.format(method["value"]), *unknown] for method in methods]
     ours = [[f"Winner-take-all, {row[0]}", *row[1:]] for row in ours]
     return Section(heading, header, [*quoted, *ours], text=REMARKS[data])
 
 
 def _settings():
-    """The settings that every layer of Table 1 was trained with."""
+    """What every layer of Table 1, and its linear SVM, was trained with."""
+    settings = {name: tables.by_row("mnist")[row][0]["settings"] for row, name in TABLE_1.items()}
     layers = {
         f"{name}, layer {depth}": layer
-        for row, name in tables.TABLE_1.items()
-        for depth, layer in enumerate(tables.by_row("mnist")[row][0]["settings"]["layers"], 1)
+        for name, found in settings.items()
+        for depth, layer in enumerate(found["layers"], 1)
     }
-    names = [
-        name for name in next(iter(layers.values())) if name not in ("random_state", "verbose")
-    ]
-    rows = [[name, *(str(layer.get(name, NONE)) for layer in layers.values())] for name in names]
-    return ["", *layers], rows
+    names = [name for name in layers["16 maps, layer 1"] if name not in ("random_state", "verbose")]
+    rows = [[name, *(plain(layer[name]) for layer in layers.values())] for name in names]
+    classifiers = {f"{name}, linear SVM": found["classifier"] for name, found in settings.items()}
+    return Section("Settings of Table 1", ["", *layers], rows, classifiers)
 
 
 def _plain(table):

@@ -178,40 +178,29 @@ def table_2():
     records, published = by_row("cifar10"), paper()["experiments"]
     rows = []
     for row, name in TABLE_2.items():
-        found = records.get(row, [])
-        minutes = np.mean([record["seconds"]["total"] for record in found]) / 60 if found else 0
-        memory = max((record["peak_memory_gib"] for record in found), default=0)
-        rows.append(
-            [
-                name,
-                f"{published[row]['value']:.1f} %",
-                spread(found, "test_accuracy_percent"),
-                listed(found, "test_accuracy_percent"),
-                spread(found, "validation_accuracy_percent"),
-                f"{minutes:.0f} min" if found else NONE,
-                f"{memory:.1f} GiB" if found else NONE,
-            ]
-        )
+        found = records[row]
+        minutes = np.mean([record["seconds"]["total"] for record in found]) / 60
+        cells = [name, f"{published[row]['value']:.1f} %", spread(found, "test_accuracy_percent")]
+        cells += [listed(found, "test_accuracy_percent")]
+        cells += [spread(found, "validation_accuracy_percent"), f"{minutes:.0f} min"]
+        rows.append([*cells, f"{max(record['peak_memory_gib'] for record in found):.1f} GiB"])
     header = ["test accuracy", "paper, CIFAR-10", "minisca, JPEG copy", "every seed"]
     return Table([*header, "validation accuracy", "time", "memory"], rows)
 
 
 def encodings():
     """Validation accuracy of two methods under two kinds of pooling (compare_encodings.py)."""
-    found = {record["row"]: record for record in read("encodings")}
-    columns = [(maps, pooling) for maps in (64, 256) for pooling in ("quadrants", "maximum")]
+    accuracies = {r["row"]: f"{r['validation_accuracy_percent']:.1f} %" for r in read("encodings")}
+    columns = {
+        f"{maps} maps, {words}": f"{pooling}-{maps}"
+        for maps in (64, 256)
+        for pooling, words in (("quadrants", "quadrants"), ("maximum", "8 × 8"))
+    }
     rows = [
-        [
-            name,
-            *(
-                f"{found[f'encoding-{kind}-{pooling}-{maps}']['validation_accuracy_percent']:.1f} %"
-                for maps, pooling in columns
-            ),
-        ]
+        [name, *(accuracies[f"encoding-{kind}-{column}"] for column in columns.values())]
         for kind, name in ENCODINGS.items()
     ]
-    poolings = {"quadrants": "quadrants", "maximum": "8 × 8"}
-    return Table(["", *(f"{maps} maps, {poolings[p]}" for maps, p in columns)], rows)
+    return Table(["", *columns], rows)
 
 
 def figure_1c():

@@ -4,9 +4,11 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+import minisca
 from tests.support.script_runs import FIELDS, ROOT, import_script
 
 MEASURED = ROOT / "reference" / "measured"
@@ -42,6 +44,22 @@ def test_the_readme_is_short_and_has_the_papers_figure_beside_ours():
     (header,) = re.findall(r"^\| MNIST, test error \|.*$", text, re.MULTILINE)
     columns = [cell.strip() for cell in header.split("|")[2:-1]]
     assert columns == ["paper", "minisca, logistic regression", "minisca, linear SVM"]
+
+
+def test_the_readmes_python_runs(monkeypatch, tmp_path):
+    """On 60 digits for 60,000: what it prints and where it writes is all that differs."""
+    sample = minisca.datasets.load_mnist_sample()
+    names = [f"{part}_{kind}" for part in ("train", "test") for kind in ("images", "labels")]
+    first = {name: getattr(sample, name)[:60] for name in names}
+    monkeypatch.setattr(minisca.datasets, "load_mnist", lambda: replace(sample, **first))
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    names = {}
+    exec("".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)), names)
+    assert names["features"].shape == (60, 128, 10, 10)
+    assert names["deep_features"].shape == (60, 2048, 5, 5)
+    assert names["values"].shape == (60, 128)
+    assert (tmp_path / "layer1.npz").exists()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
