@@ -5,7 +5,7 @@ Importing it compiles nothing and loads no backend; that happens at the first us
 
 from minisca import datasets, preprocessing
 from minisca.autoencoder import SparseConvAutoencoder
-from minisca.classifiers.classifier import LinearSVM, LogisticRegression
+from minisca.classifiers import LinearSVM, LogisticRegression
 from minisca.files.checkpoint import CheckpointError
 from minisca.stack import Stack
 from minisca.training.fit import DivergenceError

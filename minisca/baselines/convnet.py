@@ -9,7 +9,8 @@ import numpy as np
 from minisca.backends import get_backend
 from minisca.baselines.baseline import Baseline, descend, draw_normal
 from minisca.chunks import ceil_div, chunks, slices, spread
-from minisca.classifiers.softmax import SoftmaxClassifier, log_softmax
+from minisca.classifiers.base import Classifier
+from minisca.classifiers.logistic import log_softmax
 from minisca.encoding import ENCODE_BATCH
 from minisca.training.fit import check_training_settings
 from minisca.training.objective import DENSE_BYTES, squared_norm
@@ -29,7 +30,7 @@ INTERCEPT_RATE = 0.1
 _PARAMETERS = ("filters", "bias", "coef", "intercept")
 
 
-class SupervisedConvNet(SoftmaxClassifier, Baseline):
+class SupervisedConvNet(Classifier, Baseline):
     """A shallow convolutional network, trained on the mean cross-entropy of its softmax.
 
     Parameters
@@ -66,7 +67,6 @@ class SupervisedConvNet(SoftmaxClassifier, Baseline):
     >>> network.score(test_images, test_labels)
     """
 
-    _estimator_type = "classifier"
     _main = "filters"
 
     def __init__(
@@ -195,11 +195,15 @@ class SupervisedConvNet(SoftmaxClassifier, Baseline):
             "intercept": d_logits.sum(axis=0),
         }
 
-    def _logits(self, X):
-        logits = []
+    def predict_proba(self, X):
+        """Probabilities of images X (n, c, h, w): (n, n_classes), in `classes_`'s order."""
+        return np.exp(log_softmax(self._scores(X)))
+
+    def _scores(self, X):
+        scores = []
         for features in self._encode(self._check_new(X)):
-            logits.append(features.reshape(len(features), -1) @ self.coef_.T + self.intercept_)
-        return np.concatenate(logits)
+            scores.append(features.reshape(len(features), -1) @ self.coef_.T + self.intercept_)
+        return np.concatenate(scores)
 
     def _encode(self, X):
         """Yield the pooled features of X, a batch of images at a time."""

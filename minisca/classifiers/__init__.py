@@ -1,0 +1,6 @@
+"""Linear classifiers on the features of a layer, of any number."""
+
+from minisca.classifiers.logistic import LogisticRegression
+from minisca.classifiers.svm import LinearSVM
+
+__all__ = ["LinearSVM", "LogisticRegression"]

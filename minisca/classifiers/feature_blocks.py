@@ -9,6 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
+from minisca.chunks import ceil_div, chunks, slices
+
 # Of the size of a large L3 cache. Measured on two cores with 12,800 and 32,768 features: smaller
 # blocks lose to loading the weights and the gradient for fewer rows, larger ones leave the cache.
 BLOCK_BYTES = 32 * 2**20
@@ -21,16 +23,34 @@ _HALF_MAX = 65504
 
 
 class FeatureBlocks:
-    """The rows of `features` (n, ...) as blocks (rows, n_features) of float32 or float64.
+    """The rows of features (n, ...) as blocks (rows, n_features) of float32 or float64.
 
-    features: an array that has a shape and a dtype and slices along its first axis (ndarray,
-    np.memmap, HDF5 data set), or what `np.asarray` makes one of. float16, float32 and small
-    integers are read as float32, everything else as float64.
-    dtype: read as this dtype at least (float32 features for a float64 model).
-    block_bytes: the size of a block as it is read, default BLOCK_BYTES; at least one row.
+    Iterating yields (slice of the rows, block). A block is valid until the next one is read: either
+    a view of the features or a buffer that is used again.
 
-    Iterating yields (first row, block). A block is valid until the next one is read: either a view
-    of the features or a buffer that is used again.
+    Parameters
+    ----------
+    features : array (n, ...) of any real dtype
+        It has a shape and a dtype and slices along its first axis (ndarray, np.memmap, HDF5 data
+        set), or is something that `np.asarray` makes an array of. float16, float32 and small
+        integers are read as float32, everything else as float64.
+    name : str
+        What messages call it.
+    dtype : np.float32 (default) or np.float64
+        Read as this dtype at least (float32 features for a float64 model).
+    block_bytes : int, default BLOCK_BYTES
+        The size of a block as it is read; at least one row.
+
+    Attributes
+    ----------
+    n, n_features : int
+    dtype : dtype of the blocks
+    rows : int, of a block; the last one may have fewer
+
+    Raises
+    ------
+    TypeError for a sparse matrix and for a dtype that is not real; ValueError for a rank below 2
+    and where there are no rows or no features.
     """
 
     def __init__(self, features, name="X", dtype=np.float32, block_bytes=None):
@@ -55,28 +75,36 @@ class FeatureBlocks:
         self.n_features = int(np.prod(shape[1:], dtype=np.int64))
         wide = np.dtype(np.result_type(features.dtype, dtype)).itemsize > 4
         self.dtype = np.dtype(np.float64 if wide else np.float32)
-        rows = (block_bytes or BLOCK_BYTES) // (self.n_features * self.dtype.itemsize)
-        self.rows = min(self.n, max(1, rows))
+        row_bytes = self.n_features * self.dtype.itemsize
+        self._slices = chunks(self.n, row_bytes, block_bytes or BLOCK_BYTES)
+        self.rows = self._slices[0].stop
 
     def __iter__(self):
-        for first in range(0, self.n, self.rows):
-            yield first, self._read(first)
+        for rows in self._slices:
+            yield rows, self._read(rows)
 
     def shuffled(self, random):
-        """Yield all rows once, in blocks of rows from everywhere: (indices (rows,), block).
+        """All rows once, in blocks of rows from everywhere.
 
-        random: the NumPy generator that the order is drawn from. Rows are read in runs of
-        neighbours, and come shuffled beyond that. A block is valid until the next one is read.
+        Rows are read in runs of neighbours, and come shuffled beyond that.
+
+        Parameters
+        ----------
+        random : numpy.random.Generator
+            The order is drawn from it.
+
+        Yields
+        ------
+        indices (rows,) of the block's rows, and the block, which is valid until the next one is
+        read
         """
         length = min(RUN, self.rows)
-        runs = length * random.permutation(-(-self.n // length))
-        per_block = self.rows // length
-        for first_run in range(0, len(runs), per_block):
-            part = runs[first_run : first_run + per_block, np.newaxis]
-            indices = (part + np.arange(length)).ravel()
+        runs = length * random.permutation(ceil_div(self.n, length))
+        for part in slices(len(runs), self.rows // length):
+            indices = (runs[part, np.newaxis] + np.arange(length)).ravel()
             indices = indices[indices < self.n]
             filled = 0
-            for first in part[:, 0]:
+            for first in runs[part]:
                 rows = self.features[first : min(first + length, self.n)]
                 self._convert(rows, self._buffer[filled : filled + len(rows)])
                 filled += len(rows)
@@ -88,9 +116,9 @@ class FeatureBlocks:
         if not (halves and self.dtype == np.float32):
             yield from self
             return
-        for first in range(0, self.n, self.rows):
-            rows = np.asarray(self.features[first : first + self.rows])
-            yield first, np.ascontiguousarray(rows).reshape(len(rows), self.n_features)
+        for rows in self._slices:
+            block = np.asarray(self.features[rows])
+            yield rows, np.ascontiguousarray(block).reshape(len(block), self.n_features)
 
     @cached_property
     def strips(self):
@@ -101,20 +129,28 @@ class FeatureBlocks:
 
     def checked(self):
         """Iterate as usual, raising ValueError at the first NaN or infinite feature."""
-        for first, block in self:
+        for rows, block in self:
             # A half-precision infinity or NaN is read as 65,536 or more: see `widen_halves`.
             if self.features.dtype == np.float16:
                 finite = max(block.max(), -block.min()) <= _HALF_MAX
             else:
                 finite = np.isfinite(block).all()
             if not finite:
-                self._refuse(first)
-            yield first, block
+                self._refuse(rows)
+            yield rows, block
 
     def moments(self):
-        """Every feature's mean (n_features,), and the mean of all features' squares, in float64.
+        """The features' means, and the mean of all their squares; every one is checked on the way.
 
-        Every feature is checked on the way.
+        Returns
+        -------
+        mean : float64 array (n_features,)
+        mean_square : float
+            Infinite if the squares are too large for float64.
+
+        Raises
+        ------
+        ValueError for a NaN or infinite feature.
         """
         total, mean = 0.0, np.zeros(self.n_features)
         weights = np.full(self.rows, 1 / self.n, self.dtype)  # means, where sums might overflow
@@ -127,18 +163,18 @@ class FeatureBlocks:
             total += squares
         return mean, total / (self.n * self.n_features)
 
-    def _read(self, first):
-        rows = self.features[first : first + self.rows]
+    def _read(self, rows):
+        found = self.features[rows]
         if (
-            isinstance(rows, np.ndarray)
-            and rows.dtype == self.dtype
-            and rows.dtype.isnative
-            and rows.flags.c_contiguous
+            isinstance(found, np.ndarray)
+            and found.dtype == self.dtype
+            and found.dtype.isnative
+            and found.flags.c_contiguous
         ):
-            return np.asarray(rows).reshape(len(rows), self.n_features)
-        buffer = self._buffer[: len(rows)]
-        self._convert(rows, buffer)
-        return buffer.reshape(len(rows), self.n_features)
+            return np.asarray(found).reshape(len(found), self.n_features)
+        buffer = self._buffer[: len(found)]
+        self._convert(found, buffer)
+        return buffer.reshape(len(found), self.n_features)
 
     @cached_property
     def _buffer(self):
@@ -151,11 +187,11 @@ class FeatureBlocks:
         else:
             np.copyto(buffer, rows, casting="unsafe")
 
-    def _refuse(self, first):
-        rows = np.asarray(self.features[first : first + self.rows]).reshape(-1, self.n_features)
-        row, column = np.argwhere(~np.isfinite(rows))[0]
+    def _refuse(self, rows):
+        found = np.asarray(self.features[rows]).reshape(-1, self.n_features)
+        row, column = np.argwhere(~np.isfinite(found))[0]
         raise ValueError(
-            f"{self.name} has the value {rows[row, column]} in row {first + row}; "
+            f"{self.name} has the value {found[row, column]} in row {rows.start + row}; "
             "every feature must be finite (no NaN, no infinity)"
         )
 

@@ -1,4 +1,4 @@
-"""The minimum of a linear classifier's objective by L-BFGS, SciPy's."""
+"""How logistic regression finds its minimum: SciPy's L-BFGS, on features shifted and scaled."""
 
 import numpy as np
 from tqdm import tqdm
@@ -6,15 +6,28 @@ from tqdm import tqdm
 from minisca.classifiers.linear import loss_and_gradient
 
 
-def minimise(problem, row_losses, max_iter, tol, verbose):
-    """Weights, intercepts, objective, iterations, and whether no gradient was larger than `tol`.
+def minimise(problem, max_iter, tol, verbose):
+    """The minimum of a linear classifier's objective.
 
-    problem: a `Problem` of `minisca.classifiers.linear`; row_losses: see there. The gradient is
-    that of weights and intercepts as they are changed below.
+    Parameters
+    ----------
+    problem : Problem
+    max_iter : int
+        Iterations at most.
+    tol : float
+        Iterations suffice when no entry of the gradient is larger than this; the gradient by the
+        weights and intercepts as they are changed below.
+    verbose : bool
+        Whether a progress bar may be shown.
+
+    Returns
+    -------
+    weights (n_classes, n_features), intercepts (n_classes,), float64; the objective there, the
+    iterations made, and whether they suffice
     """
-    blocks, codes, n_classes, mean, scale, l2 = problem
-    shape = (n_classes, blocks.n_features)
-    mean = mean * scale
+    blocks = problem.blocks
+    shape = (problem.n_classes, blocks.n_features)
+    mean = problem.mean * problem.scale
     stretch = 1 / np.sqrt(max(1 - np.mean(mean**2), 1e-6))
     constant = blocks.n_features**0.25
 
@@ -25,9 +38,7 @@ def minimise(problem, row_losses, max_iter, tol, verbose):
     # together so much that an intercept of 1 lags behind.
     def objective(parameters):
         weights, intercept = uncentred(parameters)
-        loss, d_weights, d_intercept = loss_and_gradient(
-            blocks, codes, weights, intercept, scale, l2, row_losses
-        )
+        loss, d_weights, d_intercept = loss_and_gradient(problem, weights, intercept)
         d_weights -= np.outer(d_intercept, mean)
         d_weights *= stretch
         d_intercept *= constant

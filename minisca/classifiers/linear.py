@@ -4,13 +4,13 @@ One pass over the features gives both the loss and its gradient, a block of rows
 row of scores costs, and how the minimum is found, is the classifier's own.
 """
 
+from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from minisca.classifiers.base import Classifier
 from minisca.classifiers.feature_blocks import FeatureBlocks
-from minisca.classifiers.softmax import cross_entropy
-from minisca.estimator import Estimator
 from minisca.validation import check_fitted, check_integer, check_labels, check_number
 
 
@@ -18,22 +18,35 @@ class Problem(NamedTuple):
     """What is to be minimised: the mean over rows of their losses, and a penalty on the weights.
 
     The weights (n_classes, n_features), float64, are those of the features times `scale`.
+
+    Attributes
+    ----------
+    blocks : FeatureBlocks of n rows
+    codes : int array (n,)
+        The class of each row, from 0.
+    n_classes : int
+    mean : float64 array (n_features,)
+        Of the features as they are.
+    scale : float
+    l2 : float
+        `l2 / 2` times the sum of the squared weights is the penalty.
+    row_losses : function
+        `row_losses(scores, codes)` is the sum of some rows' losses, and its gradient by the scores.
     """
 
     blocks: FeatureBlocks
-    codes: np.ndarray  # (n,): the class of each row, from 0
+    codes: np.ndarray
     n_classes: int
-    mean: np.ndarray  # (n_features,): of the features as they are
+    mean: np.ndarray
     scale: float
     l2: float
+    row_losses: Callable
 
 
-class LinearClassifier(Estimator):
-    """For a classifier with `l2`, `max_iter`, `tol`, `verbose`, `_row_losses` and `_minimise`.
+class LinearClassifier(Classifier):
+    """A classifier with `l2`, `max_iter`, `tol` and `verbose` whose scores are linear.
 
-    `_row_losses(scores, truth)` returns the sum over rows of their losses, and its gradient by the
-    scores. `_minimise(problem, max_iter, tol)` returns the weights and intercepts of a Problem, the
-    objective there, how many iterations it took, and whether they sufficed.
+    A subclass defines `_row_losses` and `_minimise`.
     """
 
     _main = "coef"
@@ -41,15 +54,38 @@ class LinearClassifier(Estimator):
         ("loss", "n_iter", "converged"), lambda name, value: value
     )
 
+    def _row_losses(self, scores, truth):
+        """The sum of the losses of rows of scores (n, n_classes), and its gradient by them.
+
+        truth (n,): the class of each row, from 0.
+        """
+        raise NotImplementedError
+
+    def _minimise(self, problem, max_iter, tol):
+        """Weights and intercepts of a Problem, float64, the objective there, iterations, success.
+
+        Success is whether the iterations sufficed.
+        """
+        raise NotImplementedError
+
     def fit(self, X, y):
-        """Learn from features X (n, ...) and labels y (n,); returns self.
+        """Learn from features and their labels.
 
-        X: any real dtype, any rank from 2, each row flattened; any array that slices along its
-        first axis (np.memmap, HDF5 data set), of which a block of rows is read at a time. float16,
-        float32 and small integers are computed in float32, all else in float64.
-        y: integers, or text.
+        Parameters
+        ----------
+        X : array (n, ...) of any real dtype and any rank from 2, each row flattened
+            Any array that slices along its first axis (np.memmap, HDF5 data set): a block of rows
+            is read at a time. float16, float32 and small integers are computed in float32, all else
+            in float64.
+        y : array (n,) of whole numbers or text
 
-        Raises ValueError or TypeError, naming the argument, for empty, 1-D, sparse, NaN or infinite
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError or TypeError, naming the argument, for empty, 1-D, sparse, NaN or infinite
         features, for labels of another length or type, and for fewer than two classes.
         """
         l2 = check_number("l2", self.l2)
@@ -62,14 +98,14 @@ class LinearClassifier(Estimator):
             raise ValueError(f"y has one class, {classes[0]!r}; it must have two or more")
         mean, mean_square = blocks.moments()
         scale = _inverse_root(mean_square, blocks.name)
-        weights, intercept, self.loss_, self.n_iter_, self.converged_ = self._minimise(
-            Problem(blocks, codes, len(classes), mean, scale, l2), max_iter, tol
-        )
+        problem = Problem(blocks, codes, len(classes), mean, scale, l2, self._row_losses)
+        weights, intercept, loss, n_iter, converged = self._minimise(problem, max_iter, tol)
         if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
             raise ValueError("X has values too far apart for the loss to stay finite; rescale them")
         self.classes_ = classes
         self.coef_ = (scale * weights).astype(blocks.dtype)
         self.intercept_ = intercept.astype(blocks.dtype)
+        self.loss_, self.n_iter_, self.converged_ = loss, n_iter, converged
         return self
 
     def _count(self, X):
@@ -87,7 +123,7 @@ class LinearClassifier(Estimator):
             "intercept": ("classes",),
         }
 
-    def _logits(self, X):
+    def _scores(self, X):
         check_fitted(self, "coef_")
         blocks = FeatureBlocks(X, dtype=self.coef_.dtype)
         if blocks.n_features != self.n_features_in_:
@@ -96,32 +132,39 @@ class LinearClassifier(Estimator):
                 f"it must have {self.n_features_in_}, as in fit"
             )
         weights = self.coef_.astype(blocks.dtype, copy=False).T
-        logits = np.empty((blocks.n, len(self.classes_)))
-        for first, block in blocks.checked():
-            logits[first : first + len(block)] = block @ weights
-        return logits + self.intercept_
+        scores = np.empty((blocks.n, len(self.classes_)))
+        for rows, block in blocks.checked():
+            scores[rows] = block @ weights
+        return scores + self.intercept_
 
 
-def loss_and_gradient(blocks, codes, weights, intercept, scale, l2, row_losses=cross_entropy):
+def loss_and_gradient(problem, weights, intercept):
     """The objective and its gradient in one pass over the features.
 
-    blocks: FeatureBlocks (n, n_features). codes (n,): the class of each row, from 0. weights
-    (n_classes, n_features) of the features times `scale`, intercept (n_classes,): float64.
-    row_losses(scores, codes): the sum of some rows' losses, and its gradient by their scores.
+    Parameters
+    ----------
+    problem : Problem
+    weights : float64 array (n_classes, n_features), of the features times `problem.scale`
+    intercept : float64 array (n_classes,)
 
-    Returns loss, d_weights, d_intercept, summed in float64 in an order that is always the same.
+    Returns
+    -------
+    loss : float
+    d_weights, d_intercept : float64 arrays, shaped as the weights and the intercepts
+        Summed in an order that is always the same.
     """
     from minisca.classifiers.kernels.products import accumulate_, pack_weights, project
 
+    blocks, codes, n_classes, _, scale, l2, row_losses = problem
     # The features stay as they are: scaling the weights gives the same products.
     packed = pack_weights((scale * weights).astype(blocks.dtype))
     loss = 0.0
     d_weights = np.zeros(weights.shape)
     d_intercept = np.zeros(len(intercept))
     product = np.empty(weights.shape, blocks.dtype)
-    for first, block in blocks.as_stored():
-        scores = project(block, packed, len(intercept), blocks.strips) + intercept
-        block_loss, residual = row_losses(scores, codes[first : first + len(block)])
+    for rows, block in blocks.as_stored():
+        scores = project(block, packed, n_classes, blocks.strips) + intercept
+        block_loss, residual = row_losses(scores, codes[rows])
         loss += block_loss
         d_intercept += residual.sum(axis=0)
         product[:] = 0

@@ -109,7 +109,7 @@ class Measure:
         halves = ((validation, self.images.validation_labels), (train[n:], labels[n:]))
         for features, truth in halves:
             if len(truth):
-                scores = classifier._logits(features)
+                scores = classifier._scores(features)
                 codes = np.searchsorted(classifier.classes_, truth)
                 wrong += int((scores.argmax(axis=1) != codes).sum())
                 loss += float(classifier._row_losses(scores, codes)[0])

@@ -5,8 +5,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from minisca import LogisticRegression
 from minisca.classifiers import feature_blocks
-from minisca.classifiers.classifier import LogisticRegression
 from minisca.classifiers.feature_blocks import FeatureBlocks
 from tests.support.classifier_problems import Sliced, problem
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minisca.classifiers.classifier import LogisticRegression
+from minisca import LogisticRegression
 from minisca.validation import NotFittedError
 from tests.support.classifier_problems import problem
 

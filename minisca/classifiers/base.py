@@ -1,0 +1,86 @@
+"""What every classifier gives: scores, labels, and the fraction of labels that are right."""
+
+import numpy as np
+
+from minisca.estimator import Estimator
+from minisca.validation import check_fitted, check_labels
+
+
+class Classifier(Estimator):
+    """A classifier that is fitted once it has `classes_` (n_classes,), sorted, and `coef_`.
+
+    A subclass defines `_scores(X)` and `_count(X)`; all else follows from them.
+    """
+
+    _estimator_type = "classifier"
+
+    def _scores(self, X):
+        """Scores (n, n_classes) of X (n, ...), checked; the largest of a row is its label's."""
+        raise NotImplementedError
+
+    def _count(self, X):
+        """The n of X (n, ...), checked as far as that takes no reading."""
+        raise NotImplementedError
+
+    def decision_function(self, X):
+        """Score every class.
+
+        Parameters
+        ----------
+        X : array (n, ...), as in `fit`
+
+        Returns
+        -------
+        float array (n, n_classes), in the order of `classes_`
+            With two classes, as scikit-learn has it: (n,), the second's score less the first's.
+
+        Raises
+        ------
+        NotFittedError before `fit`; ValueError or TypeError for an X unlike that of `fit`.
+        """
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def predict(self, X):
+        """The label of the largest score.
+
+        Parameters
+        ----------
+        X : array (n, ...), as in `fit`
+
+        Returns
+        -------
+        array (n,) of the dtype of the labels of `fit`
+
+        Raises
+        ------
+        As `decision_function`.
+        """
+        scores = self._scores(X)
+        return self.classes_[scores.argmax(axis=1)]
+
+    def score(self, X, y):
+        """The fraction of X whose label is predicted.
+
+        Parameters
+        ----------
+        X : array (n, ...), as in `fit`
+        y : array (n,)
+
+        Returns
+        -------
+        float in [0, 1]
+
+        Raises
+        ------
+        As `decision_function`; ValueError or TypeError for labels of another number or kind than
+        those of `fit`.
+        """
+        check_fitted(self, "coef_")
+        labels = check_labels(y, self._count(X))
+        if (labels.dtype.kind == "U") != (self.classes_.dtype.kind == "U"):
+            raise TypeError(
+                f"y has dtype {labels.dtype}; it must be like the labels of fit, "
+                f"{self.classes_.dtype}"
+            )
+        return float(np.mean(self.predict(X) == labels))

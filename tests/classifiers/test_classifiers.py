@@ -1,0 +1,140 @@
+"""What both classifiers share: labels, scores, files, and that scikit-learn takes them."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from minisca import LinearSVM, LogisticRegression
+from minisca.files.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from tests.support.classifier_problems import problem
+
+
+def test_importing_the_classifier_does_not_import_scipy():
+    code = "import sys, minisca.classifiers; print('scipy' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert result.stdout.split() == [b"False"]
+
+
+@pytest.mark.parametrize("kind", [LogisticRegression, LinearSVM])
+def test_two_fits_are_bit_identical(kind):
+    features, labels = problem(dtype=np.float32)
+    first, second = (kind().fit(features, labels) for _ in range(2))
+    assert first.coef_.tobytes() == second.coef_.tobytes()
+    assert first.intercept_.tobytes() == second.intercept_.tobytes()
+
+
+# What the labels may be ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        np.array([30, -5, 7]),
+        np.array([2, 0, 1], np.uint8),
+        np.array(["gull", "auk", "tern"]),
+        np.array(["gull", "auk", "tern"], dtype=object),
+        np.array([2.0, 0.0, 1.0]),
+    ],
+)
+def test_labels_of_any_kind_come_back_in_sorted_classes(names):
+    features, codes = problem()
+    classifier = LogisticRegression().fit(features, names[codes])
+    assert classifier.classes_.tolist() == sorted(names.tolist())
+    assert classifier.score(features, names[codes]) > 0.8
+    assert set(classifier.predict(features)) == set(names)
+
+
+def test_two_classes_have_a_score_a_row_as_in_scikit_learn():
+    features, labels = problem(n_classes=2)
+    classifier = LogisticRegression().fit(features, labels == 1)
+    scores = classifier.decision_function(features)
+    assert scores.shape == (120,)
+    assert np.array_equal(classifier.predict(features), scores > 0)
+    probabilities = classifier.predict_proba(features)
+    assert probabilities.shape == (120, 2)
+    np.testing.assert_allclose(probabilities[:, 1], 1 / (1 + np.exp(-scores)), rtol=1e-12)
+
+
+def test_score_is_the_fraction_that_is_right():
+    features, labels = problem()
+    classifier = LogisticRegression().fit(features, labels)
+    wrong = np.where(np.arange(120) < 30, 99, classifier.predict(features))
+    assert classifier.score(features, wrong) == 0.75
+
+
+# Saving -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", [np.array([5, 6, 7]), np.array(["auk", "gull", "tern"])])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [LogisticRegression, LinearSVM])
+def test_a_saved_classifier_comes_back_bit_for_bit(tmp_path, kind, names, dtype):
+    features, codes = problem(dtype=dtype)
+    saved = kind(l2=0.02, max_iter=9, verbose=False).fit(features, names[codes])
+    saved.save(tmp_path / "classifier")
+    loaded = kind.load(tmp_path / "classifier")
+    assert loaded.get_params() == saved.get_params()
+    assert vars(loaded).keys() == vars(saved).keys()
+    for name, value in vars(saved).items():
+        found = getattr(loaded, name)
+        assert type(found) is type(value)
+        assert np.array_equal(found, value)
+        assert np.asarray(found).dtype == np.asarray(value).dtype
+    scores = saved.decision_function(features)
+    assert loaded.decision_function(features).tobytes() == scores.tobytes()
+
+
+def test_loading_names_what_is_wrong_with_the_file(tmp_path):
+    path = tmp_path / "classifier.npz"
+    LogisticRegression().fit(*problem()).save(path)
+    arrays, settings = load_checkpoint(path, "LogisticRegression")
+
+    def refused(message, kind="LogisticRegression", **changes):
+        changed = {**arrays, **changes.pop("arrays", {})}
+        changed = {name: array for name, array in changed.items() if array is not None}
+        save_checkpoint(path, kind, changed, {**settings, **changes})
+        with pytest.raises(CheckpointError, match=message):
+            LogisticRegression.load(path)
+
+    for other in ("Stack", "LinearSVM"):
+        refused(f"holds a {other}; it must hold a LogisticRegression", kind=other)
+    refused("lacks the array 'intercept'", arrays={"intercept": None})
+    refused(r"'coef' has shape \(3,\); it must be", arrays={"coef": np.ones(3)})
+    refused(r"'intercept' has shape \(4,\); it must be \(3\)", arrays={"intercept": np.ones(4)})
+    refused("has other parameters: .*'C'", parameters={"C": 1.0})
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(CheckpointError, match="damaged or cut short"):
+        LogisticRegression.load(path)
+
+
+# With scikit-learn ---------------------------------------------------------------------------
+
+
+def test_clone_pipeline_and_grid_search_work():
+    pytest.importorskip("sklearn")
+    from sklearn.base import clone, is_classifier
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    features, codes = problem()
+    labels = np.array(["auk", "gull", "tern"])[codes]
+    classifier = LogisticRegression(l2=0.5).fit(features, labels)
+    assert is_classifier(classifier)
+    assert repr(clone(classifier)) == "LogisticRegression(l2=0.5)"
+    assert not hasattr(clone(classifier), "coef_")
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+    assert pipeline.fit(features, labels).score(features, labels) > 0.8
+    search = GridSearchCV(pipeline, {"logisticregression__l2": [1e6, 1e-2]}, cv=3)
+    assert search.fit(features, labels).best_params_ == {"logisticregression__l2": 1e-2}
+
+
+def test_two_class_scores_fit_scikit_learns_metrics():
+    pytest.importorskip("sklearn")
+    from sklearn.model_selection import cross_val_score
+
+    features, labels = problem(n_classes=2)
+    maps = features.reshape(-1, 3, 2, 2)
+    assert cross_val_score(LogisticRegression(), maps, labels, cv=3, scoring="roc_auc").min() > 0.8
