@@ -12,8 +12,8 @@ import numpy as np
 
 from minisca.datasets.dataset import Dataset
 from minisca.datasets.download import download as download_file
-from minisca.datasets.errors import DatasetError, DatasetNotFoundError, DownloadError
-from minisca.datasets.locate import cache_directory, locate, name_after
+from minisca.datasets.errors import DatasetError, DatasetNotFoundError
+from minisca.datasets.locate import Source, find, name_after
 
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
 ARCHIVE = "cifar-10-binary.tar.gz"
@@ -53,30 +53,41 @@ def load_cifar10(data_dir=None, download=True):
     1. in `data_dir` or its folder `cifar-10-batches-bin`; if it is given, there and nowhere else;
     2. in the directory that the environment variable MINISCA_DATA names, or that folder of it;
     3. in the cache, `minisca/cifar-10` under $XDG_CACHE_HOME or ~/.cache (Windows:
-       %LOCALAPPDATA%), into which the archive is downloaded unless `download` is False.
+       %LOCALAPPDATA%), into which the archive is downloaded.
 
     An archive must be CIFAR-10's own, by its MD5. Unpacked files may have any number of records up
-    to CIFAR-10's 10,000 a file; unless their pixels add up to CIFAR-10's, the data set is named
-    after its directory.
+    to CIFAR-10's 10,000 a file.
 
-    Returns a Dataset: images float32 (n, 3, 32, 32) in [0, 1], labels int64 (n,) of 0 to 9, `name`
-    ("CIFAR-10" only for the original) and `source`.
-    Raises DatasetNotFoundError if `data_dir` or $MINISCA_DATA is no directory, if a directory has
-    some of the six files but not all, or if there is no data set and none can be downloaded;
-    DatasetError if a file is damaged.
+    Parameters
+    ----------
+    data_dir : path or None (default)
+    download : bool, default True
+        Whether anything may be downloaded.
+
+    Returns
+    -------
+    Dataset
+        Images float32 (n, 3, 32, 32) in [0, 1], labels int64 (n,) of 0 to 9. Its `name` is
+        "CIFAR-10" only for the archive and for files whose pixels add up to CIFAR-10's, else that
+        of their directory.
+
+    Raises
+    ------
+    DatasetNotFoundError if `data_dir` or $MINISCA_DATA is no directory, if a directory has some of
+    the six files but not all, or if there is no data set and none can be downloaded; DatasetError
+    if a file is damaged.
+
+    References
+    ----------
+    A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009, chapter 3.
     """
-    if data_dir is not None:
-        return _load(_find(data_dir, "data_dir", required=True))
-    if os.environ.get("MINISCA_DATA"):
-        paths = _find(os.environ["MINISCA_DATA"], "MINISCA_DATA", required=False)
-        if paths is not None:
-            return _load(paths)
-    return _load(_cached(download))
-
-
-def _find(directory, what, required):
-    files = f"{ARCHIVE} or the six files in it"
-    return locate(directory, what, FOLDER, FILES, _present, files, required)
+    paths, _, missing = find(SOURCE, data_dir, download)
+    if missing:
+        raise DatasetNotFoundError(
+            f"CIFAR-10 is not here: give the directory of {ARCHIVE}, or of the six files in it, as "
+            f"data_dir or in the environment variable MINISCA_DATA. It is {missing}"
+        )
+    return _load(paths)
 
 
 def _present(folder):
@@ -87,24 +98,14 @@ def _present(folder):
     return {name: folder / name for name in FILES if (folder / name).is_file()}
 
 
-def _cached(download):
-    """The archive in the cache, for all six files; downloaded if it is not there."""
-    archive = cache_directory("cifar-10") / ARCHIVE
-    reason = "downloading was not allowed (download=False)"
-    if download and not archive.is_file():
-        try:
-            urls = [f"{mirror}{ARCHIVE}" for mirror in MIRRORS]
-            options = {"max_bytes": MAX_BYTES, "algorithm": "md5", "as_served": True}
-            download_file(urls, archive, MD5, **options)
-        except DownloadError as error:
-            reason = str(error)
-    if not archive.is_file():
-        raise DatasetNotFoundError(
-            f"CIFAR-10 is not here: give the directory of {ARCHIVE}, or of the six files in it, as "
-            "data_dir or in the environment variable MINISCA_DATA. It is neither there nor in the "
-            f"cache {archive.parent}; {reason}"
-        )
-    return dict.fromkeys(FILES, archive)
+def _fetch(cache):
+    if not (cache / ARCHIVE).is_file():
+        urls = [f"{mirror}{ARCHIVE}" for mirror in MIRRORS]
+        options = {"max_bytes": MAX_BYTES, "algorithm": "md5", "as_served": True}
+        download_file(urls, cache / ARCHIVE, MD5, **options)
+
+
+SOURCE = Source(FOLDER, "cifar-10", FILES, f"{ARCHIVE} or the six files in it", _present, _fetch)
 
 
 def _load(paths):
@@ -119,7 +120,8 @@ def _load(paths):
     known = source.name == ARCHIVE or original
     arrays = {}
     for half, batches in halves.items():
-        arrays[f"{half}_images"] = _images(batches)
+        pixels = np.concatenate([batch[:, 1:] for batch in batches]).reshape(-1, *SIZE)
+        arrays[f"{half}_images"] = np.divide(pixels, 255, dtype=np.float32)
         arrays[f"{half}_labels"] = np.concatenate([batch[:, 0] for batch in batches], dtype="int64")
     name = "CIFAR-10" if known else name_after(folder, FOLDER, "cifar-10", "cifar10")
     return Dataset(**arrays, name=name, source=str(folder))
@@ -173,14 +175,3 @@ def _pixel_sums(batches):
     planes = [batch[:, 1:].reshape(len(batch), SIZE[0], -1) for batch in batches]
     sums = sum(plane.sum(axis=(0, 2), dtype=np.int64) for plane in planes)
     return tuple(sums.tolist())
-
-
-def _images(batches):
-    """float32 images (n, 3, 32, 32) in [0, 1], made batch by batch."""
-    images = np.empty((sum(map(len, batches)), *SIZE), np.float32)
-    start = 0
-    for batch in batches:
-        stop = start + len(batch)
-        np.divide(batch[:, 1:].reshape(-1, *SIZE), 255, out=images[start:stop], dtype=np.float32)
-        start = stop
-    return images

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from minisca.datasets.errors import DatasetError
 from minisca.validation import check_integer
 
 
@@ -29,11 +30,20 @@ class Dataset:
     def validation_split(self, n=None):
         """Split the training set in two, so that settings are chosen without the test set.
 
-        `n` is the number of validation images, the last ones of the training set. By default it is
-        10,000, or a fifth of the training set where that is less: MNIST gives 50,000 and 10,000.
+        Parameters
+        ----------
+        n : int or None (default)
+            The number of validation images, the last ones of the training set. By default 10,000,
+            or a fifth of the training set where that is less: MNIST gives 50,000 and 10,000.
 
-        Returns ((images, labels), (images, labels)), to train on and to validate on: views of the
-        training set, no copies. Raises TypeError or ValueError unless 1 <= n < training images.
+        Returns
+        -------
+        (images, labels), (images, labels) : to train on and to validate on
+            Views of the training set, no copies.
+
+        Raises
+        ------
+        TypeError or ValueError unless 1 <= n < training images.
         """
         n_train = len(self.train_images)
         n = min(10_000, n_train // 5) if n is None else check_integer("n", n)
@@ -44,4 +54,17 @@ class Dataset:
         return (
             (self.train_images[:-n], self.train_labels[:-n]),
             (self.train_images[-n:], self.train_labels[-n:]),
+        )
+
+
+def check_one_size(arrays, paths, train, test):
+    """Refuse test images, arrays[test] (..., height, width), of another size than arrays[train].
+
+    paths: {role: path} of the files that they were read from, for the message of the DatasetError.
+    """
+    (height, width), found = arrays[train].shape[-2:], arrays[test].shape[-2:]
+    if found != (height, width):
+        raise DatasetError(
+            f"{paths[test]} has images of {found[0]}x{found[1]} pixels; they must be "
+            f"{height}x{width}, as in {paths[train]}"
         )

@@ -23,17 +23,34 @@ def download(
 
     Parameters
     ----------
-    urls : the same file's addresses, tried in turn
-    target : path to write, replaced whole or not at all; missing directories are created
-    checksum : hexadecimal checksum of the unpacked contents (unpacked where `target` ends in .gz:
-        mirrors compress the same file differently)
-    timeout : seconds to wait for a connection, and for each next piece of the file
-    max_bytes : the most bytes that the file may have, served or unpacked
-    algorithm : "sha256", or "md5" where a file's owner publishes nothing better
-    as_served : whether the checksum is of the file as it is served, packed or not
+    urls : sequence of str
+        The same file's addresses, tried in turn.
+    target : path
+        Written whole or not at all, where there is a file already too; missing directories are
+        created.
+    checksum : str
+        Hexadecimal, of the unpacked contents (unpacked where `target` ends in .gz: mirrors compress
+        the same file differently).
+    timeout : float, default 5
+        Seconds to wait for a connection, and for each next piece of the file.
+    max_bytes : int, default 1 << 30
+        The most bytes that the file may have, served or unpacked.
+    algorithm : "sha256" (default) or "md5"
+        The latter where a file's owner publishes nothing better.
+    as_served : bool, default False
+        Whether the checksum is of the file as it is served, packed or not.
 
+    Returns
+    -------
+    pathlib.Path of `target`
+
+    Raises
+    ------
+    DownloadError naming the file, and each mirror and why it failed.
+
+    Notes
+    -----
     A progress bar is shown where standard error is a terminal.
-    Returns the path of `target`. Raises DownloadError naming the file and why each mirror failed.
     """
     target = Path(target)
     check = functools.partial(

@@ -1,7 +1,6 @@
 """Fashion-MNIST: 70,000 images of clothes in ten classes, in files like MNIST's.
 
-Xiao, Rasul and Vollgraf, 2017. Nothing is downloaded here: Debian has it as a
-package, dataset-fashion-mnist.
+Nothing is downloaded here: Debian has it as a package, dataset-fashion-mnist.
 """
 
 import os
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from minisca.datasets.errors import DatasetError, DatasetNotFoundError
 from minisca.datasets.locate import locate
-from minisca.datasets.mnist import FILES, load_files, present
+from minisca.datasets.mnist import SOURCE, load_files
 
 #: Where Debian's package puts the files.
 PACKAGE = "/usr/share/datasets/fashion-mnist"
@@ -23,16 +22,31 @@ def load_fashion_mnist(data_dir=None):
     `fashion-mnist` of the directory that the environment variable MINISCA_DATA names, and then in
     /usr/share/datasets/fashion-mnist, where Debian's package dataset-fashion-mnist puts them.
 
-    Returns a Dataset as `load_mnist` does, named "Fashion-MNIST" only where all four checksums are
-    its own, else after its directory. Raises DatasetNotFoundError where the files are in none of
-    these places, DatasetError if one is damaged, if they do not fit together, or if they are MNIST.
+    Parameters
+    ----------
+    data_dir : path or None (default)
+
+    Returns
+    -------
+    Dataset, as `load_mnist` returns it
+        Its `name` is "Fashion-MNIST" only where all four checksums are its own, else that of the
+        directory.
+
+    Raises
+    ------
+    DatasetNotFoundError where the files are in none of these places; DatasetError if one is
+    damaged, if they do not fit together, or if they are MNIST.
+
+    References
+    ----------
+    H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST", arXiv 1708.07747.
     """
     if data_dir is None:
         data_dir, what = _usual_place(), "Fashion-MNIST's directory"
     else:
         what = "data_dir"
-    files = "the four IDX files (each may end in .gz)"
-    data = load_files(locate(data_dir, what, FOLDER, FILES, present, files, required=True))
+    source = SOURCE._replace(folder=FOLDER)
+    data = load_files(locate(source, data_dir, what, required=True))
     if data.name == "MNIST":
         raise DatasetError(f"{data.source} holds MNIST; it must hold Fashion-MNIST")
     return data

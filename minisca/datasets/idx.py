@@ -1,18 +1,15 @@
 """IDX files, the format of MNIST: a magic number, the sides as big-endian uint32, then the bytes.
 
-The magic number is two zero bytes, the type of an element (0x08: uint8) and the rank. A header is
-a claim: nothing is allocated for it before the file has shown as many bytes.
+The magic number is two zero bytes, the type of an element (0x08: uint8) and the rank.
 """
 
-import math
-import os
 import struct
 
 import numpy as np
 
+from minisca.datasets.array_file import read_array, read_field, read_magic
 from minisca.datasets.errors import DatasetError
-from minisca.datasets.packing import GZIP_MAGIC, packed, unpacked
-from minisca.datasets.payload import read_payload
+from minisca.datasets.packing import packed
 from minisca.files.atomic import atomic_write
 
 UINT8 = 0x08
@@ -21,28 +18,37 @@ LARGEST_RANK = 4
 
 
 def read_idx(path):
-    """Read an IDX file of unsigned bytes, plain or (where `path` ends in .gz) gzipped.
+    """Read an IDX file of unsigned bytes.
 
-    Returns a writable uint8 array of the file's own shape, rank 1 to 4.
-    Raises DatasetError (a ValueError) if the file is not exactly such a file: another magic number,
-    type or rank, a side of 0, fewer or more bytes than the header declares, a damaged gzip file.
-    Memory grows with the bytes that are there, never with those that the header promises.
+    Parameters
+    ----------
+    path : the file's; it is gzipped where that ends in .gz
+
+    Returns
+    -------
+    writable uint8 array of the file's own shape, rank 1 to 4
+
+    Raises
+    ------
+    DatasetError (a ValueError) if the file is not exactly such a file: another magic number, type
+    or rank, a side of 0, fewer or more bytes than the header declares, a damaged gzip file; OSError
+    if it cannot be opened. Memory grows with the bytes that are there, never with those that the
+    header promises.
     """
-    path = os.fspath(path)
-    with open(path, "rb") as file, unpacked(file, path) as contents:
-        shape = _read_shape(contents, path)
-        declared = math.prod(shape)  # Python's integers: no overflow
-        size, header = os.fstat(file.fileno()).st_size, 4 + 4 * len(shape)
-        sides = " x ".join(map(str, shape))
-        payload = read_payload(contents, declared, size, header, sides, path)
-    return np.frombuffer(payload, np.uint8).reshape(shape)
+    return read_array(path, _read_header)
 
 
 def write_idx(path, array):
-    """Write a uint8 `array` of rank 1 to 4 as an IDX file, gzipped where `path` ends in .gz.
+    """Write an IDX file: whole or not at all, and the same array always gives the same bytes.
 
-    The file appears whole or not at all, and the same array always gives the same bytes.
-    Raises TypeError for another dtype, ValueError for another rank or a side of 0.
+    Parameters
+    ----------
+    path : gzipped where it ends in .gz
+    array : uint8 array of rank 1 to 4
+
+    Raises
+    ------
+    TypeError for another dtype, ValueError for another rank or a side of 0.
     """
     array = np.asarray(array)
     if array.dtype != np.uint8:
@@ -65,34 +71,22 @@ def idx_header(shape):
     return struct.pack(f">BBBB{len(shape)}I", 0, 0, UINT8, len(shape), *shape)
 
 
-def _read_shape(file, path):
-    """Check the header field by field; returns the sides as a tuple of ints."""
+def _read_header(file, path):
+    """dtype, shape, bytes of the header, shape as text; checked field by field."""
     rank = _read_rank(file, path)
-    sides = []
+    follow = f"its rank is {rank}, so {rank} sides of 4 bytes must follow the magic number"
+    shape = []
     for axis in range(1, rank + 1):
-        field = file.read(4)
-        if len(field) < 4:
-            raise DatasetError(
-                f"{path} ends inside its header, after {len(field)} of the 4 bytes of side {axis}; "
-                f"its rank is {rank}, so {rank} sides of 4 bytes must follow the magic number"
-            )
-        (side,) = struct.unpack(">I", field)
+        (side,) = struct.unpack(">I", read_field(file, path, f"side {axis}; {follow}"))
         if side == 0:
             raise DatasetError(f"{path} declares that side {axis} of {rank} is 0; it must not be")
-        sides.append(side)
-    return tuple(sides)
+        shape.append(side)
+    return np.dtype(np.uint8), tuple(shape), 4 + 4 * rank, " x ".join(map(str, shape))
 
 
 def _read_rank(file, path):
     expected = f"it must be 00 00 08 and a rank of 01 to {LARGEST_RANK:02}: IDX of unsigned bytes"
-    magic = file.read(4)
-    found = f"{path} starts with {magic.hex(' ')}"
-    if len(magic) < 4:
-        raise DatasetError(
-            f"{path} ends inside its magic number, after {len(magic)} of 4 bytes; {expected}"
-        )
-    if magic.startswith(GZIP_MAGIC):
-        raise DatasetError(f"{found}: a gzip file, but its name does not end in .gz; rename it")
+    magic, found = read_magic(file, path, expected)
     zeros, kind, rank = magic[:2], magic[2], magic[3]
     if zeros != b"\0\0":
         raise DatasetError(f"{found}, which is no IDX file; {expected}")

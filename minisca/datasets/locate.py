@@ -1,9 +1,37 @@
 """Where the files of a data set lie: in a directory that was named, in its usual folder, cached."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-from minisca.datasets.errors import DatasetNotFoundError
+from minisca.datasets.errors import DatasetNotFoundError, DownloadError
+
+
+class Source(NamedTuple):
+    """Where the files of a data set are looked for, and how what is missing is fetched.
+
+    Attributes
+    ----------
+    folder : str
+        The folder of a named directory in which they may lie.
+    cache : str
+        Their folder in minisca's cache.
+    names : dict {role: file name}, all of them
+    called : str
+        What they are called together, in messages.
+    present : function
+        `present(directory)` is {role: path} of those that the directory has.
+    fetch : function
+        `fetch(cache)` downloads into a directory what it lacks, or raises DownloadError.
+    """
+
+    folder: str
+    cache: str
+    names: dict
+    called: str
+    present: Callable
+    fetch: Callable
 
 
 def cache_directory(name):
@@ -15,33 +43,72 @@ def cache_directory(name):
     return Path(base) / "minisca" / name
 
 
-def locate(directory, what, folder, names, present, files, required):
-    """The paths of a data set's files in `directory` or in its `folder`, by role.
+def find(source, data_dir, download):
+    """Look in `data_dir`, and there alone if it is given; else in $MINISCA_DATA, then in the cache.
+
+    Returns
+    -------
+    paths : dict {role: path}
+    cached : bool
+        Whether they lie in the cache, into which `download` allows to fetch what is missing.
+    missing : str
+        "" where the files were found; else why not, to end a sentence with, and no paths.
+
+    Raises
+    ------
+    DatasetNotFoundError as `locate`.
+    """
+    if data_dir is not None:
+        return locate(source, data_dir, "data_dir", required=True), False, ""
+    if os.environ.get("MINISCA_DATA"):
+        paths = locate(source, os.environ["MINISCA_DATA"], "MINISCA_DATA", required=False)
+        if paths:
+            return paths, False, ""
+    cache = cache_directory(source.cache)
+    reason = "downloading was not allowed (download=False)"
+    if download:
+        try:
+            source.fetch(cache)
+        except DownloadError as error:
+            reason = str(error)
+    paths = source.present(cache)
+    if len(paths) < len(source.names):
+        return {}, False, f"neither there nor in the cache {cache}; {reason}"
+    return paths, True, ""
+
+
+def locate(source, directory, what, required):
+    """The paths of a data set's files in `directory` or in its folder of them.
 
     Parameters
     ----------
-    what : what named the directory, "data_dir" or "MINISCA_DATA"
-    names : {role: file name}, all of them
-    present : function of a directory that returns {role: path} of those that it has
-    files : what they are called together, in messages
-    required : whether it is an error that there is none of them; if not, None is returned
+    source : Source
+    directory : path
+    what : str
+        What named the directory, "data_dir" or "MINISCA_DATA".
+    required : bool
+        Whether it is an error that there is none of them.
 
-    Raises DatasetNotFoundError if `directory` is none, or has some of the files but not all.
+    Returns
+    -------
+    dict {role: path}, empty where there is none and none is required
+
+    Raises
+    ------
+    DatasetNotFoundError if `directory` is none, or has some of the files but not all.
     """
     directory = Path(directory).expanduser()
     if not directory.is_dir():
         raise DatasetNotFoundError(f"{what} is {str(directory)!r}; it must be a directory")
-    found = [present(place) for place in (directory, directory / folder)]
+    found = [source.present(place) for place in (directory, directory / source.folder)]
     fullest = max(found, key=len)
-    if len(fullest) == len(names):
-        return fullest
-    if fullest or required:
-        missing = ", ".join(name for role, name in names.items() if role not in fullest)
+    if len(fullest) < len(source.names) and (fullest or required):
+        missing = ", ".join(name for role, name in source.names.items() if role not in fullest)
         raise DatasetNotFoundError(
-            f"{what} is {str(directory)!r}; it or its folder {folder} must have {files}, "
-            f"missing are {missing}"
+            f"{what} is {str(directory)!r}; it or its folder {source.folder} must have "
+            f"{source.called}, missing are {missing}"
         )
-    return None
+    return fullest
 
 
 def name_after(folder, *official, note="not the original files"):

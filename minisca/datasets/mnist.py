@@ -4,21 +4,16 @@ MNIST is known by the SHA-256 of its unpacked files, wherever they lie and howev
 """
 
 import hashlib
-import os
 import warnings
 from importlib import resources
 
 import numpy as np
 
-from minisca.datasets.dataset import Dataset
+from minisca.datasets.dataset import Dataset, check_one_size
 from minisca.datasets.download import download as download_file
-from minisca.datasets.errors import (
-    DatasetError,
-    DownloadError,
-    SampleWarning,
-)
+from minisca.datasets.errors import DatasetError, SampleWarning
 from minisca.datasets.idx import idx_header, read_idx
-from minisca.datasets.locate import cache_directory, locate, name_after
+from minisca.datasets.locate import Source, find, name_after
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -56,38 +51,48 @@ def load_mnist(data_dir=None, download=True):
     1. in `data_dir` or its folder `mnist`; if it is given, there and nowhere else;
     2. in the directory that the environment variable MINISCA_DATA names, or its folder `mnist`;
     3. in the cache, `minisca/mnist` under $XDG_CACHE_HOME or ~/.cache (Windows: %LOCALAPPDATA%),
-       into which what is missing is downloaded unless `download` is False;
+       into which what is missing is downloaded;
     4. failing all these, a sample of 5,000 of MNIST's digits that comes with minisca is used
        instead, with a SampleWarning: nothing measured on it compares with a published figure.
 
     Files in the cache must have MNIST's checksums. Files elsewhere may be any images of one size
-    with labels from 0 to 255; unless they are MNIST or Fashion-MNIST, the data set is named after
-    its directory.
+    with labels from 0 to 255.
 
-    Returns a Dataset: images float32 (n, 1, height, width) in [0, 1], labels int64 (n,), `name`
-    ("MNIST" only where all four checksums are MNIST's) and `source`.
-    Raises DatasetNotFoundError if `data_dir` or $MINISCA_DATA is no directory, if `data_dir` does
-    not have the files, or if a directory has some of the four but not all; DatasetError if a file
-    is damaged or the four do not fit together.
+    Parameters
+    ----------
+    data_dir : path or None (default)
+    download : bool, default True
+        Whether anything may be downloaded.
+
+    Returns
+    -------
+    Dataset
+        Images float32 (n, 1, height, width) in [0, 1], labels int64 (n,). Its `name` is "MNIST" or
+        "Fashion-MNIST" only where all four checksums are theirs, else that of the directory.
+
+    Raises
+    ------
+    DatasetNotFoundError if `data_dir` or $MINISCA_DATA is no directory, if `data_dir` does not have
+    the files, or if a directory has some of the four but not all; DatasetError if a file is damaged
+    or the four do not fit together.
+
+    References
+    ----------
+    Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits".
     """
-    if data_dir is not None:
-        return load_files(_find(data_dir, "data_dir", required=True))
-    if os.environ.get("MINISCA_DATA"):
-        paths = _find(os.environ["MINISCA_DATA"], "MINISCA_DATA", required=False)
-        if paths is not None:
-            return load_files(paths)
-    cache = cache_directory("mnist")
-    reason = "downloading was not allowed (download=False)"
-    if download:
-        try:
-            _download_missing(cache)
-        except DownloadError as error:
-            reason = str(error)
-    paths = present(cache)
-    if len(paths) == len(FILES):
-        return load_files(paths, only_mnist=True)
-    _warn_of_sample(cache, reason)
-    return load_mnist_sample()
+    paths, cached, missing = find(SOURCE, data_dir, download)
+    if missing:
+        warnings.warn(
+            "MNIST IS NOT HERE: USING A SMALL SAMPLE OF IT INSTEAD.\n"
+            "These are 5,000 of its 70,000 digits (4,000 to train on, 1,000 to test on): NOTHING\n"
+            "MEASURED ON THEM COMPARES WITH ANY PUBLISHED FIGURE. For the real data, put the four\n"
+            "IDX files into a directory and give it as data_dir or in the environment variable\n"
+            f"MINISCA_DATA. They are {missing}",
+            SampleWarning,
+            stacklevel=2,
+        )
+        return load_mnist_sample()
+    return load_files(paths, only_mnist=cached)
 
 
 def load_mnist_sample():
@@ -95,17 +100,15 @@ def load_mnist_sample():
 
     They are the first 500 of each class, in turn 0, 1, ..., 9, 0, 1, ..., so that any run of them
     is balanced. For trying things out: nothing measured on them compares with a published figure.
-    Returns a Dataset as `load_mnist` does.
+
+    Returns
+    -------
+    Dataset, as `load_mnist` returns it
     """
     sample = resources.files("minisca.datasets") / "mnist_sample.npz"
     with sample.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         arrays = {role: stored[role] for role in FILES}
     return _as_dataset(arrays, SAMPLE_NAME, "bundled with minisca")
-
-
-def _find(directory, what, required):
-    files = "the four IDX files (each may end in .gz)"
-    return locate(directory, what, "mnist", FILES, present, files, required)
 
 
 def present(folder):
@@ -119,12 +122,17 @@ def present(folder):
     return paths
 
 
-def _download_missing(cache):
+def _fetch(cache):
     here = present(cache)
     for role, name in FILES.items():
         if role not in here:
             urls = [f"{mirror}{name}.gz" for mirror in MIRRORS]
             download_file(urls, cache / f"{name}.gz", SHA256[role], max_bytes=MAX_BYTES)
+
+
+SOURCE = Source(
+    "mnist", "mnist", FILES, "the four IDX files (each may end in .gz)", present, _fetch
+)
 
 
 def load_files(paths, only_mnist=False):
@@ -181,12 +189,7 @@ def _check_fit(arrays, paths):
                 f"{paths[images]} has {len(arrays[images])} images but {paths[labels]} has "
                 f"{len(arrays[labels])} labels; there must be one label an image"
             )
-    train, test = (arrays[role].shape[1:] for role in ("train_images", "test_images"))
-    if train != test:
-        raise DatasetError(
-            f"{paths['test_images']} has images of {test[0]}x{test[1]} pixels; they must be "
-            f"{train[0]}x{train[1]}, as in {paths['train_images']}"
-        )
+    check_one_size(arrays, paths, "train_images", "test_images")
 
 
 def _as_dataset(arrays, name, source):
@@ -196,15 +199,3 @@ def _as_dataset(arrays, name, source):
     }
     labels = {role: arrays[role].astype(np.int64) for role in ("train_labels", "test_labels")}
     return Dataset(**images, **labels, name=name, source=source)
-
-
-def _warn_of_sample(cache, reason):
-    warnings.warn(
-        "MNIST IS NOT HERE: USING A SMALL SAMPLE OF IT INSTEAD.\n"
-        "These are 5,000 of its 70,000 digits (4,000 to train on, 1,000 to test on): NOTHING\n"
-        "MEASURED ON THEM COMPARES WITH ANY PUBLISHED FIGURE. For the real data, put the four IDX\n"
-        "files into a directory and give it as data_dir or in the environment variable\n"
-        f"MINISCA_DATA. They are neither there nor in the cache {cache}; {reason}",
-        SampleWarning,
-        stacklevel=3,
-    )

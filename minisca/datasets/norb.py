@@ -4,15 +4,14 @@ The original is known by the SHA-256 of its six files as they are published, gzi
 """
 
 import hashlib
-import os
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from minisca.datasets.dataset import Dataset
+from minisca.datasets.dataset import Dataset, check_one_size
 from minisca.datasets.download import download as download_file
-from minisca.datasets.errors import DatasetError, DatasetNotFoundError, DownloadError
-from minisca.datasets.locate import cache_directory, locate, name_after
+from minisca.datasets.errors import DatasetError, DatasetNotFoundError
+from minisca.datasets.locate import Source, find, name_after
 from minisca.datasets.norb_matrix import read_norb_matrix
 
 MIRRORS = ("https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/",)
@@ -21,11 +20,17 @@ HALVES = {
     "train": "smallnorb-5x46789x9x18x6x2x96x96-training",
     "test": "smallnorb-5x01235x9x18x6x2x96x96-testing",
 }
-FILES = {
-    f"{half}_{kind}": f"{stem}-{kind}.mat"
-    for half, stem in HALVES.items()
-    for kind in ("dat", "cat", "info")
+CLASS_NAMES = ("animal", "human", "airplane", "truck", "car")
+#: What the four columns of the info files are, and the largest number in each.
+INFO = {"instance": 9, "elevation": 8, "azimuth": 34, "lighting": 5}
+#: What each kind of file holds: its name in messages, its dtype, and its sides after the first.
+KINDS = {
+    "dat": ("stereo pairs", "uint8", (2, "height", "width")),
+    "cat": ("labels", "int32", ()),
+    "info": ("infos", "int32", (len(INFO),)),
 }
+
+FILES = {f"{half}_{kind}": f"{stem}-{kind}.mat" for half, stem in HALVES.items() for kind in KINDS}
 #: Of the files as they are published, gzipped.
 SHA256 = {
     "train_dat": "5ffd6272a07d32695ee1082a26a41a93a37aab8c28da047f8c34ed348d214873",
@@ -36,9 +41,6 @@ SHA256 = {
     "test_info": "16adf314226327ee006d1a44db8cfef52773c06c829951d5653a9f6f310248a2",
 }
 MAX_BYTES = 512 << 20  # the largest of the six unpacks to 447,897,624
-CLASS_NAMES = ("animal", "human", "airplane", "truck", "car")
-#: What the four columns of the info files are, and the largest number in each.
-INFO = {"instance": 9, "elevation": 8, "azimuth": 34, "lighting": 5}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,7 @@ class StereoDataset(Dataset):
 
 
 def load_norb(data_dir=None, download=True):
-    """Load small NORB, or other stereo pairs stored in six files of the same names.
+    """Load small NORB, or other stereo pairs stored in files of the same names.
 
     The files smallnorb-5x46789x9x18x6x2x96x96-training-dat.mat, -cat.mat and -info.mat, and
     smallnorb-5x01235x9x18x6x2x96x96-testing-dat.mat and so on, plain or .gz, are looked for
@@ -68,44 +70,43 @@ def load_norb(data_dir=None, download=True):
     1. in `data_dir` or its folder `smallnorb`; if it is given, there and nowhere else;
     2. in the directory that the environment variable MINISCA_DATA names, or that folder of it;
     3. in the cache, `minisca/smallnorb` under $XDG_CACHE_HOME or ~/.cache (Windows:
-       %LOCALAPPDATA%), into which what is missing is downloaded unless `download` is False.
+       %LOCALAPPDATA%), into which what is missing is downloaded.
 
     Files in the cache must have small NORB's checksums. Files elsewhere may be any pairs of one
-    size, any number of them; unless all six are small NORB's, gzipped as they are published, the
-    data set is named after its directory: of unpacked files no checksums are known.
+    size, any number of them.
 
-    Returns a StereoDataset: images uint8 (n, 2, height, width), labels int64 (n,) of 0 to 4
-    (animal, human, airplane, truck, car), info int32 (n, 4), `name` and `source`.
-    Raises DatasetNotFoundError if `data_dir` or $MINISCA_DATA is no directory, if a directory has
-    some of the six files but not all, or if there is no data set and none can be downloaded;
-    DatasetError if a file is damaged or the six do not fit together.
+    Parameters
+    ----------
+    data_dir : path or None (default)
+    download : bool, default True
+        Whether anything may be downloaded.
+
+    Returns
+    -------
+    StereoDataset
+        Images uint8 (n, 2, height, width), labels int64 (n,) of 0 to 4 (animal, human, airplane,
+        truck, car), info int32 (n, 4). Its `name` is "small NORB" only where all six files are
+        small NORB's, gzipped as they are published (of unpacked files no checksums are known), else
+        that of the directory.
+
+    Raises
+    ------
+    DatasetNotFoundError if `data_dir` or $MINISCA_DATA is no directory, if a directory has some of
+    the six files but not all, or if there is no data set and none can be downloaded; DatasetError
+    if a file is damaged or the six do not fit together.
+
+    References
+    ----------
+    Y. LeCun, F. J. Huang and L. Bottou, "Learning methods for generic object recognition with
+    invariance to pose and lighting", CVPR 2004.
     """
-    if data_dir is not None:
-        return _load(_find(data_dir, "data_dir", required=True))
-    if os.environ.get("MINISCA_DATA"):
-        paths = _find(os.environ["MINISCA_DATA"], "MINISCA_DATA", required=False)
-        if paths is not None:
-            return _load(paths)
-    cache = cache_directory(FOLDER)
-    reason = "downloading was not allowed (download=False)"
-    if download:
-        try:
-            _download_missing(cache)
-        except DownloadError as error:
-            reason = str(error)
-    paths = _present(cache)
-    if len(paths) < len(FILES):
+    paths, cached, missing = find(SOURCE, data_dir, download)
+    if missing:
         raise DatasetNotFoundError(
             "small NORB is not here: give the directory of its six files as data_dir or in the "
-            f"environment variable MINISCA_DATA. They are neither there nor in the cache {cache}; "
-            f"{reason}"
+            f"environment variable MINISCA_DATA. They are {missing}"
         )
-    return _load(paths, only_norb=True)
-
-
-def _find(directory, what, required):
-    files = "the six files of small NORB (each may end in .gz)"
-    return locate(directory, what, FOLDER, FILES, _present, files, required)
+    return _load(paths, only_norb=cached)
 
 
 def _present(folder):
@@ -118,13 +119,18 @@ def _present(folder):
     return paths
 
 
-def _download_missing(cache):
-    present = _present(cache)
+def _fetch(cache):
+    here = _present(cache)
     for role, name in FILES.items():
-        if role not in present:
+        if role not in here:
             urls = [f"{mirror}{name}.gz" for mirror in MIRRORS]
             options = {"max_bytes": MAX_BYTES, "as_served": True}
             download_file(urls, cache / f"{name}.gz", SHA256[role], **options)
+
+
+SOURCE = Source(
+    FOLDER, FOLDER, FILES, "the six files of small NORB (each may end in .gz)", _present, _fetch
+)
 
 
 def _load(paths, only_norb=False):
@@ -138,13 +144,8 @@ def _load(paths, only_norb=False):
                 )
     arrays = {role: read_norb_matrix(path) for role, path in paths.items()}
     for half in HALVES:
-        _check_half(*((arrays[role], paths[role]) for role in FILES if role.startswith(half)))
-    train, test = (arrays[f"{half}_dat"].shape[2:] for half in HALVES)
-    if train != test:
-        raise DatasetError(
-            f"{paths['test_dat']} has images of {test[0]}x{test[1]} pixels; they must be "
-            f"{train[0]}x{train[1]}, as in {paths['train_dat']}"
-        )
+        _check_half(half, arrays, paths)
+    check_one_size(arrays, paths, "train_dat", "test_dat")
     folder = paths["train_dat"].parent.resolve()
     note = "not the original files, or unpacked"
     name = "small NORB" if found == SHA256 else name_after(folder, FOLDER, "norb", note=note)
@@ -165,35 +166,30 @@ def _sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_half(dat, cat, info):
-    """Refuse pairs, labels and infos, each with its path, that are none or do not fit together."""
-    pairs, path = dat
-    if pairs.dtype != np.uint8 or pairs.ndim != 4 or pairs.shape[1] != 2:
-        raise DatasetError(
-            f"{path} holds {pairs.dtype} of shape {pairs.shape}; stereo pairs must be uint8 of "
-            "shape (n, 2, height, width)"
+def _check_half(half, arrays, paths):
+    """Refuse pairs, labels and infos that are none or do not fit together."""
+    n = len(arrays[f"{half}_dat"])
+    for kind, (what, dtype, sides) in KINDS.items():
+        array, path = arrays[f"{half}_{kind}"], paths[f"{half}_{kind}"]
+        fits = array.ndim == 1 + len(sides) and all(
+            isinstance(side, str) or side == found
+            for side, found in zip(sides, array.shape[1:], strict=True)
         )
-    labels, path = cat
-    if labels.dtype != np.int32 or labels.ndim != 1:
-        raise DatasetError(
-            f"{path} holds {labels.dtype} of shape {labels.shape}; labels must be int32 of shape "
-            "(n,)"
-        )
-    infos, path = info
-    if infos.dtype != np.int32 or infos.ndim != 2 or infos.shape[1] != len(INFO):
-        raise DatasetError(
-            f"{path} holds {infos.dtype} of shape {infos.shape}; infos must be int32 of shape "
-            f"(n, {len(INFO)})"
-        )
-    for (array, path), what in ((cat, "labels"), (info, "infos")):
-        if len(array) != len(pairs):
+        if array.dtype != dtype or not fits:
+            shape = f"(n, {', '.join(map(str, sides))})" if sides else "(n,)"
             raise DatasetError(
-                f"{dat[1]} has {len(pairs)} pairs but {path} has {len(array)} {what}; "
+                f"{path} holds {array.dtype} of shape {array.shape}; {what} must be {dtype} of "
+                f"shape {shape}"
+            )
+        if len(array) != n:
+            raise DatasetError(
+                f"{paths[f'{half}_dat']} has {n} pairs but {path} has {len(array)} {what}; "
                 "there must be one a pair"
             )
-    _check_range(labels, "label", len(CLASS_NAMES) - 1, cat[1])
+    labels, infos = f"{half}_cat", f"{half}_info"
+    _check_range(arrays[labels], "label", len(CLASS_NAMES) - 1, paths[labels])
     for column, (what, largest) in enumerate(INFO.items()):
-        _check_range(infos[:, column], what, largest, info[1])
+        _check_range(arrays[infos][:, column], what, largest, paths[infos])
 
 
 def _check_range(values, what, largest, path):

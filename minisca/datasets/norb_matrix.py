@@ -1,19 +1,16 @@
 """The binary matrix files of NORB: a magic number, the rank, the sides, then the elements.
 
 Everything is little-endian. The magic number names the type of an element; the rank and the sides
-are int32, of which at least three follow even where the rank is 1 or 2 (the rest are padding). A
-header is a claim: nothing is allocated for it before the file has shown as many bytes.
+are int32, of which at least three follow even where the rank is 1 or 2 (the rest are padding).
 """
 
-import math
-import os
 import struct
 
 import numpy as np
 
+from minisca.datasets.array_file import read_array, read_field, read_magic
 from minisca.datasets.errors import DatasetError
-from minisca.datasets.packing import GZIP_MAGIC, packed, unpacked
-from minisca.datasets.payload import read_payload
+from minisca.datasets.packing import packed
 from minisca.files.atomic import atomic_write
 
 #: Element types by magic number, as they lie in the file.
@@ -30,31 +27,38 @@ LEAST_SIDES = 3
 
 
 def read_norb_matrix(path):
-    """Read a matrix file of NORB's, plain or (where `path` ends in .gz) gzipped.
+    """Read a matrix file of NORB's.
 
-    Returns a writable array of the file's own shape, rank 1 to 8: uint8, int16, int32, float32 or
-    float64, in native byte order. Raises DatasetError (a ValueError) if the file is not exactly
-    such a file: another magic number or rank, a side below 1, fewer or more bytes than the header
-    declares, a damaged gzip file; and for the packed matrices that the format knows but NORB does
-    not use. Memory grows with the bytes that are there, never with those that the header promises.
+    Parameters
+    ----------
+    path : the file's; it is gzipped where that ends in .gz
+
+    Returns
+    -------
+    writable array of the file's own shape, rank 1 to 8
+        uint8, int16, int32, float32 or float64, in native byte order.
+
+    Raises
+    ------
+    DatasetError (a ValueError) if the file is not exactly such a file: another magic number or
+    rank, a side below 1, fewer or more bytes than the header declares, a damaged gzip file; and for
+    the packed matrices that the format knows but NORB does not use. OSError if it cannot be opened.
+    Memory grows with the bytes that are there, never with those that the header promises.
     """
-    path = os.fspath(path)
-    with open(path, "rb") as file, unpacked(file, path) as contents:
-        dtype = _read_type(contents, path)
-        shape, header = _read_shape(contents, path)
-        declared = math.prod(shape) * dtype.itemsize  # Python's integers: no overflow
-        sides = f"{' x '.join(map(str, shape))} of {dtype.name}"
-        size = os.fstat(file.fileno()).st_size
-        payload = read_payload(contents, declared, size, header, sides, path)
-    array = np.frombuffer(payload, dtype).reshape(shape)
-    return array.astype(dtype.newbyteorder("="), copy=False)
+    return read_array(path, _read_header)
 
 
 def write_norb_matrix(path, array):
-    """Write `array`, of rank 1 to 8, as a matrix file of NORB's; gzipped where `path` ends in .gz.
+    """Write a matrix file of NORB's: whole or not at all.
 
-    The file appears whole or not at all. Raises TypeError for a dtype that the format does not
-    have, ValueError for another rank or a side of 0.
+    Parameters
+    ----------
+    path : gzipped where it ends in .gz
+    array : array of rank 1 to 8
+
+    Raises
+    ------
+    TypeError for a dtype that the format does not have, ValueError for another rank or a side of 0.
     """
     array = np.asarray(array)
     magic = {dtype.newbyteorder("="): magic for magic, dtype in TYPES.items()}.get(array.dtype)
@@ -72,16 +76,26 @@ def write_norb_matrix(path, array):
         contents.write(np.ascontiguousarray(array, TYPES[magic]))
 
 
+def _read_header(file, path):
+    """dtype, shape, bytes of the header, shape and dtype as text; checked field by field."""
+    dtype = _read_type(file, path)
+    rank = _read_int(file, path, "its rank")
+    if not 1 <= rank <= LARGEST_RANK:
+        raise DatasetError(f"{path} declares a rank of {rank}; it must be 1 to {LARGEST_RANK}")
+    declared = max(rank, LEAST_SIDES)
+    sides = [_read_int(file, path, f"side {axis} of {declared}") for axis in range(1, declared + 1)]
+    for axis, side in enumerate(sides[:rank], start=1):
+        if side < 1:
+            raise DatasetError(
+                f"{path} declares that side {axis} of {rank} is {side}; it must be 1 or more"
+            )
+    shape = tuple(sides[:rank])
+    return dtype, shape, 8 + 4 * declared, f"{' x '.join(map(str, shape))} of {dtype.name}"
+
+
 def _read_type(file, path):
-    magic = file.read(4)
     expected = "it must be 51, 53, 54, 55 or 56 and 4c 3d 1e: a matrix of NORB's"
-    found = f"{path} starts with {magic.hex(' ')}"
-    if len(magic) < 4:
-        raise DatasetError(
-            f"{path} ends inside its magic number, after {len(magic)} of 4 bytes; {expected}"
-        )
-    if magic.startswith(GZIP_MAGIC):
-        raise DatasetError(f"{found}: a gzip file, but its name does not end in .gz; rename it")
+    magic, found = read_magic(file, path, expected)
     (number,) = struct.unpack("<I", magic)
     if number == PACKED_MATRIX:
         raise DatasetError(f"{found}, a packed matrix, which NORB does not use; {expected}")
@@ -90,25 +104,5 @@ def _read_type(file, path):
     return TYPES[number]
 
 
-def _read_shape(file, path):
-    """Check rank and sides; returns the shape and the bytes of the header before the elements."""
-    rank = _read_int(file, "its rank", path)
-    if not 1 <= rank <= LARGEST_RANK:
-        raise DatasetError(f"{path} declares a rank of {rank}; it must be 1 to {LARGEST_RANK}")
-    declared = max(rank, LEAST_SIDES)
-    sides = [_read_int(file, f"side {axis} of {declared}", path) for axis in range(1, declared + 1)]
-    for axis, side in enumerate(sides[:rank], start=1):
-        if side < 1:
-            raise DatasetError(
-                f"{path} declares that side {axis} of {rank} is {side}; it must be 1 or more"
-            )
-    return tuple(sides[:rank]), 8 + 4 * declared
-
-
-def _read_int(file, what, path):
-    field = file.read(4)
-    if len(field) < 4:
-        raise DatasetError(
-            f"{path} ends inside its header, after {len(field)} of the 4 bytes of {what}"
-        )
-    return struct.unpack("<i", field)[0]
+def _read_int(file, path, what):
+    return struct.unpack("<i", read_field(file, path, what))[0]

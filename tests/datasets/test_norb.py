@@ -1,67 +1,24 @@
 """Small NORB is read pair by pair or refused, and nothing else passes for it."""
 
-import hashlib
-import os
-
 import numpy as np
 import pytest
 
-from minisca.datasets import DatasetError, DatasetNotFoundError, load_norb, norb
-from tests.support.local_server import serving
-from tests.support.norb_files import HALVES, INSTANCES, draw, matrix, put, put_solids
-
-ROLES = list(norb.FILES)
-
-
-@pytest.fixture(autouse=True)
-def isolated(monkeypatch, tmp_path):
-    """No environment, no home and no network but the test's own. Returns the cache's directory."""
-    monkeypatch.delenv("MINISCA_DATA", raising=False)
-    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.setenv(variable, str(tmp_path / "user-cache"))
-    for variable in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(variable, "127.0.0.1")
-    with serving({}) as closed:
-        pass
-    monkeypatch.setattr(norb, "MIRRORS", (f"{closed}/",))
-    return tmp_path / "user-cache" / "minisca" / "smallnorb"
+from minisca.datasets import DatasetError, load_norb, norb
+from tests.support.norb_files import (
+    HALVES,
+    INSTANCES,
+    checksums,
+    draw,
+    matrix,
+    noise,
+    put,
+    put_noise,
+    put_solids,
+)
 
 
-def small(n=7, size=4, seed=0):
-    """{half: (pairs, labels, infos)} of random bytes."""
-    rng = np.random.default_rng(seed)
-    return {
-        half: (
-            rng.integers(0, 256, (n, 2, size, size + 1), dtype=np.uint8),
-            rng.integers(0, 5, n, dtype=np.int32),
-            rng.integers(0, [10, 9, 35, 6], (n, 4), dtype=np.int32),
-        )
-        for half in HALVES
-    }
-
-
-def put_all(directory, halves, ending=""):
-    for half, arrays in halves.items():
-        put(directory, half, *arrays, ending)
-    return directory
-
-
-def pretend_norb(monkeypatch, directory):
-    """Make the checksums of the files in this directory small NORB's."""
-    checksums = {
-        role: hashlib.sha256((directory / f"{name}.gz").read_bytes()).hexdigest()
-        for role, name in norb.FILES.items()
-    }
-    monkeypatch.setattr(norb, "SHA256", checksums)
-
-
-def served(directory):
-    """What a mirror serves: path -> bytes."""
-    return {f"/{path.name}": path.read_bytes() for path in directory.iterdir()}
-
-
-def refuses(directory, *words, kind=DatasetError):
-    with pytest.raises(kind) as error:
+def refuses(directory, *words):
+    with pytest.raises(DatasetError) as error:
         load_norb(directory)
     for word in words:
         assert str(word) in str(error.value)
@@ -73,8 +30,8 @@ def refuses(directory, *words, kind=DatasetError):
 @pytest.mark.parametrize("ending", ["", ".gz"])
 @pytest.mark.parametrize("folder", [".", "smallnorb"])
 def test_loads_the_six_files(tmp_path, ending, folder):
-    halves = small()
-    directory = put_all(tmp_path / "toys" / folder, halves, ending)
+    halves = noise()
+    directory = put_noise(tmp_path / "toys" / folder, halves, ending)
     data = load_norb(tmp_path / "toys")
     for half, (pairs, labels, infos) in halves.items():
         np.testing.assert_array_equal(getattr(data, f"{half}_images"), pairs, strict=True)
@@ -101,88 +58,25 @@ def test_the_generated_solids_load_as_pairs_of_96_pixels_seen_by_two_cameras(tmp
 
 
 def test_small_norb_is_known_by_the_checksums_of_its_gzipped_files(tmp_path, monkeypatch):
-    directory = put_all(tmp_path / "wherever", small(), ".gz")
-    pretend_norb(monkeypatch, directory)
+    directory = put_noise(tmp_path / "wherever", noise(), ".gz")
+    monkeypatch.setattr(norb, "SHA256", checksums(directory))
     assert load_norb(directory).name == "small NORB"
 
 
 @pytest.mark.parametrize("half", HALVES)
 @pytest.mark.parametrize("which", range(3))
 def test_one_other_file_and_it_is_not_small_norb(tmp_path, monkeypatch, half, which):
-    directory = put_all(tmp_path / "mixed", small(), ".gz")
-    pretend_norb(monkeypatch, directory)
-    arrays = list(small()[half])
-    arrays[which] = small(seed=1)[half][which]
+    directory = put_noise(tmp_path / "mixed", noise(), ".gz")
+    monkeypatch.setattr(norb, "SHA256", checksums(directory))
+    arrays = list(noise()[half])
+    arrays[which] = noise(seed=1)[half][which]
     put(directory, half, *arrays, ".gz")
     assert load_norb(directory).name == "mixed"
 
 
 def test_unpacked_files_do_not_pass_for_small_norb(tmp_path):
-    name = load_norb(put_all(tmp_path / "smallnorb", small())).name
+    name = load_norb(put_noise(tmp_path / "smallnorb", noise())).name
     assert name == "smallnorb (not the original files, or unpacked)"
-
-
-# ---- where it is looked for
-
-
-def test_the_argument_comes_before_the_environment(tmp_path, monkeypatch):
-    monkeypatch.setenv("MINISCA_DATA", str(put_all(tmp_path / "environment", small())))
-    assert load_norb(put_all(tmp_path / "argument", small())).name == "argument"
-
-
-def test_the_environment_comes_before_the_cache(tmp_path, monkeypatch, isolated):
-    pretend_norb(monkeypatch, put_all(isolated, small(), ".gz"))
-    monkeypatch.setenv("MINISCA_DATA", str(put_all(tmp_path / "environment", small())))
-    assert load_norb().name == "environment"
-    monkeypatch.setenv("MINISCA_DATA", str(tmp_path))
-    assert load_norb().name == "small NORB"
-
-
-@pytest.mark.parametrize("role", ROLES)
-def test_a_missing_file_is_named(tmp_path, role):
-    directory = put_all(tmp_path, small())
-    (directory / norb.FILES[role]).unlink()
-    refuses(directory, f"missing are {norb.FILES[role]}", kind=DatasetNotFoundError)
-
-
-def test_what_is_no_directory_is_an_error(tmp_path):
-    refuses(tmp_path / "absent", "absent'; it must be a directory", kind=DatasetNotFoundError)
-
-
-# ---- downloading
-
-
-def test_downloads_what_is_missing_into_the_cache(tmp_path, monkeypatch, isolated):
-    mirror = put_all(tmp_path / "mirror", small(), ".gz")
-    pretend_norb(monkeypatch, mirror)
-    put(isolated, "train", *small()["train"], ".gz")
-    files = served(mirror)
-    del files[f"/{norb.FILES['train_dat']}.gz"]
-    with serving(files) as server:
-        monkeypatch.setattr(norb, "MIRRORS", (f"{server}/",))
-        first = load_norb()
-    again = load_norb()  # the server is gone
-    assert first.name == again.name == "small NORB"
-    assert sorted(os.listdir(isolated)) == sorted(f"{name}.gz" for name in norb.FILES.values())
-
-
-def test_another_data_set_on_a_mirror_is_not_small_norb(tmp_path, monkeypatch, isolated):
-    with serving(served(put_all(tmp_path / "mirror", small(), ".gz"))) as server:
-        monkeypatch.setattr(norb, "MIRRORS", (f"{server}/",))
-        refuses(None, "have SHA-256", norb.SHA256["train_dat"], isolated, kind=DatasetNotFoundError)
-    assert os.listdir(isolated) == []
-
-
-def test_nothing_is_downloaded_when_it_is_not_allowed(isolated):
-    with pytest.raises(DatasetNotFoundError, match="download=False"):
-        load_norb(download=False)
-    assert not isolated.exists()
-
-
-def test_an_altered_file_in_the_cache_is_an_error(monkeypatch, isolated):
-    pretend_norb(monkeypatch, put_all(isolated, small(), ".gz"))
-    put(isolated, "test", *small(seed=1)["test"], ".gz")
-    refuses(None, norb.FILES["test_dat"], "delete it to download it again")
 
 
 # ---- files that do not fit
@@ -190,10 +84,10 @@ def test_an_altered_file_in_the_cache_is_an_error(monkeypatch, isolated):
 
 def altered(tmp_path, half, which, change):
     """The directory of a small set, one array of it changed, and that array's file."""
-    halves = small()
+    halves = noise()
     arrays = list(halves[half])
     arrays[which] = change(arrays[which])
-    directory = put_all(tmp_path, halves | {half: arrays})
+    directory = put_noise(tmp_path, halves | {half: arrays})
     kind = ("dat", "cat", "info")[which]
     return directory, directory / norb.FILES[f"{half}_{kind}"]
 
@@ -253,8 +147,8 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, half, which, change, messa
 
 
 def test_both_halves_must_have_images_of_one_size(tmp_path):
-    halves = small() | {"test": small(size=5)["test"]}
-    refuses(put_all(tmp_path, halves), "images of 5x6 pixels; they must be 4x5, as in")
+    halves = noise() | {"test": noise(size=5)["test"]}
+    refuses(put_noise(tmp_path, halves), "images of 5x6 pixels; they must be 4x5, as in")
 
 
 def test_the_generator_writes_norbs_header():

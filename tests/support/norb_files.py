@@ -5,6 +5,7 @@ seen by two cameras.
 """
 
 import gzip
+import hashlib
 import struct
 from pathlib import Path
 
@@ -96,3 +97,34 @@ def put_solids(directory, n_train=100, n_test=40, size=96, ending=""):
     """Write a whole data set; returns the directory."""
     put(directory, "train", *draw("train", n_train, size, seed=0), ending)
     return put(directory, "test", *draw("test", n_test, size, seed=1), ending)
+
+
+def noise(n=7, size=4, seed=0):
+    """{half: (pairs, labels, infos)} of random bytes."""
+    rng = np.random.default_rng(seed)
+    return {
+        half: (
+            rng.integers(0, 256, (n, 2, size, size + 1), dtype=np.uint8),
+            rng.integers(0, 5, n, dtype=np.int32),
+            rng.integers(0, [10, 9, 35, 6], (n, 4), dtype=np.int32),
+        )
+        for half in HALVES
+    }
+
+
+def put_noise(directory, halves, ending=""):
+    """Write what `noise` returned; returns the directory."""
+    for half, arrays in halves.items():
+        put(directory, half, *arrays, ending)
+    return directory
+
+
+def checksums(directory):
+    """{role: SHA-256 of its gzipped file}."""
+    return {
+        f"{half}_{kind}": hashlib.sha256(
+            (directory / f"{stem}-{kind}.mat.gz").read_bytes()
+        ).hexdigest()
+        for half, stem in HALVES.items()
+        for kind in ("dat", "cat", "info")
+    }

@@ -1,0 +1,285 @@
+"""A data set is found where it was said to be, fetched once, and never replaced in silence."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from minisca.datasets import (
+    DatasetError,
+    DatasetNotFoundError,
+    SampleWarning,
+    cifar,
+    load_cifar10,
+    load_mnist,
+    load_norb,
+    mnist,
+    norb,
+)
+from minisca.datasets.locate import cache_directory
+from tests.support import cifar_files, mnist_files, norb_files
+from tests.support.local_server import serving
+
+
+class Case(NamedTuple):
+    """A data set: how its files are made, and what they are called.
+
+    put(directory, seed) writes the unpacked files, put_served those that a mirror serves; both
+    return the directory. pretend(monkeypatch, directory) makes the served ones the original.
+    """
+
+    name: str
+    module: object
+    load: Callable
+    folder: str
+    cache: str
+    files: list
+    put: Callable
+    put_served: Callable
+    pretend: Callable
+
+
+def put_mnist(directory, seed=0, ending=""):
+    return mnist_files.put(directory, mnist_files.noise(seed), ending)
+
+
+def pretend_mnist(monkeypatch, directory):
+    monkeypatch.setattr(mnist, "SHA256", mnist_files.checksums(mnist_files.noise()))
+
+
+def put_cifar(directory, seed=0):
+    return cifar_files.put(directory, cifar_files.noise(seed=seed))
+
+
+def put_archive(directory, seed=0):
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / cifar.ARCHIVE).write_bytes(cifar_files.archive(cifar_files.noise(seed=seed)))
+    return directory
+
+
+def pretend_cifar(monkeypatch, directory):
+    packed = (directory / cifar.ARCHIVE).read_bytes()
+    monkeypatch.setattr(cifar, "MD5", hashlib.md5(packed).hexdigest())
+
+
+def put_norb(directory, seed=0, ending=""):
+    return norb_files.put_noise(directory, norb_files.noise(seed=seed), ending)
+
+
+def pretend_norb(monkeypatch, directory):
+    monkeypatch.setattr(norb, "SHA256", norb_files.checksums(directory))
+
+
+CASES = [
+    Case(
+        "MNIST",
+        mnist,
+        load_mnist,
+        "mnist",
+        "mnist",
+        list(mnist_files.NAMES.values()),
+        put_mnist,
+        lambda directory, seed=0: put_mnist(directory, seed, ".gz"),
+        pretend_mnist,
+    ),
+    Case(
+        "CIFAR-10",
+        cifar,
+        load_cifar10,
+        "cifar-10-batches-bin",
+        "cifar-10",
+        cifar_files.NAMES,
+        put_cifar,
+        put_archive,
+        pretend_cifar,
+    ),
+    Case(
+        "small NORB",
+        norb,
+        load_norb,
+        "smallnorb",
+        "smallnorb",
+        list(norb.FILES.values()),
+        put_norb,
+        lambda directory, seed=0: put_norb(directory, seed, ".gz"),
+        pretend_norb,
+    ),
+]
+FILES = [(case, name) for case in CASES for name in case.files]
+each = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+
+
+@contextlib.contextmanager
+def does_without(case, *words):
+    """The data set is not here: MNIST's sample stands in, with a warning; of others, an error."""
+    if case.module is mnist:
+        with pytest.warns(SampleWarning) as warned:
+            yield
+        message = str(warned[0].message)
+    else:
+        with pytest.raises(DatasetNotFoundError) as raised:
+            yield
+        message = str(raised.value)
+    for word in words:
+        assert str(word) in message
+
+
+@each
+def test_the_argument_comes_before_the_environment(tmp_path, monkeypatch, case):
+    monkeypatch.setenv("MINISCA_DATA", str(case.put(tmp_path / "environment")))
+    data = case.load(str(case.put(tmp_path / "argument")))
+    assert data.name == "argument"
+    assert data.source == str((tmp_path / "argument").resolve())
+
+
+@each
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_environment_comes_before_the_cache(tmp_path, monkeypatch, caches, case, inside):
+    case.pretend(monkeypatch, case.put_served(caches / case.cache))
+    monkeypatch.setenv("MINISCA_DATA", str(tmp_path / "environment"))
+    here = tmp_path / "environment" / (case.folder if inside else ".")
+    case.put(here, 1)
+    assert case.load().source == str(here.resolve())
+
+
+@each
+def test_an_environment_without_the_files_leads_on_to_the_cache(
+    tmp_path, monkeypatch, caches, case
+):
+    cache = case.put_served(caches / case.cache)
+    case.pretend(monkeypatch, cache)
+    for directory in ("", str(tmp_path)):
+        monkeypatch.setenv("MINISCA_DATA", directory)
+        data = case.load()
+        assert data.name == case.name
+        assert data.source == str(cache.resolve())
+
+
+def test_the_cache_is_the_users(monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("LOCALAPPDATA")
+    base = "AppData/Local" if os.name == "nt" else ".cache"
+    assert cache_directory("mnist") == tmp_path / "home" / base / "minisca" / "mnist"
+
+
+@each
+def test_an_argument_without_the_files_is_an_error_whatever_lies_elsewhere(
+    tmp_path, monkeypatch, case
+):
+    monkeypatch.setenv("MINISCA_DATA", str(case.put(tmp_path / "environment")))
+    (tmp_path / "argument").mkdir()
+    with pytest.raises(FileNotFoundError) as error:
+        case.load(tmp_path / "argument")
+    assert isinstance(error.value, DatasetNotFoundError)
+    words = (
+        f"data_dir is {str(tmp_path / 'argument')!r}",
+        f"its folder {case.folder} must have {case.module.SOURCE.called}",
+    )
+    for word in (*words, f"missing are {', '.join(case.files)}"):
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize(("case", "name"), FILES, ids=[name for _, name in FILES])
+def test_a_missing_file_is_named(tmp_path, monkeypatch, case, name):
+    (case.put(tmp_path) / name).unlink()
+    monkeypatch.setenv("MINISCA_DATA", str(tmp_path))
+    for data_dir in (tmp_path, None):
+        with pytest.raises(DatasetNotFoundError, match=f"missing are {name}$"):
+            case.load(data_dir)
+
+
+@each
+def test_what_is_no_directory_is_an_error(tmp_path, monkeypatch, case):
+    absent = tmp_path / "absent"
+    with pytest.raises(
+        DatasetNotFoundError, match=r"data_dir is .*absent'; it must be a directory"
+    ):
+        case.load(absent)
+    monkeypatch.setenv("MINISCA_DATA", str(absent))
+    with pytest.raises(DatasetNotFoundError, match=r"MINISCA_DATA is .*absent'; it must be a dir"):
+        case.load()
+
+
+@each
+def test_a_directory_of_that_name_does_not_make_it_the_original(tmp_path, case):
+    for name in (case.folder, case.folder.upper()):
+        found = case.load(case.put(tmp_path / name)).name
+        assert found.startswith(f"{name} (not the original files")
+
+
+# ---- downloading
+
+
+def served(directory):
+    """What a mirror serves: path -> bytes."""
+    return {f"/{path.name}": path.read_bytes() for path in directory.iterdir()}
+
+
+@each
+def test_what_is_missing_is_downloaded_into_the_cache_once(tmp_path, monkeypatch, caches, case):
+    mirror = case.put_served(tmp_path / "mirror")
+    case.pretend(monkeypatch, mirror)
+    with serving(served(mirror)) as server:
+        monkeypatch.setattr(case.module, "MIRRORS", (*case.module.MIRRORS, f"{server}/"))
+        first = case.load()
+    again = case.load()  # the server is gone
+    assert first.name == again.name == case.name
+    assert first.source == str((caches / case.cache).resolve())
+    assert (first.train_images == again.train_images).all()
+    assert sorted(os.listdir(caches / case.cache)) == sorted(os.listdir(mirror))
+
+
+@pytest.mark.parametrize("case", [CASES[0], CASES[2]], ids=["MNIST", "small NORB"])
+def test_an_interrupted_download_goes_on_where_it_stopped(tmp_path, monkeypatch, caches, case):
+    mirror = case.put_served(tmp_path / "mirror")
+    case.pretend(monkeypatch, mirror)
+    name = f"{case.files[0]}.gz"
+    (caches / case.cache).mkdir(parents=True)
+    (mirror / name).rename(caches / case.cache / name)
+    with serving(served(mirror)) as server:
+        monkeypatch.setattr(case.module, "MIRRORS", (f"{server}/",))
+        assert case.load().name == case.name
+
+
+@each
+def test_another_data_set_on_a_mirror_is_not_taken_for_it(tmp_path, monkeypatch, caches, case):
+    if case.module is cifar:
+        words = "have MD5", f"they must have {cifar.MD5}"
+    else:
+        words = "have SHA-256", f"they must have {next(iter(case.module.SHA256.values()))}"
+    with serving(served(case.put_served(tmp_path / "mirror"))) as server:
+        monkeypatch.setattr(case.module, "MIRRORS", (f"{server}/",))
+        with does_without(case, *words, caches / case.cache):
+            assert case.load().name == mnist.SAMPLE_NAME
+    assert os.listdir(caches / case.cache) == []
+
+
+@each
+def test_nothing_is_downloaded_when_it_is_not_allowed(tmp_path, monkeypatch, caches, case):
+    mirror = case.put_served(tmp_path / "mirror")
+    case.pretend(monkeypatch, mirror)
+    with serving(served(mirror)) as server:
+        monkeypatch.setattr(case.module, "MIRRORS", (f"{server}/",))
+        with does_without(case, "download=False"):
+            assert case.load(download=False).name == mnist.SAMPLE_NAME
+    assert not (caches / case.cache).exists()
+
+
+@each
+def test_offline_it_is_said_where_to_put_the_files(caches, case):
+    cache, mirrors = caches / case.cache, case.module.MIRRORS
+    with does_without(case, "data_dir", "MINISCA_DATA", cache, *mirrors, "refused"):
+        assert case.load().name == mnist.SAMPLE_NAME
+
+
+@each
+def test_an_altered_file_in_the_cache_is_an_error(monkeypatch, caches, case):
+    cache = case.put_served(caches / case.cache)
+    case.pretend(monkeypatch, cache)
+    case.put_served(cache, 1)
+    with pytest.raises(DatasetError, match=r"delete it to download it again") as error:
+        case.load()
+    assert str(cache) in str(error.value)

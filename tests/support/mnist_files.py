@@ -1,0 +1,45 @@
+"""Small data sets in MNIST's four files, written by nothing of minisca's."""
+
+import gzip
+import hashlib
+import struct
+
+import numpy as np
+
+NAMES = {
+    "train_images": "train-images-idx3-ubyte",
+    "train_labels": "train-labels-idx1-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+
+
+def noise(seed=0, size=(6, 5), n_train=20, n_test=10):
+    """{role: array} of random bytes: images (n, *size) and labels (n,)."""
+    rng = np.random.default_rng(seed)
+    shapes = (n_train, *size), (n_train,), (n_test, *size), (n_test,)
+    return {
+        role: rng.integers(0, 256, shape, dtype=np.uint8)
+        for role, shape in zip(NAMES, shapes, strict=True)
+    }
+
+
+def contents(array):
+    """The bytes of an IDX file."""
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return header + array.tobytes()
+
+
+def checksums(arrays):
+    """{role: SHA-256 of the unpacked file}."""
+    return {role: hashlib.sha256(contents(array)).hexdigest() for role, array in arrays.items()}
+
+
+def put(directory, arrays, ending="", dotted=False):
+    """Write {role: array} into a directory, gzipped for the ending ".gz"; returns it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for role, array in arrays.items():
+        name = NAMES[role].replace("-idx", ".idx") if dotted else NAMES[role]
+        body = contents(array)
+        (directory / f"{name}{ending}").write_bytes(gzip.compress(body) if ending else body)
+    return directory
