@@ -84,19 +84,10 @@ class FeatureBlocks:
             yield rows, self._read(rows)
 
     def shuffled(self, random):
-        """All rows once, in blocks of rows from everywhere.
+        """Yield all rows once, in blocks of rows from everywhere: (indices (rows,), block).
 
-        Rows are read in runs of neighbours, and come shuffled beyond that.
-
-        Parameters
-        ----------
-        random : numpy.random.Generator
-            The order is drawn from it.
-
-        Yields
-        ------
-        indices (rows,) of the block's rows, and the block, which is valid until the next one is
-        read
+        random: the NumPy generator that the order is drawn from. Rows are read in runs of
+        neighbours, and come shuffled beyond that. A block is valid until the next one is read.
         """
         length = min(RUN, self.rows)
         runs = length * random.permutation(ceil_div(self.n, length))
@@ -140,17 +131,9 @@ class FeatureBlocks:
             yield rows, block
 
     def moments(self):
-        """The features' means, and the mean of all their squares; every one is checked on the way.
+        """Every feature's mean (n_features,), and the mean of all features' squares, in float64.
 
-        Returns
-        -------
-        mean : float64 array (n_features,)
-        mean_square : float
-            Infinite if the squares are too large for float64.
-
-        Raises
-        ------
-        ValueError for a NaN or infinite feature.
+        Every feature is checked on the way.
         """
         total, mean = 0.0, np.zeros(self.n_features)
         weights = np.full(self.rows, 1 / self.n, self.dtype)  # means, where sums might overflow

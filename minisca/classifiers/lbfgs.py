@@ -7,23 +7,11 @@ from minisca.classifiers.linear import loss_and_gradient
 
 
 def minimise(problem, max_iter, tol, verbose):
-    """The minimum of a linear classifier's objective.
+    """The minimum of a Problem's objective.
 
-    Parameters
-    ----------
-    problem : Problem
-    max_iter : int
-        Iterations at most.
-    tol : float
-        Iterations suffice when no entry of the gradient is larger than this; the gradient by the
-        weights and intercepts as they are changed below.
-    verbose : bool
-        Whether a progress bar may be shown.
-
-    Returns
-    -------
-    weights (n_classes, n_features), intercepts (n_classes,), float64; the objective there, the
-    iterations made, and whether they suffice
+    Returns weights (n_classes, n_features) and intercepts (n_classes,), float64, the objective
+    there, the iterations made, at most `max_iter`, and whether they suffice: whether no entry of
+    the gradient, by weights and intercepts as they are changed below, is larger than `tol`.
     """
     blocks = problem.blocks
     shape = (problem.n_classes, blocks.n_features)

@@ -18,29 +18,15 @@ class Problem(NamedTuple):
     """What is to be minimised: the mean over rows of their losses, and a penalty on the weights.
 
     The weights (n_classes, n_features), float64, are those of the features times `scale`.
-
-    Attributes
-    ----------
-    blocks : FeatureBlocks of n rows
-    codes : int array (n,)
-        The class of each row, from 0.
-    n_classes : int
-    mean : float64 array (n_features,)
-        Of the features as they are.
-    scale : float
-    l2 : float
-        `l2 / 2` times the sum of the squared weights is the penalty.
-    row_losses : function
-        `row_losses(scores, codes)` is the sum of some rows' losses, and its gradient by the scores.
     """
 
     blocks: FeatureBlocks
-    codes: np.ndarray
+    codes: np.ndarray  # (n,): the class of each row, from 0
     n_classes: int
-    mean: np.ndarray
+    mean: np.ndarray  # (n_features,): of the features as they are
     scale: float
-    l2: float
-    row_losses: Callable
+    l2: float  # l2 / 2 times the sum of the squared weights is the penalty
+    row_losses: Callable  # (scores, codes) -> the sum of some rows' losses, its gradient by scores
 
 
 class LinearClassifier(Classifier):
@@ -139,19 +125,11 @@ class LinearClassifier(Classifier):
 
 
 def loss_and_gradient(problem, weights, intercept):
-    """The objective and its gradient in one pass over the features.
+    """A Problem's objective and its gradient in one pass over the features.
 
-    Parameters
-    ----------
-    problem : Problem
-    weights : float64 array (n_classes, n_features), of the features times `problem.scale`
-    intercept : float64 array (n_classes,)
-
-    Returns
-    -------
-    loss : float
-    d_weights, d_intercept : float64 arrays, shaped as the weights and the intercepts
-        Summed in an order that is always the same.
+    weights (n_classes, n_features) of the features times `problem.scale`, intercept (n_classes,):
+    float64. Returns loss, d_weights, d_intercept, summed in float64 in an order that is always the
+    same.
     """
     from minisca.classifiers.kernels.products import accumulate_, pack_weights, project
 

@@ -56,19 +56,9 @@ class LogisticRegression(LinearClassifier):
         self.verbose = verbose
 
     def predict_proba(self, X):
-        """The probability of every class: the softmax of the scores.
+        """Probabilities of X (n, ...), the softmax of the scores: float64 (n, n_classes).
 
-        Parameters
-        ----------
-        X : array (n, ...), as in `fit`
-
-        Returns
-        -------
-        float64 array (n, n_classes), in the order of `classes_`
-
-        Raises
-        ------
-        As `decision_function`.
+        Their order is that of `classes_`. Raises as `decision_function`.
         """
         return np.exp(log_softmax(self._scores(X)))
 
@@ -86,17 +76,9 @@ def log_softmax(logits):
 
 
 def cross_entropy(logits, truth):
-    """Sum over rows of the cross-entropy, and its gradient by the logits.
+    """Sum over rows of the cross-entropy, and its gradient by the logits (n, n_classes).
 
-    Parameters
-    ----------
-    logits : float array (n, n_classes)
-    truth : int array (n,)
-        The class of each row, from 0.
-
-    Returns
-    -------
-    float, and a float array (n, n_classes)
+    truth (n,): the class of each row, from 0.
     """
     rows = np.arange(len(logits))
     log_probabilities = log_softmax(logits)

@@ -69,17 +69,9 @@ class LinearSVM(LinearClassifier):
 
 
 def squared_hinge(scores, truth):
-    """Sum over rows and classes of max(0, 1 - t s)^2, and its gradient by the scores.
+    """Sum over rows and classes of max(0, 1 - t s)^2, and its gradient by scores (n, n_classes).
 
-    Parameters
-    ----------
-    scores : float array (n, n_classes)
-    truth : int array (n,)
-        The class of each row, from 0; t is 1 there, else -1.
-
-    Returns
-    -------
-    float, and a float64 array (n, n_classes)
+    truth (n,): the class of each row, from 0; t is 1 there, else -1.
     """
     targets = np.full(scores.shape, -1.0)
     targets[np.arange(len(scores)), truth] = 1
@@ -93,26 +85,10 @@ def descend(problem, max_iter, tol, verbose):
     One dual variable, of a row and a class, is changed at a time, to where the dual has its minimum
     along it: a pass over the features makes as many steps as there are rows, where a gradient
     method makes one. Rows come in an order that is drawn anew for every pass, the same in every
-    run.
+    run. Returns weights (n_classes, n_features) and intercepts (n_classes,), float64, the passes
+    made, at most `max_iter`, and whether they suffice: whether no step of the last one, and no
+    intercept, had more than `tol` to put right, in units of the margin.
 
-    Parameters
-    ----------
-    problem : Problem
-    max_iter : int
-        Passes at most.
-    tol : float
-        Passes suffice when no step of the last one, and no intercept, had more than this to put
-        right, in units of the margin.
-    verbose : bool
-        Whether a progress bar may be shown.
-
-    Returns
-    -------
-    weights (n_classes, n_features), intercepts (n_classes,), float64; passes made, and whether they
-    suffice
-
-    Notes
-    -----
     With C = 1 / (l2 n), z a row's features and t its sign for a class, the class's machine
     minimises
 

@@ -15,23 +15,12 @@ CHUNK = 1 << 20
 
 
 def read_array(path, read_header):
-    """Read a file that is exactly a header and the elements that it declares.
+    """Read a file, gzipped where `path` ends in .gz: a header and exactly what it declares.
 
-    Parameters
-    ----------
-    path : the file's; it is gzipped where that ends in .gz
-    read_header : function
-        `read_header(file, path)` reads the header and returns the dtype and the shape that it
-        declares, the header's bytes, and the shape as text for messages.
-
-    Returns
-    -------
-    writable array of that dtype and shape, in native byte order
-
-    Raises
-    ------
-    DatasetError if there are fewer or more bytes than declared, before anything is read where the
-    file's size shows it, and for a damaged gzip file. Memory grows with the bytes that are there.
+    read_header(file, path) returns the dtype and the shape that the header declares, the header's
+    bytes, and the shape as text for messages. Returns a writable array, in native byte order.
+    Raises DatasetError for another number of bytes, before anything is read where the file's size
+    shows it, and for a damaged gzip file. Memory grows with the bytes that are there.
     """
     path = os.fspath(path)
     with open(path, "rb") as file, unpacked(file, path) as contents:

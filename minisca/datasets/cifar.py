@@ -48,21 +48,14 @@ def load_cifar10(data_dir=None, download=True):
     """Load CIFAR-10, or other images stored in files of its binary version.
 
     The archive cifar-10-binary.tar.gz, or the files data_batch_1.bin to data_batch_5.bin and
-    test_batch.bin out of it, are looked for
-
-    1. in `data_dir` or its folder `cifar-10-batches-bin`; if it is given, there and nowhere else;
-    2. in the directory that the environment variable MINISCA_DATA names, or that folder of it;
-    3. in the cache, `minisca/cifar-10` under $XDG_CACHE_HOME or ~/.cache (Windows:
-       %LOCALAPPDATA%), into which the archive is downloaded.
-
-    An archive must be CIFAR-10's own, by its MD5. Unpacked files may have any number of records up
-    to CIFAR-10's 10,000 a file.
+    test_batch.bin out of it, are looked for as `load_mnist` looks for its files: in a directory,
+    in its folder `cifar-10-batches-bin`, in the cache `minisca/cifar-10`. An archive must be
+    CIFAR-10's own, by its MD5. Unpacked files may have any number of records up to CIFAR-10's
+    10,000 a file.
 
     Parameters
     ----------
-    data_dir : path or None (default)
-    download : bool, default True
-        Whether anything may be downloaded.
+    data_dir, download : as of `load_mnist`
 
     Returns
     -------
@@ -73,9 +66,7 @@ def load_cifar10(data_dir=None, download=True):
 
     Raises
     ------
-    DatasetNotFoundError if `data_dir` or $MINISCA_DATA is no directory, if a directory has some of
-    the six files but not all, or if there is no data set and none can be downloaded; DatasetError
-    if a file is damaged.
+    As `load_mnist`; DatasetNotFoundError if there is no data set and none can be downloaded.
 
     References
     ----------

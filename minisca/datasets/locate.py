@@ -9,29 +9,14 @@ from minisca.datasets.errors import DatasetNotFoundError, DownloadError
 
 
 class Source(NamedTuple):
-    """Where the files of a data set are looked for, and how what is missing is fetched.
+    """Where the files of a data set are looked for, and how what is missing is fetched."""
 
-    Attributes
-    ----------
-    folder : str
-        The folder of a named directory in which they may lie.
-    cache : str
-        Their folder in minisca's cache.
-    names : dict {role: file name}, all of them
-    called : str
-        What they are called together, in messages.
-    present : function
-        `present(directory)` is {role: path} of those that the directory has.
-    fetch : function
-        `fetch(cache)` downloads into a directory what it lacks, or raises DownloadError.
-    """
-
-    folder: str
-    cache: str
-    names: dict
-    called: str
-    present: Callable
-    fetch: Callable
+    folder: str  # of a directory that was named, in which they may lie
+    cache: str  # their folder in minisca's cache
+    names: dict  # {role: file name}, all of them
+    called: str  # what they are called together, in messages
+    present: Callable  # (directory) -> {role: path} of those that it has
+    fetch: Callable  # (directory): download what it lacks, or raise DownloadError
 
 
 def cache_directory(name):
@@ -46,17 +31,9 @@ def cache_directory(name):
 def find(source, data_dir, download):
     """Look in `data_dir`, and there alone if it is given; else in $MINISCA_DATA, then in the cache.
 
-    Returns
-    -------
-    paths : dict {role: path}
-    cached : bool
-        Whether they lie in the cache, into which `download` allows to fetch what is missing.
-    missing : str
-        "" where the files were found; else why not, to end a sentence with, and no paths.
-
-    Raises
-    ------
-    DatasetNotFoundError as `locate`.
+    download: whether what is missing may be fetched into the cache. Returns {role: path}, whether
+    they lie in the cache, and "" or, where the files were not found, why, to end a sentence with.
+    Raises as `locate`.
     """
     if data_dir is not None:
         return locate(source, data_dir, "data_dir", required=True), False, ""
@@ -78,24 +55,11 @@ def find(source, data_dir, download):
 
 
 def locate(source, directory, what, required):
-    """The paths of a data set's files in `directory` or in its folder of them.
+    """{role: path} of a data set's files in `directory` or in its folder of them.
 
-    Parameters
-    ----------
-    source : Source
-    directory : path
-    what : str
-        What named the directory, "data_dir" or "MINISCA_DATA".
-    required : bool
-        Whether it is an error that there is none of them.
-
-    Returns
-    -------
-    dict {role: path}, empty where there is none and none is required
-
-    Raises
-    ------
-    DatasetNotFoundError if `directory` is none, or has some of the files but not all.
+    what: what named the directory, "data_dir" or "MINISCA_DATA". required: whether it is an error
+    that there is none of them. Raises DatasetNotFoundError if `directory` is none, or has some of
+    the files but not all.
     """
     directory = Path(directory).expanduser()
     if not directory.is_dir():

@@ -65,21 +65,14 @@ def load_norb(data_dir=None, download=True):
     """Load small NORB, or other stereo pairs stored in files of the same names.
 
     The files smallnorb-5x46789x9x18x6x2x96x96-training-dat.mat, -cat.mat and -info.mat, and
-    smallnorb-5x01235x9x18x6x2x96x96-testing-dat.mat and so on, plain or .gz, are looked for
-
-    1. in `data_dir` or its folder `smallnorb`; if it is given, there and nowhere else;
-    2. in the directory that the environment variable MINISCA_DATA names, or that folder of it;
-    3. in the cache, `minisca/smallnorb` under $XDG_CACHE_HOME or ~/.cache (Windows:
-       %LOCALAPPDATA%), into which what is missing is downloaded.
-
-    Files in the cache must have small NORB's checksums. Files elsewhere may be any pairs of one
-    size, any number of them.
+    smallnorb-5x01235x9x18x6x2x96x96-testing-dat.mat and so on, plain or .gz, are looked for as
+    `load_mnist` looks for its files: in a directory, in its folder `smallnorb`, in the cache
+    `minisca/smallnorb`. Files in the cache must have small NORB's checksums. Files elsewhere may be
+    any pairs of one size, any number of them.
 
     Parameters
     ----------
-    data_dir : path or None (default)
-    download : bool, default True
-        Whether anything may be downloaded.
+    data_dir, download : as of `load_mnist`
 
     Returns
     -------
@@ -91,9 +84,7 @@ def load_norb(data_dir=None, download=True):
 
     Raises
     ------
-    DatasetNotFoundError if `data_dir` or $MINISCA_DATA is no directory, if a directory has some of
-    the six files but not all, or if there is no data set and none can be downloaded; DatasetError
-    if a file is damaged or the six do not fit together.
+    As `load_mnist`; DatasetNotFoundError if there is no data set and none can be downloaded.
 
     References
     ----------
