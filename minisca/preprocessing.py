@@ -24,12 +24,26 @@ from minisca.validation import (
 def contrast_normalise(X, epsilon=1e-3):
     """Global contrast normalisation: each image less its mean, divided by its contrast.
 
-    x <- (x - mean(x)) / (std(x) + epsilon), over all of an image's channels and pixels. `epsilon`
-    keeps flat images finite: they become 0. For pixels in [0, 1] the default is a quarter of one
-    of 256 grey levels, so that an image that is flat but for rounding stays nearly flat.
+    x <- (x - mean(x)) / (std(x) + epsilon), over all of an image's channels and pixels.
 
-    X: images (n, c, h, w) of any real dtype. Returns float32 of that shape, computed in float64.
-    Raises ValueError or TypeError for other or non-finite images, and unless epsilon > 0.
+    Parameters
+    ----------
+    X : array (n, c, h, w) of any real dtype that slices along its first axis
+    epsilon : float > 0, default 1e-3
+        Keeps flat images finite: they become 0. For pixels in [0, 1] the default is a quarter of
+        one of 256 grey levels, so that an image that is flat but for rounding stays nearly flat.
+
+    Returns
+    -------
+    float32 array of X's shape, computed in float64
+
+    Raises
+    ------
+    ValueError or TypeError for other or non-finite images, and for another epsilon.
+
+    References
+    ----------
+    arXiv 1409.2752v1, sections 3.2 and 3.3.
     """
     X = check_images(X)
     epsilon = check_number("epsilon", epsilon, low_open=True)
@@ -55,10 +69,18 @@ class ZCA(Estimator):
 
     Attributes
     ----------
-    mean_ : float64 (c, h, w)
-    eigenvalues_ : float64 (d,), S, the largest first; d = c * h * w
-    whitening_, dewhitening_ : float32 (d, d), U (S + epsilon)^(-1/2) U' and its inverse
+    mean_ : float64 array (c, h, w)
+    eigenvalues_ : float64 array (d,)
+        S, the largest first; d = c * h * w.
+    whitening_, dewhitening_ : float32 arrays (d, d)
+        U (S + epsilon)^(-1/2) U' and its inverse.
 
+    References
+    ----------
+    arXiv 1409.2752v1, sections 3.2 and 3.3.
+
+    Examples
+    --------
     >>> whitener = ZCA().fit(contrast_normalise(data.train_images))
     >>> whitened = whitener.transform(contrast_normalise(data.test_images))
     """
@@ -74,11 +96,21 @@ class ZCA(Estimator):
         self.epsilon = epsilon
 
     def fit(self, X, y=None):
-        """Measure mean and covariance of images X (n, c, h, w); y is ignored. Returns self.
+        """Measure the images' mean and covariance.
 
-        X may be any array that slices along its first axis; it is read twice, in blocks. Beside
-        them, a few arrays of d x d float64 are all that is held. Raises ValueError or TypeError
-        for other or non-finite images, and unless epsilon > 0.
+        Parameters
+        ----------
+        X : array (n, c, h, w) that slices along its first axis
+            Read twice, in blocks; beside them, a few arrays of d x d float64 are all that is held.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError or TypeError for other or non-finite images, and for another epsilon.
         """
         X = check_images(X)
         epsilon = check_number("epsilon", self.epsilon, low_open=True)
@@ -93,9 +125,20 @@ class ZCA(Estimator):
         return self
 
     def transform(self, X, out=None):
-        """Whiten images X (n, c, h, w): float32 of that shape, or `out`, filled instead.
+        """Whiten images.
 
-        Raises NotFittedError before `fit`, ValueError or TypeError for images unlike those of it.
+        Parameters
+        ----------
+        X : array (n, c, h, w), as in `fit`
+        out : array of floats of X's shape, to be filled, or None (default)
+
+        Returns
+        -------
+        float32 array of X's shape, or `out`
+
+        Raises
+        ------
+        NotFittedError before `fit`; ValueError or TypeError for images unlike those of it.
         """
         X = self._check_new(X)
         out = np.empty(X.shape, np.float32) if out is None else check_out(out, X.shape)
@@ -162,15 +205,28 @@ def crop_centre(X, side):
 
 
 def resize_bilinear(X, side):
-    """Images X (n, c, h, w) resampled bilinearly to side x side pixels: float32.
+    """Resample images bilinearly.
 
+    Parameters
+    ----------
+    X : array (n, c, h, w) of any real dtype that slices along its first axis
+    side : int >= 1
+
+    Returns
+    -------
+    float32 array (n, c, side, side)
+
+    Raises
+    ------
+    ValueError or TypeError for other or non-finite images.
+
+    Notes
+    -----
     A pixel is the centre of a unit square (`align_corners=False` of other libraries): the centre of
     output row i lies at (i + 1/2) h / side - 1/2 in rows of X, where the two nearest rows are
     mixed; beyond the outermost centres, the outermost row counts. At half the size this is exactly
     the mean of each 2 x 2 pixels. Nothing is blurred before, so that at less than half the size
     pixels are skipped.
-
-    Raises ValueError or TypeError for other or non-finite images.
     """
     X = check_images(X)
     side = check_integer("side", side)
