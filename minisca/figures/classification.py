@@ -2,19 +2,29 @@
 
 import numpy as np
 
-from minisca.figures.mosaic import check_pictures, near_square, tile
-from minisca.figures.page import FAINT, INK, Page, text_width
+from minisca.chunks import ceil_div
+from minisca.figures.page import FAINT, INK, Page, check_pictures, near_square, text_width, tile
 from minisca.validation import check_images, check_integer, check_labels
 
 
 def confusion_matrix(true_labels, predicted_labels, n_classes=None):
     """Count how often each class was predicted as each.
 
-    true_labels, predicted_labels: (n,) integers or text. With `n_classes` they must be integers
-    from 0 to n_classes - 1, and those are the classes; else the classes are all labels that occur.
+    Parameters
+    ----------
+    true_labels, predicted_labels : (n,) integers or text
+    n_classes : int or None (default)
+        With it labels must be integers from 0 to n_classes - 1, and those are the classes; else the
+        classes are all labels that occur.
 
-    Returns counts, int64 (classes, classes) with a row a true class, and the classes, sorted.
-    Raises ValueError or TypeError for labels of another shape or kind, or out of range.
+    Returns
+    -------
+    counts : int64 array (classes, classes), a row a true class
+    classes : array (classes,), sorted
+
+    Raises
+    ------
+    ValueError or TypeError for labels of another shape or kind, or out of range.
     """
     true_labels, predicted_labels = _labels(true_labels, predicted_labels)
     together = np.concatenate([true_labels, predicted_labels])
@@ -52,8 +62,9 @@ def save_confusion_matrix(path, true_labels, predicted_labels, class_names=None,
     title : str or None
         Stands before the error rate.
 
-    Raises as `confusion_matrix` does, OSError if the file cannot be written, ImportError without
-    matplotlib.
+    Raises
+    ------
+    As `confusion_matrix`; OSError if the file cannot be written, ImportError without matplotlib.
     """
     n_classes = None if class_names is None else len(class_names)
     counts, classes = confusion_matrix(true_labels, predicted_labels, n_classes)
@@ -81,6 +92,8 @@ def save_confusion_matrix(path, true_labels, predicted_labels, class_names=None,
 def save_misclassified(path, images, true_labels, predicted_labels, limit=100, title=None):
     """Write the images whose label was predicted wrongly, each with "true → predicted".
 
+    Without a wrong one the PNG says so.
+
     Parameters
     ----------
     images : (n, c, h, w), c = 1 or 3; any array that slices, of which the wrong ones are read
@@ -91,9 +104,10 @@ def save_misclassified(path, images, true_labels, predicted_labels, limit=100, t
     title : str or None
         Stands before the error rate.
 
-    Without a wrong one the PNG says so. Raises ValueError or TypeError for images that cannot be
-    shown and labels that do not fit, OSError if the file cannot be written, ImportError without
-    matplotlib.
+    Raises
+    ------
+    ValueError or TypeError for images that cannot be shown and labels that do not fit, OSError if
+    the file cannot be written, ImportError without matplotlib.
     """
     images = check_images(images, "images")
     limit = check_integer("limit", limit)
@@ -165,7 +179,7 @@ def _captioned_grid(cells, captions, headline):
     zoom = max(1, 112 // max(h, w))
     width = max(w * zoom, text_width(max(captions, key=len), 7))
     step_x, step_y, margin, head = width + 16, h * zoom + 50, 30, 84
-    rows = -(-len(cells) // columns)
+    rows = ceil_div(len(cells), columns)
     page_width = 2 * margin + max(columns * step_x - 16, text_width(headline, 9))
     page = Page(page_width, head + rows * step_y + 10)
     page.text(margin, head / 2, headline, 9)

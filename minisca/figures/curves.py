@@ -23,8 +23,10 @@ def save_curves(path, curves, xlabel="epoch", ylabel="loss", title=None, log=Fal
     n_colours : int, 1 to 7 (default)
         So many curves are solid, as many after them dashed in the same colours, and so on.
 
-    Raises ValueError or TypeError for curves of another shape, empty, not finite, or not positive
-    along a logarithmic axis, OSError if the file cannot be written, ImportError without matplotlib.
+    Raises
+    ------
+    ValueError or TypeError for curves of another shape, empty, not finite, or not positive along a
+    logarithmic axis, OSError if the file cannot be written, ImportError without matplotlib.
     """
     if isinstance(log, bool):
         log = "y" if log else ""

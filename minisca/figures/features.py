@@ -6,8 +6,18 @@ import numpy as np
 
 from minisca.autoencoder import SparseConvAutoencoder
 from minisca.figures.filters import filter_grid
-from minisca.figures.mosaic import check_pictures, corner, near_square, stretch, tile, zoom_to
-from minisca.figures.page import DPI, FAINT, Page, import_matplotlib
+from minisca.figures.page import (
+    DPI,
+    FAINT,
+    Page,
+    check_pictures,
+    corner,
+    import_matplotlib,
+    near_square,
+    stretch,
+    tile,
+    zoom_to,
+)
 from minisca.stack import Stack
 from minisca.validation import check_fitted, check_images, check_integer
 
@@ -27,9 +37,18 @@ class Panel(NamedTuple):
 def winner_maps(values, positions, size):
     """Maps that are 0 everywhere but at their winner, as while training.
 
-    values (n, m) and positions (n, m), row-major, are what `SparseConvAutoencoder.winners` returns;
-    size is the maps' (h, w). Returns (n, m, h, w) of the values' dtype. Raises ValueError if they
-    do not fit each other.
+    Parameters
+    ----------
+    values, positions : arrays (n, m), as `SparseConvAutoencoder.winners` returns them
+    size : (h, w) of the maps
+
+    Returns
+    -------
+    array (n, m, h, w) of the values' dtype
+
+    Raises
+    ------
+    ValueError if they do not fit each other.
     """
     values, positions = np.asarray(values), np.asarray(positions)
     if values.ndim != 2 or values.shape != positions.shape:
@@ -63,9 +82,15 @@ def save_feature_panels(path, image, model, max_maps=48):
     max_maps : int
         Of layers with more maps the first so many are shown.
 
-    Raises ValueError or TypeError for an image unlike those of `fit` or one that cannot be shown,
+    Raises
+    ------
+    ValueError or TypeError for an image unlike those of `fit` or one that cannot be shown,
     NotFittedError before `fit`, OSError if the file cannot be written, ImportError without
     matplotlib.
+
+    References
+    ----------
+    arXiv 1409.2752v1, Figure 3.
     """
     layers = _layers(model)
     max_maps = check_integer("max_maps", max_maps)

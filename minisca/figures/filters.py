@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from minisca.figures.mosaic import check_pictures, near_square, tile, zoom_to
-from minisca.figures.page import Page, text_width
+from minisca.figures.page import Page, check_pictures, near_square, text_width, tile, zoom_to
 from minisca.stack import Stack
 from minisca.validation import check_fitted, check_integer
 
@@ -22,9 +21,13 @@ def filter_grid(filters, columns=None, shared_scale=False, border=1, zoom=1):
     border, zoom : int
         Pixels between and around the filters, white; pixels to the side of a weight.
 
-    Returns a float64 array of values in [0, 1], (H, W) or (H, W, 3), with
-    H = rows * (zoom * k + border) + border and W likewise. Raises ValueError or TypeError for
-    filters of another rank or number of channels, empty or not finite.
+    Returns
+    -------
+    float64 array (H, W) or (H, W, 3) of [0, 1], H = rows * (zoom * k + border) + border, W likewise
+
+    Raises
+    ------
+    ValueError or TypeError for filters of another rank or number of channels, empty or not finite.
     """
     filters = _check_filters(filters)
     largest = np.abs(filters).max(axis=None if shared_scale else (1, 2, 3), keepdims=True)
@@ -35,8 +38,8 @@ def filter_grid(filters, columns=None, shared_scale=False, border=1, zoom=1):
 def save_filters(path, filters, title=None, columns=None, shared_scale=False):
     """Write `filter_grid(filters, columns, shared_scale)`, enlarged, to the PNG `path`.
 
-    filters: (m, c, k, k), c = 1 or 3. `title` stands above it. Raises as `filter_grid` does,
-    OSError if the file cannot be written, ImportError without matplotlib.
+    `title` stands above it. Raises as `filter_grid` does, OSError if the file cannot be written,
+    ImportError without matplotlib.
     """
     filters = _check_filters(filters)
     border, margin, head = 6, 18, 60 if title else 18
@@ -51,17 +54,30 @@ def save_filters(path, filters, title=None, columns=None, shared_scale=False):
 
 
 def project_filters(stack, layer_index):
-    """Decoder filters of a Stack's layer, seen in pixels: float64 (m, c, K, K).
+    """Decoder filters of a Stack's layer, seen in pixels.
 
-    layer_index counts from 0 in `stack.layers_`; 0 gives the first layer's own decoder filters.
     Every weight of a filter pastes the decoder filter of the map below it, at the stride of the
-    pooling between. K = (k - 1) * pool_stride + (K of the layer below).
+    pooling between.
 
+    Parameters
+    ----------
+    stack : fitted Stack
+    layer_index : int
+        From 0, which gives the first layer's own decoder filters.
+
+    Returns
+    -------
+    float64 array (m, c, K, K), K = (k - 1) * pool_stride + (K of the layer below)
+
+    Raises
+    ------
+    NotFittedError before `fit`, TypeError or ValueError for another stack or index.
+
+    Notes
+    -----
     This approximates what the layer stands for: a pooled value does not say where in its window the
     largest unit was, so the middle is taken; the same unit, seen by overlapping windows, is pasted
     by each of them; and the layers' biases and rectifications are left out.
-
-    Raises NotFittedError before `fit`, TypeError or ValueError for another stack or index.
     """
     if not isinstance(stack, Stack):
         raise TypeError(f"stack is {stack!r}; it must be a Stack")

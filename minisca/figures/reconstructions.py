@@ -1,9 +1,7 @@
 """Images over what the autoencoder makes of them."""
 
-import math
-
-from minisca.figures.mosaic import check_pictures, stretch, tile, zoom_to
-from minisca.figures.page import FAINT, Page, text_width
+from minisca.chunks import ceil_div, slices
+from minisca.figures.page import FAINT, Page, check_pictures, stretch, text_width, tile, zoom_to
 from minisca.validation import check_integer
 
 
@@ -26,8 +24,10 @@ def save_reconstructions(
     columns : int
         Images a row, at most.
 
-    Raises ValueError or TypeError for arrays that cannot be shown or have different shapes, OSError
-    if the file cannot be written, ImportError without matplotlib.
+    Raises
+    ------
+    ValueError or TypeError for arrays that cannot be shown or have different shapes, OSError if the
+    file cannot be written, ImportError without matplotlib.
     """
     originals = check_pictures(originals, "originals")
     reconstructions = check_pictures(reconstructions, "reconstructions")
@@ -38,29 +38,24 @@ def save_reconstructions(
         )
     if isinstance(titles, str) or len(titles) != 2:
         raise ValueError(f"titles is {titles!r}; it must be two names, one for each kind of row")
-    rows = math.ceil(len(originals) / check_integer("columns", columns))
-    columns = math.ceil(len(originals) / rows)  # no row much shorter than the others
+    rows = ceil_div(len(originals), check_integer("columns", columns))
+    columns = ceil_div(len(originals), rows)  # no row much shorter than the others
     border, between, margin, label, head = 6, 24, 24, 220, 64 if title else 24
     zoom = zoom_to(1200, columns, originals.shape[3], border, largest=6)
     limits = originals.min(), originals.max()
 
-    strips = []
-    for start in range(0, len(originals), columns):
-        rows = slice(start, start + columns)
-        pair = [
-            tile(stretch(x[rows], *limits), columns, border, zoom)
-            for x in (originals, reconstructions)
-        ]
-        strips.append(pair)
-    height, width = strips[0][0].shape[:2]
-    step = 2 * height + between
+    pictures = [
+        (tile(stretch(x[row], *limits), columns, border, zoom), name)
+        for row in slices(len(originals), columns)
+        for x, name in zip((originals, reconstructions), titles, strict=True)
+    ]
+    height, width = pictures[0][0].shape[:2]
     page_width = label + max(width, text_width(title, 9)) + margin
-    page = Page(page_width, head + len(strips) * step - between + margin)
+    page = Page(page_width, head + len(pictures) * height + (rows - 1) * between + margin)
     if title:
         page.text(label + border, head / 2, title, 9)
-    for number, pair in enumerate(strips):
-        for offset, (strip, name) in enumerate(zip(pair, titles, strict=True)):
-            top = head + number * step + offset * height
-            page.text(label - 12, top + height / 2, name, 7.5, ha="right", color=FAINT)
-            page.image(strip, label, top)
+    for number, (picture, name) in enumerate(pictures):
+        top = head + number * height + number // 2 * between
+        page.text(label - 12, top + height / 2, name, 7.5, ha="right", color=FAINT)
+        page.image(picture, label, top)
     page.save(path)

@@ -1,8 +1,7 @@
 """The picture of compare_sparsity.py: every rule's decoder filters over its numbers."""
 
 from minisca.figures import filter_grid
-from minisca.figures.mosaic import near_square, zoom_to
-from minisca.figures.page import FAINT, Page
+from minisca.figures.page import FAINT, Page, near_square, zoom_to
 
 SIDE, MARGIN, HEAD, FOOT, COLUMNS = 520, 30, 70, 130, 4
 
