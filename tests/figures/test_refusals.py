@@ -88,33 +88,18 @@ def test_curves_that_cannot_be_drawn_leave_the_file_as_it_was(
 
 confusion = partial(figures.save_confusion_matrix, "figure.png", class_names=["a", "b"])
 wrong = partial(figures.save_misclassified, "figure.png")
-reconstructed = partial(figures.reconstructed, "figure.png")
+reconstructed = partial(figures.save_reconstructions, "figure.png")
 
 
 @pytest.mark.parametrize(
     ("draw", "arguments", "error", "message"),
     [
-        (
-            figures.confusion_matrix,
-            ([1, 2, 3], [1, 2]),
-            ValueError,
-            "predicted_labels has 2 lab",
-        ),
+        (figures.confusion_matrix, ([1, 2, 3], [1, 2]), ValueError, "predicted_labels has 2 lab"),
         (figures.misclassified, ([1, 2], ["a", "b"]), TypeError, "both text"),
         (figures.misclassified, (np.zeros(0, int),) * 2, ValueError, "true_labels is empty"),
-        (
-            confusion,
-            ([0, 2], [0, 1]),
-            ValueError,
-            "labels run from 0 to 2; with 2",
-        ),
+        (confusion, ([0, 2], [0, 1]), ValueError, "labels run from 0 to 2; with 2 classes"),
         (confusion, (["a"], ["b"]), TypeError, "with class names: integers"),
-        (
-            wrong,
-            (PAIR, [1], [1]),
-            ValueError,
-            "true_labels has 1 labels; it",
-        ),
+        (wrong, (PAIR, [1], [1]), ValueError, "true_labels has 1 labels; it must have 2"),
         (wrong, (np.zeros((1, 5, 4, 4)), [1], [2]), ValueError, r"only 1.*or 3"),
         (reconstructed, (PAIR, PAIR[:1]), ValueError, "must be that of originals"),
         (reconstructed, (PAIR, PAIR, "ab"), ValueError, "two names"),
