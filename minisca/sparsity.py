@@ -36,7 +36,8 @@ class Sparsity(NamedTuple):
             return Code(*backend.encode_k_largest(x, filters, bias, self.n_active))
         values, positions = backend.encode_winners(x, filters, bias)
         if self.lifetime is not None:
-            values = backend.lifetime_sparsity(values, self.lifetime)
+            n_survivors = survivors_over_batch(values.shape[0], self.lifetime)
+            values = backend.lifetime_sparsity(values, n_survivors)
         return Code(values, positions)
 
 

@@ -11,17 +11,17 @@ from reference.conv import conv2d
 from reference.winners import relu
 
 
-def windows(size, width, stride):
+def windows(size, pool_width, stride):
     """Along one side: the places of each window, clipped to the map, centred on the whole."""
     n_windows = math.ceil(size / stride)
-    first = -(((n_windows - 1) * stride + width - size) // 2)
+    first = -(((n_windows - 1) * stride + pool_width - size) // 2)
     for start in range(first, first + n_windows * stride, stride):
-        yield range(max(0, start), min(size, start + width))
+        yield range(max(0, start), min(size, start + pool_width))
 
 
-def max_pool(maps, width, stride):
+def max_pool(maps, pool_width, pool_stride):
     n, m, h, w = maps.shape
-    row_windows, column_windows = list(windows(h, width, stride)), list(windows(w, width, stride))
+    row_windows, column_windows = (list(windows(side, pool_width, pool_stride)) for side in (h, w))
     pooled = np.full((n, m, len(row_windows), len(column_windows)), -np.inf)
     argmax = np.zeros(pooled.shape, np.int32)
     for image, i, out_row, out_column in np.ndindex(pooled.shape):
@@ -41,5 +41,5 @@ def max_pool_backward(d_pooled, argmax, shape):
     return d_maps
 
 
-def encode_pooled(x, filters, bias, width, stride):
-    return max_pool(relu(conv2d(x, filters, bias)), width, stride)[0]
+def encode_pooled(x, filters, bias, pool_width, pool_stride):
+    return max_pool(relu(conv2d(x, filters, bias)), pool_width, pool_stride)[0]

@@ -4,8 +4,6 @@ From section 2.1 of arXiv 1409.2752v1 (step 2: the largest unit a map; top-n; th
 maps) and, for `lifetime_sparsity`, from section 2 of its successor, arXiv 1409.2752v2 (NIPS 2015).
 """
 
-import math
-
 import numpy as np
 
 from reference.conv import conv2d, crop, pad, patch
@@ -76,13 +74,12 @@ def encode_k_largest(x, filters, bias, n_active):
     return code(slots)
 
 
-def lifetime_sparsity(values, fraction):
+def lifetime_sparsity(values, n_survivors):
     n, s = values.shape
-    n_kept = math.ceil(round(fraction * n, 9))  # 0.07 * 100 is 7, not 7.000000000000001
     kept = np.zeros((n, s))
     for slot in range(s):
         by_falling_value = sorted(range(n), key=lambda image: (-values[image, slot], image))
-        for image in by_falling_value[:n_kept]:
+        for image in by_falling_value[:n_survivors]:
             kept[image, slot] = values[image, slot]
     return kept
 

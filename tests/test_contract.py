@@ -1,5 +1,6 @@
 """Every backend, and the reference, keeps to the contract: the same names in the same rooms."""
 
+import ast
 import importlib
 import inspect
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import reference
-from minisca.backends import CHOICES, get_backend
+from minisca.backends import CHOICES, get_backend, interface
 from minisca.backends.interface import (
     OPERATIONS,
     ROOMS,
@@ -22,6 +23,16 @@ from tests.support.cases import CALLS
 def parameters(function):
     """Names and defaults of a function's parameters, in order."""
     return [(p.name, p.default) for p in inspect.signature(function).parameters.values()]
+
+
+def public_functions(module):
+    """Names of the functions that a module defines itself, without those that start with "_"."""
+    return {
+        name
+        for name, value in vars(module).items()
+        if inspect.isfunction(inspect.unwrap(value)) and not name.startswith("_")
+        if value.__module__ == module.__name__
+    }
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -47,12 +58,54 @@ def test_what_supports_training_lives_in_its_room(backend, room):
     module = importlib.import_module(f"{backend.__name__}.{room}")
     for name in SUPPORT_ROOMS[room]:
         assert inspect.unwrap(getattr(backend, name)) is getattr(module, name)
-        assert getattr(module, name).__module__ == module.__name__
 
 
-def test_nothing_but_the_contract_is_public(operations):
-    support = () if operations is reference else SUPPORT
-    assert sorted(operations.__all__) == sorted(OPERATIONS + support)
+CELLS = ROOMS | SUPPORT_ROOMS
+#: Every column of the table, whether or not it runs on this machine.
+COLUMNS = sorted(set(CHOICES) - {"auto"})
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_column_has_one_file_for_every_room_and_all_else_in_folders(column):
+    folder = Path(interface.__file__).with_name(column)
+    assert {file.stem for file in folder.glob("*.*")} == {*CELLS, "__init__"}
+
+
+@pytest.mark.parametrize("room", CELLS)
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_cell_has_the_operations_of_its_row_and_no_other_public_function(column, room):
+    module = pytest.importorskip(f"minisca.backends.{column}.{room}", exc_type=ImportError)
+    assert public_functions(module) == set(CELLS[room])
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_nothing_but_the_contract_is_public(column):
+    module = pytest.importorskip(f"minisca.backends.{column}", exc_type=ImportError)
+    found = {name for name, value in vars(module).items() if inspect.isfunction(value)}
+    assert found - {"is_available", "require"} == {*OPERATIONS, *SUPPORT}
+    assert sorted(reference.__all__) == sorted(OPERATIONS)
+
+
+def imported(file):
+    """The modules that a file imports, `from a import b` as a.b, and those it names in strings."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call):
+            yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant))
+
+
+@pytest.mark.parametrize("folder", ["minisca", "scripts", "reference"])
+def test_nothing_outside_of_the_backends_imports_one_by_path(folder):
+    """`get_backend` and `cpu_runtime` of `minisca.backends` are the doors."""
+    backends = Path(interface.__file__).parent
+    for file in (backends.parents[1] / folder).rglob("*.py"):
+        if backends not in file.parents:
+            for module in imported(file):
+                path = str(module).split(".")
+                assert path[:2] != ["minisca", "backends"] or path[2] not in COLUMNS, file
 
 
 @pytest.mark.parametrize(("contract", "names"), [(Backend, OPERATIONS), (Support, SUPPORT)])

@@ -146,12 +146,12 @@ def k_largest(operations, x, filters, bias):
 
 def top_2_then_lifetime(operations, x, filters, bias):
     values, positions, maps = operations.encode_top_n(x, filters, bias, 2)
-    return operations.lifetime_sparsity(values, 0.5), positions, maps
+    return operations.lifetime_sparsity(values, (len(values) + 1) // 2), positions, maps
 
 
 def winners_then_lifetime(operations, x, filters, bias):
     values, positions = operations.encode_winners(x, filters, bias)
-    return operations.lifetime_sparsity(values, 0.5), positions, None
+    return operations.lifetime_sparsity(values, (len(values) + 1) // 2), positions, None
 
 
 ENCODERS = [one_winner_a_map, top_3, k_largest, top_2_then_lifetime, winners_then_lifetime]

@@ -133,7 +133,7 @@ def test_the_sparse_path_equals_the_dense_path_for_every_rule(operations, shape,
 def test_the_sparse_path_equals_the_dense_path_after_lifetime_sparsity(operations, shape):
     x, encoder, decoder = draw_autoencoder(shape)
     values, positions = operations.encode_winners(x, *encoder)
-    values = operations.lifetime_sparsity(values, 0.3)
+    values = operations.lifetime_sparsity(values, 1)
     check_sparse_equals_dense(operations, (values, positions), x, encoder, decoder)
 
 
@@ -175,9 +175,9 @@ def test_when_every_unit_may_survive_the_autoencoder_is_the_plain_one(operations
     np.testing.assert_array_equal(images, operations.deconv2d(activations, *decoder))
 
 
-def test_a_lifetime_fraction_of_1_takes_nothing(operations, dtype):
+def test_lifetime_sparsity_that_keeps_every_image_takes_nothing(operations, dtype):
     values = whole_numbers(np.random.default_rng(3), 7, 5, low=0).astype(dtype)
-    np.testing.assert_array_equal(operations.lifetime_sparsity(values, 1.0), values)
+    np.testing.assert_array_equal(operations.lifetime_sparsity(values, 7), values)
 
 
 @over_shapes

@@ -102,8 +102,8 @@ def test_k_largest_takes_equal_units_by_rising_map_then_position(operations, dty
 def test_lifetime_sparsity_keeps_equal_values_of_the_first_images(operations, dtype, fraction, n):
     values = np.random.default_rng(3).integers(0, 4, size=(n, 9)).astype(dtype)
     values[:, 0] = 3  # all equal
-    kept = operations.lifetime_sparsity(values, fraction)
-    n_kept = math.ceil(Fraction(str(fraction)) * n)  # 7 of 100 for 0.07, though 0.07 * 100 > 7
+    n_kept = math.ceil(Fraction(str(fraction)) * n)
+    kept = operations.lifetime_sparsity(values, n_kept)
     images = np.argsort(-values, axis=0, kind="stable")[:n_kept]
     right = np.zeros_like(values)
     np.put_along_axis(right, images, np.take_along_axis(values, images, axis=0), axis=0)

@@ -1,28 +1,49 @@
 """The contract: every operation of minisca, once, with its shapes, dtypes and tie rules.
 
 A backend is a module that has each function below under the same name and with the same
-parameters. `reference/` holds the same operations as plain loops: it is what they mean.
+parameters. `reference/` holds the same operations as plain loops: it is what they mean. This file
+is longer than 300 lines because the whole contract stands in one place.
 
-Shapes: images `x (n, c, h, w)`, `m` feature maps, odd filter width `k`, filters `(m, c, k, k)`.
-Arrays are C-contiguous float32 or float64, all of one dtype within a call; places and indices
-are int32, so a map has fewer than 2^31 of them; an array may have more numbers. Functions are pure:
-they return new arrays and leave their arguments alone, except where a trailing underscore says
-otherwise. The callers (the estimators) have checked shapes, dtypes and finiteness; an operation
-reached directly trusts its arguments.
+Words
+-----
+- map: what one filter makes of one image, (h, w); a layer has m maps of every image.
+- unit: one number of a map.
+- position: a unit's place in its map, counted row by row: `row * w + column`.
+- tap: one number of a filter.
+- survivor: a unit that the sparsity rule lets live; all others count as 0.
+- code: which units survive, and with what value; it has one *slot* for every survivor.
+- block: maps that the CPU computes together; threads of a GPU that share fast memory.
+- piece: the part of the work that one thread, or one block of a GPU, does by itself.
+- lane: the place of a number in a vector of the CPU, or of a thread in a warp of the GPU.
+- tile: the part of a result that one block of a GPU computes at once.
 
-A *code* is which units survive and with what value. One winner a map: `values (n, m)` and
-`positions (n, m)`, slot j belonging to map j. In general: `values`, `positions` and `maps`, all
-`(n, s)`, slot j of image i being the unit `positions[i, j]` (row-major place `row * w + column`) of
-map `maps[i, j]`. A slot with value 0 is silent: it has position 0, contributes nothing to a
-reconstruction and receives no gradient.
+Shapes and dtypes
+-----------------
+n images `x (n, c, h, w)`, m maps, odd filter width k: filters `(m, c, k, k)`. `size`, `height` and
+`width` alone are those of images and their maps; a filter's and a pool's are called so. Arrays
+are C-contiguous float32 or float64, all of one dtype within a call, results too; positions and
+other indices are int32, so a map has fewer than 2^31 units. An array may have more numbers.
 
-A backend of a device takes arrays of the device or of the host, and leaves its results on the
-device; `Support` is how arrays get there and back, and the little arithmetic between operations.
-On the CPU nothing moves: an array of the device is a NumPy array.
+A code with one survivor a map is `values (n, m)` and `positions (n, m)`: slot j is map j's. In
+general a code is `values`, `positions` and `maps`, each `(n, s)`: slot j of image i is the unit at
+`positions[i, j]` of map `maps[i, j]`. A slot of value 0 is silent: it has position 0, contributes
+nothing to a reconstruction and receives no gradient.
 
-Ties are exact where a backend computes the tied units alike. The convolution of an operation that
-selects may be carried out in the transform domain, where equal patches of an image need not give
-equal units to the last bit; an image without any pixel other than 0 still does.
+What an operation may be given
+------------------------------
+Operations trust their arguments: shapes, dtypes and finiteness as described here have been checked
+by who calls them (the estimators do). Other arguments give errors of NumPy's, wrong numbers, or
+reads out of bounds. Operations are pure: they return new arrays and leave their arguments alone,
+except where a trailing underscore says otherwise. A backend of a device takes arrays of the device
+or of the host and leaves its results on the device; it raises MemoryError where there is no room
+and RuntimeError where the device refuses. On the CPU an array of the device is a NumPy array.
+
+Ties are exact where a backend computes the tied units alike. An operation that selects may convolve
+in the transform domain, where equal patches of an image need not give equal units to the last bit;
+an image without any pixel other than 0 still does.
+
+Sections are those of Makhzani and Frey, "A Winner-Take-All Method for Training Sparse Convolutional
+Autoencoders", arXiv 1409.2752v1, unless another source is named.
 """
 
 from typing import Protocol
@@ -33,88 +54,143 @@ Array = np.ndarray
 
 
 class Backend(Protocol):
-    """Every operation that a backend provides (paper section 2)."""
+    """Every operation that a backend provides."""
 
     # conv -------------------------------------------------------------------------------
 
     def conv2d(x: Array, filters: Array, bias: Array) -> Array:
-        """Pre-activations `a_i = P_i * x + b_i`, cross-correlation, zero padding k // 2.
+        """Same-padded cross-correlation: `a_i = P_i * x + b_i`, with k // 2 zeros on every side.
 
-        x (n, c, h, w), filters (m, c, k, k), bias (m,) -> maps (n, m, h, w).
+        Parameters
+        ----------
+        x, filters, bias : (n, c, h, w), (m, c, k, k), (m,)
+
+        Returns
+        -------
+        maps : (n, m, h, w), before any ReLU. Section 2.
         """
 
     def conv2d_backward(
         x: Array, filters: Array, d_maps: Array, needs_x: bool = True
     ) -> tuple[Array | None, Array, Array]:
-        """Gradients of `conv2d` given d_maps (n, m, h, w): d_x, d_filters, d_bias.
+        """Gradients of `conv2d`.
 
-        Where nothing lies below that would want d_x, `needs_x=False` gives None in its place: it
-        costs more than the other two.
+        Parameters
+        ----------
+        x, filters, d_maps : (n, c, h, w), (m, c, k, k), (n, m, h, w)
+        needs_x : whether d_x is wanted, which costs more than the other two
+
+        Returns
+        -------
+        d_x, d_filters, d_bias : shaped like x (or None), filters and bias
         """
 
     # deconv -----------------------------------------------------------------------------
 
     def deconv2d(maps: Array, filters: Array, bias: Array) -> Array:
-        """Linear decoder: the exact transpose of a same-padded `conv2d`, plus a bias a channel.
+        """Linear decoder: the exact transpose of `conv2d`, plus one bias for every channel.
 
-        Every unit pastes its filter, times its value, centred on its place; what falls outside
-        the image is cut. maps (n, m, h, w), filters (m, c, k, k), bias (c,) -> (n, c, h, w).
+        Every unit pastes its filter, times its value, centred on its position; what falls outside
+        the image is cut off.
+
+        Parameters
+        ----------
+        maps, filters, bias : (n, m, h, w), (m, c, k, k), (c,)
+
+        Returns
+        -------
+        images : (n, c, h, w). Section 2.
         """
 
     def deconv2d_backward(
         maps: Array, filters: Array, d_images: Array
     ) -> tuple[Array, Array, Array]:
-        """Gradients of `deconv2d` given d_images (n, c, h, w): d_maps, d_filters, d_bias."""
+        """Gradients of `deconv2d`.
+
+        Parameters
+        ----------
+        maps, filters, d_images : (n, m, h, w), (m, c, k, k), (n, c, h, w)
+
+        Returns
+        -------
+        d_maps, d_filters, d_bias : shaped like maps, filters and bias
+        """
 
     # winners ----------------------------------------------------------------------------
 
     def relu(maps: Array) -> Array:
-        """max(0, maps), elementwise."""
+        """max(0, maps), number by number, of maps of any shape."""
 
     def relu_backward(d_activations: Array, maps: Array) -> Array:
-        """d_activations where maps > 0, and 0 elsewhere (at exactly 0 too)."""
+        """d_activations where maps > 0, and 0 elsewhere (at exactly 0 too); any shape, the same."""
 
     def winner_take_all(maps: Array) -> tuple[Array, Array]:
-        """The largest unit of every map of every image, after ReLU.
+        """The largest unit of every map of every image, after ReLU (section 2.1, step 2).
 
-        maps (n, m, h, w), before or after ReLU -> values (n, m) >= 0, positions (n, m) int32. Ties
-        go to the lowest row-major position; a map without a positive unit is silent (value 0,
-        position 0).
+        Ties go to the lowest position. A map without a positive unit is silent.
+
+        Parameters
+        ----------
+        maps : (n, m, h, w), before or after ReLU
+
+        Returns
+        -------
+        values, positions : (n, m), at least 0; (n, m) int32
         """
 
     def winner_take_all_backward(
         d_values: Array, positions: Array, shape: tuple[int, int, int, int]
     ) -> Array:
-        """d_values (n, m) put back at their places, 0 elsewhere: d_maps of the given shape."""
+        """d_values (n, m) put back at their positions in maps of that shape, 0 elsewhere."""
 
     def encode_winners(x: Array, filters: Array, bias: Array) -> tuple[Array, Array]:
-        """`winner_take_all(conv2d(x, filters, bias))`, storing no map beyond a block."""
+        """`winner_take_all(conv2d(x, filters, bias))`; no map is stored for longer than needed."""
 
     def encode_top_n(
         x: Array, filters: Array, bias: Array, n_active: int
     ) -> tuple[Array, Array, Array]:
-        """The n_active largest positive units of every map.
+        """The n_active largest positive units of every map (section 2.1, step 2).
 
-        Returns values, positions, maps, each (n, m * n_active). Slots run map by map, within a map
-        by falling value; equal values by rising position. Where a map has fewer positive units
-        than n_active, its last slots are silent; they name their map all the same.
+        Parameters
+        ----------
+        x, filters, bias : as of `conv2d`
+
+        Returns
+        -------
+        values, positions, maps : each (n, m * n_active)
+            Slots run map by map, within a map by falling value; equal values by rising position.
+            Where a map has fewer positive units, its last slots are silent; they name their map.
         """
 
     def encode_k_largest(
         x: Array, filters: Array, bias: Array, n_active: int
     ) -> tuple[Array, Array, Array]:
-        """The n_active largest positive units of every image, whatever their map.
+        """The n_active largest positive units of every image, whatever their map (section 2.1).
 
-        Returns values, positions, maps, each (n, n_active), by falling value; equal values by
-        rising map, then position. Silent slots come last, with map 0.
+        Parameters
+        ----------
+        x, filters, bias : as of `conv2d`
+
+        Returns
+        -------
+        values, positions, maps : each (n, n_active)
+            By falling value; equal values by rising map, then position. Silent slots come last,
+            with map 0.
         """
 
-    def lifetime_sparsity(values: Array, fraction: float) -> Array:
-        """Of every slot's values over the batch keep the ceil(fraction * n) largest, 0 the rest.
+    def lifetime_sparsity(values: Array, n_survivors: int) -> Array:
+        """Of every slot's values over the batch keep the n_survivors largest, and 0 for the rest.
 
-        values (n, s) -> (n, s). The rounding of the product aside: 0.07 of 100 images is 7, not 8.
-        Equal values go to the lowest image index. (Lifetime sparsity of
-        Makhzani and Frey, "Winner-Take-All Autoencoders", NIPS 2015, applied to spatial winners.)
+        Equal values go to the lowest image. Source: section 2 of Makhzani and Frey,
+        "Winner-Take-All Autoencoders", NIPS 2015, arXiv 1409.2752v2.
+
+        Parameters
+        ----------
+        values, n_survivors : (n, s); from 1 to n
+
+        Returns
+        -------
+        kept : (n, s)
         """
 
     def decode_winners(
@@ -125,9 +201,16 @@ class Backend(Protocol):
         size: tuple[int, int],
         maps: Array | None = None,
     ) -> Array:
-        """`deconv2d` of a code: filters (m, c, k, k), bias (c,) -> images (n, c, h, w).
+        """`deconv2d` of a code, which touches its survivors alone.
 
-        `size` is (h, w). Without `maps`, the code has one slot a map.
+        Parameters
+        ----------
+        values, positions, maps : a code; without maps, one slot a map
+        filters, bias, size : (m, c, k, k), (c,), (h, w) of the images
+
+        Returns
+        -------
+        images : (n, c, h, w)
         """
 
     def winners_backward(
@@ -141,30 +224,56 @@ class Backend(Protocol):
     ) -> tuple[Array, Array, Array, Array]:
         """Gradients of sum ||x_hat - x||^2 over the batch, through the survivors alone.
 
-        x and error = x_hat - x are (n, c, h, w). With e_p and x_p the k x k patches around a
-        survivor's place: d_decoder_filters += 2 z e_p, delta = 2 <W, e_p>,
-        d_encoder_filters += delta x_p, d_encoder_bias += delta; d_decoder_bias = 2 sum e.
+        With the k x k patches e_p of the error and x_p of the image around a survivor of value z:
+        d_decoder_filters += 2 z e_p, delta = 2 <W, e_p>, d_encoder_filters += delta x_p,
+        d_encoder_bias += delta; d_decoder_bias = 2 sum e. Section 2.1, step 3.
 
-        Returns d_encoder_filters, d_encoder_bias, d_decoder_filters, d_decoder_bias.
+        Parameters
+        ----------
+        x, error : (n, c, h, w); error = x_hat - x
+        values, positions, maps : a code; without maps, one slot a map
+        encoder_filters, decoder_filters : (m, c, k, k)
+
+        Returns
+        -------
+        d_encoder_filters, d_encoder_bias, d_decoder_filters, d_decoder_bias
         """
 
     # pooling ----------------------------------------------------------------------------
 
-    def max_pool(maps: Array, width: int, stride: int) -> tuple[Array, Array]:
-        """Overlapping max-pooling, output side ceil(size / stride), windows clipped to the map.
+    def max_pool(maps: Array, pool_width: int, pool_stride: int) -> tuple[Array, Array]:
+        """Overlapping max-pooling, windows clipped to the map (sections 2.1 and 3.1).
 
-        The first window starts at -floor(((out - 1) * stride + width - size) / 2).
-        maps (n, m, h, w) -> pooled (n, m, oh, ow), argmax (n, m, oh, ow) int32, the row-major place
-        in the map; ties go to the lowest.
+        A side of `size` has ceil(size / pool_stride) windows, the first of which starts at
+        -floor(((windows - 1) * pool_stride + pool_width - size) / 2).
+
+        Parameters
+        ----------
+        maps : (n, m, h, w)
+
+        Returns
+        -------
+        pooled, argmax : (n, m, oh, ow); the same, int32: positions, of equal units the lowest
         """
 
     def max_pool_backward(
         d_pooled: Array, argmax: Array, shape: tuple[int, int, int, int]
     ) -> Array:
-        """Every map place receives the sum of d_pooled over the windows it won."""
+        """Every unit of maps of that shape receives the sum of d_pooled over windows it won.
 
-    def encode_pooled(x: Array, filters: Array, bias: Array, width: int, stride: int) -> Array:
-        """`max_pool(relu(conv2d(x, filters, bias)), width, stride)[0]`, in one pass."""
+        Parameters
+        ----------
+        d_pooled, argmax : (n, m, oh, ow), as of `max_pool`
+
+        Returns
+        -------
+        d_maps : of that shape, (n, m, h, w)
+        """
+
+    def encode_pooled(
+        x: Array, filters: Array, bias: Array, pool_width: int, pool_stride: int
+    ) -> Array:
+        """`max_pool(relu(conv2d(x, filters, bias)), pool_width, pool_stride)[0]`, in one pass."""
 
     # sgd --------------------------------------------------------------------------------
 
@@ -174,17 +283,20 @@ class Backend(Protocol):
         """v <- momentum * v - learning_rate * gradient; parameter <- parameter + v, in place.
 
         All but the momentum may be lists instead, of as many arrays and rates as there are
-        parameters: a device updates them all in one launch.
+        parameters: a device updates them all in one launch. Section 3.
         """
 
     def normalise_filters_(filters: Array) -> None:
-        """Divide every filter by its Euclidean norm, in place: filters (m, c, k, k), float.
+        """Divide every filter by its Euclidean norm, in place: filters (m, c, k, k).
 
         A projection that may follow a step: it keeps filters from growing while the code shrinks
         (as K-SVD keeps its atoms: Aharon, Elad and Bruckstein, 2006). A filter of zeros stays one.
         The largest weight is taken out first, so that no square over- or underflows; weights below
-        the smallest normal number may count as 0. Raises TypeError for other numbers than float32
-        and float64, which could not hold the quotients.
+        the smallest normal number may count as 0.
+
+        Raises
+        ------
+        TypeError : for other numbers than float32 and float64, which could not hold the quotients
         """
 
 
@@ -193,16 +305,9 @@ ROOMS = {
     "conv": ("conv2d", "conv2d_backward"),
     "deconv": ("deconv2d", "deconv2d_backward"),
     "winners": (
-        "relu",
-        "relu_backward",
-        "winner_take_all",
-        "winner_take_all_backward",
-        "encode_winners",
-        "encode_top_n",
-        "encode_k_largest",
-        "lifetime_sparsity",
-        "decode_winners",
-        "winners_backward",
+        *("relu", "relu_backward", "winner_take_all", "winner_take_all_backward"),
+        *("encode_winners", "encode_top_n", "encode_k_largest", "lifetime_sparsity"),
+        *("decode_winners", "winners_backward"),
     ),
     "pooling": ("max_pool", "max_pool_backward", "encode_pooled"),
     "sgd": ("sgd_momentum_", "normalise_filters_"),
@@ -219,7 +324,9 @@ class Support(Protocol):
     def to_device(array: Array) -> Array:
         """`array` where the backend computes, C-contiguous: itself if it is there, or a copy.
 
-        Raises MemoryError, saying what would fit, where there is no room for it.
+        Raises
+        ------
+        MemoryError : where there is no room for it; the message says what would fit
         """
 
     def to_host(array: Array) -> Array:
@@ -243,13 +350,13 @@ class Support(Protocol):
         """images[rows]: images (n, c, h, w), rows (b,) int64 -> (b, c, h, w)."""
 
     def residual(x_hat: Array, x: Array, divisor: float = 1) -> tuple[float, Array]:
-        """||x_hat - x||^2, summed in float64, and the error (x_hat - x) / divisor."""
+        """||x_hat - x||^2, summed in float64, and the error (x_hat - x) / divisor; any shape."""
 
     def scaled(array: Array, factor: float) -> Array:
         """factor * array."""
 
     def add_(array: Array, other: Array) -> None:
-        """array <- array + other."""
+        """array <- array + other, of the same shape and dtype."""
 
     def all_finite(array: Array) -> bool:
         """Whether no number is NaN or infinite."""

@@ -9,7 +9,7 @@ import pytest
 
 import minisca
 from minisca import backends
-from minisca.backends.cupy import device
+from minisca.backends.cupy.runtime import machine as cupy_machine
 from tests.support.backends import AUTO_ORDER
 from tests.support.layers import assert_same_state, images, layer
 
@@ -74,7 +74,7 @@ def test_looking_for_devices_imports_nothing_where_there_is_no_driver():
 def refusal(request, monkeypatch):
     """A machine on which CuPy is missing, or finds no device: how get_backend("cupy") ends."""
     monkeypatch.setitem(sys.modules, "cupy", request.param)
-    monkeypatch.setattr(device, "platform", device.CuPy())
+    monkeypatch.setattr(cupy_machine, "platform", cupy_machine.CuPy())
     if request.param is MISSING:
         return ImportError, r"pip install minisca\[cupy\].*backend='cpu' runs everywhere"
     return RuntimeError, "'cupy' found no CUDA device.*backend='cpu' runs everywhere"

@@ -247,10 +247,10 @@ def test_the_supervised_baseline_learns_on_a_device_what_it_learns_on_the_cpu(de
 def counted(device, monkeypatch):
     """Counts, from now on, of what goes "in" to the device and "out" of it: times, and bytes."""
     if device == "cupy":
-        counts = get_backend("cupy").device.platform.transfers
+        counts = get_backend("cupy").runtime.machine.platform.transfers
         counts.clear()
         return counts
-    return counted_in_simulator(get_backend("numba_cuda").device.cuda, monkeypatch)
+    return counted_in_simulator(get_backend("numba_cuda").runtime.machine.cuda, monkeypatch)
 
 
 def counted_in_simulator(cuda, monkeypatch):

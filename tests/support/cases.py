@@ -1,6 +1,7 @@
 """Arguments for every operation, over the shapes and images that implementations stumble on."""
 
 import functools
+import math
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -128,7 +129,7 @@ def arguments(operation, case):
         "encode_winners": (a.x, a.filters, a.bias),
         "encode_top_n": (a.x, a.filters, a.bias, 3),
         "encode_k_largest": (a.x, a.filters, a.bias, 7),
-        "lifetime_sparsity": (a.values, 0.3),
+        "lifetime_sparsity": (a.values, math.ceil(0.3 * case.n)),
         "decode_winners": (a.values, a.positions, a.filters, a.decoder_bias, (case.h, case.w)),
         "decode_winners, maps": (
             *(values, positions, a.filters, a.decoder_bias, (case.h, case.w)),

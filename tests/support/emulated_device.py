@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from minisca.backends.cupy import device
+from minisca.backends.cupy.runtime import machine
 from tests.support.cuda_emulator import COMPILER, OPT_IN_LIMIT, LaunchError, RawKernel
 
 
@@ -83,7 +83,7 @@ class Kernel(RawKernel):
 
 
 class Emulator:
-    """What `minisca.backends.cupy.device.CuPy` is, on the CPU.
+    """What `minisca.backends.cupy.runtime.machine.CuPy` is, on the CPU.
 
     transfers: how often, and how many bytes, went "in" and "out".
     """
@@ -113,7 +113,7 @@ def install():
 
     Returns whether it does: the emulator needs g++.
     """
-    if device.is_available() or COMPILER is None:
+    if machine.is_available() or COMPILER is None:
         return False
-    device.platform = Emulator()
+    machine.platform = Emulator()
     return True

@@ -66,11 +66,11 @@ def launch_kernel():
 
 def call_operations():
     from minisca.backends import cupy
-    from minisca.backends.cupy import device
+    from minisca.backends.cupy.runtime import machine
     from tests.support.cases import CALLS, Case, arguments, as_dtype, call
     from tests.support.emulated_device import Emulator, Kernel
 
-    device.platform = Emulator()
+    machine.platform = Emulator()
 
     def report(name, *args):
         Kernel.launches.clear()

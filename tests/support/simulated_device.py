@@ -8,8 +8,8 @@ It has no warp shuffles, checks no types and does not notice a barrier that some
 import math
 import sys
 
-from minisca.backends.numba_cuda import conv, device, pooling
-from minisca.backends.numba_cuda.kernels import norm, selection, tile
+from minisca.backends.numba_cuda.kernels import direct, sums
+from minisca.backends.numba_cuda.runtime import launching
 from tests.support import cases
 
 #: Multiplications of a dense convolution above which a test is left out.
@@ -30,9 +30,8 @@ LEFT_OUT = (
 def pytest_configure():
     cases.CASES.append(SMALL_CASE)
     sys.setswitchinterval(1e-5)  # threads that wait at a barrier give way at once
-    device.THREADS, device.WARP, device.MAX_BLOCKS, norm.PIECES = 5, 1, 3, 7
-    for room in (tile, conv, pooling, selection):
-        room.MAPS, room.PLACES = 3, 2
+    launching.THREADS, launching.WARP, launching.MAX_BLOCKS, sums.PARTS = 5, 1, 3, 7
+    direct.MAPS, direct.UNITS = 3, 2
 
 
 def multiplications(parameters):

@@ -18,18 +18,19 @@ from minisca.backends.cpu.vectors import lanes
 from minisca.backends.cpu.vectors.machine_code import vector_lanes
 
 
-def max_pool(maps, width, stride):
+def max_pool(maps, pool_width, pool_stride):
     """See `minisca.backends.interface.Backend.max_pool`."""
     (maps,) = plain(maps)
     shape = (
         *maps.shape[:2],
-        pooled_side(maps.shape[2], stride),
-        pooled_side(maps.shape[3], stride),
+        pooled_side(maps.shape[2], pool_stride),
+        pooled_side(maps.shape[3], pool_stride),
     )
     pooled = np.empty(shape, maps.dtype)
     argmax = np.empty(shape, np.int32)
     in_parallel(
-        _max_pool, maps.shape[0] * maps.shape[1], maps.reshape(-1, *maps.shape[2:]), width, stride,
+        _max_pool, maps.shape[0] * maps.shape[1], maps.reshape(-1, *maps.shape[2:]),
+        pool_width, pool_stride,
         pooled.reshape(-1, *shape[2:]), argmax.reshape(-1, *shape[2:]),
     )  # fmt: skip
     return pooled, argmax
@@ -94,20 +95,21 @@ class Pooling(NamedTuple):
     lanes: int  # numbers in a vector
 
 
-def encode_pooled(x, filters, bias, width, stride):
+def encode_pooled(x, filters, bias, pool_width, pool_stride):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
     x, filters, bias = plain(x, filters, bias)
     height, line = x.shape[2:]
     pooled = recycler.empty(
-        (len(x), len(filters), pooled_side(height, stride), pooled_side(line, stride)), x.dtype
+        (len(x), len(filters), pooled_side(height, pool_stride), pooled_side(line, pool_stride)),
+        x.dtype,
     )
     if choose_convolution(x, filters) == "transform":
         plan = transform.make_plan(x, filters, bias)
-        pooling = make_pooling(plan.block, x.dtype, width, stride)
+        pooling = make_pooling(plan.block, x.dtype, pool_width, pool_stride)
         in_parallel(_transform_and_pool, plan.blocks, pooled, (height, line), plan, pooling)
     else:
-        plan = direct.make_plan(x, filters, bias, least_lines=min(width, height))
-        pooling = make_pooling(plan.block, x.dtype, width, stride)
+        plan = direct.make_plan(x, filters, bias, least_lines=min(pool_width, height))
+        pooling = make_pooling(plan.block, x.dtype, pool_width, pool_stride)
         in_parallel(_convolve_and_pool, plan.pieces * plan.groups, x, plan, pooling, pooled)
     return pooled
 

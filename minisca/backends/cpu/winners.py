@@ -11,7 +11,6 @@ from minisca.backends.cpu.kernels.choice import choose_convolution
 from minisca.backends.cpu.runtime.arrays import plain
 from minisca.backends.cpu.runtime.parallel import in_parallel
 from minisca.backends.cpu.vectors import lanes
-from minisca.sparsity import survivors_over_batch
 
 
 def relu(maps):
@@ -40,9 +39,9 @@ def winner_take_all_backward(d_values, positions, shape):
     return d_maps
 
 
-def lifetime_sparsity(values, fraction):
+def lifetime_sparsity(values, n_survivors):
     """See `minisca.backends.interface.Backend.lifetime_sparsity`."""
-    kept = np.argsort(-values, axis=0, kind="stable")[: survivors_over_batch(len(values), fraction)]
+    kept = np.argsort(-values, axis=0, kind="stable")[:n_survivors]
     sparse = np.zeros_like(values)
     np.put_along_axis(sparse, kept, np.take_along_axis(values, kept, axis=0), axis=0)
     return sparse

@@ -8,11 +8,9 @@ same bits every time.
 from minisca.backends.cupy.conv import conv2d, conv2d_backward
 from minisca.backends.cupy.deconv import deconv2d, deconv2d_backward
 from minisca.backends.cupy.device import copy, copy_into_, empty, free_bytes, to_device, to_host
-from minisca.backends.cupy.device import is_available as is_available
-from minisca.backends.cupy.device import require as require
 from minisca.backends.cupy.elements import add_, all_finite, gather, residual, scaled
-from minisca.backends.cupy.kernels.sums import squared_norm as squared_norm
 from minisca.backends.cupy.pooling import encode_pooled, max_pool, max_pool_backward
+from minisca.backends.cupy.runtime.machine import is_available, require
 from minisca.backends.cupy.sgd import normalise_filters_, sgd_momentum_
 from minisca.backends.cupy.winners import (
     decode_winners,
@@ -26,36 +24,3 @@ from minisca.backends.cupy.winners import (
     winner_take_all_backward,
     winners_backward,
 )
-
-__all__ = [
-    "add_",
-    "all_finite",
-    "conv2d",
-    "conv2d_backward",
-    "copy",
-    "copy_into_",
-    "decode_winners",
-    "deconv2d",
-    "deconv2d_backward",
-    "empty",
-    "encode_k_largest",
-    "encode_pooled",
-    "encode_top_n",
-    "encode_winners",
-    "free_bytes",
-    "gather",
-    "lifetime_sparsity",
-    "max_pool",
-    "max_pool_backward",
-    "normalise_filters_",
-    "relu",
-    "relu_backward",
-    "residual",
-    "scaled",
-    "sgd_momentum_",
-    "to_device",
-    "to_host",
-    "winner_take_all",
-    "winner_take_all_backward",
-    "winners_backward",
-]

@@ -1,24 +1,24 @@
 """The linear decoder of dense maps and its gradients (paper section 2): a convolution undone.
 
-Every unit pastes its filter around its place; seen from a pixel that is a convolution with the
+Every unit pastes its filter around its position; seen from a pixel that is a convolution with the
 filters turned around. `winners` decodes sparse codes without dense maps.
 """
 
-from minisca.backends.cupy.conv import conv2d, transposed
-from minisca.backends.cupy.device import on_device, zeros
-from minisca.backends.cupy.kernels import convolution as products
+from minisca.backends.cupy.kernels import tiles
+from minisca.backends.cupy.kernels.convolution import convolve, transposed
 from minisca.backends.cupy.kernels.sums import channel_sums
+from minisca.backends.cupy.runtime.arrays import on_device, zeros
 
 
 def deconv2d(maps, filters, bias):
     """See `minisca.backends.interface.Backend.deconv2d`."""
     maps, filters, bias = on_device(maps, filters, bias)
-    return conv2d(maps, transposed(filters), bias)
+    return convolve(maps, transposed(filters), bias)
 
 
 def deconv2d_backward(maps, filters, d_images):
     """See `minisca.backends.interface.Backend.deconv2d_backward`."""
     maps, filters, d_images = on_device(maps, filters, d_images)
-    d_maps = conv2d(d_images, filters, zeros(maps.shape[1], maps.dtype))
-    d_filters = products.correlate(maps, d_images, filters.shape[2])
+    d_maps = convolve(d_images, filters, zeros(maps.shape[1], maps.dtype))
+    d_filters = tiles.correlate(maps, d_images, filters.shape[2])
     return d_maps, d_filters, channel_sums(d_images)

@@ -4,69 +4,60 @@ Output side ceil(size / stride), windows centred on the whole and clipped to the
 sections 2.1 and 3.1).
 """
 
+import math
+
 import numpy as np
 
-from minisca.backends.cupy import device
-from minisca.backends.cupy.device import empty, launch_over, on_device, to_device
+from minisca.backends.cupy.device import empty, to_device
 from minisca.backends.cupy.kernels import direct
-from minisca.backends.cupy.winners import map_chunks
+from minisca.backends.cupy.kernels.convolution import map_chunks
+from minisca.backends.cupy.runtime.arrays import on_device
+from minisca.backends.cupy.runtime.launching import kernel, launch_over
+from minisca.chunks import ceil_div
 
 FILE = "pooling.cu"
 
 
-def max_pool(maps, width, stride):
+def max_pool(maps, pool_width, pool_stride):
     """See `minisca.backends.interface.Backend.max_pool`."""
     maps = to_device(maps)
-    pooled = empty(pooled_shape(maps.shape, width, stride), maps.dtype)
+    sides, first = _windows(maps.shape[2:], pool_width, pool_stride)
+    pooled = empty((*maps.shape[:2], *sides), maps.dtype)
     argmax = empty(pooled.shape, np.int32)
-    _pool("max_pool", maps, width, stride, (pooled, argmax))
+    sizes = *maps.shape[2:], *sides, pool_width, pool_stride, *first
+    launch_over(kernel(FILE, "max_pool", maps.dtype), pooled.size, maps, *sizes, pooled, argmax)
     return pooled, argmax
 
 
-def pooled_shape(shape, width, stride):
-    """The shape of maps of the given shape after pooling."""
-    return (*shape[:2], *windows(shape[2:], width, stride)[0])
-
-
-def windows(size, width, stride):
+def _windows(size, pool_width, stride):
     """For both sides: how many windows, and where the first begins (before the map, if < 0)."""
-    sides = [-(-side // stride) for side in size]
-    first = [-(((n - 1) * stride + width - side) // 2) for n, side in zip(sides, size, strict=True)]
-    return sides, first
-
-
-def _pool(name, maps, width, stride, results):
-    sides, first = windows(maps.shape[2:], width, stride)
-    sizes = (*maps.shape[2:], *sides, width, stride, *first)
-    launch_over(
-        results[0].size, FILE, name, device.options(maps.dtype),
-        (maps, *device.ints(*sizes), *results),
-    )  # fmt: skip
+    sides = [ceil_div(side, stride) for side in size]
+    return sides, [
+        -(((n - 1) * stride + pool_width - side) // 2) for n, side in zip(sides, size, strict=True)
+    ]
 
 
 def max_pool_backward(d_pooled, argmax, shape):
     """See `minisca.backends.interface.Backend.max_pool_backward`."""
     d_pooled, argmax = on_device(d_pooled, argmax)
     d_maps = empty(shape, d_pooled.dtype)
-    sizes = (d_pooled.shape[2] * d_pooled.shape[3], shape[2] * shape[3])
-    launch_over(
-        d_maps.size, FILE, "max_pool_backward", device.options(d_maps.dtype),
-        (d_pooled, argmax, *device.ints(*sizes), d_maps),
-    )  # fmt: skip
+    sizes = math.prod(d_pooled.shape[2:]), math.prod(shape[2:])
+    give_back = kernel(FILE, "max_pool_backward", d_maps.dtype)
+    launch_over(give_back, d_maps.size, d_pooled, argmax, *sizes, d_maps)
     return d_maps
 
 
-def encode_pooled(x, filters, bias, width, stride):
+def encode_pooled(x, filters, bias, pool_width, pool_stride):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
     x, filters, bias = on_device(x, filters, bias)
-    shape = pooled_shape((len(x), len(filters), *x.shape[2:]), width, stride)
-    pooled = empty(shape, x.dtype)
-    plan = direct.make_plan(x, filters, units_stored=True)
-    if plan is None:
-        for rows, maps in map_chunks(x, filters, bias):
-            _pool("max_pool_rectified", maps, width, stride, (pooled[rows],))
-    else:
-        sides, first = windows(x.shape[2:], width, stride)
-        sizes = device.ints(*sides, width, stride, *first)
-        direct.run("direct_pooled", plan, x, filters, bias, *sizes, pooled)
+    sides, first = _windows(x.shape[2:], pool_width, pool_stride)
+    pooled = empty((len(x), len(filters), *sides), x.dtype)
+    windows = *sides, pool_width, pool_stride, *first
+    layout = direct.make_layout(x, filters, units_stored=True)
+    if layout is not None:
+        direct.run("direct_pooled", layout, x, filters, bias, *windows, pooled)
+        return pooled
+    pool = kernel(FILE, "max_pool_rectified", x.dtype)
+    for rows, maps in map_chunks(x, filters, bias):
+        launch_over(pool, pooled[rows].size, maps, *x.shape[2:], *windows, pooled[rows])
     return pooled

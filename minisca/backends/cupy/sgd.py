@@ -7,10 +7,12 @@ import math
 
 import numpy as np
 
-from minisca.backends.cupy import device
-from minisca.backends.cupy.device import launch, launch_over, on_device, to_device, to_host
+from minisca.backends.cupy.device import to_device, to_host
+from minisca.backends.cupy.runtime.arrays import on_device
+from minisca.backends.cupy.runtime.launching import kernel, launch, launch_over, threads_for
 from minisca.validation import check_floats
 
+FILE = "sgd.cu"
 #: Parameters that a launch updates, at most (kernels/sgd.cu).
 AT_ONCE = 4
 
@@ -37,15 +39,13 @@ def _update(arrays, rates, momentum):
         end += each[0].size
         args += [*each, number(rate), np.int64(end)]
     args += args[-5:] * (AT_ONCE - len(arrays))
-    launch_over(end, "sgd.cu", "sgd_momentum", device.options(number), (*args, number(momentum)))
+    launch_over(kernel(FILE, "sgd_momentum", number), end, *args, number(momentum))
 
 
 def normalise_filters_(filters):
     """See `minisca.backends.interface.Backend.normalise_filters_`. Host arrays too."""
-    weights, size = to_device(check_floats("filters", filters)), math.prod(filters.shape[1:])
-    launch(
-        "normalise.cu", "normalise_filters", device.options(weights.dtype),
-        len(weights), device.threads_for(size), (weights, *device.ints(size)),
-    )  # fmt: skip
+    weights, n_taps = to_device(check_floats("filters", filters)), math.prod(filters.shape[1:])
+    normalise = kernel(FILE, "normalise_filters", weights.dtype)
+    launch(normalise, len(weights), threads_for(n_taps), weights, n_taps)
     if isinstance(filters, np.ndarray):
         filters[...] = to_host(weights)

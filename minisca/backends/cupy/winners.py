@@ -1,29 +1,28 @@
 """Which units survive, and everything that is computed from the survivors alone.
 
 A block reduces its maps to their winners as it computes them; reconstruction and gradients then
-touch one k x k patch a survivor (`survivors`). Paper section 2.1.
+touch one k x k patch a survivor (`kernels.survivors`). Paper section 2.1.
 """
 
 import math
 
 import numpy as np
 
-from minisca.backends.cupy import device
-from minisca.backends.cupy.conv import conv2d
-from minisca.backends.cupy.device import empty, launch_over, on_device, to_device
-from minisca.backends.cupy.kernels import convolution as products
-from minisca.backends.cupy.kernels import direct, selection, survivors
+from minisca.backends.cupy.device import empty, to_device
+from minisca.backends.cupy.kernels import direct, selection, survivors, tiles
+from minisca.backends.cupy.kernels.convolution import map_chunks
 from minisca.backends.cupy.kernels.sums import channel_sums
-from minisca.sparsity import survivors_over_batch
+from minisca.backends.cupy.runtime.arrays import on_device
+from minisca.backends.cupy.runtime.launching import kernel, launch_over
 
-FILE = "units.cu"
+FILE = "winners.cu"
 
 
 def relu(maps):
     """See `minisca.backends.interface.Backend.relu`."""
     maps = to_device(maps)
     activations = empty(maps.shape, maps.dtype)
-    launch_over(maps.size, FILE, "relu", device.options(maps.dtype), (maps, activations))
+    launch_over(kernel(FILE, "relu", maps.dtype), maps.size, maps, activations)
     return activations
 
 
@@ -31,8 +30,7 @@ def relu_backward(d_activations, maps):
     """See `minisca.backends.interface.Backend.relu_backward`."""
     d_activations, maps = on_device(d_activations, maps)
     d_maps = empty(maps.shape, maps.dtype)
-    options = device.options(maps.dtype)
-    launch_over(maps.size, FILE, "relu_backward", options, (d_activations, maps, d_maps))
+    launch_over(kernel(FILE, "relu_backward", maps.dtype), maps.size, d_activations, maps, d_maps)
     return d_maps
 
 
@@ -48,22 +46,17 @@ def winner_take_all_backward(d_values, positions, shape):
     """See `minisca.backends.interface.Backend.winner_take_all_backward`."""
     d_values, positions = on_device(d_values, positions)
     d_maps = empty(shape, d_values.dtype)
-    launch_over(
-        d_maps.size, FILE, "put_back", device.options(d_maps.dtype),
-        (d_values, positions, *device.ints(shape[2] * shape[3]), d_maps),
-    )  # fmt: skip
+    put_back = kernel(FILE, "put_back", d_maps.dtype)
+    launch_over(put_back, d_maps.size, d_values, positions, math.prod(shape[2:]), d_maps)
     return d_maps
 
 
-def lifetime_sparsity(values, fraction):
+def lifetime_sparsity(values, n_survivors):
     """See `minisca.backends.interface.Backend.lifetime_sparsity`."""
     values = to_device(values)
     kept = empty(values.shape, values.dtype)
-    sizes = (*values.shape, survivors_over_batch(len(values), fraction))
-    launch_over(
-        values.size, FILE, "keep_over_batch", device.options(values.dtype),
-        (values, *device.ints(*sizes), kept),
-    )  # fmt: skip
+    keep = kernel(FILE, "keep_over_batch", values.dtype)
+    launch_over(keep, values.size, values, *values.shape, n_survivors, kept)
     return kept
 
 
@@ -72,11 +65,11 @@ def encode_winners(x, filters, bias):
     x, filters, bias = on_device(x, filters, bias)
     shape = len(x), len(filters)
     values, positions = empty(shape, x.dtype), empty(shape, np.int32)
-    plan = direct.make_plan(x, filters)
-    if plan is None:
-        products.convolve_winners(x, filters, bias, values, positions)
+    layout = direct.make_layout(x, filters)
+    if layout is None:
+        tiles.convolve_winners(x, filters, bias, values, positions)
     else:
-        direct.run("direct_winners", plan, x, filters, bias, values, positions)
+        direct.run("direct_winners", layout, x, filters, bias, values, positions)
     return values, positions
 
 
@@ -100,13 +93,6 @@ def encode_k_largest(x, filters, bias, n_active):
     return values, positions, maps_of_slots
 
 
-def map_chunks(x, filters, bias):
-    """The maps of a chunk of images after the other, with the rows that they belong to."""
-    map_bytes = len(filters) * math.prod(x.shape[2:]) * x.dtype.itemsize
-    for rows in device.chunks(len(x), map_bytes):
-        yield rows, conv2d(x[rows], filters, bias)
-
-
 def decode_winners(values, positions, filters, bias, size, maps=None):
     """See `minisca.backends.interface.Backend.decode_winners`."""
     values, positions, filters, bias = on_device(values, positions, filters, bias)
@@ -118,9 +104,8 @@ def decode_winners(values, positions, filters, bias, size, maps=None):
 
 def winners_backward(x, error, values, positions, encoder_filters, decoder_filters, maps=None):
     """See `minisca.backends.interface.Backend.winners_backward`."""
-    x, error, values, positions, decoder_filters = on_device(
-        x, error, values, positions, decoder_filters
-    )
+    arrays = on_device(x, error, values, positions, decoder_filters)
+    x, error, values, positions, decoder_filters = arrays
     if maps is None:
         maps, entries, offsets = survivors.one_slot_a_map(values.shape)
     else:

@@ -15,11 +15,9 @@ from minisca.backends.numba_cuda.device import (
     to_device,
     to_host,
 )
-from minisca.backends.numba_cuda.device import is_available as is_available
-from minisca.backends.numba_cuda.device import require as require
 from minisca.backends.numba_cuda.elements import add_, all_finite, gather, residual, scaled
-from minisca.backends.numba_cuda.kernels.norm import squared_norm as squared_norm
 from minisca.backends.numba_cuda.pooling import encode_pooled, max_pool, max_pool_backward
+from minisca.backends.numba_cuda.runtime.machine import is_available, require
 from minisca.backends.numba_cuda.sgd import normalise_filters_, sgd_momentum_
 from minisca.backends.numba_cuda.winners import (
     decode_winners,
@@ -33,36 +31,3 @@ from minisca.backends.numba_cuda.winners import (
     winner_take_all_backward,
     winners_backward,
 )
-
-__all__ = [
-    "add_",
-    "all_finite",
-    "conv2d",
-    "conv2d_backward",
-    "copy",
-    "copy_into_",
-    "decode_winners",
-    "deconv2d",
-    "deconv2d_backward",
-    "empty",
-    "encode_k_largest",
-    "encode_pooled",
-    "encode_top_n",
-    "encode_winners",
-    "free_bytes",
-    "gather",
-    "lifetime_sparsity",
-    "max_pool",
-    "max_pool_backward",
-    "normalise_filters_",
-    "relu",
-    "relu_backward",
-    "residual",
-    "scaled",
-    "sgd_momentum_",
-    "to_device",
-    "to_host",
-    "winner_take_all",
-    "winner_take_all_backward",
-    "winners_backward",
-]

@@ -8,9 +8,10 @@ import math
 import numpy as np
 from numba import cuda
 
-from minisca.backends.numba_cuda import device
-from minisca.backends.numba_cuda.device import launch, launch_over, on_device, to_device, to_host
+from minisca.backends.numba_cuda.device import to_device, to_host
 from minisca.backends.numba_cuda.kernels.reduce import block_max, block_sum
+from minisca.backends.numba_cuda.runtime.arrays import flat, on_device
+from minisca.backends.numba_cuda.runtime.launching import launch, launch_over, threads_for
 from minisca.validation import check_floats
 
 
@@ -22,19 +23,17 @@ def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
     number = parameter[0].dtype.type
     given = list(zip(parameter, gradient, velocity, strict=True))
     arrays = [on_device(*each) for each in given]
-    flat = [
-        tuple(array.reshape(array.size) for array in kind) for kind in zip(*arrays, strict=True)
-    ]
+    kinds = [tuple(flat(*kind)) for kind in zip(*arrays, strict=True)]
     rates = tuple(map(number, learning_rate))
     size = sum(values.size for values, _, _ in arrays)
-    launch_over(size, _step, *flat, rates, number(momentum))
+    launch_over(_sgd_momentum, size, *kinds, rates, number(momentum))
     for (values, _, velocity), (new_values, _, new_velocity) in zip(given, arrays, strict=True):
         if isinstance(values, np.ndarray):
             values[...], velocity[...] = to_host(new_values), to_host(new_velocity)
 
 
 @cuda.jit
-def _step(parameters, gradients, velocities, rates, momentum):
+def _sgd_momentum(parameters, gradients, velocities, rates, momentum):
     """Tuples of arrays, one launch: a layer's parameters are small, and a launch costs more."""
     for j in range(len(parameters)):
         parameter, gradient, velocity, rate = parameters[j], gradients[j], velocities[j], rates[j]
@@ -47,16 +46,16 @@ def _step(parameters, gradients, velocities, rates, momentum):
 def normalise_filters_(filters):
     """See `minisca.backends.interface.Backend.normalise_filters_`. Host arrays too."""
     weights, n = to_device(check_floats("filters", filters)), filters.shape[0]
-    size = math.prod(filters.shape[1:])
-    n_threads = device.threads_for(size)
+    n_taps = math.prod(filters.shape[1:])
+    n_threads = threads_for(n_taps)
     n_bytes = n_threads * weights.dtype.itemsize
-    launch(_normalise, n, n_threads, n_bytes, weights.reshape((n, size)))
+    launch(_normalise_filters, n, n_threads, weights.reshape((n, n_taps)), shared_bytes=n_bytes)
     if isinstance(filters, np.ndarray):
         filters[...] = to_host(weights)
 
 
 @cuda.jit
-def _normalise(filters):
+def _normalise_filters(filters):
     """A block a filter. The largest weight is taken out first: no square over- or underflows."""
     shared = cuda.shared.array(0, filters.dtype)
     for own in range(cuda.blockIdx.x, filters.shape[0], cuda.gridDim.x):

@@ -1,24 +1,25 @@
 """Which units survive, and everything that is computed from the survivors alone.
 
 A block reduces its maps to their winners as it computes them; reconstruction and gradients then
-touch one k x k patch a survivor (`survivors`). Paper section 2.1.
+touch one k x k patch a survivor (`kernels.survivors`). Paper section 2.1.
 """
 
 import numpy as np
 from numba import cuda
 
-from minisca.backends.numba_cuda import device
-from minisca.backends.numba_cuda.conv import channel_sums, conv2d
-from minisca.backends.numba_cuda.device import empty, launch, launch_over, on_device, to_device
-from minisca.backends.numba_cuda.kernels import selection, survivors, tile
-from minisca.sparsity import survivors_over_batch
+from minisca.backends.numba_cuda.device import empty, to_device
+from minisca.backends.numba_cuda.kernels import direct, selection, survivors
+from minisca.backends.numba_cuda.kernels.convolution import map_chunks
+from minisca.backends.numba_cuda.kernels.sums import channel_sums
+from minisca.backends.numba_cuda.runtime.arrays import flat, on_device
+from minisca.backends.numba_cuda.runtime.launching import launch_over
 
 
 def relu(maps):
     """See `minisca.backends.interface.Backend.relu`."""
     maps = to_device(maps)
     activations = empty(maps.shape, maps.dtype)
-    launch_over(maps.size, _relu, maps.reshape(maps.size), activations.reshape(maps.size))
+    launch_over(_relu, maps.size, *flat(maps, activations))
     return activations
 
 
@@ -32,8 +33,7 @@ def relu_backward(d_activations, maps):
     """See `minisca.backends.interface.Backend.relu_backward`."""
     d_activations, maps = on_device(d_activations, maps)
     d_maps = empty(maps.shape, d_activations.dtype)
-    flat = (array.reshape(maps.size) for array in (d_activations, maps, d_maps))
-    launch_over(maps.size, _relu_backward, *flat)
+    launch_over(_relu_backward, maps.size, *flat(d_activations, maps, d_maps))
     return d_maps
 
 
@@ -48,7 +48,7 @@ def winner_take_all(maps):
     maps = to_device(maps)
     values = empty(maps.shape[:2], maps.dtype)
     positions = empty(values.shape, np.int32)
-    selection.keep_winners(maps, values, positions)
+    selection.keep_top_n(maps, 1, values, positions)
     return values, positions
 
 
@@ -58,30 +58,29 @@ def winner_take_all_backward(d_values, positions, shape):
     d_maps = empty(shape, d_values.dtype)
     n_rows = d_values.size
     by_map = d_maps.reshape((n_rows, d_maps.size // n_rows))
-    launch_over(d_maps.size, _put_back, d_values.reshape(n_rows), positions.reshape(n_rows), by_map)
+    launch_over(_put_back, d_maps.size, *flat(d_values, positions), by_map)
     return d_maps
 
 
 @cuda.jit
 def _put_back(d_values, positions, d_maps):
-    n_places = d_maps.shape[1]
+    n_positions = d_maps.shape[1]
     for i in range(cuda.grid(1), d_maps.size, cuda.gridsize(1)):
-        row, place = i // n_places, i % n_places
-        wins = positions[row] == place
-        d_maps[row, place] = d_values[row] if wins else d_maps.dtype.type(0)
+        row, position = i // n_positions, i % n_positions
+        wins = positions[row] == position
+        d_maps[row, position] = d_values[row] if wins else d_maps.dtype.type(0)
 
 
-def lifetime_sparsity(values, fraction):
+def lifetime_sparsity(values, n_survivors):
     """See `minisca.backends.interface.Backend.lifetime_sparsity`."""
     values = to_device(values)
-    sparse = empty(values.shape, values.dtype)
-    n_kept = survivors_over_batch(values.shape[0], fraction)
-    launch_over(values.size, _keep_largest_images, values, n_kept, sparse)
-    return sparse
+    kept = empty(values.shape, values.dtype)
+    launch_over(_keep_over_batch, values.size, values, n_survivors, kept)
+    return kept
 
 
 @cuda.jit
-def _keep_largest_images(values, n_kept, sparse):
+def _keep_over_batch(values, n_kept, kept):
     """One thread a value: it counts those of its slot that come before it."""
     n, n_slots = values.shape
     for i in range(cuda.grid(1), values.size, cuda.gridsize(1)):
@@ -91,7 +90,7 @@ def _keep_largest_images(values, n_kept, sparse):
             rival = values[other, slot]
             if rival > value or (rival == value and other < image):
                 rank += 1
-        sparse[image, slot] = value if rank < n_kept else values.dtype.type(0)
+        kept[image, slot] = value if rank < n_kept else values.dtype.type(0)
 
 
 def encode_winners(x, filters, bias):
@@ -100,25 +99,14 @@ def encode_winners(x, filters, bias):
     n, m = x.shape[0], filters.shape[0]
     values = empty((n, m), x.dtype)
     positions = empty(values.shape, np.int32)
-    n_threads = tile.threads(x)
-    reduction_bytes = tile.MAPS * n_threads * (x.dtype.itemsize + positions.dtype.itemsize)
-    n_bytes = max(tile.shared_bytes(x, filters), reduction_bytes)
-    if tile.fits(n_bytes):
-        launch(
-            selection.convolve_and_keep_winners, n * tile.groups(m), n_threads, n_bytes,
-            x, tile.flat(filters), filters.shape[2], bias, values, positions,
-        )  # fmt: skip
+    candidate_bytes = direct.MAPS * direct.threads(x) * (x.dtype.itemsize + 4)
+    n_bytes = max(direct.shared_bytes(x, filters), candidate_bytes)
+    if direct.fits(n_bytes):
+        direct.run(direct.direct_winners, x, filters, bias, n_bytes, values, positions)
     else:
-        for rows, maps in _map_chunks(x, filters, bias):
-            selection.keep_winners(maps, values[rows], positions[rows])
+        for rows, maps in map_chunks(x, filters, bias):
+            selection.keep_top_n(maps, 1, values[rows], positions[rows])
     return values, positions
-
-
-def _map_chunks(x, filters, bias):
-    """Maps of a chunk of images after the other, with the rows that they belong to."""
-    map_bytes = filters.shape[0] * x.shape[2] * x.shape[3] * x.dtype.itemsize
-    for rows in device.chunks(x.shape[0], map_bytes):
-        yield rows, conv2d(x[rows], filters, bias)
 
 
 def encode_top_n(x, filters, bias, n_active):
@@ -127,7 +115,7 @@ def encode_top_n(x, filters, bias, n_active):
     n, m = x.shape[0], filters.shape[0]
     values = empty((n, m * n_active), x.dtype)
     positions = empty(values.shape, np.int32)
-    for rows, maps in _map_chunks(x, filters, bias):
+    for rows, maps in map_chunks(x, filters, bias):
         selection.keep_top_n(maps, n_active, values[rows], positions[rows])
     return values, positions, survivors.slots_by_map(values.shape, n_active)
 
@@ -137,7 +125,7 @@ def encode_k_largest(x, filters, bias, n_active):
     x, filters, bias = on_device(x, filters, bias)
     values = empty((x.shape[0], n_active), x.dtype)
     positions, maps_of_slots = (empty(values.shape, np.int32) for _ in range(2))
-    for rows, maps in _map_chunks(x, filters, bias):
+    for rows, maps in map_chunks(x, filters, bias):
         selection.keep_k_largest(maps, values[rows], positions[rows], maps_of_slots[rows])
     return values, positions, maps_of_slots
 
@@ -153,15 +141,14 @@ def decode_winners(values, positions, filters, bias, size, maps=None):
 
 def winners_backward(x, error, values, positions, encoder_filters, decoder_filters, maps=None):
     """See `minisca.backends.interface.Backend.winners_backward`."""
-    x, error, values, positions, decoder_filters = on_device(
-        x, error, values, positions, decoder_filters
-    )
+    arrays = on_device(x, error, values, positions, decoder_filters)
+    x, error, values, positions, decoder_filters = arrays
     if maps is None:
-        maps, order, starts = survivors.one_slot_a_map(values.shape)
+        maps, entries, starts = survivors.one_slot_a_map(values.shape)
     else:
         maps = to_device(maps)
-        order, starts = survivors.sort_by_map(values, maps, decoder_filters.shape[0])
+        entries, starts = survivors.list_by_map(values, maps, decoder_filters.shape[0])
     gradients = survivors.sum_gradients(
-        x, error, values, positions, maps, order, starts, decoder_filters
+        x, error, values, positions, maps, entries, starts, decoder_filters
     )
     return *gradients, channel_sums(error, 2)

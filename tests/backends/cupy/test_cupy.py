@@ -13,9 +13,9 @@ import pytest
 
 import reference
 from minisca.backends import cupy
-from minisca.backends.cupy import device
-from minisca.backends.cupy.kernels import convolution as products
-from minisca.backends.cupy.kernels import direct, sums, survivors
+from minisca.backends.cupy.kernels import convolution, direct, sums, survivors, tiles
+from minisca.backends.cupy.runtime import launching, machine
+from minisca.backends.cupy.runtime.arrays import zeros
 from tests.support import cases
 from tests.support.backends import EMULATED
 from tests.support.cases import CALLS, Case, arguments, as_dtype, call
@@ -31,13 +31,14 @@ pytestmark = [
 ]
 needs_emulator = pytest.mark.skipif(not EMULATED, reason="a device has one order of its own")
 
+RELU = launching.kernel("winners.cu", "relu", "float64")
 ODD = Case(3, 2, 9, 11, 19, 3)  # nothing is a multiple of anything
 
 
 def results_of(name, case, dtype):
     """What the operation returned or changed, on the host."""
     args = as_dtype(arguments(name, case), dtype)
-    return [device.to_host(result) for result in cases.results_of(cupy, name, args)]
+    return [cupy.to_host(result) for result in cases.results_of(cupy, name, args)]
 
 
 def assert_same_bits(results, others):
@@ -57,17 +58,17 @@ def test_the_order_of_threads_and_blocks_changes_no_bit(name, dtype):
 
 
 def conv2d_and_winners(x, filters, bias):
-    maps = device.to_host(cupy.conv2d(x, filters, bias))
-    return maps, *map(device.to_host, cupy.encode_winners(x, filters, bias))
+    maps = cupy.to_host(cupy.conv2d(x, filters, bias))
+    return maps, *map(cupy.to_host, cupy.encode_winners(x, filters, bias))
 
 
-@pytest.mark.parametrize("tile", products.TILES, ids=lambda tile: "x".join(map(str, tile)))
+@pytest.mark.parametrize("tile", tiles.TILES, ids=lambda tile: "x".join(map(str, tile)))
 def test_every_tile_of_a_product_computes_the_convolution_of_the_reference(
     monkeypatch, tile, dtype
 ):
     """One tile is more than the maps and places of the first case, less than the second's."""
-    monkeypatch.setattr(direct, "make_plan", lambda *_, **__: None)
-    monkeypatch.setattr(products, "choose_tile", lambda *_: tile)
+    monkeypatch.setattr(direct, "make_layout", lambda *_, **__: None)
+    monkeypatch.setattr(tiles, "choose_tile", lambda *_: tile)
     for case in (ODD, Case(1, 1, 13, 21, 130, 3)):
         args = x, filters, bias = as_dtype(arguments("conv2d", case), dtype)
         maps, values, positions = conv2d_and_winners(*args)
@@ -80,18 +81,18 @@ def test_every_tile_of_a_product_computes_the_convolution_of_the_reference(
 @pytest.mark.parametrize("width", [8, 14, 12, 3, 33])
 def test_a_strip_of_any_length_computes_the_bits_of_a_product(monkeypatch, width, dtype):
     args = as_dtype(arguments("conv2d", Case(2, 3, 5, width, 19, 5)), dtype)
-    assert direct.make_plan(*args[:2]) is not None
+    assert direct.make_layout(*args[:2]) is not None
     fused = conv2d_and_winners(*args)
-    pooled = device.to_host(cupy.encode_pooled(*args, 3, 2))
-    monkeypatch.setattr(direct, "make_plan", lambda *_, **__: None)
+    pooled = cupy.to_host(cupy.encode_pooled(*args, 3, 2))
+    monkeypatch.setattr(direct, "make_layout", lambda *_, **__: None)
     assert_same_bits(fused, conv2d_and_winners(*args))
-    assert_same_bits([pooled], [device.to_host(cupy.encode_pooled(*args, 3, 2))])
+    assert_same_bits([pooled], [cupy.to_host(cupy.encode_pooled(*args, 3, 2))])
 
 
 def test_an_image_of_more_strips_than_a_block_has_threads_takes_several_rounds(dtype):
     args = as_dtype(arguments("conv2d", Case(1, 1, 70, 37, 3, 3)), dtype)
-    plan = direct.make_plan(*args[:2])
-    assert plan.lanes * plan.strip < 70 * 37
+    layout = direct.make_layout(*args[:2])
+    assert layout.group_size * layout.strip < 70 * 37
     maps, values, positions = conv2d_and_winners(*args)
     assert_same_bits((values, positions), reference.winner_take_all(maps))
 
@@ -99,10 +100,10 @@ def test_an_image_of_more_strips_than_a_block_has_threads_takes_several_rounds(d
 @pytest.mark.parametrize("limit", [48 << 10, 6 << 10, 4 << 10, 1 << 10])
 def test_a_block_never_asks_for_more_shared_memory_than_there_is(monkeypatch, limit, dtype):
     x, filters, bias = as_dtype(arguments("conv2d", Case(2, 1, 16, 16, 40, 5)), dtype)
-    right = device.to_host(cupy.encode_winners(x, filters, bias)[0])
+    right = cupy.to_host(cupy.encode_winners(x, filters, bias)[0])
     asked = []
 
-    class Less(Emulator if EMULATED else device.CuPy):
+    class Less(Emulator if EMULATED else machine.CuPy):
         shared_limit = limit
 
         def raw_kernel(self, code, name, options):
@@ -110,17 +111,17 @@ def test_a_block_never_asks_for_more_shared_memory_than_there_is(monkeypatch, li
             asked.append(kernel)
             return kernel
 
-    monkeypatch.setattr(device, "platform", Less())
-    plan = direct.make_plan(x, filters)
-    assert plan is None or plan.shared_bytes + direct.STATIC_BYTES <= limit
-    np.testing.assert_array_equal(device.to_host(cupy.encode_winners(x, filters, bias)[0]), right)
+    monkeypatch.setattr(machine, "platform", Less())
+    layout = direct.make_layout(x, filters)
+    assert layout is None or layout.shared_bytes + direct.STATIC_BYTES <= limit
+    np.testing.assert_array_equal(cupy.to_host(cupy.encode_winners(x, filters, bias)[0]), right)
     assert asked
 
 
-def test_without_room_for_a_block_a_layer_is_left_to_products(monkeypatch):
+def test_without_room_for_a_block_a_layer_is_left_to_tiles(monkeypatch):
     x, filters, _ = arguments("conv2d", ODD)
-    monkeypatch.setattr(device, "platform", SimpleNamespace(shared_limit=100))
-    assert direct.make_plan(x, filters) is None
+    monkeypatch.setattr(machine, "platform", SimpleNamespace(shared_limit=100))
+    assert direct.make_layout(x, filters) is None
 
 
 PAPER_LAYERS = [(28, 7, 7), (32, 8, 9)]
@@ -151,7 +152,7 @@ def test_one_piece_and_many_agree_up_to_rounding(monkeypatch, name):
             for a in arguments(name, case)]  # fmt: skip
 
     def run():
-        return [device.to_host(result) for result in call(cupy, name, as_dtype(args, "float64"))]
+        return [cupy.to_host(result) for result in call(cupy, name, as_dtype(args, "float64"))]
 
     in_pieces = {}
     for least in (1, 4, 100):
@@ -165,9 +166,10 @@ def test_one_piece_and_many_agree_up_to_rounding(monkeypatch, name):
 @pytest.mark.parametrize("name", ["encode_top_n", "encode_k_largest", "encode_pooled"])
 def test_chunks_of_images_change_no_bit(monkeypatch, name, dtype):
     whole = results_of(name, ODD, dtype)
-    monkeypatch.setattr(device, "CHUNK_BYTES", 1)
-    monkeypatch.setattr(direct, "make_plan", lambda *_, **__: None)
-    assert len(device.chunks(3, 100)) == 3
+    monkeypatch.setattr(convolution, "MAP_BYTES", 1)
+    monkeypatch.setattr(direct, "make_layout", lambda *_, **__: None)
+    args = as_dtype(arguments("conv2d", ODD), dtype)
+    assert len(list(convolution.map_chunks(*map(cupy.to_device, args)))) == 3
     assert_same_bits(whole, results_of(name, ODD, dtype))
 
 
@@ -185,10 +187,10 @@ def test_an_image_larger_than_a_tile_is_decoded_tile_by_tile(size, dtype):
 def test_the_squared_norm_is_taken_in_float64_and_repeats_its_bits(dtype):
     array = np.random.default_rng(6).standard_normal((3, 100_000)).astype(dtype)
     right = np.sum(array.astype(np.float64) ** 2)
-    found = cupy.squared_norm(array)
+    found = sums.squared_norm(array)
     assert isinstance(found, float)
     assert abs(found - right) <= 1e-12 * right
-    assert cupy.squared_norm(array) == found
+    assert sums.squared_norm(array) == found
 
 
 # What is said when it cannot be done ------------------------------------------------------
@@ -234,7 +236,7 @@ def use_cupy(monkeypatch):
 
     def use(module):
         monkeypatch.setitem(sys.modules, "cupy", module)
-        monkeypatch.setattr(device, "platform", device.CuPy())
+        monkeypatch.setattr(machine, "platform", machine.CuPy())
 
     return use
 
@@ -264,8 +266,8 @@ def test_arrays_kernels_and_limits_come_from_cupy(use_cupy, dtype):
     use_cupy(like_cupy(RawKernel=raw_kernel))
     assert_same_bits(results_of("encode_winners", ODD, dtype), right)
     assert [kernel.name for kernel in made] == ["direct_winners"]
-    assert device.platform.shared_limit == OPT_IN_LIMIT
-    np.testing.assert_array_equal(device.platform.to_host(np.arange(3)), np.arange(3))
+    assert machine.platform.shared_limit == OPT_IN_LIMIT
+    np.testing.assert_array_equal(machine.platform.to_host(np.arange(3)), np.arange(3))
 
 
 def test_memory_and_launches_that_cupy_refuses_are_explained(use_cupy):
@@ -274,20 +276,20 @@ def test_memory_and_launches_that_cupy_refuses_are_explained(use_cupy):
 
     use_cupy(like_cupy(empty=refuse, RawKernel=lambda *_: refuse))
     with pytest.raises(MemoryError, match=r"\(100, 5, 5\).*10000 bytes.*at most 10 instead of 100"):
-        device.empty((100, 5, 5), np.float32)
+        cupy.empty((100, 5, 5), np.float32)
     with pytest.raises(RuntimeError, match=r"kernel relu on 4 blocks of 32.*OF_SOME_KIND"):
-        device.launch("units.cu", "relu", device.options("float64"), 4, 32, ())
+        launching.launch(RELU, 4, 32)
 
 
 def test_a_launch_that_the_device_refuses_is_named():
-    args = device.zeros(1, np.float64), device.zeros(1, np.float64), np.int64(1)
+    args = zeros(1, np.float64), zeros(1, np.float64), np.int64(1)
     with pytest.raises(RuntimeError, match=r"kernel relu on 1 blocks of 2048 threads.* failed"):
-        device.launch("units.cu", "relu", device.options("float64"), 1, 2048, args)
+        launching.launch(RELU, 1, 2048, *args)
 
 
 def test_a_grid_beyond_the_limit_is_refused_by_asking_for_fewer_images():
     with pytest.raises(ValueError, match="fewer images at a time"):
-        device.launch("units.cu", "relu", device.options("float64"), 2**31, 32, ())
+        launching.launch(RELU, 2**31, 32)
 
 
 def test_more_weights_or_places_than_kernels_count_are_refused():
@@ -300,10 +302,10 @@ def test_more_weights_or_places_than_kernels_count_are_refused():
     many_places = Shape(1, 1, 2**16, 2**15), few
     for images, filters in (many_weights, many_places):
         with pytest.raises(ValueError, match=r"is more than the 2147482624 places .* weights"):
-            products.convolve(images, filters, None, None)
+            tiles.convolve(images, filters, None, None)
         with pytest.raises(ValueError, match=r"is more than the 2147482624 places"):
-            products.correlate(images, images, 3)
+            tiles.correlate(images, images, 3)
 
 
 def test_the_emulator_stands_in_where_there_is_no_device():
-    assert (not device.CuPy().is_available() and COMPILER is not None) == EMULATED
+    assert (not machine.CuPy().is_available() and COMPILER is not None) == EMULATED

@@ -9,11 +9,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bench.kernel_report import CompilationError, compile_kernels, import_nvrtc
 
-from minisca.backends.cupy import device
-from minisca.backends.cupy.kernels import convolution as products
-from minisca.backends.cupy.kernels import direct
+from minisca.backends.cupy.kernels import direct, tiles
+from minisca.backends.cupy.runtime import launching, machine
+from tests.support.kernel_report import CompilationError, compile_kernels, import_nvrtc
 
 try:
     import_nvrtc()
@@ -21,7 +20,6 @@ except ImportError as error:
     pytest.skip(f"no CuPy with NVRTC here: {error}", allow_module_level=True)
 
 ARCHITECTURES = (75, 80, 86, 90, 100, 120)
-KERNELS = device.importlib.resources.files(device.__package__).joinpath("kernels")
 
 #: Channels, side, maps and filter width of the paper's first layers: MNIST, CIFAR-10, NORB.
 FIRST_LAYERS = [(1, 28, 128, 7), (3, 32, 512, 9), (1, 32, 128, 9)]
@@ -31,28 +29,30 @@ TRAINING_STEP = {
     *("correlate_errors", "add_patches", "sum_pieces", "sum_channels", "sgd_momentum"),
     *("gather", "subtract_and_sum", "normalise_filters"),
 }
-#: Threads of a block, the most that a kernel is launched with where that is not device.THREADS.
+#: Threads of a block, the most that a kernel is launched with where that is not launching.THREADS.
 MOST_THREADS = {"sum_up": 1024}
 REGISTERS = 65536  # of a multiprocessor: a block that needs more cannot run
 
 
 def compilations(dtype):
     """Every text with the options that it is compiled with, except for unusual filter widths."""
-    for file in sorted(entry.name for entry in KERNELS.iterdir() if entry.name.endswith(".cu")):
-        if file == products.FILE:
-            yield from ((file, tile.options(dtype)) for tile in products.TILES)
+    for file in sorted(
+        entry.name for entry in launching.FOLDER.iterdir() if entry.name.endswith(".cu")
+    ):
+        if file == tiles.FILE:
+            yield from ((file, tile.kernel("", dtype).options) for tile in tiles.TILES)
         elif file == direct.FILE:
             yield from ((file, options) for options in options_of_first_layers(dtype))
         else:
-            yield file, device.options(dtype)
+            yield file, launching.options(dtype)
 
 
 def options_of_first_layers(dtype):
     found = []
     for channels, side, m, k in FIRST_LAYERS:
         x = np.empty((1, channels, side, side), dtype)
-        plan = direct.make_plan(x, np.empty((m, channels, k, k), dtype))
-        found.append(device.options(dtype, FILTER_WIDTH=k, STRIP=plan.strip))
+        layout = direct.make_layout(x, np.empty((m, channels, k, k), dtype))
+        found.append(launching.options(dtype, FILTER_WIDTH=k, STRIP=layout.strip))
     return sorted(set(found))
 
 
@@ -70,7 +70,7 @@ def test_cupy_has_the_names_that_the_backend_uses():
         assert callable(getattr(cupy, name))
     assert hasattr(cupy.RawKernel, "max_dynamic_shared_size_bytes")
     assert hasattr(cupy.cuda.runtime, "cudaDevAttrMaxSharedMemoryPerBlockOptin")
-    assert device.CuPy.failures.func(SimpleNamespace(xp=cupy))
+    assert machine.CuPy.failures.func(SimpleNamespace(xp=cupy))
     assert callable(cupy.get_default_memory_pool().free_bytes)
     assert callable(cupy.cuda.runtime.memGetInfo)
 
@@ -80,13 +80,13 @@ def test_cupy_has_the_names_that_the_backend_uses():
     [*((architecture, "float32") for architecture in ARCHITECTURES), (90, "float64")],
 )
 def test_every_kernel_compiles_fits_a_block_and_does_not_spill(monkeypatch, architecture, real):
-    monkeypatch.setattr(device, "platform", SimpleNamespace(shared_limit=96 << 10))
+    monkeypatch.setattr(machine, "platform", SimpleNamespace(shared_limit=96 << 10))
     names = set()
     for file, options in compilations(real):
         for kernel in compile_kernels(file, options, architecture):
             show(architecture, file, options, kernel)
             names.add(kernel.name)
-            threads = MOST_THREADS.get(kernel.name, device.THREADS)
+            threads = MOST_THREADS.get(kernel.name, launching.THREADS)
             assert kernel.registers * threads <= REGISTERS
             if real == "float32" and kernel.name in TRAINING_STEP:
                 assert kernel.spilled == 0, f"{kernel.name} spills: {options}"
@@ -94,7 +94,7 @@ def test_every_kernel_compiles_fits_a_block_and_does_not_spill(monkeypatch, arch
 
 
 def declared_kernels():
-    text = "".join(entry.read_text() for entry in KERNELS.iterdir())
+    text = "".join(entry.read_text() for entry in launching.FOLDER.iterdir())
     heads = re.findall(r'extern "C" __global__ ([^{;]*)\{', text)
     return {re.search(r"\b(?!__)(\w+)\s*\(\s*(?=const|REAL|int)", head)[1] for head in heads}
 
@@ -110,12 +110,12 @@ def test_the_report_notices_a_kernel_that_spills(monkeypatch):
             #pragma unroll
             for (int j = 0; j < 500; ++j) x[j] = sums[j];
         }"""
-    monkeypatch.setattr(device, "source", lambda file: text)
+    monkeypatch.setattr(launching, "source", lambda file: text)
     (kernel,) = compile_kernels("greedy.cu", (), 90)
     assert (kernel.name, kernel.spilled > 0) == ("greedy", True)
 
 
 def test_a_text_that_is_no_cuda_is_refused_with_the_compilers_words(monkeypatch):
-    monkeypatch.setattr(device, "source", lambda file: "__global__ void k( {}")
+    monkeypatch.setattr(launching, "source", lambda file: "__global__ void k( {}")
     with pytest.raises(CompilationError, match="error"):
         compile_kernels("broken.cu", (), 90)

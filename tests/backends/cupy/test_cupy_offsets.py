@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from minisca.backends import cupy
-from minisca.backends.cupy import device, elements
-from minisca.backends.cupy.conv import transposed
-from minisca.backends.cupy.kernels import convolution as products
-from minisca.backends.cupy.kernels import direct, selection, sums, survivors
+from minisca.backends.cupy.kernels import direct, selection, sums, survivors, tiles
+from minisca.backends.cupy.kernels.convolution import transposed
+from minisca.backends.cupy.runtime import launching, machine
+from minisca.backends.cupy.runtime.arrays import on_device, zeros
 from tests.support.backends import EMULATED
 from tests.support.cuda_emulator import RawKernel, blocks, can_be_sparse, sparse_zeros
 from tests.support.emulated_device import DeviceArray, Emulator
@@ -31,7 +31,7 @@ FAR = 2**31
 
 @pytest.fixture(autouse=True)
 def emulator(monkeypatch):
-    monkeypatch.setattr(device, "platform", Emulator())
+    monkeypatch.setattr(machine, "platform", Emulator())
     yield
     survivors._one_slot_a_map.cache_clear()
 
@@ -40,15 +40,14 @@ def emulator(monkeypatch):
 def last_piece(monkeypatch):
     """Sums are cut into as many pieces as can be, and the last stands for all: others are 0."""
     whole = sums.sum_pieces
-    for room in (sums, elements):
-        monkeypatch.setattr(room, "ENOUGH_BLOCKS", FAR)
-        monkeypatch.setattr(room, "sum_pieces", lambda parts, factor=1: whole(parts[-1:], factor))
+    monkeypatch.setattr(sums, "ENOUGH_BLOCKS", FAR)
+    monkeypatch.setattr(sums, "sum_pieces", lambda parts, factor=1: whole(parts[-1:], factor))
 
 
 @pytest.fixture
 def ends_only(monkeypatch):
     """What is near is computed at the end of a grid only, too: the whole would take long."""
-    monkeypatch.setattr(device, "platform", FarEnd(24))
+    monkeypatch.setattr(machine, "platform", FarEnd(24))
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def compare(monkeypatch):
         near = [host(result) for result in as_tuple(function(*args))]
         far_args = [lengthen(*each, length) for each in zip(args, axes, strict=True)]
         with monkeypatch.context() as patch:
-            patch.setattr(device, "platform", FarEnd(last_blocks))
+            patch.setattr(machine, "platform", FarEnd(last_blocks))
             far = [host(result) for result in as_tuple(function(*far_args))]
         arrays = [a for a in (*far_args, *far) if isinstance(a, np.ndarray)]
         assert most_numbers(arrays) > FAR, "nothing is far away"
@@ -89,13 +88,13 @@ def positions_below(n_places, *shape):
 
 
 def on_tiles(monkeypatch):
-    """Convolutions go by tiles of a product (convolution.cu), not the fused way (direct.cu)."""
-    monkeypatch.setattr(direct, "make_plan", lambda *_, **__: None)
+    """Convolutions go by tiles of a product (tiles.cu), not the fused way (direct.cu)."""
+    monkeypatch.setattr(direct, "make_layout", lambda *_, **__: None)
 
 
 def test_threads_of_a_grid_are_numbered_beyond_32_bits():
     text = (
-        device.source("common.cuh")
+        launching.source("common.cuh")
         + """
         extern "C" __global__ void number(Index* numbers) {
             if (threadIdx.x + 1 < blockDim.x) return;
@@ -105,7 +104,7 @@ def test_threads_of_a_grid_are_numbered_beyond_32_bits():
     )
     numbers, n_blocks = np.zeros(2, np.int64), 2**25
     with blocks(first=0, last=1):
-        RawKernel(text, "number", device.options("float32"))((n_blocks,), (256,), (numbers,))
+        RawKernel(text, "number", launching.options("float32"))((n_blocks,), (256,), (numbers,))
     assert numbers.tolist() == [n_blocks * 256 - 1, n_blocks * 256]
 
 
@@ -160,12 +159,12 @@ def test_the_filters_gradient_of_the_last_of_many_images(compare, last_piece):
 
 
 def correlate(maps, images, k):
-    return products.correlate(*device.on_device(maps, images), k)
+    return tiles.correlate(*on_device(maps, images), k)
 
 
 def test_the_loss_of_many_images_has_the_last_and_so_has_the_error(compare, last_piece):
     compare(cupy.residual, (IMAGES[:1], ERROR[:1], 2), (0, 0, None), N, (None, 0))
-    compare(cupy.squared_norm, (IMAGES[:1],), (0,), N, (None,))
+    compare(sums.squared_norm, (IMAGES[:1],), (0,), N, (None,))
 
 
 def test_the_winners_of_the_last_of_many_images_by_tiles(monkeypatch, compare):
@@ -217,7 +216,7 @@ def test_filters_are_turned_wherever_they_lie(compare):
     """Many weights; then more filters, of one channel each, than 32 bits count."""
 
     def turn(filters):
-        return transposed(*device.on_device(filters))
+        return transposed(*on_device(filters))
 
     compare(turn, (WIDE_FILTERS,), (0,), MANY, (1,))
     compare(turn, (draw(5, 64, 1, 1),), (0,), FAR // 64 + 32, (1,), numbers=5)
@@ -247,15 +246,15 @@ def test_the_gradients_of_the_last_of_many_filters(compare):
         entries, offsets = np.array([1, 0, 2]), sparse_zeros((len(filters) + 1,), np.int64)
         offsets[-7:] = [1, 1, 1, 1, 1, 1, 3]
         arrays = ONE, draw(*ONE.shape, seed=4), *CODE, maps_at_the_end(filters, CODE_MAPS)
-        return survivors.sum_gradients(*device.on_device(*arrays, entries, offsets, filters))
+        return survivors.sum_gradients(*on_device(*arrays, entries, offsets, filters))
 
     compare(gradients, (WIDE_FILTERS,), (0,), MANY, (0, 0, 0))
 
 
 def test_the_last_of_many_weights_is_updated(compare):
     def update(weights, gradient, velocity):
-        arrays = device.on_device(weights, gradient, velocity)
-        biases = device.on_device(*(np.ones(3, np.float32) for _ in range(3)))
+        arrays = on_device(weights, gradient, velocity)
+        biases = on_device(*(np.ones(3, np.float32) for _ in range(3)))
         lists = ([bias, array] for bias, array in zip(biases, arrays, strict=True))
         cupy.sgd_momentum_(*lists, [0.5, 0.25], 0.5)
         return arrays[0], arrays[2]
@@ -266,7 +265,7 @@ def test_the_last_of_many_weights_is_updated(compare):
 
 def test_the_last_of_many_filters_is_normalised(compare):
     def normalise(filters):
-        (filters,) = device.on_device(filters)
+        (filters,) = on_device(filters)
         cupy.normalise_filters_(filters)
         return filters
 
@@ -311,7 +310,7 @@ def test_a_gradient_comes_from_the_last_channel_of_a_large_image(ends_only, comp
     def gradients(x, error, filters):
         arrays = x, error, np.full((1, 1), 2, np.float32), LAST_PLACE, np.zeros((1, 1), np.int32)
         entries, offsets = np.array([0]), np.array([0, 1])
-        return survivors.sum_gradients(*device.on_device(*arrays, entries, offsets, filters))
+        return survivors.sum_gradients(*on_device(*arrays, entries, offsets, filters))
 
     args = planes(2, seed=1), planes(2, seed=4), draw(1, 2, 3, 3, low=1)
     compare(gradients, args, (1, 1, 1), PLANES, (1, None, 1), numbers=9)
@@ -326,7 +325,7 @@ def test_the_gradients_of_the_last_of_more_maps_than_offsets_of_32_bits_tell_apa
         offsets[-4:] = range(4)
         code = draw(3, 1, low=1), positions_below(16, 3, 1), maps
         images = (draw(3, 2, 4, 4, seed=seed) for seed in (1, 2))
-        return survivors.sum_gradients(*device.on_device(*images, *code, entries, offsets, filters))
+        return survivors.sum_gradients(*on_device(*images, *code, entries, offsets, filters))
 
     compare(gradients, (draw(5, 2, 1, 1, low=1),), (0,), FAR // 2 + 32, (0, 0, 0))
 
@@ -373,34 +372,35 @@ def test_the_gradients_of_the_last_survivors_of_many_slots(compare, last_piece):
 
 def test_the_survivors_of_many_maps_are_counted_and_listed(monkeypatch):
     """Of 3 images and 2^30 maps; what lies between counting and listing is one block's work."""
-    monkeypatch.setattr(device, "platform", FarEnd(8))
+    monkeypatch.setattr(machine, "platform", FarEnd(8))
     m = FAR // 2
     values, maps = np.array([[1, 2], [0, 3], [4, 5]], np.float32), np.full((3, 2), m - 1, np.int32)
-    counts, offsets = device.zeros(3 * m, np.int32), device.zeros(3 * m + 1, np.int64)
+    counts, offsets = zeros(3 * m, np.int32), zeros(3 * m + 1, np.int64)
     offsets.memory[-4:] = 0, 2, 3, 5
-    entries = device.zeros(6, np.int64)
+    entries = zeros(6, np.int64)
     sizes = np.int32(3), np.int32(2)
-    values, maps = device.on_device(values, maps)
+    values, maps = on_device(values, maps)
     for name, args in (
         ("count_entries", (values, maps, *sizes, counts)),
         ("list_entries", (values, maps, offsets, *sizes, entries)),
     ):
-        device.launch_over(6, "entries.cu", name, device.options("float32"), args)
+        launching.launch_over(launching.kernel("survivors.cu", name, "float32"), 6, *args)
     assert counts.memory[-4:].tolist() == [0, 2, 1, 2]
     assert entries.memory[:5].tolist() == [0, 1, 3, 4, 5]
 
 
 def test_more_survivors_than_32_bits_count_are_summed_up():
-    counts, offsets = np.full(5000, 2**30, np.int32), device.zeros(5001, np.int64)
-    args = *device.on_device(counts), np.int64(counts.size), offsets
-    device.launch("entries.cu", "sum_up", device.options("float32"), 1, 1024, args)
+    counts, offsets = np.full(5000, 2**30, np.int32), zeros(5001, np.int64)
+    args = *on_device(counts), np.int64(counts.size), offsets
+    sum_up = launching.kernel("survivors.cu", "sum_up", "float32")
+    launching.launch(sum_up, 1, 1024, *args)
     np.testing.assert_array_equal(offsets.memory, np.arange(5001) * 2**30)
 
 
 def test_the_largest_units_of_the_last_image_among_stored_maps(compare):
     def keep(maps):
-        maps = device.to_device(maps)
-        found = [device.zeros((len(maps), 3), kind) for kind in ("float32", "int32", "int32")]
+        maps = cupy.to_device(maps)
+        found = [zeros((len(maps), 3), kind) for kind in ("float32", "int32", "int32")]
         selection.keep_k_largest(maps, *found)
         return tuple(found)
 
@@ -408,18 +408,18 @@ def test_the_largest_units_of_the_last_image_among_stored_maps(compare):
 
 
 def test_the_last_of_many_slots_survives_over_the_batch(compare):
-    args = draw(3, 50, low=1, high=9), 0.5
+    args = draw(3, 50, low=1, high=9), 2
     compare(cupy.lifetime_sparsity, args, (1, None), FAR // 2, (1,), numbers=50)
 
 
 def test_the_last_of_many_sums_is_of_all_pieces(compare):
     parts = draw(2, 50)
-    compare(lambda parts: sums.sum_pieces(device.to_device(parts)), (parts,), (1,), FAR + 32, (0,))
+    compare(lambda parts: sums.sum_pieces(cupy.to_device(parts)), (parts,), (1,), FAR + 32, (0,))
 
 
 def test_the_last_number_is_added_to(compare):
     def add(array, other):
-        array, other = device.on_device(array, other)
+        array, other = on_device(array, other)
         cupy.add_(array, other)
         return array
 

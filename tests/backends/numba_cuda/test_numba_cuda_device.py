@@ -8,7 +8,12 @@ from minisca.backends import get_backend
 from tests.support.backends import FOUND
 from tests.support.cases import CALLS, Case, arguments, as_dtype, call
 from tests.support.helpers import as_tuple, assert_within, rounding_bound
-from tests.support.numba_cuda_kernels import KERNELS
+from tests.support.numba_cuda_kernels import KERNELS, PACKAGE
+
+pytest.importorskip("numba_cuda", reason="needs numba-cuda: pip install minisca[numba-cuda]")
+
+from minisca.backends.numba_cuda.kernels import convolution, sums, survivors
+from minisca.backends.numba_cuda.runtime import launching, machine
 
 pytestmark = [
     pytest.mark.gpu,
@@ -32,8 +37,8 @@ def test_what_does_not_fit_into_shared_memory_is_computed_all_the_same(
 ):
     args = as_dtype(arguments(name, CASE), "float32")
     tiled = on_host(numba_cuda, call(numba_cuda, name, args))
-    monkeypatch.setattr(numba_cuda.device, "SHARED_BYTES", 0)
-    monkeypatch.setattr(numba_cuda.device, "CHUNK_BYTES", 1)  # an image at a time
+    monkeypatch.setattr(launching, "SHARED_BYTES", 0)
+    monkeypatch.setattr(convolution, "MAP_BYTES", 1)  # an image at a time
     general = on_host(numba_cuda, call(numba_cuda, name, args))
     (sizes,) = as_tuple(call(reference, "conv2d", [np.abs(a) for a in args[:3]]))
     bound = 2 * rounding_bound(CASE.c * CASE.k**2 + 1, sizes.max(), "float32")
@@ -44,7 +49,7 @@ def test_what_does_not_fit_into_shared_memory_is_computed_all_the_same(
 @pytest.mark.parametrize("threads", [1, 2, 7, 33])
 @pytest.mark.parametrize("name", ["encode_winners", "decode_winners, maps", "winners_backward"])
 def test_any_number_of_threads_in_a_block_will_do(monkeypatch, numba_cuda, name, threads):
-    monkeypatch.setattr(numba_cuda.device, "THREADS", threads)
+    monkeypatch.setattr(launching, "THREADS", threads)
     args = arguments(name, CASE)
     results = on_host(numba_cuda, call(numba_cuda, name, as_dtype(args, "float64")))
     for result, right in zip(results, as_tuple(call(reference, name, args)), strict=True):
@@ -65,37 +70,25 @@ def described(argument):
 
 def test_kernels_are_launched_with_the_arguments_that_are_compiled_for(monkeypatch, numba_cuda):
     """The simulator would take any; in float32, with and without room in shared memory."""
-    launched = {}
+    launched, start = {}, launching._start
 
-    def launch(kernel, n_items, n_threads, shared_bytes, *args):
-        name = f"{kernel.__module__.split('.')[-1]}.{kernel.__name__}"
+    def note(kernel, n_blocks, n_threads, shared_bytes, args):
+        name = f"{kernel.__module__.removeprefix(f'{PACKAGE}.')}.{kernel.__name__}"
         launched.setdefault(name, set()).add(" ".join(map(described, args)))
         assert shared_bytes <= 48 << 10
-        return launch_it(kernel, n_items, n_threads, shared_bytes, *args)
+        return start(kernel, n_blocks, n_threads, shared_bytes, args)
 
-    launch_it = numba_cuda.device.launch
-    for room in (
-        "device",
-        "conv",
-        "elements",
-        "norm",
-        "pooling",
-        "selection",
-        "sgd",
-        "survivors",
-        "winners",
-    ):
-        monkeypatch.setattr(getattr(numba_cuda, room), "launch", launch)
-    numba_cuda.survivors.one_slot_a_map.cache_clear()
+    monkeypatch.setattr(launching, "_start", note)
+    survivors.one_slot_a_map.cache_clear()
     for name in CALLS:
         call(numba_cuda, name, as_dtype(arguments(name, CASE), "float32"))
     one = np.ones((3, 4), np.float32)
-    numba_cuda.squared_norm(one)
+    numba_cuda.all_finite(one)
     numba_cuda.residual(one, one)
     numba_cuda.add_(*map(numba_cuda.to_device, (one, one)))
     numba_cuda.scaled(one, 2)
     numba_cuda.gather(one, np.arange(2))
-    monkeypatch.setattr(numba_cuda.device, "SHARED_BYTES", 0)
+    monkeypatch.setattr(launching, "SHARED_BYTES", 0)
     numba_cuda.conv2d(*as_dtype(arguments("conv2d", CASE), "float32"))
     assert launched == {name: {types} for name, types in KERNELS.items()}
 
@@ -129,23 +122,23 @@ def test_momentum_changes_device_arrays_in_place(numba_cuda, dtype):
 def test_the_squared_norm_is_taken_in_float64_and_repeats_its_bits(numba_cuda, dtype):
     array = np.random.default_rng(0).standard_normal((3, 7, 11)).astype(dtype)
     array[0, 0, 0] = 3e4  # in float32 the others would drown
-    norm = numba_cuda.squared_norm(array)
+    norm = sums.squared_norm(array)
     assert isinstance(norm, float)
     right = np.sum(array.astype(np.float64) ** 2)
     assert abs(norm - right) <= rounding_bound(array.size, right, "float64")
-    assert numba_cuda.squared_norm(numba_cuda.to_device(array)) == norm
+    assert sums.squared_norm(numba_cuda.to_device(array)) == norm
 
 
 def test_an_allocation_that_fails_says_what_was_asked_for_and_what_would_fit(
     monkeypatch, numba_cuda
 ):
     def refuse(*_):
-        raise numba_cuda.device.CudaAPIError(2, "CUDA_ERROR_OUT_OF_MEMORY")
+        raise machine.CudaAPIError(2, "CUDA_ERROR_OUT_OF_MEMORY")
 
-    monkeypatch.setattr(numba_cuda.device.cuda, "device_array", refuse)
-    monkeypatch.setattr(numba_cuda.device, "free_bytes", lambda: 59)
+    monkeypatch.setattr(machine.cuda, "device_array", refuse)
+    monkeypatch.setattr(machine, "free_bytes", lambda: 59)
     with pytest.raises(MemoryError, match=r"\(3, 5\).*float32, 60 bytes.*at most 2 instead of 3"):
-        numba_cuda.device.empty((3, 5), "float32")
+        numba_cuda.empty((3, 5), "float32")
 
 
 def test_a_launch_that_fails_says_which(monkeypatch, numba_cuda):
@@ -153,8 +146,8 @@ def test_a_launch_that_fails_says_which(monkeypatch, numba_cuda):
         __name__ = "_kernel"
 
         def __getitem__(self, configuration):
-            raise numba_cuda.device.CudaAPIError(1, "CUDA_ERROR_INVALID_VALUE")
+            raise machine.CudaAPIError(1, "CUDA_ERROR_INVALID_VALUE")
 
-    monkeypatch.setattr(numba_cuda.device, "MAX_BLOCKS", 9)
+    monkeypatch.setattr(launching, "MAX_BLOCKS", 9)
     with pytest.raises(RuntimeError, match=r"_kernel .* 9 blocks of 5 threads"):
-        numba_cuda.device.launch(Kernel(), 10, 5, 0)
+        launching.launch(Kernel(), 10, 5)

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 import pytest
 
-from tests.support.numba_cuda_kernels import KERNELS
+from tests.support.numba_cuda_kernels import KERNELS, find
 
 pytest.importorskip("numba_cuda", reason="needs numba-cuda: pip install minisca[numba-cuda]")
 if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
@@ -24,14 +24,14 @@ from numba import cuda
 from numba.cuda import compiler, types
 from numba.cuda.core import ir
 
-from tests.backends.numba_cuda.test_numba_cuda_ptx import find, signature
+from tests.backends.numba_cuda.test_numba_cuda_ptx import signature
 
 COMPUTING = {
     *(operator.add, operator.sub, operator.mul, operator.floordiv, operator.mod, operator.neg),
     *(operator.iadd, operator.isub, operator.imul, operator.ifloordiv, operator.imod),
 }
 #: Functions that index shared memory, of 48 KiB, with numbers of 32 bits.
-IN_SHARED_MEMORY = {"convolve": {"uint32"}}
+IN_SHARED_MEMORY = {"convolve_units": {"uint32"}}
 
 
 @pytest.fixture
@@ -100,11 +100,11 @@ def test_a_kernel_computes_offsets_in_64_bits(typed, name):
 
 
 def test_arithmetic_is_found_in_kernels_and_in_what_they_call(typed):
-    name = "selection.convolve_and_keep_winners"
+    name = "kernels.direct.direct_winners"
     annotations = typed(find(name).py_func, signature(name, "float32"))
     found = {function: {what for what, _ in computed(a)} for function, a in annotations.items()}
-    assert found["convolve_and_keep_winners"] >= {"add", "sub", "mul", "mod", "floordiv"}
-    assert found["convolve"] >= {"add", "mul", "iadd"}
+    assert found["direct_winners"] >= {"add", "sub", "mul", "mod", "floordiv"}
+    assert found["convolve_units"] >= {"add", "mul", "iadd"}
     assert set(found) >= {"load_channel", "load_taps", "block_winners"}
 
 

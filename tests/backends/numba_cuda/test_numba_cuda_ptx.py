@@ -6,13 +6,14 @@ linker then tells what a kernel needs: nothing in the kernels of a training step
 
 import importlib
 import os
+import pkgutil
 import re
 from types import SimpleNamespace
 
 import numba
 import pytest
 
-from tests.support.numba_cuda_kernels import KERNELS, TRAINING_STEP
+from tests.support.numba_cuda_kernels import KERNELS, PACKAGE, TRAINING_STEP, find
 
 pytest.importorskip("numba_cuda", reason="needs numba-cuda: pip install minisca[numba-cuda]")
 if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
@@ -21,15 +22,10 @@ if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
 from cuda.bindings import nvjitlink
 from numba import cuda, int32, int64
 
-from minisca.backends.numba_cuda.kernels import tile
+from minisca.backends.numba_cuda.kernels import direct
 
 CAPABILITIES = [(7, 5), (8, 0), (8, 6), (9, 0), (10, 0), (12, 0)]
 TYPES = {"float32": numba.float32, "float64": numba.float64}
-
-
-def find(name):
-    room, function = name.split(".")
-    return getattr(importlib.import_module(f"minisca.backends.numba_cuda.{room}"), function)
 
 
 def signature(name, dtype):
@@ -81,31 +77,13 @@ def test_every_kernel_compiles_to_ptx(compile_ptx, name, dtype, capability):
 
 
 def test_every_kernel_is_compiled_here():
-    kernels = set()
-    for room in (
-        "conv",
-        "deconv",
-        "device",
-        "elements",
-        "norm",
-        "pooling",
-        "reduce",
-        "selection",
-        "sgd",
-        "survivors",
-    ):
-        kernels |= kernels_of(room)
-    assert kernels | kernels_of("tile") | kernels_of("winners") == set(KERNELS)
-
-
-def kernels_of(room):
-    module = importlib.import_module(f"minisca.backends.numba_cuda.{room}")
-    return {
-        f"{room}.{name}"
-        for name, value in vars(module).items()
-        if hasattr(value, "py_func") and not value.targetoptions.get("device")
-        if value.py_func.__module__ == module.__name__
-    }
+    package, found = importlib.import_module(PACKAGE), set()
+    for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            is_kernel = hasattr(value, "py_func") and not value.targetoptions.get("device")
+            if is_kernel and value.py_func.__module__ == module.name:
+                found.add(f"{module.name.removeprefix(f'{PACKAGE}.')}.{name}")
+    assert found == set(KERNELS)
 
 
 def resources(ptx, capability):
@@ -151,10 +129,10 @@ def test_the_spill_report_notices_a_kernel_that_needs_memory(compile_ptx, monkey
 
 
 def test_the_paper_layers_fit_into_shared_memory():
-    """MNIST, CIFAR-10 and both second layers take the tiled path, in float32 and float64."""
+    """MNIST, CIFAR-10 and both second layers are convolved by `direct`, in float32 and float64."""
     for itemsize in (4, 8):
         for size, k in ((28, 7), (28, 11), (32, 9), (10, 5), (8, 5)):
             dtype = SimpleNamespace(itemsize=itemsize)
             images = SimpleNamespace(shape=(1, 1, size, size), dtype=dtype)
             filters = SimpleNamespace(shape=(128, 1, k, k))
-            assert tile.fits(tile.shared_bytes(images, filters))
+            assert direct.fits(direct.shared_bytes(images, filters))

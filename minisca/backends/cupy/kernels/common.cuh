@@ -2,9 +2,9 @@
 // block. REAL is float or double.
 //
 // Sums are taken in an order that depends on the problem alone, never by floating-point atomics:
-// the same bits every time. Places within an image, maps and the weights of a filter are counted in
-// int, of which there are fewer than 2^31; offsets into arrays are Index, as one image's maps, and
-// one layer's filters, may have more numbers than that.
+// the same bits every time. Positions in a map, maps and taps of a filter are counted in int, of
+// which there are fewer than 2^31; offsets into arrays are Index, as one image's maps, and one
+// layer's filters, may have more numbers than that.
 
 typedef long long Index;
 
@@ -20,43 +20,43 @@ struct __align__(16) Pack {
 // A unit of a map. (0, 0) stands for "no positive unit".
 struct Unit {
     REAL value;
-    int place;
+    int position;
 };
 
-// The larger of two units; of equal ones, that of the lower place.
+// The larger of two units; of equal ones, that of the lower position.
 __device__ inline Unit larger(Unit a, Unit b) {
-    const bool second = b.value > a.value || (b.value == a.value && b.place < a.place);
+    const bool second = b.value > a.value || (b.value == a.value && b.position < a.position);
     return second ? b : a;
 }
 
 // What the lane has whose number differs in the bit `away`; whole warps only.
-__device__ inline Unit from_lane_across(const Unit& mine, int away, int width) {
-    return Unit{__shfl_xor_sync(kAllLanes, mine.value, away, width),
-                __shfl_xor_sync(kAllLanes, mine.place, away, width)};
+__device__ inline Unit from_lane_across(const Unit& mine, int away, int n_lanes) {
+    return Unit{__shfl_xor_sync(kAllLanes, mine.value, away, n_lanes),
+                __shfl_xor_sync(kAllLanes, mine.position, away, n_lanes)};
 }
 
-// The largest unit of `width` neighbouring lanes (a power of two), in all of them.
-__device__ inline Unit warp_largest(Unit mine, int width) {
-    for (int away = width / 2; away > 0; away /= 2)
-        mine = larger(mine, from_lane_across(mine, away, width));
+// The largest unit of `n_lanes` neighbouring lanes (a power of two), in all of them.
+__device__ inline Unit warp_largest(Unit mine, int n_lanes) {
+    for (int away = n_lanes / 2; away > 0; away /= 2)
+        mine = larger(mine, from_lane_across(mine, away, n_lanes));
     return mine;
 }
 
 // The largest unit of the block, in every thread; blocks of whole warps only.
 __device__ inline Unit block_largest(Unit mine) {
     __shared__ REAL values[kWarp];
-    __shared__ int places[kWarp];
+    __shared__ int positions[kWarp];
     mine = warp_largest(mine, kWarp);
     __syncthreads();  // all have read the result before
     if (threadIdx.x % kWarp == 0) {
         values[threadIdx.x / kWarp] = mine.value;
-        places[threadIdx.x / kWarp] = mine.place;
+        positions[threadIdx.x / kWarp] = mine.position;
     }
     __syncthreads();
     mine.value = values[0];
-    mine.place = places[0];
+    mine.position = positions[0];
     for (int warp = 1; warp < int(blockDim.x) / kWarp; ++warp)
-        mine = larger(mine, Unit{values[warp], places[warp]});
+        mine = larger(mine, Unit{values[warp], positions[warp]});
     return mine;
 }
 

@@ -1,123 +1,41 @@
-"""Convolutions as matrix products by tiles: which tile, how many blocks.
+"""Convolution, by whichever way suits the layer; filters transposed; maps a few images at a time.
 
-See kernels/convolution.cu and kernels/product.cuh.
+Layers of few channels are convolved by `direct`, all others by `tiles`.
 """
 
-from typing import NamedTuple
+import math
 
-import numpy as np
+from minisca.backends.cupy.device import empty
+from minisca.backends.cupy.kernels import direct, tiles
+from minisca.backends.cupy.runtime.launching import kernel, launch_over
+from minisca.chunks import chunks
 
-from minisca.backends.cupy import device
-from minisca.backends.cupy.device import empty, launch
-from minisca.backends.cupy.kernels import sums
-
-FILE = "convolution.cu"
-
-
-class Tile(NamedTuple):
-    """Threads of a block, rows by columns, and how many sums each of them holds, likewise."""
-
-    thread_rows: int
-    thread_columns: int
-    rows: int
-    columns: int
-
-    @property
-    def n_threads(self):
-        return self.thread_rows * self.thread_columns
-
-    @property
-    def sides(self):
-        """Rows and columns of the block's tile."""
-        return self.thread_rows * self.rows, self.thread_columns * self.columns
-
-    def blocks(self, n_rows, n_columns):
-        """How many tiles cover a product."""
-        height, width = self.sides
-        return -(-n_rows // height) * -(-n_columns // width)
-
-    def work(self, n_rows, n_columns):
-        """Instructions for one step in depth: products, and numbers read for them."""
-        each = self.rows * self.columns + self.rows / 4 + self.columns
-        return self.blocks(n_rows, n_columns) * self.n_threads * each
-
-    def options(self, dtype):
-        """How to compile the kernels for it."""
-        return device.options(
-            dtype,
-            THREAD_ROWS=self.thread_rows, THREAD_COLUMNS=self.thread_columns,
-            ROWS=self.rows, COLUMNS=self.columns,
-        )  # fmt: skip
+#: Memory for maps that are stored on the way to a result, some images at a time.
+MAP_BYTES = 256 << 20
 
 
-#: For many maps and large, middle or small images; for some maps; for few; for tiny images.
-TILES = (
-    Tile(16, 16, 8, 8),
-    Tile(16, 16, 8, 7),
-    Tile(16, 16, 8, 4),
-    Tile(8, 16, 4, 4),
-    Tile(1, 32, 4, 4),
-    Tile(8, 8, 4, 1),
-)
+def convolve(x, filters, bias):
+    """The maps (n, m, h, w) of `conv2d`, of arrays on the device."""
+    maps = empty((len(x), len(filters), *x.shape[2:]), x.dtype)
+    layout = direct.make_layout(x, filters)
+    if layout is None:
+        tiles.convolve(x, filters, bias, maps)
+    else:
+        direct.run("direct_maps", layout, x, filters, bias, maps)
+    return maps
 
 
-def choose_tile(n_rows, n_columns):
-    """The tile that covers a product (n_rows, n_columns) with the least work."""
-    return min(TILES, key=lambda tile: tile.work(n_rows, n_columns))
+def map_chunks(x, filters, bias):
+    """The maps of one chunk of images after the other, with the rows that they belong to."""
+    map_bytes = len(filters) * math.prod(x.shape[2:]) * x.dtype.itemsize
+    for rows in chunks(len(x), map_bytes, MAP_BYTES):
+        yield rows, convolve(x[rows], filters, bias)
 
 
-def convolve(x, filters, bias, maps):
-    """`conv2d` into maps (n, m, h, w)."""
-    _convolve("convolve", x, filters, bias, (maps,), tile_for(x, filters))
-
-
-def tile_for(x, filters):
-    """The tile for the maps of one image."""
-    return choose_tile(filters.shape[0], x.shape[2] * x.shape[3])
-
-
-def convolve_winners(x, filters, bias, values, positions):
-    """`encode_winners` into values and positions (n, m)."""
-    n, m = values.shape
-    tile = tile_for(x, filters)
-    _, width = tile.sides
-    n_tiles = -(-x.shape[2] * x.shape[3] // width)
-    if n_tiles == 1:
-        _convolve("convolve_winners", x, filters, bias, (values, positions), tile)
-        return
-    candidates = empty((n, m, n_tiles), values.dtype)
-    places = empty(candidates.shape, np.int32)
-    _convolve("convolve_winners", x, filters, bias, (candidates, places), tile)
-    device.launch_over(
-        values.size, "selection.cu", "keep_largest", device.options(values.dtype),
-        (candidates, places, *device.ints(n_tiles), values, positions),
-    )  # fmt: skip
-
-
-def _convolve(name, x, filters, bias, results, tile):
-    n, channels, height, width = x.shape
-    m, _, k, _ = filters.shape
-    device.ints(height * width, channels * k * k)  # the kernel multiplies them in int
-    launch(
-        FILE, name, tile.options(x.dtype), n * tile.blocks(m, height * width), tile.n_threads,
-        (x, filters, bias, *device.ints(channels, height, width, m, k), *results),
-    )  # fmt: skip
-
-
-def correlate(maps, images, k):
-    """Sum over images and places of unit times patch: the filter gradients (m, c, k, k)."""
-    n, m, height, width = maps.shape
-    channels = images.shape[1]
-    shape = (m, channels, k, k)
-    device.ints(height * width, channels * k * k)
-    tile = choose_tile(m, channels * k * k)
-    blocks = tile.blocks(m, channels * k * k)
-    most = device.MOST_COUNTED // max(m, channels, height * width)
-    images_of_piece, pieces = sums.cut(n, blocks, max(1, most))
-    parts = empty((pieces, *shape), maps.dtype)
-    sizes = (n, images_of_piece, channels, height, width, m, k)
-    launch(
-        FILE, "correlate", tile.options(maps.dtype), pieces * blocks, tile.n_threads,
-        (maps, images, *device.ints(*sizes), parts),
-    )  # fmt: skip
-    return sums.sum_pieces(parts)
+def transposed(filters):
+    """Filters (m, c, k, k) as (c, m, k, k), turned by half: what a convolution is undone with."""
+    m, channels, k, _ = filters.shape
+    turned = empty((channels, m, k, k), filters.dtype)
+    transpose = kernel("transposed.cu", "transpose", filters.dtype)
+    launch_over(transpose, filters.size, filters, m, channels, k * k, turned)
+    return turned

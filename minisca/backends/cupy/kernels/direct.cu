@@ -2,19 +2,19 @@
 // winners, or pooled maps, reaches global memory (or the maps, where they are asked for).
 //
 // A block has one image, padded, in shared memory, and the filters of some maps. A thread has a
-// strip of STRIP neighbouring units, in kMaps maps at once. For a line of a filter it reads the
-// STRIP + FILTER_WIDTH - 1 pixels above which the line slides into registers, then each weight
+// strip of STRIP neighbouring units, in kMaps maps at once. For a row of a filter it reads the
+// STRIP + FILTER_WIDTH - 1 pixels over which the row slides into registers, then each weight
 // once (the same for the whole warp: one read, wide, serves all), for STRIP * kMaps *
 // FILTER_WIDTH products: about ten products a read, where product.cuh has five.
-// Threads of a block form groups of `lanes`, whole warps; a group has the same kMaps maps. Strips
-// beyond `lanes` are done in further rounds.
+// Threads of a block form groups of `group_size`, whole warps; a group has the same kMaps maps.
+// Strips beyond `group_size` are done in further rounds.
 //
-// Products are added in the order of convolution.cu, channel by channel, tap by tap: same bits.
+// Products are added in the order of tiles.cu, channel by channel, tap by tap: same bits.
 
 #include "common.cuh"
 
 constexpr int kMaps = 8;
-constexpr int kLine = STRIP + FILTER_WIDTH - 1;
+constexpr int kSeen = STRIP + FILTER_WIDTH - 1;
 constexpr int kTaps = FILTER_WIDTH * FILTER_WIDTH;
 constexpr int kMargin = FILTER_WIDTH / 2;
 // Blocks of 256 threads, two on a multiprocessor: 128 registers a thread, twice that in double.
@@ -24,23 +24,24 @@ constexpr int kBlocksAtOnce = sizeof(REAL) == 4 ? 2 : 1;
 struct Layer {
     const REAL *x, *filters, *bias;
     int channels, height, width, n_maps;
-    int lanes;        // threads of a group
-    int image_pitch;  // of a padded line in shared memory
+    int group_size;   // threads of a group
+    int image_pitch;  // of a padded row in shared memory
 };
 
 struct Block {
     Index image;
     int first_map, n_groups;  // the first map of the block
-    int own_map, lane;        // the first of this thread's maps, counted from the block's first
+    int own_map;  // the first of this thread's maps, counted from the block's first
+    int member;   // this thread's number in its group
     REAL *pixels, *taps, *rest;
 
     __device__ Block(const Layer& layer, REAL* shared) {
-        n_groups = blockDim.x / layer.lanes;
+        n_groups = blockDim.x / layer.group_size;
         const int blocks = (layer.n_maps + n_groups * kMaps - 1) / (n_groups * kMaps);
         image = blockIdx.x / blocks;
         first_map = int(blockIdx.x % blocks) * n_groups * kMaps;
-        own_map = int(threadIdx.x) / layer.lanes * kMaps;
-        lane = int(threadIdx.x) % layer.lanes;
+        own_map = int(threadIdx.x) / layer.group_size * kMaps;
+        member = int(threadIdx.x) % layer.group_size;
         taps = shared;
         pixels = taps + layer.channels * kTaps * tap_pitch();
         rest = pixels + layer.channels * (layer.height + FILTER_WIDTH - 1) * layer.image_pitch;
@@ -53,15 +54,15 @@ struct Block {
 __device__ inline void load(const Layer& layer, const Block& block) {
     const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
     const int n_warps = blockDim.x / kWarp;
-    const int n_lines = layer.height + FILTER_WIDTH - 1;
-    for (int line = warp; line < layer.channels * n_lines; line += n_warps) {
-        const int y = line % n_lines - kMargin;
-        const REAL* from = layer.x + ((block.image * layer.channels + line / n_lines) *
+    const int n_rows = layer.height + FILTER_WIDTH - 1;
+    for (int row = warp; row < layer.channels * n_rows; row += n_warps) {
+        const int y = row % n_rows - kMargin;
+        const REAL* from = layer.x + ((block.image * layer.channels + row / n_rows) *
                                       layer.height + y) * layer.width;
         for (int i = lane; i < layer.image_pitch; i += kWarp) {
             const int x = i - kMargin;
             const bool inside = 0 <= y && y < layer.height && 0 <= x && x < layer.width;
-            block.pixels[line * layer.image_pitch + i] = inside ? from[x] : REAL(0);
+            block.pixels[row * layer.image_pitch + i] = inside ? from[x] : REAL(0);
         }
     }
     const int n_taps = layer.channels * kTaps, n_maps = block.n_groups * kMaps;
@@ -80,11 +81,11 @@ struct Strip {
     bool exists;
 
     __device__ Strip(const Layer& layer, int number) {
-        const int of_line = (layer.width + STRIP - 1) / STRIP;
-        const int last = layer.height * of_line - 1;
+        const int of_row = (layer.width + STRIP - 1) / STRIP;
+        const int last = layer.height * of_row - 1;
         exists = number <= last;
-        y = min(number, last) / of_line;
-        x = min(number, last) % of_line * STRIP;
+        y = min(number, last) / of_row;
+        x = min(number, last) % of_row * STRIP;
     }
 };
 
@@ -110,9 +111,9 @@ __device__ inline void convolve_strip(const Layer& layer, const Block& block, co
             block.pixels + channel * plane + strip.y * layer.image_pitch + strip.x;
         #pragma unroll 1
         for (int dy = 0; dy < FILTER_WIDTH; ++dy) {
-            REAL line[kLine];
+            REAL seen[kSeen];
             #pragma unroll
-            for (int i = 0; i < kLine; ++i) line[i] = from[i];
+            for (int i = 0; i < kSeen; ++i) seen[i] = from[i];
             #pragma unroll
             for (int dx = 0; dx < FILTER_WIDTH; ++dx) {
                 REAL own[kMaps];
@@ -125,7 +126,7 @@ __device__ inline void convolve_strip(const Layer& layer, const Block& block, co
                 #pragma unroll
                 for (int j = 0; j < kMaps; ++j)
                     #pragma unroll
-                    for (int p = 0; p < STRIP; ++p) sums[j][p] += own[j] * line[dx + p];
+                    for (int p = 0; p < STRIP; ++p) sums[j][p] += own[j] * seen[dx + p];
                 weights += pitch;
             }
             from += layer.image_pitch;
@@ -163,13 +164,14 @@ __device__ inline Unit share_out(Unit (&best)[kMaps]) {
 // values, positions (n, m): the largest positive unit of every map.
 extern "C" __global__ void __launch_bounds__(kMostThreads, kBlocksAtOnce)
 direct_winners(const REAL* x, const REAL* filters, const REAL* bias, int channels, int height,
-               int width, int n_maps, int lanes, int image_pitch, REAL* values, int* positions) {
+               int width, int n_maps, int group_size, int image_pitch, REAL* values,
+               int* positions) {
     extern __shared__ __align__(16) REAL shared[];
-    const Layer layer{x, filters, bias, channels, height, width, n_maps, lanes, image_pitch};
+    const Layer layer{x, filters, bias, channels, height, width, n_maps, group_size, image_pitch};
     const Block block(layer, shared);
     load(layer, block);
     Unit winner{0, 0};  // of one map, that which `share_out` leaves to this lane
-    for (int number = block.lane; number - block.lane < n_strips(layer); number += lanes) {
+    for (int number = block.member; number - block.member < n_strips(layer); number += group_size) {
         const Strip strip(layer, number);
         REAL sums[kMaps][STRIP];
         convolve_strip(layer, block, strip, sums);
@@ -183,39 +185,39 @@ direct_winners(const REAL* x, const REAL* filters, const REAL* bias, int channel
     __shared__ int found_at[kMostThreads / kWarp * kMaps];
     if (lane % (kWarp / kMaps) == 0) {
         found[warp * kMaps + lane / (kWarp / kMaps)] = winner.value;
-        found_at[warp * kMaps + lane / (kWarp / kMaps)] = winner.place;
+        found_at[warp * kMaps + lane / (kWarp / kMaps)] = winner.position;
     }
     __syncthreads();
-    const int map = threadIdx.x, warps = lanes / kWarp;  // of a group
+    const int map = threadIdx.x, warps = group_size / kWarp;  // of a group
     if (map >= block.n_groups * kMaps || block.first_map + map >= n_maps) return;
     winner = Unit{0, 0};
     for (int w = map / kMaps * warps; w < (map / kMaps + 1) * warps; ++w)
         winner = larger(winner, Unit{found[w * kMaps + map % kMaps],
                                      found_at[w * kMaps + map % kMaps]});
     values[block.image * n_maps + block.first_map + map] = winner.value;
-    positions[block.image * n_maps + block.first_map + map] = winner.place;
+    positions[block.image * n_maps + block.first_map + map] = winner.position;
 }
 
 // maps (n, m, h, w)
 extern "C" __global__ void __launch_bounds__(kMostThreads, kBlocksAtOnce)
 direct_maps(const REAL* x, const REAL* filters, const REAL* bias, int channels, int height,
-            int width, int n_maps, int lanes, int image_pitch, REAL* maps) {
+            int width, int n_maps, int group_size, int image_pitch, REAL* maps) {
     extern __shared__ __align__(16) REAL shared[];
-    const Layer layer{x, filters, bias, channels, height, width, n_maps, lanes, image_pitch};
+    const Layer layer{x, filters, bias, channels, height, width, n_maps, group_size, image_pitch};
     const Block block(layer, shared);
     load(layer, block);
-    for (int number = block.lane; number - block.lane < n_strips(layer); number += lanes) {
+    for (int number = block.member; number - block.member < n_strips(layer); number += group_size) {
         const Strip strip(layer, number);
         REAL sums[kMaps][STRIP];
         convolve_strip(layer, block, strip, sums);
         #pragma unroll
         for (int j = 0; j < kMaps; ++j) {
             const int map = block.first_map + block.own_map + j;
-            REAL* line = maps + ((block.image * n_maps + map) * height + strip.y) * width;
+            REAL* row = maps + ((block.image * n_maps + map) * height + strip.y) * width;
             #pragma unroll
             for (int p = 0; p < STRIP; ++p)
                 if (strip.exists && map < n_maps && strip.x + p < width)
-                    line[strip.x + p] = sums[j][p];
+                    row[strip.x + p] = sums[j][p];
         }
     }
 }
@@ -223,29 +225,29 @@ direct_maps(const REAL* x, const REAL* filters, const REAL* bias, int channels, 
 // pooled (n, m, rows, columns): ReLU and max-pooling. The block's maps lie in shared memory, too.
 extern "C" __global__ void __launch_bounds__(kMostThreads, kBlocksAtOnce)
 direct_pooled(const REAL* x, const REAL* filters, const REAL* bias, int channels, int height,
-              int width, int n_maps, int lanes, int image_pitch, int rows, int columns,
+              int width, int n_maps, int group_size, int image_pitch, int rows, int columns,
               int pool_width, int stride, int first_row, int first_column, REAL* pooled) {
     extern __shared__ __align__(16) REAL shared[];
-    const Layer layer{x, filters, bias, channels, height, width, n_maps, lanes, image_pitch};
+    const Layer layer{x, filters, bias, channels, height, width, n_maps, group_size, image_pitch};
     const Block block(layer, shared);
-    const int n_places = height * width;
+    const int n_positions = height * width;
     load(layer, block);
-    for (int number = block.lane; number - block.lane < n_strips(layer); number += lanes) {
+    for (int number = block.member; number - block.member < n_strips(layer); number += group_size) {
         const Strip strip(layer, number);
         REAL sums[kMaps][STRIP];
         convolve_strip(layer, block, strip, sums);
         #pragma unroll
         for (int j = 0; j < kMaps; ++j) {
-            REAL* line = block.rest + (block.own_map + j) * n_places + strip.y * width;
+            REAL* row = block.rest + (block.own_map + j) * n_positions + strip.y * width;
             #pragma unroll
             for (int p = 0; p < STRIP; ++p)
-                if (strip.exists && strip.x + p < width) line[strip.x + p] = sums[j][p];
+                if (strip.exists && strip.x + p < width) row[strip.x + p] = sums[j][p];
         }
     }
     __syncthreads();
     const int n_here = min(block.n_groups * kMaps, n_maps - block.first_map);
     for (int i = threadIdx.x; i < n_here * rows * columns; i += blockDim.x) {
-        const REAL* map = block.rest + i / (rows * columns) * n_places;
+        const REAL* map = block.rest + i / (rows * columns) * n_positions;
         const int top = first_row + i / columns % rows * stride;
         const int left = first_column + i % columns * stride;
         REAL largest = 0;  // the ReLU

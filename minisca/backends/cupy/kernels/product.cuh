@@ -6,7 +6,7 @@
 // it is 0 outside the plane. An element of `left` is left_from[d + row * row_stride], its row
 // likewise the sum of the depth's and the tile's.
 //
-// Rows, planes, depths and places within a plane are int, and so is all that lies in shared memory;
+// Rows, planes, depths and positions in a plane are int, and so is all that lies in shared memory;
 // their products with a stride, of which one image may have more than 2^31, are Index.
 //
 // Each of THREAD_ROWS x THREAD_COLUMNS threads holds ROWS x COLUMNS sums in registers, so that

@@ -3,17 +3,17 @@
 
 #include "common.cuh"
 
-// sums (pieces, channels): the sum of every channel of images (n, channels, n_places) over the
+// sums (pieces, channels): the sum of every channel of images (n, channels, n_positions) over the
 // piece's images. A block a piece of a channel.
 extern "C" __global__ void sum_channels(const REAL* images, int n, int images_of_piece,
-                                        int channels, int n_places, REAL* sums) {
+                                        int channels, int n_positions, REAL* sums) {
     const int channel = blockIdx.x % channels, piece = blockIdx.x / channels;
     const Index first = Index(piece) * images_of_piece;
     const int n_here = n - first < images_of_piece ? int(n - first) : images_of_piece;
     REAL total = 0;
     for (int image = 0; image < n_here; ++image) {
-        const REAL* plane = images + ((first + image) * channels + channel) * n_places;
-        for (int i = threadIdx.x; i < n_places; i += blockDim.x) total += plane[i];
+        const REAL* plane = images + ((first + image) * channels + channel) * n_positions;
+        for (int i = threadIdx.x; i < n_positions; i += blockDim.x) total += plane[i];
     }
     total = block_sum(total);
     if (threadIdx.x == 0) sums[blockIdx.x] = total;

@@ -1,9 +1,18 @@
 """Sums over images, cut into pieces that depend on the sizes alone and added in their order."""
 
+import math
+
 import numpy as np
 
-from minisca.backends.cupy import device
-from minisca.backends.cupy.device import empty, launch, launch_over, to_device, to_host
+from minisca.backends.cupy.device import empty, to_device, to_host
+from minisca.backends.cupy.runtime.launching import (
+    THREADS,
+    kernel,
+    launch,
+    launch_over,
+    threads_for,
+)
+from minisca.chunks import ceil_div
 
 FILE = "sums.cu"
 #: Blocks that keep a device busy.
@@ -18,9 +27,9 @@ def cut(n, blocks, most=None):
     `most` is how many images a piece may have.
     """
     wanted = max(1, ENOUGH_BLOCKS // blocks)
-    images_of_piece = max(-(-n // wanted), min(n, LEAST_IMAGES))
+    images_of_piece = max(ceil_div(n, wanted), min(n, LEAST_IMAGES))
     images_of_piece = min(images_of_piece, most or n)
-    return images_of_piece, -(-n // images_of_piece)
+    return images_of_piece, ceil_div(n, images_of_piece)
 
 
 def sum_pieces(parts, factor=1):
@@ -28,34 +37,36 @@ def sum_pieces(parts, factor=1):
     if len(parts) == 1 and factor == 1:
         return parts[0]
     totals = empty(parts.shape[1:], parts.dtype)
-    launch_over(
-        totals.size, FILE, "sum_pieces", device.options(parts.dtype),
-        (parts, *device.ints(len(parts)), parts.dtype.type(factor), totals),
-    )  # fmt: skip
+    add = kernel(FILE, "sum_pieces", parts.dtype)
+    launch_over(add, totals.size, parts, len(parts), parts.dtype.type(factor), totals)
     return totals
 
 
 def channel_sums(images, factor=1):
     """`factor` times the sum of every channel of images (n, c, h, w): the bias gradients (c,)."""
-    n, channels, height, width = images.shape
+    (n, channels), n_pixels = images.shape[:2], math.prod(images.shape[2:])
     images_of_piece, pieces = cut(n, channels)
     parts = empty((pieces, channels), images.dtype)
-    sizes = (n, images_of_piece, channels, height * width)
-    launch(
-        FILE, "sum_channels", device.options(images.dtype),
-        pieces * channels, device.threads_for(height * width),
-        (images, *device.ints(*sizes), parts),
-    )  # fmt: skip
+    args = images, n, images_of_piece, channels, n_pixels, parts
+    add = kernel(FILE, "sum_channels", images.dtype)
+    launch(add, pieces * channels, threads_for(n_pixels), *args)
     return sum_pieces(parts, factor)
 
 
 def squared_norm(array):
     """Sum of squares of `array`, taken in float64, as a Python float; the same bits every time."""
     array = to_device(array)
-    blocks = min(ENOUGH_BLOCKS, -(-array.size // device.THREADS))
-    parts = empty((blocks, 1), np.float64)
-    launch(
-        FILE, "square_and_sum", device.options(array.dtype), blocks, device.THREADS,
-        (array, np.int64(array.size), parts),
-    )  # fmt: skip
+    parts = empty_parts(array.size)
+    add = kernel(FILE, "square_and_sum", array.dtype)
+    launch(add, len(parts), THREADS, array, np.int64(array.size), parts)
+    return add_up(parts)
+
+
+def empty_parts(size):
+    """Memory (blocks, 1) for the parts of a sum of `size` numbers, each of a block of THREADS."""
+    return empty((min(ENOUGH_BLOCKS, ceil_div(size, THREADS)), 1), np.float64)
+
+
+def add_up(parts):
+    """The sum of parts (blocks, 1) as a Python float; nothing else leaves the device."""
     return float(to_host(sum_pieces(parts))[0])

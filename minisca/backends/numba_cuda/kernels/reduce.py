@@ -45,10 +45,10 @@ block_max = _block_reduction(_larger)
 
 
 @cuda.jit(device=True)
-def block_winners(values, places, n_maps):
-    """The largest unit of each map, ties to the lowest place, from one candidate a thread.
+def block_winners(values, positions, n_maps):
+    """The largest unit of each map, ties to the lowest position, from one candidate a thread.
 
-    values, places: in shared memory, thread t's candidate of map j at j * n_threads + t; the
+    values, positions: in shared memory, thread t's candidate of map j at j * n_threads + t; the
     winner of map j is left at j * n_threads.
     """
     thread, n_threads = cuda.threadIdx.x, cuda.blockDim.x
@@ -60,20 +60,20 @@ def block_winners(values, places, n_maps):
             for mine in range(thread, n_maps * n_threads, n_threads):
                 other = mine + half
                 if values[other] > values[mine] or (
-                    values[other] == values[mine] and places[other] < places[mine]
+                    values[other] == values[mine] and positions[other] < positions[mine]
                 ):
                     values[mine] = values[other]
-                    places[mine] = places[other]
+                    positions[mine] = positions[other]
         cuda.syncthreads()
         active = half
 
 
 @cuda.jit(device=True)
-def block_winner(value, place, values, places):
-    """The largest of one candidate a thread, ties to the lowest place: value, place."""
+def block_winner(value, position, values, positions):
+    """The largest of one candidate a thread, ties to the lowest position: value, position."""
     values[cuda.threadIdx.x] = value
-    places[cuda.threadIdx.x] = place
-    block_winners(values, places, 1)
-    value, place = values[0], places[0]
+    positions[cuda.threadIdx.x] = position
+    block_winners(values, positions, 1)
+    value, position = values[0], positions[0]
     cuda.syncthreads()  # all have read it before anybody writes to `values` again
-    return value, place
+    return value, position

@@ -9,15 +9,16 @@ import functools
 import numpy as np
 from numba import cuda, int32, int64
 
-from minisca.backends.numba_cuda import device
-from minisca.backends.numba_cuda.device import empty, launch, launch_over
+from minisca.backends.numba_cuda.device import empty
 from minisca.backends.numba_cuda.kernels.reduce import block_sum
+from minisca.backends.numba_cuda.runtime.launching import launch, launch_over, threads_for
+from minisca.chunks import ceil_div
 
 
 def slots_by_map(shape, n_active):
     """Which map each slot belongs to, (n, s) int32: n_active slots a map, map by map."""
     maps = empty(shape, np.int32)
-    launch_over(maps.size, _name_maps, n_active, maps)
+    launch_over(_name_maps, maps.size, n_active, maps)
     return maps
 
 
@@ -31,17 +32,16 @@ def _name_maps(n_active, maps):
 def paste_filters(values, positions, maps, filters, bias, images):
     """The linear decoder of a code (values, positions, maps), into images (n, c, h, w)."""
     n, channels, height, width = images.shape
-    n_threads = device.threads_for(height * width)
-    n_tiles = -(-height * width // n_threads)
-    launch(
-        _paste, n * channels * n_tiles, n_threads, n_threads * (values.dtype.itemsize + 3 * 4),
-        values, positions, maps, filters, bias, n_tiles, images,
-    )  # fmt: skip
+    n_threads = threads_for(height * width)
+    n_tiles = ceil_div(height * width, n_threads)
+    n_blocks, n_bytes = n * channels * n_tiles, n_threads * (values.dtype.itemsize + 3 * 4)
+    args = values, positions, maps, filters, bias, n_tiles, images
+    launch(_decode, n_blocks, n_threads, *args, shared_bytes=n_bytes)
 
 
 @cuda.jit
-def _paste(values, positions, maps, filters, bias, n_tiles, images):
-    """One block n_threads pixels of a channel, one thread a pixel; slots pass in shared memory."""
+def _decode(values, positions, maps, filters, bias, n_tiles, images):
+    """One block a tile: n_threads pixels of a channel. Slots pass in shared memory."""
     (n, channels, height, width), k = images.shape, filters.shape[2]
     thread, n_threads = cuda.threadIdx.x, cuda.blockDim.x
     shared_values = cuda.shared.array(0, values.dtype)
@@ -72,42 +72,42 @@ def _paste(values, positions, maps, filters, bias, n_tiles, images):
 
 @functools.lru_cache(maxsize=4)
 def one_slot_a_map(shape):
-    """`slots_by_map` and `sort_by_map` of a code with one slot a map; silent slots are listed, too.
+    """`slots_by_map` and `list_by_map` of a code with one slot a map; silent slots are listed, too.
 
     They depend on the shape (n, m) alone, so those of the last few shapes are kept: not to be
     written to.
     """
     n, m = shape
-    order, starts = empty(n * m, np.int64), empty(m + 1, np.int64)
-    launch_over(order.size + 1, _transpose_slots, n, order, starts)
-    return slots_by_map(shape, 1), order, starts
+    entries, starts = empty(n * m, np.int64), empty(m + 1, np.int64)
+    launch_over(_list_columns, entries.size + 1, n, entries, starts)
+    return slots_by_map(shape, 1), entries, starts
 
 
 @cuda.jit
-def _transpose_slots(n, order, starts):
-    n_slots = order.size // n
-    for i in range(cuda.grid(1), order.size + 1, cuda.gridsize(1)):
-        if i < order.size:
-            order[i] = i % n * n_slots + i // n
+def _list_columns(n, entries, starts):
+    n_slots = entries.size // n
+    for i in range(cuda.grid(1), entries.size + 1, cuda.gridsize(1)):
+        if i < entries.size:
+            entries[i] = i % n * n_slots + i // n
         if i % n == 0:
             starts[i // n] = i
 
 
-def sort_by_map(values, maps, n_maps):
-    """Survivors map by map, within a map by image and slot: `order` and where each map `starts`.
+def list_by_map(values, maps, n_maps):
+    """Survivors map by map, within a map by image and slot: `entries` and where each map `starts`.
 
-    An entry of `order` is image * s + slot; map i has the entries starts[i] to starts[i + 1], and
+    An entry of `entries` is image * s + slot; map i has the entries starts[i] to starts[i + 1], and
     what is behind the last is not set.
     """
     values, maps = values.reshape(values.size), maps.reshape(maps.size)
-    n_threads = device.THREADS
+    n_threads = threads_for(values.size)
     counts = empty((n_maps, n_threads), np.int64)
-    launch(_count_survivors, n_maps, n_threads, 0, values, maps, counts)
+    launch(_count_entries, n_maps, n_threads, values, maps, counts)
     first, starts = empty((n_maps, n_threads), np.int64), empty(n_maps + 1, np.int64)
-    launch(_sum_up, 1, n_threads, n_threads * 8, counts, first, starts)
-    order = empty(values.size, np.int64)
-    launch(_list_survivors, n_maps, n_threads, 0, values, maps, first, order)
-    return order, starts
+    launch(_sum_up, 1, n_threads, counts, first, starts, shared_bytes=n_threads * 8)
+    entries = empty(values.size, np.int64)
+    launch(_list_entries, n_maps, n_threads, values, maps, first, entries)
+    return entries, starts
 
 
 @cuda.jit(device=True)
@@ -119,7 +119,7 @@ def own_slots(n_slots):
 
 
 @cuda.jit
-def _count_survivors(values, maps, counts):
+def _count_entries(values, maps, counts):
     """One block a map: each thread counts that map's survivors in its own run of slots."""
     first, end = own_slots(values.size)
     for i in range(cuda.blockIdx.x, counts.shape[0], cuda.gridDim.x):
@@ -159,35 +159,34 @@ def _sum_up(counts, firsts, starts):
 
 
 @cuda.jit
-def _list_survivors(values, maps, firsts, order):
-    """The same threads and slots again, each thread with its own place in `order`."""
+def _list_entries(values, maps, firsts, entries):
+    """The same threads and slots again, each thread with its own place in `entries`."""
     first, end = own_slots(values.size)
     for i in range(cuda.blockIdx.x, firsts.shape[0], cuda.gridDim.x):
         at = firsts[i, cuda.threadIdx.x]
         for slot in range(first, end):
             if maps[slot] == i and values[slot] > 0:
-                order[at] = slot
+                entries[at] = slot
                 at += 1
 
 
-def sum_gradients(x, error, values, positions, maps, order, starts, decoder_filters):
-    """d_encoder_filters, d_encoder_bias, d_decoder_filters of a code, listed in `order`."""
+def sum_gradients(x, error, values, positions, maps, entries, starts, decoder_filters):
+    """d_encoder_filters, d_encoder_bias, d_decoder_filters of a code, listed in `entries`."""
     n_maps, channels, k, _ = decoder_filters.shape
     dtype = x.dtype
     deltas = empty(values.shape, dtype)
-    n_threads = device.threads_for(k * k)
-    launch(
-        _correlate_errors, values.size, n_threads, n_threads * dtype.itemsize,
-        error, values, positions, maps, decoder_filters, deltas,
-    )  # fmt: skip
+    n_threads = threads_for(k * k)
+    n_bytes = n_threads * dtype.itemsize
+    args = error, values, positions, maps, decoder_filters, deltas
+    launch(_correlate_errors, values.size, n_threads, *args, shared_bytes=n_bytes)
     d_encoder, d_decoder = (empty(decoder_filters.shape, dtype) for _ in range(2))
     d_bias = empty(n_maps, dtype)
-    n_threads = device.threads_for(channels * k * k)
-    n_tiles = -(-channels * k * k // n_threads)
-    launch(
-        _add_patches, n_maps * n_tiles, n_threads, n_threads * (2 * dtype.itemsize + 3 * 4),
-        x, error, values, positions, deltas, order, starts, n_tiles, d_encoder, d_bias, d_decoder,
-    )  # fmt: skip
+    n_threads = threads_for(channels * k * k)
+    n_tiles = ceil_div(channels * k * k, n_threads)
+    n_bytes = n_threads * (2 * dtype.itemsize + 3 * 4)
+    args = x, error, values, positions, deltas, entries, starts, n_tiles
+    args = *args, d_encoder, d_bias, d_decoder
+    launch(_add_patches, n_maps * n_tiles, n_threads, *args, shared_bytes=n_bytes)
     return d_encoder, d_bias, d_decoder
 
 
@@ -216,9 +215,9 @@ def _correlate_errors(error, values, positions, maps, filters, deltas):
 
 @cuda.jit
 def _add_patches(
-    x, error, values, positions, deltas, order, starts, n_tiles, d_encoder, d_bias, d_decoder
+    x, error, values, positions, deltas, entries, starts, n_tiles, d_encoder, d_bias, d_decoder
 ):
-    """One block n_threads taps of a map, one thread a tap; entries pass in shared memory."""
+    """One block a tile: n_threads taps of a map. Entries pass in shared memory."""
     (_, _, height, width), (n_maps, channels, k, _) = x.shape, d_encoder.shape
     n_slots = values.shape[1]
     thread, n_threads = cuda.threadIdx.x, cuda.blockDim.x
@@ -236,7 +235,7 @@ def _add_patches(
             n_here = min(n_threads, starts[i + 1] - first)
             cuda.syncthreads()  # all have done with the entries before
             if thread < n_here:
-                image, slot = order[first + thread] // n_slots, order[first + thread] % n_slots
+                image, slot = entries[first + thread] // n_slots, entries[first + thread] % n_slots
                 position = positions[image, slot]
                 shared_values[thread] = 2 * values[image, slot]
                 shared_deltas[thread] = deltas[image, slot]

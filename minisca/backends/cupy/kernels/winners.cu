@@ -1,5 +1,5 @@
 // What is computed unit by unit, or slot by slot, one thread each: ReLU, its derivative, winners
-// put back at their places, the slots' maps, lifetime sparsity.
+// put back at their positions, lifetime sparsity.
 
 #include "common.cuh"
 
@@ -14,19 +14,13 @@ extern "C" __global__ void relu_backward(const REAL* d_activations, const REAL* 
         d_maps[i] = maps[i] > 0 ? d_activations[i] : REAL(0);
 }
 
-// d_maps (rows, n_places) <- d_values (rows) at positions (rows), 0 elsewhere.
-extern "C" __global__ void put_back(const REAL* d_values, const int* positions, int n_places,
+// d_maps (rows, n_positions) <- d_values (rows) at positions (rows), 0 elsewhere.
+extern "C" __global__ void put_back(const REAL* d_values, const int* positions, int n_positions,
                                     REAL* d_maps, Index size) {
     for (Index i = first_element(); i < size; i += n_threads_of_grid()) {
-        const Index row = i / n_places;
-        d_maps[i] = i % n_places == positions[row] ? d_values[row] : REAL(0);
+        const Index row = i / n_positions;
+        d_maps[i] = i % n_positions == positions[row] ? d_values[row] : REAL(0);
     }
-}
-
-// maps (n, n_slots): n_active slots a map, map by map.
-extern "C" __global__ void name_maps(int n_slots, int n_active, int* maps, Index size) {
-    for (Index i = first_element(); i < size; i += n_threads_of_grid())
-        maps[i] = int(i % n_slots) / n_active;
 }
 
 // Of each slot's values over the n images, keep those that fewer than n_kept come before: by

@@ -6,7 +6,7 @@ Needs CuPy with NVRTC, but no device.
 import re
 from typing import NamedTuple
 
-from minisca.backends.cupy import device
+from minisca.backends.cupy.runtime import launching
 
 _REPORT = re.compile(
     r"entry function '(?P<name>\w+)'.*?(?P<spilled>\d+) bytes spill stores"
@@ -42,11 +42,11 @@ def import_nvrtc():
 def compile_kernels(file, options, architecture):
     """The `Kernel`s of kernels/`file` as machine code of sm_`architecture` (90 is 9.0).
 
-    options: as `device.options` gives them; CuPy's RawKernel adds -ftz=true, and so does this.
+    options: as `launching.options` gives them; CuPy's RawKernel adds -ftz=true, and so does this.
     Raises CompilationError.
     """
     nvrtc = import_nvrtc()
-    program = nvrtc.createProgram(device.source(file), file, (), ())
+    program = nvrtc.createProgram(launching.source(file), file, (), ())
     report = ("--ptxas-options", "--verbose", "--no-cache")
     target = f"--gpu-architecture=sm_{architecture}"
     try:

@@ -1,0 +1,16 @@
+"""What an operation does with its arguments first, and arrays of zeros."""
+
+import numpy as np
+
+from minisca.backends.cupy.device import to_device
+from minisca.backends.cupy.runtime import machine
+
+
+def on_device(*arrays):
+    """All of `arrays` on the device."""
+    return [to_device(array) for array in arrays]
+
+
+def zeros(shape, dtype):
+    """A new array of zeros on the device. Raises as `empty` does."""
+    return machine.allocate(shape, np.dtype(dtype), lambda: machine.platform.xp.zeros(shape, dtype))

@@ -1,0 +1,94 @@
+"""The machine as CuPy shows it: `platform` is the only place that knows CuPy.
+
+The tests put another one there, which runs the same kernels on NumPy arrays; all else, in this
+package too, is the same with both.
+"""
+
+import functools
+import importlib.util
+import math
+
+_INSTALL = (
+    "the backend 'cupy' needs the package CuPy: pip install minisca[cupy] "
+    "(backend='cpu' runs everywhere)"
+)
+
+
+class CuPy:
+    """What the backend uses of CuPy, which is imported when it is first asked for."""
+
+    @functools.cached_property
+    def xp(self):
+        """The module of arrays."""
+        try:
+            import cupy
+        except ImportError as error:
+            raise ImportError(_INSTALL) from error
+        if not cupy.cuda.is_available():
+            raise RuntimeError(
+                "the backend 'cupy' found no CUDA device; it needs an NVIDIA GPU with a driver "
+                "(backend='cpu' runs everywhere)"
+            )
+        return cupy
+
+    def is_available(self):
+        """Whether CuPy is installed and finds a device."""
+        if importlib.util.find_spec("cupy") is None:
+            return False
+        import cupy
+
+        return cupy.cuda.is_available()
+
+    def to_host(self, array):
+        """`array` as a NumPy array; it waits for the kernels before it."""
+        return self.xp.asnumpy(array)
+
+    def raw_kernel(self, code, name, options):
+        """The kernel, compiled when it is first launched. CuPy adds the option -ftz=true."""
+        return self.xp.RawKernel(code, name, options)
+
+    @functools.cached_property
+    def shared_limit(self):
+        """Bytes of shared memory that a block may have, once it has asked for them."""
+        return self.xp.cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"]
+
+    @property
+    def free_bytes(self):
+        """Memory of the device that nobody uses."""
+        free, _ = self.xp.cuda.runtime.memGetInfo()
+        return free + self.xp.get_default_memory_pool().free_bytes()
+
+    @functools.cached_property
+    def failures(self):
+        """What a launch or a wait raises, and what an allocation that does not fit raises."""
+        cuda = self.xp.cuda
+        launch = (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError)
+        return launch, (cuda.memory.OutOfMemoryError,)
+
+
+platform = CuPy()
+
+
+def is_available():
+    """Whether there is a device to run on."""
+    return platform.is_available()
+
+
+def require():
+    """Raise ImportError without CuPy, RuntimeError without a device, saying what to do."""
+    _ = platform.xp
+
+
+def allocate(shape, dtype, make):
+    """What `make()` returns, a new array; MemoryError says what would fit, if it does not."""
+    _, out_of_memory = platform.failures
+    try:
+        return make()
+    except out_of_memory as error:
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        free, row = platform.free_bytes, math.prod(shape[1:]) * dtype.itemsize
+        raise MemoryError(
+            f"an array of shape {shape} and dtype {dtype}, {math.prod(shape[:1]) * row} "
+            f"bytes, was asked of the device, which has {free} bytes free: room for at most "
+            f"{free // max(1, row)} instead of {math.prod(shape[:1])} along its first axis"
+        ) from error
