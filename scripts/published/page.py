@@ -6,8 +6,8 @@ from published.tables import MEASURED, NONE, TABLE_1
 
 NOTE = (
     "Figures are means ± standard deviations over all the seeds that ran; a figure without a "
-    "deviation is of one seed. Errors and accuracies are of the test set, whose images no setting "
-    "was chosen by. "
+    "deviation is of one seed. Where nothing else is said, errors and accuracies are of the test "
+    "set, by which no setting was chosen. "
 )
 TABLES = (
     ("Table 1: MNIST", "mnist", TABLE_1, "{:.2f} %"),

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from importlib.metadata import version
 
 import pytest
 
@@ -20,8 +19,7 @@ UNDISTRIBUTED = (".ci/run", ".gitignore")
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The tracked files, and the files of the wheel and the source distribution made of them."""
-    if int(version("setuptools").split(".")[0]) < 77:
-        pytest.skip(f"setuptools is {version('setuptools')}; to build takes 77 or later")
+    pytest.importorskip("setuptools", "77", reason="to build takes setuptools 77 or later")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode != 0:
         pytest.skip("this is no git repository: nothing says which files are the project's")
