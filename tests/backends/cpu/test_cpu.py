@@ -4,6 +4,10 @@ The chunks are made small here, so that small arrays have many of them. How near
 the transform domain is to the reference is tested in `test_transform.py`.
 """
 
+import os
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
@@ -133,3 +137,13 @@ def test_pooled_windows_are_turned_to_maps_of_windows(dtype, more_maps, more_win
         right = windows.reshape(n_windows, block)[:n, :n_maps].T
         np.testing.assert_array_equal(pooled[:, first : first + n], right)
         assert (np.delete(pooled, np.s_[first : first + n], axis=1) == -1).all()
+
+
+@pytest.mark.parametrize(("features", "width"), [("+sse2,-avx", 16), ("+avx", 32), ("", 16)])
+def test_vectors_are_those_of_the_machine_that_numba_is_told_of(features, width):
+    switches = {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": features}
+    code = "from minisca.backends.cpu import machine_code as m; print(m.VECTOR_BYTES, m._machine())"
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | switches, capture_output=True, text=True
+    )
+    assert found.stdout.strip() == f"{width} {('x86-64', features)}", found.stderr

@@ -3,10 +3,12 @@
 A function is emitted for one number type and one shape (how many accumulators it keeps in
 registers), compiled for this machine in a few milliseconds, and handed to Numba's kernels as an
 address. The kernels are thus compiled once, whatever the shapes, and LLVM lowers the vectors to
-what the machine has (AVX-512, AVX2, NEON).
+what the machine has (AVX-512, AVX2, NEON). Numba's switches NUMBA_CPU_NAME and NUMBA_CPU_FEATURES,
+which tell its own compiler of another machine, are followed here too.
 """
 
 import llvmlite.binding as llvm
+import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -19,12 +21,22 @@ POINTER = ir.IntType(8).as_pointer()
 _engines = []  # own the compiled code: never freed
 
 
+def _machine():
+    """The processor's name and its features, as LLVM writes them: "+avx2,-avx512f"."""
+    name, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES
+    if name is None:
+        name = llvm.get_host_cpu_name()
+    if features is None:
+        features = llvm.get_host_cpu_features().flatten()
+    return name, features
+
+
 def _vector_registers():
     """Bytes in a vector register, and how many registers there are."""
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
+    features = _machine()[1].split(",")
+    if "+avx512f" in features:
         return 64, 32
-    if features.get("avx"):
+    if "+avx" in features:
         return 32, 16
     if llvm.get_process_triple().startswith(("aarch64", "arm64")):
         return 16, 32
@@ -150,11 +162,9 @@ def compile_function(name, kinds, dtype, lanes, emit):
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     emit(Emitter(builder, dtype, lanes), *function.args)
     builder.ret_void()
+    cpu, features = _machine()
     target = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
-        opt=3,
-        jit=True,
+        cpu=cpu, features=features, opt=3, jit=True
     )
     compiled = llvm.parse_assembly(str(module))
     compiled.verify()
