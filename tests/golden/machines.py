@@ -25,6 +25,7 @@ _V4 = f"{_V3},avx512f,avx512bw,avx512cd,avx512dq,avx512vl"
 #: {bytes in a vector: (LLVM's name of the level, what it has)}
 LEVELS = {"64": ("x86-64-v4", _V4), "32": ("x86-64-v3", _V3), "16": ("x86-64-v2", _V2)}
 SAME_EVERYWHERE = {
+    "MINISCA_CONVOLUTION": "auto",
     "OPENBLAS_CORETYPE": "Prescott",
     # By the names of NumPy 2.4, and of those before.
     "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR AVX2 FMA3 AVX512F AVX512_SKX",

@@ -56,4 +56,4 @@ def report(width, differing):
         f"vectors of {width} bytes, case {c!r}, array {n!r}: {what}" for c, n, what in differing
     ]
     used = f"NumPy {np.__version__}, Numba {numba.__version__}; the entries' are in __init__.py"
-    assert not lines, "\n".join([f"{len(lines)} arrays ({used})", *lines])
+    assert not lines, "\n".join([f"{len(lines)} arrays are not as they were ({used})", *lines])
