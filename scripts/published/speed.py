@@ -35,41 +35,32 @@ def by_layer():
     """What else was measured of each layer: encoding, threads, first step, memory."""
     sections = read("benchmark")["sections"]
     columns = {
-        "`transform` / encoder of a step": ("transform", lambda layer: f"{layer['ratio']:.2f}"),
-        "two threads": ("threads", lambda layer: f"{layer['speed_up']:.2f} ×"),
-        "first step, nothing compiled yet": (
-            "cold",
-            lambda layer: f"{layer['median_cold_seconds']:.1f} s",
-        ),
-        "first step later": ("cold", lambda layer: f"{layer['median_warm_seconds']:.2f} s"),
-        "memory": (
-            "memory",
-            lambda layer: f"{max(run['beyond_bytes'] for run in layer['runs']) / 1e6:.0f} MB",
-        ),
+        "`transform` / encoder of a step": ("transform", "ratio", "{:.2f}"),
+        "two threads": ("threads", "speed_up", "{:.2f} ×"),
+        "first step, nothing compiled yet": ("cold", "median_cold_seconds", "{:.1f} s"),
+        "first step later": ("cold", "median_warm_seconds", "{:.2f} s"),
     }
-    cells = {
-        heading: {layer["layer"]: show(layer) for layer in sections[section]["layers"]}
-        for heading, (section, show) in columns.items()
-    }
-    names = [layer["layer"] for layer in sections["steps"]["layers"]]
-    rows = [[name, *(found.get(name, NONE) for found in cells.values())] for name in names]
-    return Table(["layer", *columns], rows)
+    cells = {layer["layer"]: {} for layer in sections["steps"]["layers"]}
+    for heading, (section, key, form) in columns.items():
+        for layer in sections[section]["layers"]:
+            cells[layer["layer"]][heading] = form.format(layer[key])
+    for layer in sections["memory"]["layers"]:
+        most = max(run["beyond_bytes"] for run in layer["runs"])
+        cells[layer["layer"]]["memory"] = f"{most / 1e6:.0f} MB"
+    header = [*columns, "memory"]
+    rows = [[name, *(found.get(key, NONE) for key in header)] for name, found in cells.items()]
+    return Table(["layer", *header], rows)
 
 
 def classifier():
     """`LogisticRegression` on features of several kinds, to convergence."""
     found = read("benchmark")["sections"]["classifier"]
     rows = [
-        [
-            fit["kind"],
-            f"{fit['seconds']:.0f} s",
-            f"{fit['evaluations']}",
-            f"{fit['beyond_bytes'] / 1e6:.0f} MB",
-        ]
+        [fit["kind"], f"{fit['seconds']:.0f} s", f"{fit['beyond_bytes'] / 1e6:.0f} MB"]
         for fit in found["fits"]
     ]
     size = f"{found['rows']:,} × {found['features']:,} features"
-    return Table([size, "time", "evaluations", "memory beyond the features"], rows)
+    return Table([size, "time", "memory beyond the features"], rows)
 
 
 def growth():

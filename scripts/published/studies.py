@@ -22,7 +22,7 @@ COLUMNS = {
     "largest pixel": ("median_delta_share", "{:.2f}"),
     "sharpness": ("median_sharpness", "{:.2f}"),
     "steepness": ("median_steepness", "{:.2f}"),
-    "validation error": ("validation_error_percent", "{:.2f} %"),
+    "validation error, %": ("validation_error_percent", "{:.2f}"),
 }
 
 
@@ -60,16 +60,17 @@ def _signed(number):
     return f"{round(number, 2) + 0.0:+.2f}".replace("-", "−")
 
 
-def sparsity(kind):
-    """Every sparsity rule on raw or whitened digits, means over seeds."""
-    records = [
-        record
-        for record in read("sparsity")
-        if record["data"].endswith("whitened") == (kind == "whitened")
-    ]
+def sparsity():
+    """Every sparsity rule on raw and on whitened digits, means over seeds."""
+    found = {}
+    for record in read("sparsity"):
+        whitened = record["data"].endswith("whitened")
+        found.setdefault(record["row"].removeprefix("sparsity-"), ([], []))[whitened].append(record)
     rows = []
     for rule, name in SPARSITY.items():
-        found = [record for record in records if record["row"] == f"sparsity-{rule}"]
-        cells = (form.format(np.mean([r[key] for r in found])) for key, form in COLUMNS.values())
+        cells = (
+            " / ".join(form.format(np.mean([r[key] for r in records])) for records in found[rule])
+            for key, form in COLUMNS.values()
+        )
         rows.append([name, *cells])
-    return Table([f"sparsity, {kind} digits", *COLUMNS], rows)
+    return Table(["what survives (raw / whitened)", *COLUMNS], rows)
