@@ -18,10 +18,10 @@ everything else; "floor" is the time that the encoder's direct convolution, 2 n 
 would take at that rate. Figures are medians after a warm-up; every repetition stands in the JSON.
 
 On a device, steps, transform and growth are measured with its events, all data on it already,
-beside PyTorch on the same device, a large copy, and products of the vendor's library: a large one,
-and the encoder's, of patches that somebody wrote down before (bench_device_layers.py). A step's
-memory on the device is a column of steps; cold is as above, opening the device included. Threads
-and classifier are the CPU's own: a device runs all its threads, and no part of the classifier.
+beside PyTorch on the same device, a large copy, and products of the vendor's library: one of 8192 x
+8192 x 8192, and the encoder's, of patches that somebody wrote down before. A step's memory on the
+device is a column of steps; cold is as above, opening the device included. The other sections are
+the CPU's own.
 
 Sections that the JSON has from earlier runs stay in it until they are measured anew.
 
@@ -29,12 +29,11 @@ PyTorch is the measured peer and nothing else: `pip install torch` adds its colu
 was checked to give the same loss, gradients and winners. Best on a machine with nothing else to do.
 """
 
-import argparse
 import json
 import os
 import shutil
 import sys
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,16 +41,16 @@ import numba
 import numpy as np
 from bench.classifier import measure_classifier, report_classifier
 from bench.cold import measure_cold, report_cold
-from bench.device import open_device, peer_on_device
-from bench.device_layers import DEVICE_SECTIONS, OF_THE_CPU
 from bench.growth import draw_growth, measure_growth, report_growth
 from bench.layers import load_digits
+from bench.machines import open_machine, peer_on_device
 from bench.memory import measure_memory, report_memory
 from bench.peer import import_torch
 from bench.steps import measure_steps, measure_transform, report_steps, report_transform
 from bench.threads import measure_threads, report_threads
 from bench.timing import caches
-from common.options import check_counts
+from common.locks import check_packages
+from common.options import check_counts, make_parser
 from common.records import ROOT, environment
 
 from minisca.files.atomic import atomic_write
@@ -66,28 +65,25 @@ SECTIONS = {
     "growth": (measure_growth, report_growth),
 }
 DEFAULT_SECTIONS = ("steps", "transform", "cold", "threads", "memory")
-PLOT = "benchmark-growth.png"
+#: The sections that a device has not, and why.
+OF_THE_CPU = {
+    "threads": "it compares numbers of the CPU's threads; a device always runs all that it has",
+    "classifier": "logistic regression runs on the CPU, whatever the features were computed on",
+    "memory": "it is the host's; a step's memory on the device is a column of steps",
+}
 MEASURED = ROOT / "reference" / "measured"
 
 
 def parse_arguments(arguments=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument(
         "sections",
         nargs="*",
         metavar="section",
-        help=f"of {', '.join(SECTIONS)}, or all (default: {' '.join(DEFAULT_SECTIONS)})",
+        help=f"of {', '.join(SECTIONS)}, or all; default: {' '.join(DEFAULT_SECTIONS)}",
     )
-    parser.add_argument(
-        "--backend", default="cpu", help="cpu (default), cupy, numba_cuda, or cupy,numba_cuda"
-    )
-    parser.add_argument("--json", help="default: benchmark.json in --output")
-    parser.add_argument("--output", default="out/benchmark", help="default: out/benchmark")
     parser.add_argument("--repetitions", type=int, default=5, help="default: 5")
-    parser.add_argument("--fits", type=int, default=1, help="of each classifier, default: 1")
-    parser.add_argument("--data-dir", help="directory with MNIST's IDX files")
+    parser.add_argument("--fits", type=int, default=1, help="of each classifier; default: 1")
     parser.add_argument("--no-peer", action="store_true", help="leave PyTorch out")
     parser.add_argument(
         "--no-slow-peer",
@@ -96,25 +92,34 @@ def parse_arguments(arguments=None):
         "(otherwise that one is repeated twice only)",
     )
     parser.add_argument(
-        "--scale", choices=("full", "tiny"), default="full", help="tiny: to try the script out"
-    )
-    parser.add_argument(
         "--record", action="store_true", help="copy JSON and plot into reference/measured/"
     )
+    parser.add_argument("--data-dir", help="directory with MNIST's IDX files")
+    parser.add_argument(
+        "--backend", default="cpu", help="cpu, cupy, numba_cuda, or cupy,numba_cuda; default: cpu"
+    )
+    parser.add_argument("--json", help="file of the figures; default: benchmark.json in --output")
+    output = "out/benchmark"
+    parser.add_argument("--output", default=output, help=f"directory to write; default: {output}")
+    parser.add_argument("--quick", action="store_true", help="tiny layers, to try the script out")
+    parser.add_argument("--scale", choices=("full", "tiny"), help="tiny is --quick")
     parsed = parser.parse_args(arguments)
     parsed.backend = parsed.backend.split(",")
     if parsed.backend != ["cpu"] and not {*parsed.backend} <= {"cupy", "numba_cuda"}:
         parser.error("--backend must be cpu, or one or both of cupy,numba_cuda")
-    known = SECTIONS if parsed.backend == ["cpu"] else DEVICE_SECTIONS
+    parsed.quick |= parsed.scale == "tiny"
+    known = list(SECTIONS)
+    if parsed.backend != ["cpu"]:
+        known = [section for section in SECTIONS if section not in OF_THE_CPU]
     for section in parsed.sections:
-        if section in OF_THE_CPU and section not in known:
+        if section in SECTIONS and section not in known:
             parser.error(f"section is {section!r}, which is the CPU's own: {OF_THE_CPU[section]}")
         if section not in (*known, "all"):
             parser.error(f"section is {section!r}; it must be one of {', '.join(known)}, all")
     check_counts(parser, parsed, "repetitions", "fits")
-    if parsed.record and parsed.scale == "tiny":
-        parser.error("--record keeps figures that mean something; those of --scale tiny do not")
-    chosen = list(known) if "all" in parsed.sections else parsed.sections or DEFAULT_SECTIONS
+    if parsed.record and parsed.quick:
+        parser.error("--record keeps figures that mean something; those of --quick do not")
+    chosen = known if "all" in parsed.sections else parsed.sections or DEFAULT_SECTIONS
     parsed.sections = [section for section in known if section in chosen]
     parsed.json = Path(parsed.json or Path(parsed.output) / "benchmark.json")
     return parsed
@@ -126,12 +131,12 @@ class Bench:
     def __init__(self, arguments):
         self.repetitions = arguments.repetitions
         self.fits = arguments.fits
-        self.tiny = arguments.scale == "tiny"
+        self.tiny = arguments.quick
         self.data_dir = arguments.data_dir
         self.skip_slow_peer = arguments.no_slow_peer
         self.threads = numba.get_num_threads()
         self.torch = None if arguments.no_peer else import_torch(self.threads)
-        self.product_side = 128 if self.tiny else 2048
+        self.torch_device = "cpu"
         self.classifier_shape = (600, 400) if self.tiny else (60_000, 12_800)
 
     @cached_property
@@ -182,11 +187,6 @@ def _blas_threads():
     )
 
 
-def read_sections(path):
-    """The sections of earlier runs, each with its own environment: they are kept."""
-    return json.loads(path.read_text())["sections"] if path.exists() else {}
-
-
 def print_environment(found):
     machine, versions = found["machine"], found["versions"]
     print(f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB")
@@ -205,67 +205,60 @@ def print_environment(found):
 
 def main():
     arguments = parse_arguments()
+    pictures = "growth" in arguments.sections and check_packages()
     bench = Bench(arguments)
     try:
-        runs = plan(arguments, bench)
+        machines = [open_machine(name) for name in arguments.backend]
     except (ImportError, RuntimeError) as error:
         print(f"Nothing was measured: {error}", file=sys.stderr)
         return 1
+    for machine in machines if bench.tiny else ():
+        machine.hurry()
+    if machines[0].is_device:
+        bench.torch, bench.torch_device = peer_on_device(bench.torch)
     print_environment(bench.environment())
-    sections = read_sections(arguments.json)
-    plot = None
-    for name, measure, report in runs:
+    plots = []
+    for machine, section in [(m, section) for m in machines for section in arguments.sections]:
         print()
-        result = measure(bench)
-        sections[name] = {"environment": bench.environment(), **result}
-        with atomic_write(arguments.json) as file:
-            file.write(json.dumps({"sections": sections}, indent=1).encode() + b"\n")
+        name = f"{section} on {machine.name}" if machine.is_device else section
+        measure, report = SECTIONS[section]
+        result = measure(bench, machine)
+        if machine.is_device:
+            result = {"device": machine.description()} | result
+            print(f"{name}: {result['device']['name']}")
+        write_section(arguments.json, name, {"environment": bench.environment(), **result})
         report(result)
-        if name == "growth":
-            plot = draw_plot(Path(arguments.output) / PLOT, result)
+        if section == "growth" and pictures:
+            plots.append(Path(arguments.output) / f"benchmark-{name.replace(' ', '-')}.png")
+            draw_growth(plots[-1], result)
+            print(f"Plot: {plots[-1]}")
     if arguments.backend != ["cpu"]:
         print("\nNot of a device, but the CPU's own:")
         for name, why in OF_THE_CPU.items():
             print(f"{name}: {why}")
     print(f"\nEvery repetition: {arguments.json}")
     if arguments.record:
-        record(arguments.json, plot)
+        record(arguments.json, plots)
 
 
-def plan(arguments, bench):
-    """What is to be measured: names, and functions that measure and report.
-
-    Raises ImportError or RuntimeError, saying what it takes, for a backend that does not run here.
-    """
-    if arguments.backend == ["cpu"]:
-        return [(name, *SECTIONS[name]) for name in arguments.sections]
-    devices = [open_device(name) for name in arguments.backend]
-    bench.torch, bench.torch_device = peer_on_device(bench.torch)
-    runs = []
-    for device in devices:
-        for name in arguments.sections:
-            measure, report = DEVICE_SECTIONS[name]
-            runs.append((f"{name} on {device.name}", partial(measure, device=device), report))
-    return runs
+def read_sections(path):
+    """The sections of earlier runs, each with its own environment: they are kept."""
+    return json.loads(path.read_text())["sections"] if path.exists() else {}
 
 
-def draw_plot(path, result):
-    """Draw the growth; returns its path, None where there is no matplotlib."""
-    try:
-        draw_growth(path, result)
-    except ImportError as error:
-        print(f"No plot: {error}")
-        return None
-    print(f"Plot: {path}")
-    return path
+def write_section(path, name, section):
+    """Put a section into the file in place of an earlier one of its name."""
+    sections = read_sections(path) | {name: section}
+    with atomic_write(path) as file:
+        file.write(json.dumps({"sections": sections}, indent=1).encode() + b"\n")
 
 
-def record(path, plot):
-    """Copy the JSON, and the plot if one was made, to where the figures that count are kept."""
+def record(path, plots):
+    """Copy the JSON and the plots to where the figures that count are kept."""
     (MEASURED / "figures").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path, MEASURED / "benchmark.json")
-    if plot is not None:
-        shutil.copyfile(plot, MEASURED / "figures" / PLOT)
+    for plot in plots:
+        shutil.copyfile(plot, MEASURED / "figures" / plot.name)
     print(f"Recorded in {(MEASURED / 'benchmark.json').relative_to(ROOT)}")
 
 

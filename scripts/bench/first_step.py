@@ -25,10 +25,9 @@ def first_step(task):
     if task is not None:
         size = (task["batch"], task["channels"], task["size"], task["size"])
         images = np.random.default_rng(0).random(size, np.float32)
-        layer = minisca.SparseConvAutoencoder(
-            task["n_maps"], task["width"], batch_size=task["batch"], random_state=0,
-            init_scale=0.001, verbose=False, backend=task["backend"],
-        )  # fmt: skip
+        options = {"batch_size": task["batch"], "backend": task["backend"], "init_scale": 0.001}
+        options |= {"random_state": 0, "verbose": False}
+        layer = minisca.SparseConvAutoencoder(task["n_maps"], task["width"], **options)
         start = time.perf_counter()
         layer.partial_fit(images)
         answer["first_step"] = time.perf_counter() - start

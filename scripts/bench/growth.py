@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 from bench.layers import Layer, Step, make_images, make_parameters
 from bench.peer import PeerStep, check_agreement
-from bench.timing import matrix_product, median, take_turns
+from bench.steps import beside_ceilings, times
+from bench.timing import take_turns
 from common.records import print_table
 from tqdm import tqdm
 
@@ -30,14 +31,14 @@ TINY = {"n_maps": (4, 8), "batch": (1, 3), "size": (9, 14), "width": (3, 5)}
 MOST_PEER_SECONDS = 5.0
 
 
-def measure_growth(bench):
+def measure_growth(bench, machine):
     base = BASE.tiny() if bench.tiny else BASE
     axes = {}
     for name, (_, sizes, _) in AXES.items():
         points, peer_rate = [], None
         sizes = TINY[name] if bench.tiny else sizes
         for size in tqdm(sizes, name, leave=False, disable=None):
-            point = _measure_point(replace(base, **{name: size}), bench, peer_rate)
+            point = _measure_point(replace(base, **{name: size}), bench, machine, peer_rate)
             if "pytorch" in point["median_seconds"]:
                 peer_rate = point["median_seconds"]["pytorch"] / point["flops"]
             points.append({"at": size} | point)
@@ -45,27 +46,20 @@ def measure_growth(bench):
     return {"axes": axes, "images": "Gaussian", "peer_left_out_above_seconds": MOST_PEER_SECONDS}
 
 
-def _measure_point(layer, bench, peer_rate):
+def _measure_point(layer, bench, machine, peer_rate):
     x, parameters = make_images(layer, None), make_parameters(layer)
-    step = Step(x, parameters)
-    product, product_flops = matrix_product(bench.product_side)
-    calls, limits = {"product": product, "minisca": step}, {}
+    step = Step(machine.backend, x, parameters)
+    ceilings, limits = machine.ceilings(bench.tiny), {}
+    calls = {name: call for name, (call, _) in ceilings.items()} | {"minisca": step}
     expected = (peer_rate or 0) * layer.flops
     if bench.torch is not None and expected <= MOST_PEER_SECONDS:
-        calls["pytorch"] = PeerStep(bench.torch, x, parameters)
+        calls["pytorch"] = PeerStep(bench.torch, x, parameters, bench.torch_device)
         check_agreement(step, calls["pytorch"])
         if expected > 1:
             limits["pytorch"] = 3
-    seconds, _ = take_turns(calls, bench.repetitions, limits)
-    peak = product_flops / median(seconds["product"])
-    return {
-        "batch": layer.batch,
-        "flops": layer.flops,
-        "peak_gflops": peak / 1e9,
-        "floor_seconds": layer.flops / peak,
-        "seconds": seconds,
-        "median_seconds": {name: median(values) for name, values in seconds.items()},
-    }
+    seconds = take_turns(machine, calls, bench.repetitions, limits)
+    found = {"batch": layer.batch, "flops": layer.flops}
+    return found | beside_ceilings(layer, ceilings, seconds)
 
 
 def _straightness(points, name):
@@ -95,12 +89,8 @@ def report_growth(result):
             medians, floor = point["median_seconds"], point["floor_seconds"]
             theirs, ours = medians.get("pytorch"), medians["minisca"]
             row = [str(point["at"]), _microseconds(floor, point), _microseconds(ours, point)]
-            row.append(f"{ours / floor:.2f} x")
-            if theirs is None:
-                row += ["-", "-"]
-            else:
-                row += [_microseconds(theirs, point), f"{theirs / ours:.1f} x"]
-            rows.append(row)
+            row += [times(floor and ours / floor, 2), _microseconds(theirs, point)]
+            rows.append([*row, times(theirs and theirs / ours)])
         header = [AXES[name][0] + "; µs an image", "floor", "minisca", "of floor"]
         print_table([*header, "PyTorch", "faster"], rows)
         first, second = axis["worst_step_between"]
@@ -113,7 +103,7 @@ def report_growth(result):
 
 
 def _microseconds(seconds, point):
-    return f"{1e6 * seconds / point['batch']:.3g}"
+    return "-" if seconds is None else f"{1e6 * seconds / point['batch']:.3g}"
 
 
 def draw_growth(path, result):
@@ -123,8 +113,9 @@ def draw_growth(path, result):
     for index, (name, axis) in enumerate(result["axes"].items()):
         left, top = 170 + (index % 2) * 980, 130 + (index // 2) * 690
         axes = page.axes(left, top, 780, 500)
-        floor = [_point(point, point["floor_seconds"]) for point in axis["points"]]
-        axes.plot(*zip(*floor, strict=True), "--", color=FAINT, lw=1, label="floor")
+        if axis["points"][0]["floor_seconds"] is not None:
+            floor = [_point(point, point["floor_seconds"]) for point in axis["points"]]
+            axes.plot(*zip(*floor, strict=True), "--", color=FAINT, lw=1, label="floor")
         for call, (label, colour) in lines.items():
             line = [
                 _point(point, point["median_seconds"][call])

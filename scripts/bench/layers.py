@@ -1,13 +1,11 @@
 """The layers that the benchmark measures: their shapes, images, floors and training step."""
 
-import time
 import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 import minisca
-from minisca.backends import get_backend
 from minisca.datasets import SampleWarning
 from minisca.sparsity import make_sparsity
 from minisca.training.objective import loss_and_gradients
@@ -20,7 +18,7 @@ MOMENTUM = 0.9
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer's shape, the batch it is trained on, and what its step may cost at most."""
+    """A layer's shape, and the batch it is trained on."""
 
     name: str
     images: str  # which images: see `make_images`
@@ -31,7 +29,6 @@ class Layer:
     pool: tuple[int, int] = (5, 3)  # width and stride
     init_scale: float = 0.01
     batch: int = 100
-    target: float | None = None  # multiples of the floor
 
     @property
     def flops(self):
@@ -46,13 +43,12 @@ class Layer:
 
 
 LAYERS = (
-    Layer("MNIST layer 1, 128 maps", "digits", 128, 1, 28, 7, (5, 3), target=2.2),
-    Layer("MNIST layer 1, 16 maps", "digits", 16, 1, 28, 7, (5, 3), target=4.5),
-    Layer("CIFAR layer 1, 512 maps", "normal", 512, 3, 32, 9, (5, 4), target=1.4),
-    Layer("MNIST layer 2, 128 to 2048 maps", "digit features", 2048, 128, 10, 5, (3, 2), 0.002,
-          target=0.5),
-    Layer("CIFAR layer 2, 512 to 4096 maps", "sparse", 4096, 512, 8, 5, (3, 2), 0.002, target=0.5),
-)  # fmt: skip
+    Layer("MNIST layer 1, 128 maps", "digits", 128, 1, 28, 7),
+    Layer("MNIST layer 1, 16 maps", "digits", 16, 1, 28, 7),
+    Layer("CIFAR layer 1, 512 maps", "normal", 512, 3, 32, 9, (5, 4)),
+    Layer("MNIST layer 2, 128 to 2048 maps", "digit features", 2048, 128, 10, 5, (3, 2), 0.002),
+    Layer("CIFAR layer 2, 512 to 4096 maps", "sparse", 4096, 512, 8, 5, (3, 2), 0.002),
+)
 
 #: What the names of images mean, for the report.
 IMAGES = {
@@ -61,6 +57,16 @@ IMAGES = {
     "digit features": "such digits, encoded by a briefly trained layer and pooled",
     "sparse": "absolute values of Gaussians, 40 % of them set to 0, as pooled features are",
 }
+
+
+def describe(layer):
+    """The layer in plain names and numbers."""
+    names = ("batch", "channels", "size", "n_maps", "width")
+    return {
+        "layer": layer.name,
+        "shape": {name: getattr(layer, name) for name in names},
+        "images": IMAGES[layer.images],
+    }
 
 
 def load_digits(data_dir=None):
@@ -101,53 +107,50 @@ def make_parameters(layer):
 
 
 class Step:
-    """minisca's training step on the images x, from own copies of the parameters."""
+    """minisca's training step on the images x, from own copies of the parameters, on a backend.
 
-    def __init__(self, x, parameters):
-        self.x = x
-        self.backend = get_backend("cpu")
+    x and parameters are NumPy arrays; the backend's own are `images` and `parameters`.
+    """
+
+    def __init__(self, backend, x, parameters):
+        self.backend, self.x = backend, x
         self.sparsity = make_sparsity("winner-take-all")
-        self.parameters = {name: value.copy() for name, value in parameters.items()}
-        self.optimiser = SGD(self.backend, self.parameters, MOMENTUM)
+        bring = backend.to_device
+        self.images = bring(x)
+        self.parameters = {name: bring(value.copy()) for name, value in parameters.items()}
+        velocities = {name: bring(np.zeros_like(value)) for name, value in parameters.items()}
+        self.optimiser = SGD(backend, self.parameters, MOMENTUM, velocities)
 
     def __call__(self):
         _, gradients = self.loss_and_gradients()
         self.optimiser.step(gradients, LEARNING_RATE)
 
     def loss_and_gradients(self):
-        return loss_and_gradients(self.backend, self.sparsity, self.parameters, self.x)
+        return loss_and_gradients(self.backend, self.sparsity, self.parameters, self.images)
 
     def encode(self):
-        return self.backend.encode_winners(
-            self.x, self.parameters["encoder_filters"], self.parameters["encoder_bias"]
-        )
+        filters, bias = self.parameters["encoder_filters"], self.parameters["encoder_bias"]
+        return self.backend.encode_winners(self.images, filters, bias)
 
     def encode_pooled(self, width, stride):
         filters, bias = self.parameters["encoder_filters"], self.parameters["encoder_bias"]
-        return self.backend.encode_pooled(self.x, filters, bias, width, stride)
+        return self.backend.encode_pooled(self.images, filters, bias, width, stride)
 
-    def in_phases(self):
-        """The calls of one step, one after the other: {phase: seconds}."""
-        seconds, x = {}, self.x
-        encoder, decoder = self.parameters["encoder_filters"], self.parameters["decoder_filters"]
-        last = time.perf_counter()
-
-        def lap(phase):
-            nonlocal last
-            now = time.perf_counter()
-            seconds[phase], last = now - last, now
-
-        values, positions = self.encode()
-        lap("encode")
-        x_hat = self.backend.decode_winners(
-            values, positions, decoder, self.parameters["decoder_bias"], x.shape[2:]
-        )
-        lap("decode")
-        _, error = self.backend.residual(x_hat, x, len(x))
-        lap("error")
-        gradients = self.backend.winners_backward(x, error, values, positions, encoder, decoder)
-        lap("backward")
+    def phases(self):
+        """{phase: a call of it}: the operations of a step, each on what the one before it gave."""
+        backend, x, parameters = self.backend, self.images, self.parameters
+        encoder, decoder = parameters["encoder_filters"], parameters["decoder_filters"]
+        code = self.encode()
+        decode = (*code, decoder, parameters["decoder_bias"], x.shape[2:])
+        x_hat = backend.decode_winners(*decode)
+        _, error = backend.residual(x_hat, x, x.shape[0])
+        backward = (x, error, *code, encoder, decoder)
         names = ("encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
-        self.optimiser.step(dict(zip(names, gradients, strict=True)), LEARNING_RATE)
-        lap("update")
-        return seconds
+        gradients = dict(zip(names, backend.winners_backward(*backward), strict=True))
+        return {
+            "encode": self.encode,
+            "decode": lambda: backend.decode_winners(*decode),
+            "error": lambda: backend.residual(x_hat, x, x.shape[0]),
+            "backward": lambda: backend.winners_backward(*backward),
+            "update": lambda: self.optimiser.step(gradients, LEARNING_RATE),
+        }

@@ -5,31 +5,29 @@ For two numbers of images, each in a process of its own: what is left must not d
 
 import numpy as np
 from bench.children import MB, PeakMemory, answer, can_measure_memory, run_child
-from bench.layers import LAYERS
-from bench.steps import describe
+from bench.layers import LAYERS, describe
 from common.records import print_table
 
-#: By the layer's name: two numbers of images, and the most bytes that may be needed.
+#: By the layer's name: two numbers of images.
 IMAGES = {
-    "MNIST layer 1, 128 maps": (1000, 10000, 300e6),
-    "MNIST layer 2, 128 to 2048 maps": (200, 600, 2e9),
-    "CIFAR layer 2, 512 to 4096 maps": (200, 600, 2e9),
+    "MNIST layer 1, 128 maps": (1000, 10000),
+    "MNIST layer 2, 128 to 2048 maps": (200, 600),
+    "CIFAR layer 2, 512 to 4096 maps": (200, 600),
 }
 
 
-def measure_memory(bench):
+def measure_memory(bench, machine):
     if not can_measure_memory():
         return {"unavailable": "memory is measured through Linux's /proc"}
     found = []
     for layer in bench.layers(layer for layer in LAYERS if layer.name in IMAGES):
-        few, many, target = IMAGES[layer.name]
         shape = describe(layer)["shape"]
-        numbers = (shape["batch"], 2 * shape["batch"]) if bench.tiny else (few, many)
+        numbers = (shape["batch"], 2 * shape["batch"]) if bench.tiny else IMAGES[layer.name]
         task = {"shape": shape, "pool": layer.pool, "init_scale": layer.init_scale}
         # not counted: a first process compiles what is not compiled yet, which takes memory as well
         run_child("bench.memory", task | {"images": shape["batch"]})
         runs = [run_child("bench.memory", task | {"images": number}) for number in numbers]
-        found.append({**describe(layer), "runs": runs, "target_bytes": target})
+        found.append({**describe(layer), "runs": runs})
     return {"layers": found}
 
 
@@ -44,13 +42,12 @@ def report_memory(result):
             f"{run['images_bytes'] / MB:.0f}",
             f"{run['parameter_bytes'] / MB:.0f}",
             f"{run['beyond_bytes'] / MB:.0f}",
-            f"{layer['target_bytes'] / MB:.0f}",
         ]
         for layer in result["layers"]
         for run in layer["runs"]
     ]
     header = ["training's memory, MB", "images", "images' own", "parameters x 3", "beyond"]
-    print_table([*header, "target"], rows)
+    print_table(header, rows)
 
 
 def train(task):

@@ -83,7 +83,8 @@ def check_agreement(step, peer):
     torch = peer.torch
     n, channels, *_ = step.x.shape
     n_maps, _, k, _ = step.parameters["encoder_filters"].shape
-    values, positions = step.encode()
+    to_host = step.backend.to_host
+    values, positions = map(to_host, step.encode())
     loss, gradients = step.loss_and_gradients()
 
     for parameter in peer.parameters.values():
@@ -105,7 +106,7 @@ def check_agreement(step, peer):
         if name == "decoder_bias":  # errors of both signs may cancel: beside what was summed up
             size = 2 * np.sqrt(step.x[0].size * loss)
         differences[name] = float(
-            np.linalg.norm(gradient - theirs) / max(size, np.finfo("f4").tiny)
+            np.linalg.norm(to_host(gradient) - theirs) / max(size, np.finfo("f4").tiny)
         )
     wrong = {name: value for name, value in differences.items() if not value <= tolerance}
     if wrong:

@@ -1,4 +1,4 @@
-"""Timing that can be believed: calls take turns, medians of many rounds, the machine's own peak.
+"""Timing that can be believed: calls take turns, and medians of many rounds are what counts.
 
 Whatever else the machine does meanwhile, and however its clock drifts, then meets every call alike.
 """
@@ -9,58 +9,39 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-#: A repetition calls a fast function again and again until about so much time has passed.
-LEAST_SECONDS = 0.05
-#: Before a repetition: threads of the call before, which wait in a loop for a while, fall asleep.
-PAUSE_SECONDS = 0.1
 
-
-def take_turns(calls, repetitions, limits=None, description=""):
+def take_turns(machine, calls, repetitions, limits=None, description=""):
     """Seconds of each of `calls`, {name: function}, in turn, `repetitions` times after a warm-up.
 
     A fast call is repeated within its turn, after one that does not count.
 
     limits: {name: most repetitions} for slow calls, which are also taken to be warmed up already.
-    A call may return {phase: seconds}, which is then kept beside its own time.
 
-    Returns {name: [seconds of a call, ...]} and {name: {phase: [seconds, ...]}}.
+    Returns {name: [seconds of a call, ...]}.
     """
     limits = limits or {}
-    counts = {name: 1 if name in limits else _calls_a_turn(call) for name, call in calls.items()}
-    seconds, phases = {name: [] for name in calls}, {}
+    counts = {
+        name: 1 if name in limits else _calls_a_turn(machine, call) for name, call in calls.items()
+    }
+    seconds = {name: [] for name in calls}
     for turn in tqdm(range(repetitions), description, leave=False, disable=None):
         for name, call in calls.items():
             if turn >= limits.get(name, repetitions):
                 continue
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(machine.pause_seconds)
             if counts[name] > 1:
                 call()  # not counted: it wakes the threads, and finds the last call's data in cache
-            spent, parts = _repeat(call, counts[name])
-            seconds[name].append(spent)
-            for phase, value in parts.items():
-                phases.setdefault(name, {}).setdefault(phase, []).append(value)
-    return seconds, phases
+            seconds[name].append(machine.seconds(call, counts[name]))
+    return seconds
 
 
-def _calls_a_turn(call):
+def _calls_a_turn(machine, call):
     """Warm up: once for what is compiled and allocated, then to see how long a call takes."""
     call()
-    spent, _ = _repeat(call, 1)
-    if spent < LEAST_SECONDS:
-        spent = min(spent, *(_repeat(call, 1)[0] for _ in range(3)))
-    return max(1, round(LEAST_SECONDS / max(spent, 1e-6)))
-
-
-def _repeat(call, count):
-    """Mean seconds of a call, and of each phase that it reports."""
-    phases = {}
-    start = time.perf_counter()
-    for _ in range(count):
-        parts = call()
-        if isinstance(parts, dict):
-            for phase, spent in parts.items():
-                phases[phase] = phases.get(phase, 0) + spent / count
-    return (time.perf_counter() - start) / count, phases
+    spent = machine.seconds(call, 1)
+    if spent < machine.least_seconds:
+        spent = min(spent, *(machine.seconds(call, 1) for _ in range(3)))
+    return max(1, round(machine.least_seconds / max(spent, 1e-6)))
 
 
 def median(values):
@@ -68,16 +49,16 @@ def median(values):
     return float(np.median(values)) if len(values) else None
 
 
-def matrix_product(side):
-    """A call that multiplies two float32 matrices of `side` x `side`, and its FLOPs."""
-    random = np.random.default_rng(0)
-    a, b = random.standard_normal((2, side, side), np.float32)
-    out = np.empty_like(a)
+def medians(seconds):
+    """{name: the median} of {name: values}."""
+    return {name: median(values) for name, values in seconds.items()}
 
-    def multiply():
-        np.matmul(a, b, out=out)
 
-    return multiply, 2 * side**3
+def milliseconds(seconds):
+    """Three digits of them, as text; "-" of None."""
+    if seconds is None:
+        return "-"
+    return f"{1e3 * seconds:.3g}" if seconds < 1 else f"{1e3 * seconds:.0f}"
 
 
 def caches():

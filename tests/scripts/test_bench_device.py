@@ -27,9 +27,9 @@ class Moment:
 def scripts(request, monkeypatch):
     """benchmark.py, with a stand-in of the device where it opens one."""
     benchmark = import_script(monkeypatch, "benchmark")
-    bench_device = import_script(monkeypatch, "bench.device")
+    machines = import_script(monkeypatch, "bench.machines")
 
-    class StandIn(bench_device.Device):
+    class StandIn(machines.Device):
         event = Moment
 
         def milliseconds(self, start, end):
@@ -56,8 +56,7 @@ def scripts(request, monkeypatch):
 
     children.clear()
     monkeypatch.setattr(bench_cold, "run_child", child_in_this_process)
-    monkeypatch.setattr(bench_device, "LEAST_SECONDS", 0)
-    monkeypatch.setattr(benchmark, "open_device", lambda name: StandIn(get_backend(name)))
+    monkeypatch.setattr(benchmark, "open_machine", lambda name: StandIn(get_backend(name)))
     torch = benchmark.import_torch(1)
     monkeypatch.setattr(benchmark, "peer_on_device", lambda _: (torch, "cpu"))
     return benchmark, request.param
@@ -66,7 +65,7 @@ def scripts(request, monkeypatch):
 def run(benchmark, monkeypatch, tmp_path, *arguments):
     """The sections that a tiny run writes."""
     path = tmp_path / "figures.json"
-    options = ("--scale", "tiny", "--repetitions", "1", "--output", tmp_path, "--json", path)
+    options = ("--quick", "--repetitions", "1", "--output", tmp_path, "--json", path)
     monkeypatch.setattr("sys.argv", ["benchmark.py", *arguments, *map(str, options)])
     assert benchmark.main() is None
     return benchmark.read_sections(path)
@@ -78,13 +77,15 @@ def test_every_layer_is_measured_beside_ceilings_and_peers(scripts, monkeypatch,
     assert set(sections) == {f"{name} on {backend}" for name in ("steps", "transform", "cold")}
     steps = sections[f"steps on {backend}"]
     assert steps["device"]["name"] == f"a stand-in of {backend}"
-    assert steps["ceilings"]["bytes_per_second"] > 0
-    assert steps["ceilings"]["flops_per_second"] > 0
     phases = {"encode", "decode", "error", "backward", "update"}
     assert len(steps["layers"]) == LAYERS
     for layer in steps["layers"]:
-        assert {"minisca", "cublas on patches"} | phases <= set(layer["seconds"])
-        assert all(len(values) == 1 for values in layer["seconds"].values())
+        assert {"minisca", "cublas on patches", "product", "copy"} <= set(layer["seconds"])
+        assert set(layer["phase_seconds"]) == phases
+        measured = layer["seconds"] | layer["phase_seconds"]
+        assert all(len(values) == 1 for values in measured.values())
+        assert layer["peak_gflops"] > 0
+        assert layer["copy_bytes_per_second"] > 0
         assert layer["floor_seconds"] > 0
         assert layer["memory_bytes"] == 2_000_000
         if layer["agreement"] is not None:  # PyTorch is installed, and was compared with
@@ -95,26 +96,30 @@ def test_every_layer_is_measured_beside_ceilings_and_peers(scripts, monkeypatch,
         assert set(layer["seconds"]) == {"encode_winners", "encode_pooled"}
     printed = capsys.readouterr().out
     for layer in steps["layers"]:
-        firsts = 2 * any(layer["layer"] == task["layer"] for task in
-                         sections[f"cold on {backend}"]["layers"])  # fmt: skip
-        assert printed.count(layer["layer"]) == 4 + firsts  # steps, phases, notes, transform
+        cold = [task["layer"] for task in sections[f"cold on {backend}"]["layers"]]
+        tables = 5 + 2 * (layer["layer"] in cold)  # steps, phases, device, notes, transform; cold
+        assert printed.count(layer["layer"]) == tables
 
 
 def test_the_phases_of_a_step_are_calls_that_can_be_repeated(scripts, monkeypatch):
     benchmark, backend = scripts
-    layers = import_script(monkeypatch, "bench.device_layers")
-    timing = import_script(monkeypatch, "bench.device")
-    layer = layers.BASE.tiny()
-    layer = layers.replace(layer, batch=2, n_maps=3, size=5, width=3)
+    layers = import_script(monkeypatch, "bench.layers")
+    timing = import_script(monkeypatch, "bench.timing")
+    layer = layers.Layer("small", "normal", n_maps=3, channels=1, size=5, width=3, batch=2)
     x, parameters = layers.make_images(layer, None), layers.make_parameters(layer)
-    step = layers.DeviceStep(benchmark.open_device(backend), x, parameters)
-    phases = step.phases()
-    values, positions = step.on_host().encode()
-    seconds = timing.take_turns_on(step.device, {"step": step, **phases}, 1)
+    machine = benchmark.open_machine(backend)
+    machine.hurry()
+    step = layers.Step(machine.backend, x, parameters)
+
+    def encoded():
+        return tuple(np.asarray(machine.backend.to_host(array)) for array in step.encode())
+
+    values, positions = encoded()
+    seconds = timing.take_turns(machine, {"step": step, **step.phases()}, 1)
     assert set(seconds) == {"step", "encode", "decode", "error", "backward", "update"}
     # the learning rate is so small that the layer is still the one that it was
-    np.testing.assert_array_equal(step.on_host().encode()[1], positions)
-    np.testing.assert_allclose(step.on_host().encode()[0], values, rtol=1e-4)
+    np.testing.assert_array_equal(encoded()[1], positions)
+    np.testing.assert_allclose(encoded()[0], values, rtol=1e-4)
 
 
 def test_first_steps_are_taken_on_the_device_with_caches_empty_and_full(
@@ -148,7 +153,9 @@ def test_growth_has_a_point_for_every_size(scripts, monkeypatch, tmp_path, capsy
     growth = import_script(monkeypatch, "bench.growth")
     found = run(benchmark, monkeypatch, tmp_path, "growth", "--backend", backend)
     axes = found[f"growth on {backend}"]["axes"]
-    assert {name: tuple(p["at"] for p in points) for name, points in axes.items()} == growth.TINY
+    sizes = {name: tuple(p["at"] for p in axis["points"]) for name, axis in axes.items()}
+    assert sizes == growth.TINY
+    assert (tmp_path / f"benchmark-growth-on-{backend}.png").exists()
     assert growth.AXES["n_maps"][0] in capsys.readouterr().out
 
 
@@ -180,7 +187,7 @@ def test_what_no_device_can_measure_is_refused(arguments, message):
 
 def test_a_clock_of_a_device_takes_the_mean_of_its_calls(scripts, monkeypatch):
     benchmark, backend = scripts
-    device, calls = benchmark.open_device(backend), []
+    device, calls = benchmark.open_machine(backend), []
     monkeypatch.setattr(type(device), "milliseconds", lambda *_: 12.0)
     assert device.seconds(lambda: calls.append(0), 3) == pytest.approx(0.004)
     assert len(calls) == 3
@@ -203,8 +210,8 @@ def test_memory_of_a_call_is_what_the_pool_grows_by_from_empty(monkeypatch):
             return self.used + self.free
 
     pool = Pool()
-    bench_device = import_script(monkeypatch, "bench.device")
-    device = bench_device.CuPyDevice.__new__(bench_device.CuPyDevice)
+    machines = import_script(monkeypatch, "bench.machines")
+    device = machines.CuPyDevice.__new__(machines.CuPyDevice)
     device.cupy = SimpleNamespace(get_default_memory_pool=lambda: pool)
 
     def call():  # takes 70, 30 of which it gives back to the pool

@@ -1,30 +1,32 @@
 """The benchmark, run as a user runs it, on layers small enough for a test: its form, no timings."""
 
-import importlib
 import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
-from tests.support.script_runs import run_script
+from minisca.backends import get_backend
+from tests.support.script_runs import import_script, run_script
 
-ROOT = Path(__file__).resolve().parents[2]
 LAYERS = 5
+EARLIER = {"kept": True}
 
 
 @pytest.fixture(scope="module")
 def tiny_run(tmp_path_factory):
-    """What three sections printed and wrote at --scale tiny."""
+    """What three sections printed and wrote with --quick, beside a section of an earlier run."""
     output = tmp_path_factory.mktemp("benchmark")
     path = output / "figures.json"
+    path.write_text(json.dumps({"sections": {"cold": EARLIER}}))
     done = run_script(
         "benchmark.py",
-        *("steps", "transform", "classifier", "--scale", "tiny", "--repetitions", 2, "--fits", 1),
+        *("steps", "transform", "classifier", "--quick", "--repetitions", 2, "--fits", 1),
         *("--output", output, "--json", path),
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout, json.loads(path.read_text())["sections"]
+    sections = json.loads(path.read_text())["sections"]
+    assert sections.pop("cold") == EARLIER
+    return done.stdout, sections
 
 
 def test_every_repetition_of_every_layer_is_written_down(tiny_run):
@@ -87,18 +89,13 @@ def test_the_peer_computes_the_same_loss_and_gradients(tiny_run):
         assert len(layer["seconds"]["pytorch"]) == 2
 
 
-def test_without_the_peer_the_table_says_so_and_earlier_sections_stay(tmp_path):
-    path = tmp_path / "benchmark.json"
-    earlier = {"cold": {"kept": True}}
-    path.write_text(json.dumps({"sections": earlier}))
-    arguments = ("--scale", "tiny", "--repetitions", 1, "--output", tmp_path)
-    done = run_script("benchmark.py", "transform", "--no-peer", *arguments)
-    assert done.returncode == 0, done.stderr
-    assert "pip install torch" in done.stdout
-    sections = json.loads(path.read_text())["sections"]
-    assert set(sections) == {"cold", "transform"}
-    assert sections["cold"] == earlier["cold"]
-    assert sections["transform"]["environment"]["versions"]["torch"] is None
+def test_without_the_peer_the_table_says_so(monkeypatch, capsys):
+    benchmark = import_script(monkeypatch, "benchmark")
+    monkeypatch.setattr("sys.argv", ["benchmark.py"])
+    bench = benchmark.Bench(benchmark.parse_arguments(["--no-peer", "--scale", "tiny"]))
+    assert bench.tiny
+    benchmark.print_environment(bench.environment())
+    assert "pip install torch" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -106,7 +103,8 @@ def test_without_the_peer_the_table_says_so_and_earlier_sections_stay(tmp_path):
     [
         (["fastest"], "section is 'fastest'; it must be one of steps"),
         (["--repetitions", "0"], "--repetitions is 0; it must be at least 1"),
-        (["--scale", "tiny", "--record"], "those of --scale tiny do not"),
+        (["--quick", "--record"], "those of --quick do not"),
+        (["--scale", "tiny", "--record"], "those of --quick do not"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
@@ -117,11 +115,11 @@ def test_bad_arguments_are_refused(arguments, message):
 
 def test_a_peer_that_computes_something_else_stops_the_benchmark(monkeypatch):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: there is no peer")
-    monkeypatch.syspath_prepend(ROOT / "scripts")
-    peers, layers = importlib.import_module("bench.peer"), importlib.import_module("bench.layers")
+    peers = import_script(monkeypatch, "bench.peer")
+    layers = import_script(monkeypatch, "bench.layers")
     layer = next(layer for layer in layers.LAYERS if layer.images == "sparse").tiny()
     x, parameters = layers.make_images(layer, None), layers.make_parameters(layer)
-    step = layers.Step(x, parameters)
+    step = layers.Step(get_backend("cpu"), x, parameters)
     peers.check_agreement(step, peers.PeerStep(torch, x, parameters))
     for name in ("encoder_filters", "decoder_filters"):
         others = parameters | {name: parameters[name] * 1.0005}

@@ -1,33 +1,80 @@
-"""A device as the benchmark sees it: events to time by, and the two ceilings to be measured beside.
+"""What the benchmark measures: the CPU, or a device, each with its clock and its ceilings.
 
-Times are the device's own, between two events around many calls, so what the host does meanwhile
+Times of a device are its own, between two events around many calls, so what the host does meanwhile
 counts only as far as the device waits for it, as it does in training.
 """
 
 import time
 
 import numpy as np
-from bench.timing import LEAST_SECONDS
 
 from minisca.backends import get_backend, name_of
 
-#: Bytes that the copy reads, and writes once more; and the side of the product's matrices.
-COPY_BYTES = 1 << 30
-PRODUCT_SIDE = 8192
 
+class Machine:
+    """Of one backend: its operations (`backend`), a clock, and what the machine does at most.
 
-class Device:
-    """Of one backend: its arrays and operations (`backend`), events, a copy and a product.
-
-    An event needs `record()`; `milliseconds(start, end)` waits for the second.
+    The ceilings are the FLOPs a second of a product of matrices of `product_side`, by the vendor's
+    library, and, on a device, the bytes a second of a copy of `copy_bytes`.
     """
+
+    is_device = False
+    product_side = 2048
+    #: A repetition calls a fast function again and again until about so much time has passed.
+    least_seconds = 0.05
+    #: Before a repetition: threads of the call before, which wait in a loop, fall asleep.
+    pause_seconds = 0.1
 
     def __init__(self, backend):
         self.backend = backend
         self.name = name_of(backend)
 
+    def hurry(self):
+        """From now on measure only so long as to see that everything works."""
+        self.least_seconds = self.pause_seconds = 0
+
     def seconds(self, call, count):
-        """Mean seconds of the device in `count` calls."""
+        """Mean seconds of a call in `count` calls."""
+        start = time.perf_counter()
+        for _ in range(count):
+            call()
+        return (time.perf_counter() - start) / count
+
+    def ceilings(self, tiny):
+        """{name: (a call, what it does)}: the FLOPs of "product"; on a device, bytes of "copy".
+
+        Without "product" where the device has no library for it.
+        """
+        side = 128 if tiny else self.product_side
+        product = self.product(side, side, side)
+        return {} if product is None else {"product": (product, 2 * side**3)}
+
+    def product(self, rows, depth, columns):
+        """A call that multiplies matrices by the vendor's library; None where there is none."""
+        random = np.random.default_rng(0)
+        a = random.standard_normal((rows, depth), np.float32)
+        b = random.standard_normal((depth, columns), np.float32)
+        out = np.empty((rows, columns), np.float32)
+        return lambda: np.matmul(a, b, out=out)
+
+    def memory(self, call):
+        """Bytes that a call needs at once, its results included; None where nothing tells."""
+        return None
+
+    def description(self):
+        """What the device is; None of the CPU, which stands in a section's environment."""
+        return None
+
+
+class Device(Machine):
+    """An event needs `record()`; `milliseconds(start, end)` waits for the second."""
+
+    is_device = True
+    product_side = 8192
+    copy_bytes = 1 << 30
+    pause_seconds = 0
+
+    def seconds(self, call, count):
         start, end = self.event(), self.event()
         start.record()
         for _ in range(count):
@@ -35,19 +82,14 @@ class Device:
         end.record()
         return self.milliseconds(start, end) / 1e3 / count
 
+    def ceilings(self, tiny):
+        return super().ceilings(tiny) | {"copy": self.copy(1 << 16 if tiny else self.copy_bytes)}
+
     def copy(self, n_bytes):
-        """A call that copies an array of so many bytes, and the bytes that it moves."""
+        """A call that copies an array of so many bytes, and the bytes that it reads and writes."""
         source = self.backend.empty((n_bytes // 4,), "float32")
         target = self.backend.copy(source)
         return lambda: self.backend.copy_into_(target, source), 2 * (n_bytes // 4 * 4)
-
-    def product(self, rows, depth, columns):
-        """A call that multiplies matrices by the vendor's library; None where there is none."""
-        return None
-
-    def memory(self, call):
-        """Bytes that a call needs at once, its results included; None where nothing tells."""
-        return None
 
 
 class CuPyDevice(Device):
@@ -131,13 +173,13 @@ def _torch_product(rows, depth, columns):
     return lambda: a @ b
 
 
-def open_device(name):
-    """The `Device` of the backend of that name.
+def open_machine(name):
+    """The `Machine` of the backend of that name.
 
     Raises ImportError or RuntimeError, saying what it takes, where it does not run.
     """
-    backend = get_backend(name)
-    return {"cupy": CuPyDevice, "numba_cuda": NumbaDevice}[name](backend)
+    kinds = {"cpu": Machine, "cupy": CuPyDevice, "numba_cuda": NumbaDevice}
+    return kinds[name](get_backend(name))
 
 
 def peer_on_device(torch):
@@ -147,34 +189,3 @@ def peer_on_device(torch):
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
     return torch, "cuda"
-
-
-def take_turns_on(device, calls, repetitions):
-    """Seconds of the device in each of `calls`, {name: function}, in turn after a warm-up.
-
-    Returns {name: [seconds of a call, ...]}.
-    """
-    counts = {}
-    for name, call in calls.items():
-        call()  # compiles, allocates
-        counts[name] = max(1, round(LEAST_SECONDS / max(device.seconds(call, 1), 1e-6)))
-    seconds = {name: [] for name in calls}
-    for _ in range(repetitions):
-        for name, call in calls.items():
-            seconds[name].append(device.seconds(call, counts[name]))
-    return seconds
-
-
-def first_call(call, device):
-    """Wall-clock seconds of a first call, compilation included, until the device is done."""
-    start = time.perf_counter()
-    call()
-    device.seconds(lambda: None, 1)  # waits
-    return time.perf_counter() - start
-
-
-def to_host(backend, arrays):
-    """{name: array} or a tuple of arrays as NumPy arrays."""
-    if isinstance(arrays, dict):
-        return {name: np.asarray(backend.to_host(array)) for name, array in arrays.items()}
-    return tuple(np.asarray(backend.to_host(array)) for array in arrays)
