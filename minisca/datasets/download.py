@@ -1,7 +1,6 @@
 """Fetch one file from the first of several mirrors that serves it whole and unaltered."""
 
 import contextlib
-import functools
 import hashlib
 import http.client
 import urllib.request
@@ -53,28 +52,29 @@ def download(
     A progress bar is shown where standard error is a terminal.
     """
     target = Path(target)
-    check = functools.partial(
-        _check, checksum=checksum, algorithm=algorithm, as_served=as_served, max_bytes=max_bytes
-    )
-    failures = []
+    name, failures = target.name, []
     for url in urls:
+        request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})
         try:
-            _fetch(url, target, timeout, max_bytes, check)
+            with (
+                urllib.request.urlopen(request, timeout=timeout) as response,
+                atomic_write(target) as file,
+            ):
+                _copy(response, file, name, max_bytes)
+                file.seek(0)
+                with (
+                    contextlib.nullcontext(file) if as_served else unpacked(file, name) as contents
+                ):
+                    found = _digest(contents, name, algorithm, max_bytes)
+                if found != checksum:
+                    raise DatasetError(
+                        f"the {'bytes' if as_served else 'contents'} of {name} have "
+                        f"{ALGORITHMS[algorithm]} {found}; they must have {checksum}"
+                    )
             return target
         except (OSError, http.client.HTTPException, DatasetError) as error:
             failures.append(f"\n  {url}: {str(error) or type(error).__name__}")
-    raise DownloadError(f"{target.name} could not be downloaded:{''.join(failures)}")
-
-
-def _fetch(url, target, timeout, max_bytes, check):
-    request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})
-    with (
-        urllib.request.urlopen(request, timeout=timeout) as response,
-        atomic_write(target) as file,
-    ):
-        _copy(response, file, target.name, max_bytes)
-        file.seek(0)
-        check(file, target.name)
+    raise DownloadError(f"{name} could not be downloaded:{''.join(failures)}")
 
 
 def _copy(response, file, name, max_bytes):
@@ -92,16 +92,6 @@ def _copy(response, file, name, max_bytes):
             bar.update(len(chunk))
     if total is not None and received != total:
         raise DatasetError(f"{name} broke off after {received} of {total} bytes")
-
-
-def _check(file, name, checksum, algorithm, as_served, max_bytes):
-    with contextlib.nullcontext(file) if as_served else unpacked(file, name) as contents:
-        found = _digest(contents, name, algorithm, max_bytes)
-    if found != checksum:
-        what = f"the bytes of {name}" if as_served else f"the contents of {name}"
-        raise DatasetError(
-            f"{what} have {ALGORITHMS[algorithm]} {found}; they must have {checksum}"
-        )
 
 
 def _digest(contents, name, algorithm, max_bytes):

@@ -1,7 +1,8 @@
 """Pictures of what was learned: filters, feature maps, reconstructions, curves, errors.
 
-Every `save_...` function draws and writes one PNG, whole or not at all. Bright is large everywhere.
-matplotlib is imported when the first one draws: pip install "minisca[figures]".
+Every `save_...` function draws and writes one PNG, whole or not at all: OSError if it cannot be
+written. Bright is large everywhere. matplotlib is imported when the first one draws, ImportError if
+it is missing: pip install "minisca[figures]".
 """
 
 from minisca.figures.classification import (

@@ -64,7 +64,7 @@ def save_confusion_matrix(path, true_labels, predicted_labels, class_names=None,
 
     Raises
     ------
-    As `confusion_matrix`; OSError if the file cannot be written, ImportError without matplotlib.
+    As `confusion_matrix`.
     """
     n_classes = None if class_names is None else len(class_names)
     counts, classes = confusion_matrix(true_labels, predicted_labels, n_classes)
@@ -106,8 +106,7 @@ def save_misclassified(path, images, true_labels, predicted_labels, limit=100, t
 
     Raises
     ------
-    ValueError or TypeError for images that cannot be shown and labels that do not fit, OSError if
-    the file cannot be written, ImportError without matplotlib.
+    ValueError or TypeError for images that cannot be shown and labels that do not fit.
     """
     images = check_images(images, "images")
     limit = check_integer("limit", limit)

@@ -26,7 +26,7 @@ def save_curves(path, curves, xlabel="epoch", ylabel="loss", title=None, log=Fal
     Raises
     ------
     ValueError or TypeError for curves of another shape, empty, not finite, or not positive along a
-    logarithmic axis, OSError if the file cannot be written, ImportError without matplotlib.
+    logarithmic axis.
     """
     if isinstance(log, bool):
         log = "y" if log else ""

@@ -85,8 +85,7 @@ def save_feature_panels(path, image, model, max_maps=48):
     Raises
     ------
     ValueError or TypeError for an image unlike those of `fit` or one that cannot be shown,
-    NotFittedError before `fit`, OSError if the file cannot be written, ImportError without
-    matplotlib.
+    NotFittedError before `fit`.
 
     References
     ----------
@@ -111,17 +110,12 @@ def save_feature_panels(path, image, model, max_maps=48):
     zoom = zoom_to(room, columns, filters.shape[3], BORDER)
     winners = winner_maps(values, positions, maps.shape[1:])[0]
     largest = maps.max()
-    trained = first.sparsity == "winner-take-all"
+    training = "while training" if first.sparsity == "winner-take-all" else "winners"
+    grid = filter_grid(filters, border=BORDER, zoom=zoom)
     panels = [
         Panel("image", _size(x), _tiled(stretch(x, x.min(), x.max()), room)),
-        Panel(
-            "decoder filters",
-            _count(first, max_maps),
-            filter_grid(filters, border=BORDER, zoom=zoom),
-        ),
-        Panel(
-            "while training" if trained else "winners", _size(maps), _heat(winners, largest, room)
-        ),
+        Panel("decoder filters", _count(first, max_maps), grid),
+        Panel(training, _size(maps), _heat(winners, largest, room)),
         Panel("sparsity off", f"values to {largest:.3g}", _heat(maps, largest, room)),
         Panel("max-pooled", _size(pooled), _heat(pooled[0, :max_maps], largest, room)),
     ]

@@ -38,8 +38,7 @@ def filter_grid(filters, columns=None, shared_scale=False, border=1, zoom=1):
 def save_filters(path, filters, title=None, columns=None, shared_scale=False):
     """Write `filter_grid(filters, columns, shared_scale)`, enlarged, to the PNG `path`.
 
-    `title` stands above it. Raises as `filter_grid` does, OSError if the file cannot be written,
-    ImportError without matplotlib.
+    `title` stands above it. Raises as `filter_grid` does.
     """
     filters = _check_filters(filters)
     border, margin, head = 6, 18, 60 if title else 18

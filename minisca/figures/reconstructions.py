@@ -6,12 +6,7 @@ from minisca.validation import check_integer
 
 
 def save_reconstructions(
-    path,
-    originals,
-    reconstructions,
-    titles=("original", "reconstructed"),
-    title=None,
-    columns=10,
+    path, originals, reconstructions, titles=("original", "reconstructed"), title=None, columns=10
 ):
     """Write rows of originals, each over the row of their reconstructions, to the PNG `path`.
 
@@ -26,8 +21,7 @@ def save_reconstructions(
 
     Raises
     ------
-    ValueError or TypeError for arrays that cannot be shown or have different shapes, OSError if the
-    file cannot be written, ImportError without matplotlib.
+    ValueError or TypeError for arrays that cannot be shown or have different shapes.
     """
     originals = check_pictures(originals, "originals")
     reconstructions = check_pictures(reconstructions, "reconstructions")

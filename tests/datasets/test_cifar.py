@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from minisca.datasets import DatasetError, DatasetNotFoundError, cifar, load_cifar10
-from tests.support.cifar_files import FOLDER, NAMES, archive, contents, noise, put
+from tests.support.cifar_files import FOLDER, NAMES, contents, noise, put, put_archive
 
 TRAIN = NAMES[:5]
 
 
-def put_archive(directory, monkeypatch, batches):
-    """Write an archive whose checksum is CIFAR-10's for this test."""
-    packed = archive(batches)
-    monkeypatch.setattr(cifar, "MD5", hashlib.md5(packed).hexdigest())
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / cifar.ARCHIVE).write_bytes(packed)
+@pytest.fixture
+def packed(monkeypatch, tmp_path):
+    """The directory of an archive whose checksum is CIFAR-10's for this test."""
+    directory = put_archive(tmp_path / "packed", noise())
+    checksum = hashlib.md5((directory / cifar.ARCHIVE).read_bytes()).hexdigest()
+    monkeypatch.setattr(cifar, "MD5", checksum)
     return directory
 
 
@@ -80,17 +80,14 @@ def test_files_may_hold_different_numbers_of_records(tmp_path):
     check(load_cifar10(put(tmp_path, batches)), batches)
 
 
-def test_the_archive_is_read_without_being_unpacked(tmp_path, monkeypatch):
-    directory = put_archive(tmp_path / "packed", monkeypatch, noise())
-    check(load_cifar10(directory), noise())
-    assert os.listdir(directory) == [cifar.ARCHIVE]
+def test_the_archive_is_read_without_being_unpacked(packed):
+    data = load_cifar10(packed)
+    check(data, noise())
+    assert data.name == "CIFAR-10"
+    assert os.listdir(packed) == [cifar.ARCHIVE]
 
 
 # ---- what it is called
-
-
-def test_the_archive_is_cifar_10_by_its_checksum(tmp_path, monkeypatch):
-    assert load_cifar10(put_archive(tmp_path, monkeypatch, noise())).name == "CIFAR-10"
 
 
 def test_unpacked_files_are_cifar_10_by_their_pixels_sums(tmp_path, monkeypatch):
@@ -129,11 +126,10 @@ def test_the_pickled_version_is_not_understood(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [lambda body: body[:-1], lambda body: body[:-9] + b"x" * 9])
-def test_a_damaged_archive_is_an_error_wherever_it_lies(tmp_path, monkeypatch, damage):
-    directory = put_archive(tmp_path, monkeypatch, noise())
-    path = directory / cifar.ARCHIVE
+def test_a_damaged_archive_is_an_error_wherever_it_lies(packed, damage):
+    path = packed / cifar.ARCHIVE
     path.write_bytes(damage(path.read_bytes()))
-    refuses(directory, path, "has MD5", "delete it to download it again")
+    refuses(packed, path, "has MD5", "delete it to download it again")
 
 
 @pytest.mark.parametrize("name", [NAMES[0], NAMES[5]])

@@ -54,40 +54,26 @@ def test_the_second_mirror_is_used_when_the_first_fails(tmp_path):
     assert os.listdir(tmp_path) == ["a.gz"]
 
 
-def test_a_download_cut_in_half_is_refused(tmp_path):
-    half = len(PACKED) // 2
-    with serving({"/a": (PACKED, half)}) as server:
-        message = refused([f"{server}/a"], tmp_path / "a.gz")
-    assert f"a.gz broke off after {half} of {len(PACKED)} bytes" in message
+WRONG = CONTENTS[:-1] + b"\0"
+HALF = len(PACKED) // 2
+UNLIKE = f"SHA-256 {hashlib.sha256(WRONG).hexdigest()}; they must have {SHA256}"
 
 
-def test_half_a_file_served_as_a_whole_one_is_refused(tmp_path):
-    with serving({"/a": PACKED[: len(PACKED) // 2]}) as server:
-        message = refused([f"{server}/a"], tmp_path / "a.gz")
-    assert "a.gz is a truncated gzip file" in message
-
-
-@pytest.mark.parametrize("name", ["a.bin", "a.bin.gz"])
-def test_wrong_bytes_are_refused(tmp_path, name):
-    wrong = CONTENTS[:-1] + b"\0"
-    body = gzip.compress(wrong) if name.endswith(".gz") else wrong
+@pytest.mark.parametrize(
+    ("name", "body", "max_bytes", "message"),
+    [
+        ("a.gz", (PACKED, HALF), 1 << 30, f"a.gz broke off after {HALF} of {len(PACKED)} bytes"),
+        ("a.gz", PACKED[:HALF], 1 << 30, "a.gz is a truncated gzip file"),
+        ("a.bin", WRONG, 1 << 30, UNLIKE),
+        ("a.bin.gz", gzip.compress(WRONG), 1 << 30, UNLIKE),
+        ("a.gz", b"<html>log in first</html>", 1 << 30, "starts with 3c 68; a gzip file"),
+        ("a", bytes(5000), 4999, "a is longer than 4999 bytes"),
+        ("a.gz", gzip.compress(bytes(1 << 20)), 1 << 19, "a.gz unpacks to more than 524288 bytes"),
+    ],
+)
+def test_what_is_cut_or_wrong_or_too_long_is_refused(tmp_path, name, body, max_bytes, message):
     with serving({"/a": body}) as server:
-        message = refused([f"{server}/a"], tmp_path / name)
-    assert f"SHA-256 {hashlib.sha256(wrong).hexdigest()}; they must have {SHA256}" in message
-
-
-def test_a_page_instead_of_the_file_is_refused(tmp_path):
-    with serving({"/a": b"<html>log in first</html>"}) as server:
-        message = refused([f"{server}/a"], tmp_path / "a.gz")
-    assert "starts with 3c 68; a gzip file" in message
-
-
-def test_more_bytes_than_allowed_are_refused(tmp_path):
-    with serving({"/plain": bytes(5000), "/bomb": gzip.compress(bytes(1 << 20))}) as server:
-        plain = refused([f"{server}/plain"], tmp_path / "a", max_bytes=4999)
-        bomb = refused([f"{server}/bomb"], tmp_path / "a.gz", max_bytes=1 << 19)
-    assert "a is longer than 4999 bytes" in plain
-    assert f"a.gz unpacks to more than {1 << 19} bytes" in bomb
+        assert message in refused([f"{server}/a"], tmp_path / name, max_bytes=max_bytes)
 
 
 def test_every_mirror_is_named_with_its_reason(tmp_path):

@@ -25,39 +25,38 @@ from tests.support.local_server import serving
 
 
 class Case(NamedTuple):
-    """A data set: how its files are made, and what they are called.
+    """A data set: put(directory, seed, served) writes its files, unpacked or as a mirror has them.
 
-    put(directory, seed) writes the unpacked files, put_served those that a mirror serves; both
-    return the directory. pretend(monkeypatch, directory) makes the served ones the original.
+    pretend(monkeypatch, directory) makes the files in a directory, as a mirror has them, the
+    original.
     """
 
     name: str
     module: object
     load: Callable
-    folder: str
-    cache: str
     files: list
     put: Callable
-    put_served: Callable
     pretend: Callable
 
+    @property
+    def folder(self):
+        return self.module.SOURCE.folder
 
-def put_mnist(directory, seed=0, ending=""):
-    return mnist_files.put(directory, mnist_files.noise(seed), ending)
+    def cache(self, caches):
+        return caches / self.module.SOURCE.cache
+
+
+def put_mnist(directory, seed=0, served=False):
+    return mnist_files.put(directory, mnist_files.noise(seed), ".gz" if served else "")
 
 
 def pretend_mnist(monkeypatch, directory):
     monkeypatch.setattr(mnist, "SHA256", mnist_files.checksums(mnist_files.noise()))
 
 
-def put_cifar(directory, seed=0):
-    return cifar_files.put(directory, cifar_files.noise(seed=seed))
-
-
-def put_archive(directory, seed=0):
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / cifar.ARCHIVE).write_bytes(cifar_files.archive(cifar_files.noise(seed=seed)))
-    return directory
+def put_cifar(directory, seed=0, served=False):
+    put = cifar_files.put_archive if served else cifar_files.put
+    return put(directory, cifar_files.noise(seed=seed))
 
 
 def pretend_cifar(monkeypatch, directory):
@@ -65,8 +64,8 @@ def pretend_cifar(monkeypatch, directory):
     monkeypatch.setattr(cifar, "MD5", hashlib.md5(packed).hexdigest())
 
 
-def put_norb(directory, seed=0, ending=""):
-    return norb_files.put_noise(directory, norb_files.noise(seed=seed), ending)
+def put_norb(directory, seed=0, served=False):
+    return norb_files.put_noise(directory, norb_files.noise(seed=seed), ".gz" if served else "")
 
 
 def pretend_norb(monkeypatch, directory):
@@ -74,39 +73,9 @@ def pretend_norb(monkeypatch, directory):
 
 
 CASES = [
-    Case(
-        "MNIST",
-        mnist,
-        load_mnist,
-        "mnist",
-        "mnist",
-        list(mnist_files.NAMES.values()),
-        put_mnist,
-        lambda directory, seed=0: put_mnist(directory, seed, ".gz"),
-        pretend_mnist,
-    ),
-    Case(
-        "CIFAR-10",
-        cifar,
-        load_cifar10,
-        "cifar-10-batches-bin",
-        "cifar-10",
-        cifar_files.NAMES,
-        put_cifar,
-        put_archive,
-        pretend_cifar,
-    ),
-    Case(
-        "small NORB",
-        norb,
-        load_norb,
-        "smallnorb",
-        "smallnorb",
-        list(norb.FILES.values()),
-        put_norb,
-        lambda directory, seed=0: put_norb(directory, seed, ".gz"),
-        pretend_norb,
-    ),
+    Case("MNIST", mnist, load_mnist, list(mnist.FILES.values()), put_mnist, pretend_mnist),
+    Case("CIFAR-10", cifar, load_cifar10, cifar_files.NAMES, put_cifar, pretend_cifar),
+    Case("small NORB", norb, load_norb, list(norb.FILES.values()), put_norb, pretend_norb),
 ]
 FILES = [(case, name) for case in CASES for name in case.files]
 each = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
@@ -138,7 +107,7 @@ def test_the_argument_comes_before_the_environment(tmp_path, monkeypatch, case):
 @each
 @pytest.mark.parametrize("inside", [False, True])
 def test_the_environment_comes_before_the_cache(tmp_path, monkeypatch, caches, case, inside):
-    case.pretend(monkeypatch, case.put_served(caches / case.cache))
+    case.pretend(monkeypatch, case.put(case.cache(caches), served=True))
     monkeypatch.setenv("MINISCA_DATA", str(tmp_path / "environment"))
     here = tmp_path / "environment" / (case.folder if inside else ".")
     case.put(here, 1)
@@ -149,7 +118,7 @@ def test_the_environment_comes_before_the_cache(tmp_path, monkeypatch, caches, c
 def test_an_environment_without_the_files_leads_on_to_the_cache(
     tmp_path, monkeypatch, caches, case
 ):
-    cache = case.put_served(caches / case.cache)
+    cache = case.put(case.cache(caches), served=True)
     case.pretend(monkeypatch, cache)
     for directory in ("", str(tmp_path)):
         monkeypatch.setenv("MINISCA_DATA", directory)
@@ -220,25 +189,25 @@ def served(directory):
 
 @each
 def test_what_is_missing_is_downloaded_into_the_cache_once(tmp_path, monkeypatch, caches, case):
-    mirror = case.put_served(tmp_path / "mirror")
+    mirror = case.put(tmp_path / "mirror", served=True)
     case.pretend(monkeypatch, mirror)
     with serving(served(mirror)) as server:
         monkeypatch.setattr(case.module, "MIRRORS", (*case.module.MIRRORS, f"{server}/"))
         first = case.load()
     again = case.load()  # the server is gone
     assert first.name == again.name == case.name
-    assert first.source == str((caches / case.cache).resolve())
+    assert first.source == str((case.cache(caches)).resolve())
     assert (first.train_images == again.train_images).all()
-    assert sorted(os.listdir(caches / case.cache)) == sorted(os.listdir(mirror))
+    assert sorted(os.listdir(case.cache(caches))) == sorted(os.listdir(mirror))
 
 
 @pytest.mark.parametrize("case", [CASES[0], CASES[2]], ids=["MNIST", "small NORB"])
 def test_an_interrupted_download_goes_on_where_it_stopped(tmp_path, monkeypatch, caches, case):
-    mirror = case.put_served(tmp_path / "mirror")
+    mirror = case.put(tmp_path / "mirror", served=True)
     case.pretend(monkeypatch, mirror)
     name = f"{case.files[0]}.gz"
-    (caches / case.cache).mkdir(parents=True)
-    (mirror / name).rename(caches / case.cache / name)
+    case.cache(caches).mkdir(parents=True)
+    (mirror / name).rename(case.cache(caches) / name)
     with serving(served(mirror)) as server:
         monkeypatch.setattr(case.module, "MIRRORS", (f"{server}/",))
         assert case.load().name == case.name
@@ -250,36 +219,36 @@ def test_another_data_set_on_a_mirror_is_not_taken_for_it(tmp_path, monkeypatch,
         words = "have MD5", f"they must have {cifar.MD5}"
     else:
         words = "have SHA-256", f"they must have {next(iter(case.module.SHA256.values()))}"
-    with serving(served(case.put_served(tmp_path / "mirror"))) as server:
+    with serving(served(case.put(tmp_path / "mirror", served=True))) as server:
         monkeypatch.setattr(case.module, "MIRRORS", (f"{server}/",))
-        with does_without(case, *words, caches / case.cache):
+        with does_without(case, *words, case.cache(caches)):
             assert case.load().name == mnist.SAMPLE_NAME
-    assert os.listdir(caches / case.cache) == []
+    assert os.listdir(case.cache(caches)) == []
 
 
 @each
 def test_nothing_is_downloaded_when_it_is_not_allowed(tmp_path, monkeypatch, caches, case):
-    mirror = case.put_served(tmp_path / "mirror")
+    mirror = case.put(tmp_path / "mirror", served=True)
     case.pretend(monkeypatch, mirror)
     with serving(served(mirror)) as server:
         monkeypatch.setattr(case.module, "MIRRORS", (f"{server}/",))
         with does_without(case, "download=False"):
             assert case.load(download=False).name == mnist.SAMPLE_NAME
-    assert not (caches / case.cache).exists()
+    assert not (case.cache(caches)).exists()
 
 
 @each
 def test_offline_it_is_said_where_to_put_the_files(caches, case):
-    cache, mirrors = caches / case.cache, case.module.MIRRORS
+    cache, mirrors = case.cache(caches), case.module.MIRRORS
     with does_without(case, "data_dir", "MINISCA_DATA", cache, *mirrors, "refused"):
         assert case.load().name == mnist.SAMPLE_NAME
 
 
 @each
 def test_an_altered_file_in_the_cache_is_an_error(monkeypatch, caches, case):
-    cache = case.put_served(caches / case.cache)
+    cache = case.put(case.cache(caches), served=True)
     case.pretend(monkeypatch, cache)
-    case.put_served(cache, 1)
+    case.put(cache, 1, served=True)
     with pytest.raises(DatasetError, match=r"delete it to download it again") as error:
         case.load()
     assert str(cache) in str(error.value)

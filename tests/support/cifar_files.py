@@ -62,3 +62,10 @@ def archive(batches):
             member.size = len(body)
             tar.addfile(member, io.BytesIO(body))
     return gzip.compress(packed.getvalue(), mtime=0)
+
+
+def put_archive(directory, batches):
+    """Write the archive of these files into a directory; returns it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "cifar-10-binary.tar.gz").write_bytes(archive(batches))
+    return directory
