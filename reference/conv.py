@@ -17,9 +17,9 @@ def crop(padded, margin):
     return padded[:, :, margin : height - margin, margin : width - margin].copy()
 
 
-def patch(padded, image, row, column, width):
-    """The patch (c, width, width) centred on (row, column): a view, to read or to add to."""
-    return padded[image, :, row : row + width, column : column + width]
+def patch(padded, image, row, column, filter_width):
+    """The patch of all channels centred on (row, column): a view, to read or to add to."""
+    return padded[image, :, row : row + filter_width, column : column + filter_width]
 
 
 def conv2d(x, filters, bias):

@@ -1,4 +1,4 @@
-"""The linear decoder and its gradients: every unit pastes its filter around its place, in float64.
+"""The linear decoder and its gradients: a unit pastes its filter around its position, in float64.
 
 From section 2 of arXiv 1409.2752v1: x_hat = sum_i (W_i * z_i + b'_i), one sum of b'_i a channel.
 """

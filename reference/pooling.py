@@ -11,11 +11,11 @@ from reference.conv import conv2d
 from reference.winners import relu
 
 
-def windows(size, pool_width, stride):
-    """Along one side: the places of each window, clipped to the map, centred on the whole."""
-    n_windows = math.ceil(size / stride)
-    first = -(((n_windows - 1) * stride + pool_width - size) // 2)
-    for start in range(first, first + n_windows * stride, stride):
+def windows(size, pool_width, pool_stride):
+    """Along one side: what each window covers, clipped to the map, centred on the whole."""
+    n_windows = math.ceil(size / pool_stride)
+    first = -(((n_windows - 1) * pool_stride + pool_width - size) // 2)
+    for start in range(first, first + n_windows * pool_stride, pool_stride):
         yield range(max(0, start), min(size, start + pool_width))
 
 

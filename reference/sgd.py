@@ -14,15 +14,15 @@ def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
         for each in zip(parameter, gradient, velocity, learning_rate, strict=True):
             sgd_momentum_(*each, momentum)
         return
-    for place in np.ndindex(parameter.shape):
-        v = momentum * float(velocity[place]) - learning_rate * float(gradient[place])
-        velocity[place] = v
-        parameter[place] = float(parameter[place]) + v
+    for coordinate in np.ndindex(parameter.shape):
+        v = momentum * float(velocity[coordinate]) - learning_rate * float(gradient[coordinate])
+        velocity[coordinate] = v
+        parameter[coordinate] = float(parameter[coordinate]) + v
 
 
 def normalise_filters_(filters):
     for own in filters:
         norm = math.hypot(*own.ravel().tolist())  # the root of the sum of squares
-        for place in np.ndindex(own.shape):
+        for coordinate in np.ndindex(own.shape):
             if norm > 0:
-                own[place] = float(own[place]) / norm
+                own[coordinate] = float(own[coordinate]) / norm

@@ -57,7 +57,7 @@ def encode_top_n(x, filters, bias, n_active):
     for image in conv2d(x, filters, bias):
         slots.append([])
         for i, activations in enumerate(image):
-            units = ((value, i, place) for place, value in enumerate(activations.ravel()))
+            units = ((value, i, position) for position, value in enumerate(activations.ravel()))
             slots[-1] += largest(units, n_active, silent_map=i)
     return code(slots)
 
@@ -66,9 +66,9 @@ def encode_k_largest(x, filters, bias, n_active):
     slots = []
     for image in conv2d(x, filters, bias):
         units = (
-            (value, i, place)
+            (value, i, position)
             for i, activations in enumerate(image)
-            for place, value in enumerate(activations.ravel())
+            for position, value in enumerate(activations.ravel())
         )
         slots.append(largest(units, n_active, silent_map=0))
     return code(slots)
@@ -84,11 +84,11 @@ def lifetime_sparsity(values, n_survivors):
     return kept
 
 
-def survivors(values, positions, maps, width):
+def survivors(values, positions, maps, map_width):
     """Every slot that is not silent: image, slot, map, row, column."""
     for image, slot in np.ndindex(values.shape):
         if values[image, slot] > 0:
-            row, column = divmod(int(positions[image, slot]), width)
+            row, column = divmod(int(positions[image, slot]), map_width)
             yield image, slot, slot if maps is None else maps[image, slot], row, column
 
 

@@ -13,6 +13,8 @@ def minimise(problem, max_iter, tol, verbose):
     there, the iterations made, at most `max_iter`, and whether they suffice: whether no entry of
     the gradient, by weights and intercepts as they are changed below, is larger than `tol`.
     """
+    from scipy.optimize import minimize as scipy_minimize  # longer to import than all of minisca
+
     blocks = problem.blocks
     shape = (problem.n_classes, blocks.n_features)
     mean = problem.mean * problem.scale
@@ -37,18 +39,9 @@ def minimise(problem, max_iter, tol, verbose):
         weights = stretch * parameters[:n_weights].reshape(shape)
         return weights, constant * parameters[n_weights:] - weights @ mean
 
-    start = np.zeros(shape[0] * shape[1] + shape[0])
     # What is lost to rounding in a mean of float32 losses; less is no progress.
     smallest_decrease = 1e-9 if blocks.dtype == np.float32 else 1e-14
-    result = _lbfgs(objective, start, max_iter, tol, smallest_decrease, verbose)
-    weights, intercept = uncentred(result.x)
-    return weights, intercept, float(result.fun), int(result.nit), bool(result.success)
-
-
-def _lbfgs(objective, start, max_iter, tol, smallest_decrease, verbose):
-    """SciPy's result, from `start`."""
-    from scipy.optimize import minimize  # takes longer to import than all of minisca
-
+    options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "gtol": tol, "ftol": smallest_decrease}
     # disable=None: no bar unless stderr is a terminal.
     disable = None if verbose else True
     with tqdm(total=max_iter, desc="L-BFGS", delay=2, leave=False, disable=disable) as bar:
@@ -57,8 +50,8 @@ def _lbfgs(objective, start, max_iter, tol, smallest_decrease, verbose):
             bar.set_postfix(loss=f"{intermediate_result.fun:.4g}", refresh=False)
             bar.update()
 
-        options = {"maxiter": max_iter, "gtol": tol, "ftol": smallest_decrease}
-        options["maxfun"] = 20 * max_iter
-        return minimize(
-            objective, start, jac=True, method="L-BFGS-B", callback=show, options=options
-        )
+        start = np.zeros(shape[0] * shape[1] + shape[0])
+        described = {"jac": True, "method": "L-BFGS-B", "callback": show, "options": options}
+        result = scipy_minimize(objective, start, **described)
+    weights, intercept = uncentred(result.x)
+    return weights, intercept, float(result.fun), int(result.nit), bool(result.success)

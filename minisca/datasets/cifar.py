@@ -13,7 +13,7 @@ import numpy as np
 from minisca.datasets.dataset import Dataset
 from minisca.datasets.download import download as download_file
 from minisca.datasets.errors import DatasetError, DatasetNotFoundError
-from minisca.datasets.locate import Source, find, name_after
+from minisca.datasets.locate import Source, find, first_present, name_after
 
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
 ARCHIVE = "cifar-10-binary.tar.gz"
@@ -86,7 +86,7 @@ def _present(folder):
     archive = folder / ARCHIVE
     if archive.is_file():
         return dict.fromkeys(FILES, archive)
-    return {name: folder / name for name in FILES if (folder / name).is_file()}
+    return first_present(folder, {name: (name,) for name in FILES})
 
 
 def _fetch(cache):

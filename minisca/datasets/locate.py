@@ -19,6 +19,15 @@ class Source(NamedTuple):
     fetch: Callable  # (directory): download what it lacks, or raise DownloadError
 
 
+def first_present(folder, candidates):
+    """{role: path} of the first of each role's file names that `folder` has."""
+    found = {
+        role: next((folder / name for name in names if (folder / name).is_file()), None)
+        for role, names in candidates.items()
+    }
+    return {role: path for role, path in found.items() if path}
+
+
 def cache_directory(name):
     """Where downloads are kept: `minisca/<name>` in the user's cache directory."""
     if os.name == "nt":

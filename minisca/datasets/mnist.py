@@ -13,7 +13,7 @@ from minisca.datasets.dataset import Dataset, check_one_size
 from minisca.datasets.download import download as download_file
 from minisca.datasets.errors import DatasetError, SampleWarning
 from minisca.datasets.idx import idx_header, read_idx
-from minisca.datasets.locate import Source, find, name_after
+from minisca.datasets.locate import Source, find, first_present, name_after
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -113,13 +113,11 @@ def load_mnist_sample():
 
 def present(folder):
     """The paths of those of the four files that `folder` has, by role."""
-    paths = {}
-    for role, name in FILES.items():
-        for stem in (name, name.replace("-idx", ".idx")):
-            for path in (folder / stem, folder / f"{stem}.gz"):
-                if role not in paths and path.is_file():
-                    paths[role] = path
-    return paths
+    stems = {role: (name, name.replace("-idx", ".idx")) for role, name in FILES.items()}
+    endings = ("", ".gz")
+    return first_present(
+        folder, {role: [s + e for s in names for e in endings] for role, names in stems.items()}
+    )
 
 
 def _fetch(cache):

@@ -11,7 +11,7 @@ import numpy as np
 from minisca.datasets.dataset import Dataset, check_one_size
 from minisca.datasets.download import download as download_file
 from minisca.datasets.errors import DatasetError, DatasetNotFoundError
-from minisca.datasets.locate import Source, find, name_after
+from minisca.datasets.locate import Source, find, first_present, name_after
 from minisca.datasets.norb_matrix import read_norb_matrix
 
 MIRRORS = ("https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/",)
@@ -102,12 +102,7 @@ def load_norb(data_dir=None, download=True):
 
 def _present(folder):
     """The paths of those of the six files that `folder` has, by role."""
-    paths = {}
-    for role, name in FILES.items():
-        for path in (folder / f"{name}.gz", folder / name):
-            if role not in paths and path.is_file():
-                paths[role] = path
-    return paths
+    return first_present(folder, {role: (f"{name}.gz", name) for role, name in FILES.items()})
 
 
 def _fetch(cache):

@@ -57,35 +57,23 @@ def test_one_other_file_and_it_is_not_mnist(tmp_path, monkeypatch, role):
 # ---- files that do not fit together
 
 
+GOOD = noise()
+TEN, TWENTY = GOOD["test_labels"], GOOD["train_labels"]
+SWAPPED = "two files are swapped"
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (
-            {f"{half}_labels": noise()[f"{half}_labels"][:-1]},
-            (f"{name}-images-idx3-ubyte has {n} images", f"{name}-labels-idx1-ubyte has {n - 1} l"),
-        )
-        for half, name, n in (("train", "train", 20), ("test", "t10k", 10))
-    ]
-    + [
-        (
-            {
-                f"{half}_images": noise()[f"{half}_labels"],
-                f"{half}_labels": noise()[f"{half}_images"],
-            },
-            (NAMES[f"{half}_images"], "two files are swapped"),
-        )
-        for half in ("train", "test")
-    ]
-    + [
-        ({"train_images": np.ones(shape, np.uint8)}, ("train-images", "must be of rank 3"))
-        for shape in [(20,), (20, 30), (20, 3, 6, 5)]
-    ]
-    + [
-        ({"test_labels": np.ones((10, 1), np.uint8)}, ("t10k-labels", "must be of rank 1")),
-        (
-            {"test_images": noise(size=(6, 7))["test_images"]},
-            ("6x7 pixels; they must be 6x5", "train-images"),
-        ),
+        ({"train_labels": TWENTY[:-1]}, ["train-images-idx3-ubyte has 20 images", "has 19 labels"]),
+        ({"test_labels": TEN[:-1]}, ["t10k-images-idx3-ubyte has 10 images", "has 9 labels"]),
+        ({"train_images": TWENTY, "train_labels": GOOD["train_images"]}, ["train-images", SWAPPED]),
+        ({"test_images": TEN, "test_labels": GOOD["test_images"]}, ["t10k-images", SWAPPED]),
+        ({"train_images": np.ones((20,), np.uint8)}, ["train-images", "must be of rank 3"]),
+        ({"train_images": np.ones((20, 30), np.uint8)}, ["train-images", "must be of rank 3"]),
+        ({"train_images": np.ones((20, 3, 6, 5), np.uint8)}, ["train-im", "must be of rank 3"]),
+        ({"test_labels": np.ones((10, 1), np.uint8)}, ["t10k-labels", "must be of rank 1"]),
+        ({"test_images": noise(size=(6, 7))["test_images"]}, ["6x7 pixels; they must be 6x5"]),
     ],
 )
 def test_files_that_do_not_fit_together_are_refused(tmp_path, changes, words):
