@@ -1,4 +1,7 @@
-"""What the tests of estimators share: small images with something to learn, and layers for them."""
+"""What the tests of estimators share: small images with something to learn, and layers for them.
+
+Also what they compare layers with, and change files with.
+"""
 
 import json
 
@@ -64,6 +67,14 @@ def assert_same_state(one, other):
     """The two layers learned the same, bit for bit."""
     for name, value in learned(one).items():
         np.testing.assert_array_equal(value, learned(other)[name], err_msg=name, strict=True)
+
+
+def refusal(error, function, *arguments, **options):
+    """The message of exactly this error, which the call raises."""
+    with pytest.raises(error) as caught:
+        function(*arguments, **options)
+    assert caught.type is error
+    return str(caught.value)
 
 
 @pytest.fixture(autouse=True, scope="module")
