@@ -4,31 +4,12 @@ import numpy as np
 import pytest
 
 import minisca
-from minisca.baselines import SupervisedConvNet
 from minisca.datasets import load_mnist_sample
-from tests.support.helpers import derivative_along, unit_directions
-from tests.support.layers import Slices, one_thread  # noqa: F401
+from tests.support.baselines import bars, network
+from tests.support.helpers import EPSILON, derivative_along, unit_directions
+from tests.support.layers import one_thread  # noqa: F401
 
 NAMES = ("filters", "bias", "coef", "intercept")
-EPSILON = np.finfo(np.float64).eps
-
-
-def network(**parameters):
-    """A small network; whatever is not given is small, quick and seeded."""
-    small = {
-        **{"n_maps": 3, "filter_width": 3, "pool_width": 3, "pool_stride": 2, "n_epochs": 3},
-        **{"batch_size": 7, "random_state": 0, "backend": "cpu", "verbose": False},
-    }
-    return SupervisedConvNet(**{**small, **parameters})
-
-
-def bars(n=30, dtype=np.float32, seed=0):
-    """Noise with a bright bar, upright or lying: X (n, 1, 8, 7) and y of two words."""
-    rng = np.random.default_rng(seed)
-    X = 0.2 * rng.random((n, 1, 8, 7)).astype(dtype)
-    X[::2, :, :, 3] += 1
-    X[1::2, :, 4] += 1
-    return X, np.where(np.arange(n) % 2, "lying", "upright")
 
 
 def set_parameters(made, values):
@@ -118,46 +99,6 @@ def test_it_learns_digits_far_beyond_chance():
     assert made.score(data.test_images[:500], data.test_labels[:500]) > 0.8  # chance: 0.1
 
 
-def test_two_fits_give_the_same_bits_and_another_seed_others():
-    X, y = bars()
-    one, two, other = (network(random_state=seed).fit(X, y) for seed in (3, 3, 4))
-    for name in NAMES:
-        np.testing.assert_array_equal(getattr(one, f"{name}_"), getattr(two, f"{name}_"))
-    assert not np.array_equal(one.filters_, other.filters_)
-
-
-def test_a_saved_network_predicts_as_before(tmp_path):
-    X, y = bars()
-    made = network().fit(X, y)
-    made.save(tmp_path / "network.npz")
-    loaded = SupervisedConvNet.load(tmp_path / "network.npz")
-    assert loaded.get_params() == made.get_params()
-    np.testing.assert_array_equal(loaded.predict_proba(X), made.predict_proba(X))
-    np.testing.assert_array_equal(loaded.loss_history_, made.loss_history_)
-
-
-@pytest.mark.parametrize(
-    ("parameters", "error", "message"),
-    [
-        ({"n_maps": 0}, ValueError, "n_maps is 0"),
-        ({"filter_width": 4}, ValueError, "filter_width is 4; it must be an odd integer"),
-        ({"pool_width": 2.5}, TypeError, "pool_width is 2.5"),
-        ({"pool_stride": 0}, ValueError, "pool_stride is 0"),
-        ({"l2": -1}, ValueError, "l2 is -1"),
-        ({"n_epochs": -1}, ValueError, "n_epochs is -1"),
-        ({"batch_size": 0}, ValueError, "batch_size is 0"),
-        ({"learning_rate": 0}, ValueError, "learning_rate is 0"),
-        ({"momentum": 1}, ValueError, "momentum is 1"),
-        ({"random_state": -1}, ValueError, "random_state is -1"),
-        ({"dtype": "float16"}, ValueError, "dtype is 'float16'"),
-        ({"backend": "abacus"}, ValueError, "backend is 'abacus'"),
-    ],
-)
-def test_a_bad_parameter_is_named(parameters, error, message):
-    with pytest.raises(error, match=message):
-        network(**parameters).fit(*bars())
-
-
 def test_bad_labels_are_refused():
     X, y = bars()
     with pytest.raises(ValueError, match="y has 29 labels; it must have 30"):
@@ -167,37 +108,3 @@ def test_bad_labels_are_refused():
     made = network().fit(X, y)
     with pytest.raises(ValueError, match=r"y has the label .*'tilted'.*lying.*upright"):
         made.loss_and_gradients(X[:1], ["tilted"])
-
-
-def test_bad_images_are_refused():
-    X, y = bars()
-    made = network().fit(X, y)
-    with pytest.raises(ValueError, match="X has images of 7x7 pixels; they must be 8x7, as in fit"):
-        made.predict(X[:, :, 1:])
-    X[3, 0, 2, 1] = np.nan
-    with pytest.raises(ValueError, match="X has the value nan in image 3"):
-        network().fit(X, y)
-    with pytest.raises(minisca.NotFittedError, match="this SupervisedConvNet is not fitted yet"):
-        network().predict(X)
-
-
-def test_an_interrupted_epoch_leaves_the_parameters_of_the_one_before():
-    X, y = bars()
-    # after one read at the start, 5 batches an epoch: that after two epochs and three batches fails
-    made = network(n_epochs=3)
-    with pytest.raises(KeyboardInterrupt):
-        made.fit(Slices(X, fail_at=14), y)
-    assert len(made.loss_history_) == 2
-    again = network(n_epochs=3)
-    with pytest.raises(KeyboardInterrupt):
-        again.fit(Slices(X, fail_at=11), y)
-    np.testing.assert_array_equal(made.filters_, again.filters_)
-    np.testing.assert_array_equal(made.coef_, again.coef_)
-
-
-def test_a_loss_that_explodes_is_reported_with_the_advice_and_leaves_finite_filters():
-    X, y = bars()
-    made = network(learning_rate=1e30)
-    with pytest.raises(minisca.DivergenceError, match="lower learning_rate, which is 1e\\+30"):
-        made.fit(X, y)
-    assert np.isfinite(made.filters_).all()

@@ -6,26 +6,13 @@ import numpy as np
 import pytest
 
 import minisca
-from minisca.baselines import TriangleKMeans, dense_patches, draw_patches
+from minisca.baselines import dense_patches, draw_patches
 from minisca.baselines.triangle import triangle
 from minisca.datasets import load_mnist_sample
 from minisca.preprocessing import contrast_normalise
-from tests.support.layers import Slices, one_thread, rewrite  # noqa: F401
-
-
-def estimator(**parameters):
-    """A small one; whatever is not given is small, quick and seeded."""
-    small = {
-        **{"n_maps": 5, "patch_width": 3, "n_patches": 200, "n_iterations": 5},
-        **{"standardise": False},
-        **{"random_state": 0, "verbose": False},
-    }
-    return TriangleKMeans(**{**small, **parameters})
-
-
-def pictures(n=12, channels=2, height=8, width=7, seed=0):
-    return np.random.default_rng(seed).random((n, channels, height, width)).astype(np.float32)
-
+from tests.support.baselines import pictures
+from tests.support.baselines import triangle as estimator
+from tests.support.layers import Slices, one_thread  # noqa: F401
 
 # Patches --------------------------------------------------------------------------------------
 
@@ -249,12 +236,6 @@ def test_the_objective_falls_while_fitting():
     assert made.objective_history_[-1] < made.objective_history_[0]
 
 
-def test_two_fits_give_the_same_bits_and_another_seed_others():
-    one, two, other = (estimator(random_state=seed).fit(pictures()) for seed in (3, 3, 4))
-    np.testing.assert_array_equal(one.transform(pictures()), two.transform(pictures()))
-    assert not np.array_equal(one.centres_, other.centres_)
-
-
 def test_it_works_in_scikit_learns_own_tools():
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     from sklearn.base import clone
@@ -270,103 +251,11 @@ def test_it_works_in_scikit_learns_own_tools():
     assert fitted.score(x, labels) == 1.0
 
 
-def test_a_saved_one_encodes_as_before(tmp_path):
-    made = estimator().fit(pictures())
-    made.save(tmp_path / "k.npz")
-    loaded = TriangleKMeans.load(tmp_path / "k.npz")
-    assert loaded.get_params() == made.get_params()
-    np.testing.assert_array_equal(loaded.transform(pictures()), made.transform(pictures()))
-
-
-def test_parameters_changed_after_fit_are_refused_where_they_shape_what_was_learned(tmp_path):
-    made = estimator().fit(pictures())
-    made.transform(pictures())
-    made.set_params(n_maps=6)
-    for use in (lambda: made.transform(pictures()), lambda: made.save(tmp_path / "k.npz")):
-        with pytest.raises(
-            ValueError, match=r"centres_ has shape \(5, 2, 3, 3\); .* call fit again"
-        ):
-            use()
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda arrays, settings: arrays.pop("centres"), "lacks the array 'centres'"),
-        (
-            lambda arrays, settings: arrays.update(centres=arrays["centres"][1:]),
-            r"array 'centres' has shape \(4, 2, 3, 3\); it must be \(5, 2, 3, 3\)",
-        ),
-        (lambda arrays, settings: settings.pop("image_size"), "lacks the setting 'image_size'"),
-        (
-            lambda arrays, settings: settings["parameters"].update(n_maps=0),
-            "settings that do not fit: n_maps is 0",
-        ),
-    ],
-    ids=["missing", "shape", "setting", "parameter"],
-)
-def test_a_file_that_does_not_fit_is_refused(tmp_path, change, message):
-    estimator().fit(pictures()).save(tmp_path / "k.npz")
-    rewrite(tmp_path / "k.npz", change)
-    with pytest.raises(minisca.CheckpointError, match=message):
-        TriangleKMeans.load(tmp_path / "k.npz")
-
-
-# Bad input ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("parameters", "error", "message"),
-    [
-        ({"n_maps": 0}, ValueError, "n_maps is 0"),
-        ({"patch_width": 2.5}, TypeError, "patch_width is 2.5"),
-        ({"stride": 0}, ValueError, "stride is 0"),
-        ({"grid": 0}, ValueError, "grid is 0"),
-        ({"normalise": 1}, TypeError, "normalise is 1; it must be True or False"),
-        ({"whiten": None}, TypeError, "whiten is None; it must be True or False"),
-        ({"standardise": "no"}, TypeError, "standardise is 'no'; it must be True or False"),
-        ({"contrast_epsilon": 0}, ValueError, "contrast_epsilon is 0"),
-        ({"zca_epsilon": -1}, ValueError, "zca_epsilon is -1"),
-        ({"n_patches": -5}, ValueError, "n_patches is -5"),
-        ({"n_iterations": 0}, ValueError, "n_iterations is 0"),
-        ({"random_state": -1}, ValueError, "random_state is -1"),
-        (
-            {"patch_width": 8},
-            ValueError,
-            "patch_width is 8; for images of 8x7 pixels it must be at most 7",
-        ),
-        ({"grid": 6}, ValueError, "grid is 6; for 6x5 places of patches it must be at most 5"),
-        ({"n_maps": 201}, ValueError, "n_maps is 201; it must be at most .* 200"),
-        ({"n_maps": 361, "n_patches": 999}, ValueError, "n_maps is 361; it must be .* 360 "),
-    ],
-)
-def test_a_bad_parameter_is_named(parameters, error, message):
-    with pytest.raises(error, match=message):
-        estimator(**parameters).fit(pictures())
-
-
 def test_fewer_images_than_centres_are_refused_where_each_is_one_patch():
     x = pictures()[:, :, :7]
     message = f"n_maps is {len(x) + 1}; it must be at most the number of patches, which is {len(x)}"
     with pytest.raises(ValueError, match=message):
         estimator(n_maps=len(x) + 1, patch_width=7, grid=1).fit(x)
-
-
-def test_bad_images_are_refused():
-    x = pictures()
-    made = estimator().fit(x)
-    with pytest.raises(ValueError, match="X has images of 7x7 pixels; they must be 8x7, as in fit"):
-        made.transform(x[:, :, 1:])
-    with pytest.raises(ValueError, match="X has 1 channels"):
-        made.transform(x[:, :1])
-    with pytest.raises(ValueError, match=r"X has shape \(12, 2, 8\)"):
-        estimator().fit(x[:, :, :, 0])
-    with pytest.raises(minisca.NotFittedError, match="this TriangleKMeans is not fitted yet"):
-        estimator().transform(x)
-    x[5] = np.nan
-    with pytest.raises(ValueError, match="has the value nan in image 5"):
-        estimator().fit(x)
 
 
 @pytest.mark.parametrize(
