@@ -32,17 +32,6 @@ def test_two_fits_give_the_same_bits_and_another_seed_others(name):
     assert not np.array_equal(getattr(one, main), getattr(other, main))
 
 
-@over_baselines
-def test_a_saved_one_gives_what_it_gave(name, tmp_path):
-    made, x, use = fit(name)
-    made.save(tmp_path / "baseline.npz")
-    loaded = type(made).load(tmp_path / "baseline.npz")
-    assert loaded.get_params() == made.get_params()
-    np.testing.assert_array_equal(getattr(loaded, use.__name__)(x), use(x))
-    for array in made._learned_shapes():
-        np.testing.assert_array_equal(getattr(loaded, f"{array}_"), getattr(made, f"{array}_"))
-
-
 @pytest.mark.parametrize("name", ["network", "autoencoder"])
 def test_an_interrupted_epoch_leaves_the_parameters_of_the_one_before(name):
     make, data, _ = BASELINES[name]
@@ -158,27 +147,3 @@ def test_parameters_changed_after_fit_are_refused_where_they_shape_what_was_lear
         ):
             use()
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda arrays, settings: arrays.pop("centres"), "lacks the array 'centres'"),
-        (
-            lambda arrays, settings: arrays.update(centres=arrays["centres"][1:]),
-            r"array 'centres' has shape \(4, 2, 3, 3\); it must be \(5, 2, 3, 3\)",
-        ),
-        (lambda arrays, settings: settings.pop("image_size"), "lacks the setting 'image_size'"),
-        (
-            lambda arrays, settings: settings["parameters"].update(n_maps=0),
-            "settings that do not fit: n_maps is 0",
-        ),
-    ],
-    ids=["missing", "shape", "setting", "parameter"],
-)
-def test_a_file_that_does_not_fit_is_refused(tmp_path, change, message):
-    made, _, _ = fit("triangle")
-    made.save(tmp_path / "k.npz")
-    rewrite(tmp_path / "k.npz", change)
-    with pytest.raises(minisca.CheckpointError, match=message):
-        type(made).load(tmp_path / "k.npz")

@@ -78,18 +78,13 @@ def test_minisca_does_not_import_scikit_learn():
 # get_params, set_params, repr --------------------------------------------------------------
 
 
-def test_parameters_are_the_constructor_arguments_unchanged():
+def test_parameters_are_the_constructor_arguments_unchanged_and_set_params_sets_them():
     weights = [1, 2]
     scaler = Scaler(weights=weights)
     assert scaler.get_params() == {"factor": 1.0, "weights": weights}
     assert scaler.get_params()["weights"] is weights
-
-
-def test_set_params_sets_and_returns_the_estimator():
-    scaler = Scaler()
-    assert scaler.set_params(factor=3) is scaler
+    assert scaler.set_params(factor=3) is scaler.set_params() is scaler
     assert scaler.factor == 3
-    assert scaler.set_params() is scaler
 
 
 @pytest.mark.parametrize("name", ["facto", "mean_", "facto__x"])
@@ -112,10 +107,7 @@ def test_parameters_of_listed_estimators_are_reached_by_index():
     chain.set_params(layers__0__factor=4, layers__1=Scaler(), layers__1__factor=6)
     assert [layer.factor for layer in chain.layers] == [4, 6]
     assert isinstance(layers[1], NearestMean)  # the list that was passed in is not written to
-
-
-def test_a_list_is_replaced_before_its_elements_are_changed():
-    chain = Chain([]).set_params(layers__0__factor=8, layers=[Scaler()])
+    chain.set_params(layers__0__factor=8, layers=[Scaler()])  # the list first, then its elements
     assert chain.layers[0].factor == 8
 
 

@@ -3,62 +3,49 @@
 import numpy as np
 import pytest
 
-from minisca.training.optim import SCHEDULES, SGD, scheduled_rate
+from minisca.training.optim import SCHEDULES, SGD
 from tests.support.layers import (
     RULES,
     assert_same_state,
     images,
     layer,
     one_thread,  # noqa: F401 (a fixture)
-    variance,
 )
 
 over_tied = pytest.mark.parametrize("tied", [False, True])
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        *({"schedule": name} for name in SCHEDULES),
-        {"schedule": "constant", "normalise_filters": True},
-    ],
-    ids=str,
-)
-def test_the_loss_falls_below_half_the_variance_with_every_setting(settings):
-    x = images()
-    made = layer(**settings, n_epochs=15).fit(x)
-    assert made.loss_history_[-1] < made.loss_history_[0]
-    assert -made.score(x) < variance(x) / 2
-
-
 # The schedule ---------------------------------------------------------------------------------
 
 
-#: Of 40 steps: the parts of the learning rate at the first, at the middle and at the last.
-PARTS = {
-    "linear": (1, 1 / 2, 1 / 40),
-    "constant": (1, 1, 1),
-}
+FALLS = {"linear": 1 - np.arange(40) / 40, "constant": np.ones(40)}
 
 
-@pytest.mark.parametrize("schedule", PARTS)
-def test_a_schedule_begins_at_the_learning_rate_and_ends_a_step_before_its_end(schedule):
-    rates = [scheduled_rate(0.3, step, 40, schedule=schedule) for step in (0, 20, 39)]
-    np.testing.assert_allclose(rates, np.multiply(0.3, PARTS[schedule]), rtol=1e-12)
+@pytest.fixture
+def rates(monkeypatch):
+    """The learning rates of all steps from now on, which change nothing."""
+    found = []
+    monkeypatch.setattr(SGD, "step", lambda self, gradients, rate: found.append(rate))
+    return found
 
 
-@pytest.mark.parametrize("schedule", PARTS)
-def test_fit_steps_at_the_rates_of_its_schedule_and_partial_fit_at_a_constant_one(
-    schedule, monkeypatch
-):
-    rates = []
-    monkeypatch.setattr(SGD, "step", lambda self, gradients, rate: rates.append(rate))
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_fit_warms_up_then_follows_its_schedule_and_partial_fit_keeps_the_rate(schedule, rates):
     made = layer(n_epochs=10, batch_size=2, schedule=schedule, warmup_steps=3).fit(images(n=8))
-    falling = np.array([scheduled_rate(0.01, step, 40, 0, schedule) for step in range(40)])
-    np.testing.assert_allclose(rates, falling * [0.25, 0.5, 0.75, *[1] * 37], rtol=1e-12)
+    rises = [0.25, 0.5, 0.75, *[1] * 37]
+    np.testing.assert_allclose(rates, 0.01 * FALLS[schedule] * rises, rtol=1e-12)
     rates.clear()
     made.partial_fit(images(n=8))
     assert rates == [0.01] * 4
+
+
+def test_the_warm_up_takes_at_most_a_fifth_of_all_steps(rates):
+    for steps in (1000, 8, 0):
+        layer(n_epochs=10, batch_size=2, warmup_steps=steps).fit(images(n=8))
+    long, fifth, without = rates[:40], rates[40:80], rates[80:]
+    assert long == fifth
+    assert long[8:] == without[8:]
+    assert max(without) == without[0] == 0.01
 
 
 def test_schedules_differ_in_what_is_learned():

@@ -5,10 +5,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from minisca import CheckpointError, LinearSVM, NotFittedError, chunks
+from minisca import NotFittedError, chunks
 from minisca.preprocessing import ZCA, contrast_normalise, crop_centre, resize_bilinear
 from tests.support.helpers import assert_within, rounding_bound
-from tests.support.layers import Slices, rewrite
+from tests.support.layers import Slices
 
 SHAPE = (2, 4, 5)
 D = 40
@@ -179,7 +179,7 @@ def test_a_fitted_whitener_refuses_images_of_another_shape():
             method(np.zeros((3, 2, 5, 4)))
 
 
-@pytest.mark.parametrize("method", ["transform", "inverse_transform", "save"])
+@pytest.mark.parametrize("method", ["transform", "inverse_transform"])
 def test_an_unfitted_whitener_says_so(method):
     with pytest.raises(NotFittedError, match="this ZCA is not fitted yet"):
         getattr(ZCA(), method)(correlated(n=2))
@@ -217,54 +217,3 @@ def test_pixels_that_are_not_finite_are_refused(function):
 def test_epsilon_must_be_positive(function, epsilon):
     with pytest.raises((ValueError, TypeError), match=r"epsilon is .* a number in \(0, inf\)"):
         function(correlated(n=3), epsilon=epsilon)
-
-
-# saving -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "zca.npz"
-
-
-def test_a_saved_whitener_comes_back_bit_for_bit(path):
-    zca = ZCA(epsilon=0.2).fit(correlated())
-    zca.save(path)
-    loaded = ZCA.load(path)
-    assert loaded.get_params() == {"epsilon": 0.2}
-    for name in ("mean_", "eigenvalues_", "whitening_", "dewhitening_"):
-        np.testing.assert_array_equal(getattr(loaded, name), getattr(zca, name), strict=True)
-    x = correlated(n=5, seed=1)
-    np.testing.assert_array_equal(loaded.transform(x), zca.transform(x))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"mean": lambda mean: mean[:1]}, "'mean' of 20 values; the array 'eigenvalues' has 40"),
-        ({"whitening": lambda matrix: matrix[:, :-1]}, r"'whitening' has shape \(40, 39\)"),
-        ({"dewhitening": np.float64}, "'dewhitening' has dtype float64; it must be float32"),
-        ({"dewhitening": None}, "lacks the array 'dewhitening'"),
-        ({"parameters": lambda _: {"epsilon": -1}}, "epsilon is -1"),
-        ({"parameters": lambda parameters: parameters | {"gamma": 1}}, "gamma"),
-    ],
-)
-def test_a_file_that_does_not_fit_is_refused(path, change, message):
-    def changed(arrays, settings):
-        for name, to in change.items():
-            entries = settings if name in settings else arrays
-            entries[name] = to and to(entries[name])
-            if to is None:
-                del entries[name]
-
-    ZCA().fit(correlated()).save(path)
-    rewrite(path, changed)
-    with pytest.raises(CheckpointError, match=message) as error:
-        ZCA.load(path)
-    assert str(path) in str(error.value)
-
-
-def test_a_file_of_something_else_is_refused(path):
-    LinearSVM(max_iter=1).fit(flat(correlated(n=4)), [0, 1, 0, 1]).save(path)
-    with pytest.raises(CheckpointError, match="holds a LinearSVM; it must hold a ZCA"):
-        ZCA.load(path)

@@ -1,6 +1,5 @@
 """Layers and stacks inside scikit-learn's own tools, which minisca itself never imports."""
 
-import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -76,13 +75,6 @@ def test_a_clone_of_a_stack_has_unfitted_copies_of_its_layers():
     assert [one.get_params() for one in copy.layers] == [one.get_params() for one in stack.layers]
     assert all(one is not other for one, other in zip(copy.layers, stack.layers, strict=True))
     assert not hasattr(copy, "layers_")
-
-
-def test_a_pickled_layer_trains_on_to_the_same_bits():
-    made = layer(tied=True).fit(images(n=12))
-    copy = pickle.loads(pickle.dumps(made))
-    assert copy.decoder_filters_ is copy.encoder_filters_
-    assert_same_state(copy.partial_fit(images(n=12)), made.partial_fit(images(n=12)))
 
 
 def test_a_pipeline_of_a_layer_and_a_classifier_learns_and_predicts():

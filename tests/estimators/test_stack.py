@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import minisca
-from minisca import CheckpointError, SparseConvAutoencoder, Stack, stack
-from minisca.files.checkpoint import load_checkpoint
+from minisca import SparseConvAutoencoder, Stack, stack
 from tests.support.layers import Slices, assert_same_state, images, layer, one_thread  # noqa: F401
 
 # 8x13 -> 4x7 -> 4x7 -> 2x1: few widths, for each compiles its own kernels
@@ -186,52 +185,3 @@ def test_a_wrong_out_is_refused(fitted):
         fitted.transform(wide(), out=np.empty((20, 2)))
     with pytest.raises(TypeError, match="out is of int64; it must be an array of floating-point"):
         fitted.transform(wide(), out=np.empty((20, 2, 1, 1), np.int64))
-
-
-# Files --------------------------------------------------------------------------------------------
-
-
-def test_a_saved_stack_comes_back_bit_for_bit(fitted, tmp_path):
-    fitted.save(tmp_path / "stack.npz")
-    loaded = Stack.load(tmp_path / "stack.npz")
-    assert [one.get_params() for one in loaded.layers] == [p.get_params() for p in layers()]
-    for one, other in zip(loaded.layers_, fitted.layers_, strict=True):
-        assert one.get_params() == other.get_params()
-        assert_same_state(one, other)
-    np.testing.assert_array_equal(loaded.transform(wide()), fitted.transform(wide()))
-
-
-def test_a_layers_file_is_no_stacks_and_the_reverse(fitted, tmp_path):
-    fitted.save(tmp_path / "stack.npz")
-    fitted.layers_[0].save(tmp_path / "layer.npz")
-    with pytest.raises(CheckpointError, match="holds a SparseConvAutoencoder; it must hold a Sta"):
-        Stack.load(tmp_path / "layer.npz")
-    with pytest.raises(CheckpointError, match="holds a Stack; it must hold a SparseConvAutoenc"):
-        SparseConvAutoencoder.load(tmp_path / "stack.npz")
-
-
-def damaged(fitted, tmp_path, change):
-    """The path of a stack's file after `change(arrays, settings)`."""
-    fitted.save(tmp_path / "stack.npz")
-    arrays, settings = load_checkpoint(tmp_path / "stack.npz", "Stack")
-    change(arrays, settings)
-    minisca.files.checkpoint.save_checkpoint(tmp_path / "stack.npz", "Stack", arrays, settings)
-    return tmp_path / "stack.npz"
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda a, s: a.pop("layer2/encoder_bias"), "layer 2 of .* lacks the array 'encoder_bias'"),
-        (lambda a, s: s["layers"][1].pop("random_state"), "layer 2 of .* lacks the setting 'rand"),
-        (lambda a, s: s.update(layers=[3]), "layer 1 of .* is 3; it must be a saved layer"),
-        (lambda a, s: s.update(layers=[]), "lists no layers; it must be a saved Stack"),
-        (lambda a, s: s.pop("layers"), "lists no layers; it must be a saved Stack"),
-    ],
-)
-def test_a_file_that_lacks_something_says_what_and_of_which_layer(
-    fitted, tmp_path, change, message
-):
-    path = damaged(fitted, tmp_path, change)
-    with pytest.raises(CheckpointError, match=message):
-        Stack.load(path)

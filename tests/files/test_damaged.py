@@ -1,16 +1,26 @@
-"""A layer's file has everything that it needs, or loading it says what is wrong."""
+"""A file has everything that its estimator needs, or loading it says what is wrong."""
 
 import numpy as np
 import pytest
 
-from minisca import CheckpointError, SparseConvAutoencoder
+from minisca import CheckpointError, SparseConvAutoencoder, Stack
 from minisca.files import checkpoint
+from minisca.preprocessing import ZCA
+from tests.support.baselines import pictures, triangle
 from tests.support.layers import assert_same_state, images, layer, one_thread, rewrite  # noqa: F401
+
+X = images(n=20)
+SAVED = {
+    "layer": lambda: layer().fit(X),
+    "stack": lambda: Stack([layer(n_maps=3), layer(n_maps=5)]).fit(X),
+    "zca": lambda: ZCA().fit(np.random.default_rng(0).random((50, 2, 4, 5))),
+    "triangle": lambda: triangle().fit(pictures()),
+}
 
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "layer.npz"
+    return tmp_path / "file.npz"
 
 
 def drop(name):
@@ -19,6 +29,14 @@ def drop(name):
 
 def put(name, array):
     return lambda arrays, settings: arrays.update({name: array})
+
+
+def to(name, change):
+    return lambda arrays, settings: arrays.update({name: change(arrays[name])})
+
+
+def drop_setting(name):
+    return lambda arrays, settings: settings.pop(name)
 
 
 def put_setting(name, value):
@@ -30,11 +48,8 @@ def put_parameter(name, value):
 
 
 FILTERS = np.zeros((4, 1, 3, 3), np.float32)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+DAMAGES = {
+    "layer": [
         (drop("encoder_filters"), "lacks the array 'encoder_filters'"),
         (drop("decoder_bias"), "lacks the array 'decoder_bias'"),
         (drop("loss_history"), "lacks the array 'loss_history'"),
@@ -77,26 +92,60 @@ FILTERS = np.zeros((4, 1, 3, 3), np.float32)
         (put_setting("n_epochs_done", -1), "n_epochs_done is -1; it must be an integer"),
         (put_setting("patch_energy", 0), r"patch_energy is 0; it must be a number in \(0, inf\)"),
         (put_setting("random_state", {}), "random state has the generator None"),
-        (lambda arrays, settings: settings.pop("image_size"), "lacks the setting 'image_size'"),
+        (drop_setting("image_size"), "lacks the setting 'image_size'"),
     ],
+    "stack": [
+        (drop("layer2/encoder_bias"), "layer 2 of .* lacks the array 'encoder_bias'"),
+        (
+            lambda arrays, settings: settings["layers"][1].pop("random_state"),
+            "layer 2 of .* lacks the setting 'random_state'",
+        ),
+        (put_setting("layers", [3]), "layer 1 of .* is 3; it must be a saved layer"),
+        (put_setting("layers", []), "lists no layers; it must be a saved Stack"),
+        (drop_setting("layers"), "lists no layers; it must be a saved Stack"),
+    ],
+    "zca": [
+        (to("mean", lambda mean: mean[:1]), "'mean' of 20 values; the array 'eigenvalues' has 40"),
+        (to("whitening", lambda matrix: matrix[:, :-1]), r"'whitening' has shape \(40, 39\)"),
+        (to("dewhitening", np.float64), "'dewhitening' has dtype float64; it must be float32"),
+        (drop("dewhitening"), "lacks the array 'dewhitening'"),
+        (put_parameter("epsilon", -1), "epsilon is -1"),
+        (put_parameter("gamma", 1), "gamma"),
+    ],
+    "triangle": [
+        (drop("centres"), "lacks the array 'centres'"),
+        (
+            to("centres", lambda centres: centres[1:]),
+            r"array 'centres' has shape \(4, 2, 3, 3\); it must be \(5, 2, 3, 3\)",
+        ),
+        (drop_setting("image_size"), "lacks the setting 'image_size'"),
+        (put_parameter("n_maps", 0), "settings that do not fit: n_maps is 0"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [(kind, *damage) for kind, damages in DAMAGES.items() for damage in damages],
 )
-def test_a_file_with_something_missing_or_misshapen_says_what(path, change, message):
-    layer().fit(images(n=20)).save(path)
+def test_a_file_with_something_missing_or_misshapen_says_what(path, kind, change, message):
+    made = SAVED[kind]()
+    made.save(path)
     rewrite(path, change)
     with pytest.raises(CheckpointError, match=message) as caught:
-        SparseConvAutoencoder.load(path)
+        type(made).load(path)
     assert str(path) in str(caught.value)
 
 
-def test_the_file_that_those_tests_damage_loads_when_it_is_not_damaged(path):
-    made = layer().fit(images(n=20))
+@pytest.mark.parametrize("kind", SAVED)
+def test_the_files_that_this_test_damages_load_when_they_are_not_damaged(path, kind):
+    made = SAVED[kind]()
     made.save(path)
     rewrite(path, lambda arrays, settings: None)
-    assert_same_state(SparseConvAutoencoder.load(path), made)
+    type(made).load(path)
 
 
 def test_an_interrupted_save_leaves_the_file_of_the_epoch_before(path, monkeypatch):
-    x = images(n=20)
     write_array = np.lib.format.write_array
     written = []
 
@@ -108,8 +157,8 @@ def test_an_interrupted_save_leaves_the_file_of_the_epoch_before(path, monkeypat
 
     monkeypatch.setattr(checkpoint.np.lib.format, "write_array", fail_in_the_third_file)
     with pytest.raises(KeyboardInterrupt):
-        layer().fit(x, checkpoint=path)
+        layer().fit(X, checkpoint=path)
     monkeypatch.undo()
     assert SparseConvAutoencoder.load(path).n_epochs_done_ == 1
     assert list(path.parent.iterdir()) == [path]
-    assert_same_state(layer().fit(x, checkpoint=path, resume=True), layer().fit(x))
+    assert_same_state(layer().fit(X, checkpoint=path, resume=True), layer().fit(X))
