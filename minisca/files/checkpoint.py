@@ -21,7 +21,6 @@ _FORMAT = "minisca checkpoint"
 _HEADER = "minisca"  # the entry that holds the JSON text
 _HEADER_KEYS = {"format", "version", "kind", "settings"}
 _DATE = (1980, 1, 1, 0, 0, 0)  # a fixed date: the same contents give the same bytes
-_BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 # What zipfile and NumPy raise on bytes that are not what they were.
 _DAMAGE = (
@@ -45,15 +44,22 @@ class CheckpointError(ValueError):
 def save_checkpoint(path, kind, arrays, settings):
     """Write `arrays` and `settings` to exactly `path`, replacing it in one step.
 
-    path: str or path-like. Missing parent directories are created, no extension is added.
-    kind: what the file holds, such as "LogisticRegression"; `load_checkpoint` asks for it.
-    arrays: {name: array} of any shape; bool, integer, float, complex or text dtype. Names are text
-    and may contain "/" ("layer0/encoder_filters").
-    settings: a dict (its keys text) of what JSON can hold; NumPy scalars become numbers, tuples
-    become lists.
+    Parameters
+    ----------
+    path : str or path-like
+        Missing parent directories are created, no extension is added.
+    kind : str
+        What the file holds, such as "LogisticRegression"; `load_checkpoint` asks for it.
+    arrays : dict
+        {name: array} of any shape; bool, integer, float, complex or text dtype. Names may contain
+        "/" ("layer0/encoder_filters").
+    settings : dict
+        Of what JSON can hold; NumPy scalars become numbers, tuples become lists.
 
-    Raises TypeError for an array or a setting that would need a pickle, ValueError for NaN or
-    infinity in either; `path` is then as it was.
+    Raises
+    ------
+    TypeError, ValueError
+        For what would need a pickle; for NaN or infinity. `path` is then as it was.
     """
     arrays = {_array_name(name): np.asanyarray(array) for name, array in arrays.items()}
     for name, array in arrays.items():
@@ -177,41 +183,24 @@ def take_prefix(prefix, arrays):
 
 
 def random_state_to_json(generator):
-    """The state of a `numpy.random.Generator` as a dict that JSON can hold, to the last bit."""
-    return _encode_state(generator.bit_generator.state)
+    """The state of a `numpy.random.default_rng` generator as a dict that JSON can hold."""
+    return generator.bit_generator.state
 
 
 def random_state_from_json(data):
-    """A new `numpy.random.Generator` that goes on where `random_state_to_json` was called.
+    """A new generator that goes on where `random_state_to_json` was called.
 
     Raises ValueError if `data` is not such a state.
     """
     name = data.get("bit_generator") if isinstance(data, dict) else None
-    if name not in _BIT_GENERATORS:
-        options = ", ".join(_BIT_GENERATORS)
-        raise ValueError(f"random state has the generator {name!r}; it must be one of {options}")
-    bit_generator = getattr(np.random, name)()
+    if name != "PCG64":
+        raise ValueError(f"random state has the generator {name!r}; it must be one of PCG64")
+    bit_generator = np.random.PCG64()
     try:
-        bit_generator.state = _decode_state(data)
+        bit_generator.state = data
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"random state of {name} is not complete: {error!r}") from error
     return np.random.Generator(bit_generator)
-
-
-def _encode_state(value):
-    if isinstance(value, dict):
-        return {key: _encode_state(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return {"dtype": value.dtype.str, "values": value.tolist()}
-    return value if isinstance(value, str) else int(value)
-
-
-def _decode_state(value):
-    if not isinstance(value, dict):
-        return value
-    if set(value) == {"dtype", "values"}:
-        return np.array(value["values"], dtype=np.dtype(value["dtype"]))
-    return {key: _decode_state(item) for key, item in value.items()}
 
 
 def _array_name(name):

@@ -261,9 +261,8 @@ def test_require_names_what_is_missing_or_does_not_fit(shapes, names, dtypes, me
 # Random state -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"])
-def test_a_generator_goes_on_from_its_state_after_json(path, name):
-    generator = np.random.Generator(getattr(np.random, name)(5))
+def test_a_generator_goes_on_from_its_state_after_json(path):
+    generator = np.random.default_rng(5)
     generator.integers(10, size=3, dtype=np.uint32)  # leaves half a 64-bit draw behind
     save_checkpoint(path, "state", {}, {"random_state": random_state_to_json(generator)})
     _, settings = load_checkpoint(path, "state")
