@@ -79,17 +79,8 @@ class Estimator:
     def save(self, path):
         """Write the fitted estimator to one file: whole or not at all, an .npz without pickle.
 
-        Parameters
-        ----------
-        path : str or path-like
-            Missing folders are made; no extension is added.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            If a parameter that shapes what was learned was changed after `fit`.
+        Missing folders are made, no extension is added. Raises NotFittedError before `fit`,
+        ValueError if a parameter that shapes what was learned was changed after it.
         """
         self._check_as_fitted()
         save_checkpoint(path, type(self).__name__, *self.to_file())
@@ -98,11 +89,8 @@ class Estimator:
     def load(cls, path):
         """The estimator that `save(path)` wrote.
 
-        Raises
-        ------
-        CheckpointError
-            For any other or a damaged file, naming it.
-        FileNotFoundError
+        Raises CheckpointError, naming the file, for any other or a damaged one, OSError if it
+        cannot be opened.
         """
         return cls.from_file(path, *load_checkpoint(path, cls.__name__))
 
@@ -114,12 +102,9 @@ class Estimator:
 
     @classmethod
     def from_file(cls, path, arrays, settings):
-        """The estimator that `to_file` described; `path` is named in messages.
+        """The estimator that `to_file` described.
 
-        Raises
-        ------
-        CheckpointError
-            If something is missing or does not fit.
+        Raises CheckpointError, naming `path`, if something is missing or does not fit.
         """
         estimator, _ = cls._constructed(path, settings)
         require(path, {}, {}, settings, estimator._learned_numbers)

@@ -49,26 +49,11 @@ class Baseline(Estimator):
 def descend(estimator, n, read, loss_and_gradients, rate_scales, random):
     """Train `estimator` by stochastic gradient descent at a rate that falls linearly to 0.
 
-    Parameters
-    ----------
-    estimator : Baseline
-        With the settings that `check_training_settings` checks. Its arrays that `rate_scales`
-        names, and its `loss_history_`, are replaced after every epoch.
-    n : int
-        Number of items.
-    read : callable
-        As of `minisca.training.fit.Task`.
-    loss_and_gradients : callable
-        From {name: array} of the parameters, a batch and the number of the epoch to the mean loss
-        and {name: gradient}; all arrays are on the host.
-    rate_scales : dict of float
-        {name of a parameter: factor on the learning rate}.
-    random : numpy.random.Generator
-
-    Raises
-    ------
-    DivergenceError
-        When the loss or a parameter stops being finite; the arrays are those of the last epoch.
+    It has the settings that `check_training_settings` checks; after every epoch its `loss_history_`
+    grows and its arrays that `rate_scales`, {name: factor on the learning rate}, names are
+    replaced. n, read: as of `Task`. loss_and_gradients: from {name: array} of the parameters, a
+    batch and the number of the epoch to the mean loss and {name: gradient}, all on the host. Raises
+    DivergenceError when the loss or a parameter stops being finite.
     """
     backend = get_backend(estimator.backend)
     parameters = {name: getattr(estimator, f"{name}_") for name in rate_scales}

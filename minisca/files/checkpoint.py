@@ -113,23 +113,11 @@ def load_checkpoint(path, kind):
 def require(path, arrays, shapes, settings=None, names=(), dtypes=None):
     """Check that a loaded checkpoint has what its reader needs.
 
-    Parameters
-    ----------
-    path : str or path-like
-        Named in messages.
-    arrays, settings : as `load_checkpoint` returns them
-    shapes : dict
-        {array name: shape}, a shape being a tuple of integers, of names (the same name is the same
-        size everywhere) and of None (any size): {"coef": ("classes", None), "bias": ("classes",)}.
-    names : iterable of str
-        Keys that the settings must have.
-    dtypes : dict or None
-        {array name: dtype}, for those that must have it.
+    shapes: {array name: shape}, a shape being a tuple of integers, of names (the same name is the
+    same size everywhere) and of None (any size): {"coef": ("classes", None), "bias": ("classes",)}.
+    settings, names: every name must be a key of the settings. dtypes: {array name: dtype}.
 
-    Raises
-    ------
-    CheckpointError
-        Naming `path` and what is missing or has another shape or dtype.
+    Raises CheckpointError naming `path` and what is missing or has another shape or dtype.
     """
     missing = [name for name in names if name not in settings]
     if missing:

@@ -27,16 +27,8 @@ def sorted_batches(order, batch_size):
 class Batches:
     """Batches of images X (n, c, h, w), as arrays of `dtype` where the backend computes.
 
-    Attributes
-    ----------
-    resident : bool
-        Whether all of X was brought there when this was made; if not, each batch is brought there
-        when its turn comes.
-
-    Raises
-    ------
-    ValueError
-        For pixels that are not finite.
+    `resident` says whether all of X was brought there when this was made; if not, a batch is
+    brought there each time. Raises ValueError for pixels that are not finite.
     """
 
     def __init__(self, backend, X, dtype):

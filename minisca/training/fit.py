@@ -32,49 +32,25 @@ class DivergenceError(ArithmeticError):
 
 
 class Task(NamedTuple):
-    """What an epoch goes through.
-
-    Attributes
-    ----------
-    n : int
-        Number of items.
-    read : callable
-        From a list of rising index arrays, one a batch, to an iterable of the batches.
-    loss_and_gradients : callable
-        From a batch and the number of the epoch, from 0, to the mean loss of its items and
-        {name of parameter: gradient}.
-    rate : callable
-        From a step and the number of steps of all epochs to the learning rate.
-    """
+    """What an epoch goes through: n items."""
 
     n: int
+    #: From a list of sorted index arrays, one a batch, to an iterable of the batches.
     read: Callable
+    #: From a batch and the epoch's number, from 0, to the items' mean loss and {name: gradient}.
     loss_and_gradients: Callable
+    #: From a step and the number of steps of all epochs to the learning rate.
     rate: Callable
 
 
 def run_epochs(settings, optimiser, task, random, epochs, title="epoch {}/{}"):
     """Yield what every epoch made: (mean loss of the items, parameters, velocities).
 
-    Parameters and velocities, {name: array}, are on the host, and the caller's to keep.
-
-    Parameters
-    ----------
-    settings : object with the attributes n_epochs, batch_size, learning_rate, dtype, verbose
-    optimiser : SGD
-        Its parameters and velocities are changed, and must be nobody else's: see `own_copies`.
-    task : Task
-    random : numpy.random.Generator
-        The order of the items is drawn from it, once an epoch.
-    epochs : range
-        Their numbers, from 0.
-    title : str
-        Of the progress bar; the number of the epoch, from 1, and `n_epochs` are put into it.
-
-    Raises
-    ------
-    DivergenceError
-        When the loss or a parameter stops being finite.
+    settings: has n_epochs, batch_size, learning_rate, dtype and verbose. optimiser: SGD of arrays
+    that are nobody else's, see `own_copies`. random: the generator of the items' order. epochs: a
+    range, from 0. title: of the progress bar, with places for the epoch, from 1, and `n_epochs`.
+    Parameters and velocities, {name: array}, are on the host, and the caller's to keep. Raises
+    DivergenceError when the loss or a parameter stops being finite.
     """
     steps = ceil_div(task.n, settings.batch_size)
     with progress(settings.verbose, total=len(epochs) * steps, unit="batch") as bar:
@@ -180,25 +156,11 @@ def initial_state(settings, X):
 
 
 def train(state, settings, X, one_pass=False):
-    """Train a layer on; yield its LayerState after every epoch.
+    """Train a layer on with images X (n, c, h, w); yield its LayerState after every epoch.
 
-    Parameters
-    ----------
-    state : LayerState
-        Where training stands; it is not changed.
-    settings : SparseConvAutoencoder
-        Its constructor's arguments are what counts, and they are checked.
-    X : array (n, c, h, w)
-    one_pass : bool
-        Train for one epoch at the constant rate, in place of the epochs that are left of
-        `n_epochs` at the scheduled one.
-
-    Raises
-    ------
-    DivergenceError
-        When the loss or a parameter stops being finite.
-    ValueError
-        For pixels that are not finite.
+    state: where training stands; it is not changed. settings: the layer, whose constructor's
+    arguments are checked. With `one_pass` it is one epoch at the constant rate, else those left of
+    `n_epochs`. Raises DivergenceError as `run_epochs`, ValueError for pixels that are not finite.
     """
     backend = get_backend(settings.backend)
     done = state.n_epochs_done

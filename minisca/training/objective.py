@@ -33,21 +33,10 @@ def reconstruct(backend, sparsity, parameters, x):
 
 
 def loss_and_gradients(backend, sparsity, parameters, x):
-    """Mean of ||x_hat - x||^2 over images, and its gradients.
+    """Mean of ||x_hat - x||^2 over images x (n, c, h, w), and its gradients by parameter name.
 
-    Parameters
-    ----------
-    backend : module
-    sparsity : Sparsity
-    parameters : dict of arrays of the backend
-        As `LayerState.parameters`: tied filters stand under "encoder_filters" alone.
-    x : array (n, c, h, w) of the backend
-
-    Returns
-    -------
-    loss : float
-    gradients : dict of arrays of the backend, under the parameters' names
-        That of tied filters is the whole one, of both their uses.
+    parameters: {name: array}, as `LayerState.parameters`. All arrays are the backend's. Tied
+    filters have one gradient, of both their uses, under "encoder_filters".
     """
     if sparsity.rule == "none":
         loss, gradients = _through_all_units(backend, parameters, x)

@@ -15,19 +15,10 @@ SCHEDULES = {
 class SGD:
     """Momentum's velocities, one a parameter, and the step that uses them.
 
-    Parameters
-    ----------
-    backend : module
-    parameters : dict of arrays of the backend
-        Updated in place.
-    momentum : float in [0, 1)
-    velocities : dict of arrays of the backend, or None
-        To go on from; None for zeros, where the parameters are NumPy arrays.
-    rate_scales : dict of float, or None
-        Factors on the learning rate; 1 where a name is missing.
-    normalised : sequence of str
-        Names of filters that every step leaves at length 1; their velocities are as they would be
-        without that.
+    parameters: {name: array of the backend}, updated in place. velocities: {name: array} to go on
+    from, or None for zeros, where the parameters are NumPy arrays. rate_scales: {name: factor on
+    the learning rate}, 1 where a name is missing. normalised: names of filters that every step
+    leaves at length 1; their velocities are as they would be without that.
     """
 
     def __init__(

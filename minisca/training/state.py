@@ -124,7 +124,7 @@ class LayerState:
 
     @classmethod
     def from_file(cls, path, arrays, settings, layer):
-        """The state of `layer`, whose parameters are checked, from what `to_file` gave.
+        """The state of `layer`, whose settings are checked, from what `to_file` gave.
 
         Raises CheckpointError, naming `path`, if something is missing or does not fit.
         """
