@@ -65,8 +65,7 @@ class TriangleKMeans(Baseline):
     ----------
     centres_ : float32 (m, c, k, k), of normalised and whitened patches
     mean_ : float32 (c, k, k);  whitening_ : float32 (c * k * k, c * k * k), symmetric
-        A normalised patch p is whitened to whitening_ @ (p - mean_); 0 and the identity where
-        `whiten` is False.
+        A normalised patch p becomes whitening_ @ (p - mean_); 0 and the identity without `whiten`.
     feature_mean_, feature_scale_ : float32 (m, grid, grid)
         What `standardise` subtracts and divides by; 0 and 1 without it.
     objective_history_ : float64 (iterations,)
@@ -135,9 +134,8 @@ class TriangleKMeans(Baseline):
         if self.normalise:
             patches = contrast_normalise(patches, self.contrast_epsilon)
         self._learn_whitening(patches)
-        with progress(
-            self.verbose, total=self.n_iterations, unit="iteration", desc="k-means"
-        ) as bar:
+        bar = progress(self.verbose, total=self.n_iterations, unit="iteration", desc="k-means")
+        with bar:
 
             def tick(objective):
                 bar.set_postfix(objective=f"{objective:.4g}", refresh=False)
@@ -160,10 +158,9 @@ class TriangleKMeans(Baseline):
         X = self._check_new(X)
         shape = (X.shape[0], *self.feature_mean_.shape)
         out = np.empty(shape, np.float32) if out is None else check_out(out, shape)
-        with progress(
-            self.verbose, total=X.shape[0], unit="image", desc="encoding", delay=2
-        ) as bar:
-            for rows in self._image_blocks(X.shape[0]):
+        n = X.shape[0]
+        with progress(self.verbose, total=n, unit="image", desc="encoding", delay=2) as bar:
+            for rows in self._image_blocks(n):
                 pooled = self._pooled(read_batch(X, rows, np.float32))
                 out[rows] = (pooled - self.feature_mean_) / self.feature_scale_
                 bar.update(len(pooled))
@@ -202,14 +199,11 @@ class TriangleKMeans(Baseline):
         places = self._places()
         pool = self._pooling_matrix(*places)
         lines = chunks(places[0], self._bytes_per_place() * places[1])
-        pooled = sum(self._pool_lines(x, part, pool) for part in lines)
+        pooled = 0
+        for part in lines:
+            weights = np.ascontiguousarray(pool[:, part]).reshape(len(pool), -1)
+            pooled += weights @ self._activations(x, part).reshape(len(x), weights.shape[1], -1)
         return pooled.transpose(0, 2, 1).reshape(len(x), self.n_maps, self.grid, self.grid)
-
-    def _pool_lines(self, x, lines, pool):
-        """What some lines of places contribute to the pooled features: (n, regions, m)."""
-        activations = self._activations(x, lines)
-        part = np.ascontiguousarray(pool[:, lines]).reshape(len(pool), -1)
-        return part @ activations.reshape(len(x), part.shape[1], -1)
 
     def _activations(self, x, lines=slice(None)):
         """Activations of some lines of places: (n, lines, columns, m)."""
@@ -245,9 +239,8 @@ class TriangleKMeans(Baseline):
         self.mean_ = np.zeros(patches.shape[1:], np.float32)
         self.whitening_ = np.eye(self.mean_.size, dtype=np.float32)
         if self.whiten:
-            whitener = ZCA(self.zca_epsilon).fit(patches)
-            self.mean_ = whitener.mean_.astype(np.float32)
-            self.whitening_ = whitener.whitening_
+            zca = ZCA(self.zca_epsilon).fit(patches)
+            self.mean_, self.whitening_ = zca.mean_.astype(np.float32), zca.whitening_
 
     def _whitened(self, patches):
         """Normalised patches (n, c, k, k), whitened, as rows (n, c * k * k)."""
@@ -292,11 +285,10 @@ class TriangleKMeans(Baseline):
             check_integer("random_state", self.random_state, minimum=0)
         for name in ("n_maps", "patch_width", "stride", "grid", "n_patches", "n_iterations"):
             check_integer(name, getattr(self, name))
-        check_flag("normalise", self.normalise)
-        check_flag("whiten", self.whiten)
-        check_flag("standardise", self.standardise)
-        check_number("contrast_epsilon", self.contrast_epsilon, low_open=True)
-        check_number("zca_epsilon", self.zca_epsilon, low_open=True)
+        for name in ("normalise", "whiten", "standardise"):
+            check_flag(name, getattr(self, name))
+        for name in ("contrast_epsilon", "zca_epsilon"):
+            check_number(name, getattr(self, name), low_open=True)
 
 
 def triangle(points, centres):
