@@ -168,8 +168,7 @@ class TriangleKMeans(Baseline):
 
     def feature_maps(self, X):
         """Activations of every place before pooling: (n, m, rows, columns). Large."""
-        X = self._check_new(X)
-        x = read_batch(X, slice(0, X.shape[0]), np.float32)
+        x = read_batch(self._check_new(X), slice(None), np.float32)
         return np.moveaxis(self._activations(x), 3, 1)
 
     def fit_transform(self, X, y=None):
@@ -184,7 +183,7 @@ class TriangleKMeans(Baseline):
         if not self.standardise:
             return
         rows = spread(X.shape[0], STANDARDISING_IMAGES)
-        total, squares = np.zeros(shape), np.zeros(shape)
+        total, squares = np.zeros((2, *shape))
         for part in self._image_blocks(len(rows)):
             pooled = self._pooled(read_batch(X, rows[part], np.float32)).astype(np.float64)
             total += pooled.sum(axis=0)
@@ -196,11 +195,9 @@ class TriangleKMeans(Baseline):
 
     def _pooled(self, x):
         """Pooled activations of images x (n, c, h, w): (n, m, grid, grid)."""
-        places = self._places()
-        pool = self._pooling_matrix(*places)
-        lines = chunks(places[0], self._bytes_per_place() * places[1])
-        pooled = 0
-        for part in lines:
+        rows, columns = self._places()
+        pool, pooled = self._pooling_matrix(rows, columns), 0
+        for part in chunks(rows, self._bytes_per_place() * columns):
             weights = np.ascontiguousarray(pool[:, part]).reshape(len(pool), -1)
             pooled += weights @ self._activations(x, part).reshape(len(x), weights.shape[1], -1)
         return pooled.transpose(0, 2, 1).reshape(len(x), self.n_maps, self.grid, self.grid)

@@ -205,7 +205,7 @@ def computed(dtype, through_blas):
         "encode_winners": (x, filters, bias),
         "encode_top_n": (x, filters, bias, 3),
         "encode_k_largest": (x, filters, bias, 7),
-        "lifetime_sparsity": (one_each[0], 0.3),
+        "lifetime_sparsity": (one_each[0], 2),
         "decode_winners": (*one_each, decoder, decoder_bias, (13, 10)),
         "decode_winners of maps": (values, positions, decoder, decoder_bias, (13, 10), owners),
         "winners_backward": (x, error, *one_each, filters, decoder),
