@@ -12,23 +12,24 @@ winner-take-all, local  the same, divided by the deviation of the pixels that ea
 k-means, whole images   k-means on patches of the whitened images, as they are
 k-means                 on patches that are contrast-normalised and whitened by themselves
 
-Features are standardised, one by one. The classifier's penalty depends on the pooling alone, from
-trials on validation images. Accuracies are the validation images', a part of the training set; the
-test images are not read.
+With several --seeds the table has means. Features are standardised, one by one. The classifier's
+penalty depends on the pooling alone, from trials on validation images. Accuracies are the
+validation images', a part of the training set; the test images are not read.
 """
 
-import argparse
+import itertools
 import json
 import sys
 
 import numpy as np
-from common.options import add_backend_option, check_counts, check_seeds, resolve_backend
+from common.options import add_common, check_counts, check_seeds, make_parser, resolve_backend
 from common.records import Results, Stopwatch, print_table
 from paper_figures.run import FigureRun
 
 import minisca
 from minisca.backends import get_backend
 from minisca.baselines import TriangleKMeans
+from minisca.chunks import slices
 
 ARCHITECTURE = {"filter_width": 9, "pool_width": 5, "pool_stride": 4}
 ENCODINGS = (
@@ -49,21 +50,12 @@ ROWS = 200
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--maps", type=int, nargs="+", help="default: 64 256; --quick: 4")
-    parser.add_argument("--images", type=int, help="training images at most, default: 20,000")
+    parser.add_argument("--images", type=int, help="training images at most; default: 20,000")
     parser.add_argument("--epochs", type=int, help="default: 5")
-    parser.add_argument("--seed", type=int, default=0, help="default: 0")
-    parser.add_argument(
-        "--data-dir", help="directory with CIFAR-10's binary version, packed or not"
-    )
-    parser.add_argument("--label", help='what the files hold ("CIFAR-10, JPEG", say)')
-    add_backend_option(parser)
-    parser.add_argument("--output", default="out/encodings", help="default: out/encodings")
-    parser.add_argument("--resume", action="store_true", help="go on from what --output holds")
-    parser.add_argument("--quick", action="store_true", help="400 images, 1 epoch, 4 maps")
+    data, quick = "CIFAR-10's binary version, packed or not", "400 images, 1 epoch, 4 maps"
+    add_common(parser, data, "out/encodings", quick, label="the files")
     arguments = parser.parse_args()
     arguments.maps = arguments.maps or ([4] if arguments.quick else [64, 256])
     check_counts(parser, arguments, "images", "epochs", "maps")
@@ -107,8 +99,8 @@ def pooled(pooling, maps):
 def encode(encoding, model, images):
     """{pooling: features (n, d) of the images}."""
     parts = {pooling: [] for pooling in L2}
-    for first in range(0, len(images), ROWS):
-        maps = feature_maps(encoding, model, images[first : first + ROWS])
+    for part in slices(len(images), ROWS):
+        maps = feature_maps(encoding, model, images[part])
         for pooling, found in parts.items():
             found.append(pooled(pooling, maps).reshape(len(maps), -1))
     return {pooling: np.concatenate(found) for pooling, found in parts.items()}
@@ -180,15 +172,18 @@ def main():
     arguments = parse_arguments()
     run = FigureRun(arguments)
     results = Results(run.output, arguments.resume, "encodings.json")
-    table, fitted = [], {}
-    for encoding in ENCODINGS:
-        cells = []
-        for n_maps in arguments.maps:
-            found = measure(run, results, fitted, encoding, n_maps)
-            cells += [f"{found[pooling]['validation_accuracy_percent']:.2f} %" for pooling in L2]
-        table.append([encoding, *cells])
-    header = [f"{n_maps} maps, {pooling}" for n_maps in arguments.maps for pooling in L2]
-    print_table(["validation accuracy", *header], table)
+    accuracies = {encoding: {} for encoding in ENCODINGS}
+    for seed in arguments.seeds:
+        arguments.seed, fitted = seed, {}
+        for encoding, n_maps in itertools.product(ENCODINGS, arguments.maps):
+            for pooling, record in measure(run, results, fitted, encoding, n_maps).items():
+                cell = accuracies[encoding].setdefault(f"{n_maps} maps, {pooling}", [])
+                cell.append(record["validation_accuracy_percent"])
+    rows = [
+        [encoding, *(f"{np.mean(cell):.2f} %" for cell in cells.values())]
+        for encoding, cells in accuracies.items()
+    ]
+    print_table(["validation accuracy", *accuracies[ENCODINGS[0]]], rows)
     print(f"Records: {results.path}")
 
 

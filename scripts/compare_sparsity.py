@@ -12,14 +12,14 @@ decoder filters are, how sharp, and how many have a twin at another place. The t
 read. The picture shows the first seed's filters over the means of the numbers.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
-from common.options import add_backend_option, check_counts, check_seeds, resolve_backend
+from common.locks import check_packages
+from common.options import add_common, check_counts, check_seeds, make_parser, resolve_backend
 from common.records import Results, Stopwatch, environment, print_table
-from paper_figures.filter_measures import delta_share, repeated, sharpness, steepness
+from paper_figures.filter_measures import ALIVE, delta_share, repeated, sharpness, steepness
 from paper_figures.sparsity_picture import draw_variants
 
 import minisca
@@ -32,24 +32,16 @@ RATE = 0.1
 DENSE_RATE = 0.003
 #: Rate of "k-largest", at that rate every map dies.
 ACROSS_RATE = 0.01
-#: A map with survivors in a smaller share of the images is dead.
-ALIVE = 0.001
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--maps", type=int, default=16, help="feature maps, default: 16")
-    parser.add_argument("--images", type=int, help="training images, default: 10,000 or all")
+    parser = make_parser(__doc__)
+    parser.add_argument("--maps", type=int, default=16, help="feature maps; default: 16")
+    parser.add_argument("--images", type=int, help="training images; default: 10,000 or all")
     parser.add_argument("--epochs", type=int, help="default: 10")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
-    parser.add_argument("--resume", action="store_true", help="go on from what --output holds")
     parser.add_argument("--whitened", action="store_true", help="whiten the images first")
-    parser.add_argument("--quick", action="store_true", help="500 images, 2 epochs, unless given")
-    parser.add_argument("--data-dir", help="directory with MNIST's IDX files, or files like them")
-    add_backend_option(parser)
-    parser.add_argument("--output", default="out/sparsity", help="default: out/sparsity")
+    data, quick = "MNIST's IDX files, or files like them", "500 images, 2 epochs, unless given"
+    add_common(parser, data, "out/sparsity", quick)
     arguments = parser.parse_args()
     if arguments.images is None:
         arguments.images = 500 if arguments.quick else 10_000
@@ -238,6 +230,7 @@ Repeated: filters with another that correlates beyond 0.9 with them at some shif
 
 def main():
     arguments = parse_arguments()
+    pictures = check_packages()
     images = Images(arguments)
     results = Results(arguments.output, arguments.resume)
     print(f"Data: {images.name} ({images.source})")
@@ -261,9 +254,10 @@ def main():
     picture = (
         Path(arguments.output) / "pictures" / f"{'whitened' if arguments.whitened else 'raw'}.png"
     )
-    means = {name: average(found) for name, found in records.items()}
-    draw_variants(picture, means, layers)
-    print(f"Records: {results.path}; filters: {picture}")
+    print(f"Records: {results.path}")
+    if pictures:
+        draw_variants(picture, {name: average(found) for name, found in records.items()}, layers)
+        print(f"Filters: {picture}")
 
 
 if __name__ == "__main__":

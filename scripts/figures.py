@@ -15,13 +15,14 @@
 
 Figure N becomes figure-N.png in --output; figure-N.json has its records: what was trained how, how
 long it took, and what is measured of it. figure-N.npz is what was trained. The validation images
-are the last of the training set; no test image is read but the digit of Figure 3.
+are the last of the training set; no test image is read but the digit of Figure 3. Without
+matplotlib there are the records and no pictures.
 """
 
-import argparse
 import sys
 
-from common.options import add_backend_option, check_counts, check_seeds, resolve_backend
+from common.locks import check_packages
+from common.options import add_common, check_counts, check_seeds, make_parser, resolve_backend
 from paper_figures.accuracy import KINDS, METHODS, draw_accuracies
 from paper_figures.filters import (
     draw_convolutional_filters,
@@ -46,11 +47,9 @@ FIGURES = {
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="name", help=f"{', '.join(FIGURES)}; default: all"
+        "names", nargs="*", metavar="name", help=f"of {', '.join(FIGURES)}; default: all"
     )
     parser.add_argument("--images", type=int, help="training images at most")
     parser.add_argument("--epochs", type=int, help="of every convolutional layer or network")
@@ -58,16 +57,9 @@ def parse_arguments():
     curves = {"nargs": "+", "help": "of Figure 1c; default: all"}
     parser.add_argument("--methods", choices=METHODS, default=list(METHODS), **curves)
     parser.add_argument("--kinds", choices=KINDS, default=list(KINDS), **curves)
-    parser.add_argument("--seed", type=int, default=0, help="default: 0")
-    parser.add_argument(
-        "--data-dir",
-        help="directory with the folders mnist, cifar-10-batches-bin and smallnorb, or one of them",
-    )
-    parser.add_argument("--label", help='what the CIFAR-10 files hold ("CIFAR-10, JPEG", say)')
-    add_backend_option(parser)
-    parser.add_argument("--output", default="out/figures", help="default: out/figures")
-    parser.add_argument("--resume", action="store_true", help="go on from what --output holds")
-    parser.add_argument("--quick", action="store_true", help="few images, few epochs, few maps")
+    data = "the folders mnist, cifar-10-batches-bin and smallnorb, or one of them"
+    quick, label = "few images, few epochs, few maps", "the CIFAR-10 files"
+    add_common(parser, data, "out/figures", quick, seeds=False, label=label)
     arguments = parser.parse_args()
     for name in arguments.names:
         if name not in FIGURES:
@@ -80,7 +72,7 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    run = FigureRun(arguments)
+    run = FigureRun(arguments, pictures=check_packages())
     left_out = []
     for name in arguments.names or FIGURES:
         try:
@@ -88,7 +80,7 @@ def main():
         except DatasetNotFoundError as error:
             left_out.append(f"Figure {name} is left out. {error}")
             continue
-        print(f"Figure {name}: {run.path(name, 'png')}")
+        print(f"Figure {name}: {run.path(name, 'png' if run.pictures else 'json')}")
     if left_out and arguments.names:
         raise SystemExit("\n".join(left_out))
     print("\n".join(left_out))

@@ -43,7 +43,7 @@ def draw_accuracies(run, name):
                 record = measure(run, results, method, n_maps, whitened)
                 points[method, whitened, n_maps] = record["validation_accuracy_percent"]
                 say(record)
-                draw(run.path(name, "png"), points)
+                run.draw(draw, name, points)
     print_table(["maps", *labels(points).values()], list(table(points, maps)))
 
 

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+#: A map with survivors in a smaller share of the images is dead.
+ALIVE = 0.001
+
 
 def delta_share(filters):
     """Share of each filter's energy that lies in its largest pixel: (m,) in (0, 1], 1 a delta.

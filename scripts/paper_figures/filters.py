@@ -3,31 +3,25 @@
 import numpy as np
 from common.pictures import as_stack
 from common.records import Stopwatch
-from paper_figures.filter_measures import delta_share, repeated, sharpness
+from paper_figures.filter_measures import ALIVE, delta_share, repeated, sharpness
 
 from minisca import figures
 from minisca.baselines import KSparseAutoencoder, draw_patches
 
 #: Training images whose survivors say which maps are alive, and that the loss is measured on.
 MEASURED_IMAGES = 2000
-#: A map with survivors in a smaller share of the images is dead.
-ALIVE = 0.001
 #: A filter with this share of its energy in one pixel is called a delta.
 DELTA = 0.5
 
 #: Of layers on CIFAR-10. Its rate is what these figures were drawn with.
 WIDE = {"filter_width": 9, "pool_width": 5, "pool_stride": 4, "learning_rate": 0.1}
 DIGITS = {"filter_width": 7, "pool_width": 5, "pool_stride": 3}
+FEW = {"n_maps": 16, "n_epochs": 30}
 #: Figure: title, whether whitened, images at most, what the layer is.
 CONVOLUTIONAL = {
     "1b": ("whitened", True, None, {"n_maps": 32, "n_epochs": 4}),
-    "2b": (
-        "no sparsity",
-        True,
-        2000,
-        {"n_maps": 16, "n_epochs": 30, "sparsity": "none", "learning_rate": 0.0005},
-    ),
-    "2c": ("winner-take-all", True, 2000, {"n_maps": 16, "n_epochs": 30}),
+    "2b": ("no sparsity", True, 2000, FEW | {"sparsity": "none", "learning_rate": 0.0005}),
+    "2c": ("winner-take-all", True, 2000, FEW),
     "4": ("not whitened", False, None, {"n_maps": 128, "n_epochs": 4}),
 }
 
@@ -88,9 +82,7 @@ def draw_digit(run, name):
     below = data.train_images[: min(n, 20_000)]
     options = {"n_maps": 128, "filter_width": 5, "pool_width": 3, "pool_stride": 2, "n_epochs": 2}
     second, _ = train_layer(run, f"{name}-second", data.name, first.transform(below), options)
-    figures.save_feature_panels(
-        run.path(name, "png"), data.test_images[0], as_stack([first, second])
-    )
+    run.draw(figures.save_feature_panels, name, data.test_images[0], as_stack([first, second]))
 
 
 def train_layer(run, name, data, images, options):
@@ -134,4 +126,4 @@ def in_words(record):
 
 
 def save_filters(run, name, filters, title):
-    figures.save_filters(run.path(name, "png"), filters, title=title)
+    run.draw(figures.save_filters, name, filters, title=title)

@@ -16,15 +16,22 @@ QUICK_IMAGES = 400
 
 
 class FigureRun:
-    """One run of scripts/figures.py."""
+    """One run of scripts/figures.py, with or without its pictures."""
 
-    def __init__(self, arguments):
+    def __init__(self, arguments, pictures=False):
         self.arguments = arguments
+        self.pictures = pictures
+        self.whitener = None
         self.output = Path(arguments.output)
         self.cifar = cache(self._cifar)
 
     def path(self, name, ending):
         return self.output / f"figure-{name}.{ending}"
+
+    def draw(self, function, name, *shown, **options):
+        """Call function(path of the picture, *shown, **options), unless there are no pictures."""
+        if self.pictures:
+            function(self.path(name, "png"), *shown, **options)
 
     def results(self, name):
         """The records of a figure; those that are there already, whatever was asked for."""
@@ -76,8 +83,8 @@ class FigureRun:
         n = min(self.n_images(usual or len(train[0])), len(train[0]))
         images, checked = (contrast_normalise(part) for part in (train[0], validation[0]))
         if whitened:
-            whitener = ZCA(ZCA_EPSILON).fit(images)
-            images, checked = whitener.transform(images[:n]), whitener.transform(checked)
+            self.whitener = self.whitener or ZCA(ZCA_EPSILON).fit(images)
+            images, checked = map(self.whitener.transform, (images[:n], checked))
         return data.name, (images[:n], train[1][:n]), (checked, validation[1])
 
     @cached_property

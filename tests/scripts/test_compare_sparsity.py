@@ -100,33 +100,39 @@ def bars(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def small_run(bars, tmp_path_factory):
-    """4 maps, one epoch, whitened: what was printed, the output directory."""
+    """4 maps, one epoch, whitened, two seeds: what was printed, the records, the arguments."""
     output = tmp_path_factory.mktemp("sparsity")
-    arguments = ("--maps", 4, "--epochs", 1, "--quick", "--data-dir", bars, "--output", output)
-    return run_script("compare_sparsity.py", *arguments, "--whitened"), output
-
-
-def test_every_rule_leaves_a_record_and_a_row(small_run):
-    done, output = small_run
+    arguments = ["--maps", 4, "--epochs", 1, "--quick", "--data-dir", bars, "--seeds", 3, 5]
+    arguments += ["--whitened", "--output", output]
+    done = run_script("compare_sparsity.py", *arguments)
     assert done.returncode == 0, done.stderr
-    records = json.loads((output / "results.json").read_text())
-    assert [record["row"] for record in records] == [f"sparsity-{name}" for name in VARIANTS]
-    for name, record in zip(VARIANTS, records, strict=True):
-        assert any(line.startswith(name) for line in done.stdout.splitlines())
-        assert (
-            record["data"]
-            == f"{records[0]['data'].partition(',')[0]}, 40 training images, whitened"
-        )
+    return done.stdout, json.loads((output / "results.json").read_text()), arguments
+
+
+def row_of(printed, name):
+    (line,) = (line for line in printed.splitlines() if line.startswith(f"{name} "))
+    return line
+
+
+def test_every_rule_leaves_a_record_a_seed_and_one_row_of_their_means(small_run):
+    printed, records, _ = small_run
+    expected = [(f"sparsity-{name}", seed) for seed in (3, 5) for name in VARIANTS]
+    assert [(record["row"], record["seed"]) for record in records] == expected
+    data = f"{records[0]['data'].partition(',')[0]}, 40 training images, whitened"
+    for record in records:
+        assert record["data"] == data
         assert len(record["usage"]) == len(record["delta_share"]) == 4
         assert record["dead_maps"] == sum(usage < 0.001 for usage in record["usage"])
         assert 0 <= record["validation_error_percent"] <= 100
         assert record["reconstruction_error"] > 0
         assert record["command"].startswith("python scripts/compare_sparsity.py")
+    for one, other in zip(records[:8], records[8:], strict=True):
+        mean = (one["validation_error_percent"] + other["validation_error_percent"]) / 2
+        assert f"{mean:.2f} %" in row_of(printed, one["row"].removeprefix("sparsity-"))
 
 
 def test_rules_differ_in_nothing_but_the_rule_and_the_rate_where_more_survive(small_run):
-    _, output = small_run
-    records = json.loads((output / "results.json").read_text())
+    _, records, _ = small_run
     settings = {r["row"].removeprefix("sparsity-"): r["settings"]["layers"][0] for r in records}
     rule = {"sparsity", "n_active", "tied", "lifetime"}
     for name, found in settings.items():
@@ -140,36 +146,19 @@ def test_rules_differ_in_nothing_but_the_rule_and_the_rate_where_more_survive(sm
 
 
 def test_the_low_rates_are_printed(small_run):
-    done, _ = small_run
-    assert "at its default but the learning rate" in done.stdout
-    (line,) = (line for line in done.stdout.splitlines() if line.startswith("none "))
-    assert line.split()[1] == "0.003"
+    printed, _, _ = small_run
+    assert "at its default but the learning rate" in printed
+    assert row_of(printed, "none").split()[1] == "0.003"
 
 
-def test_resuming_measures_nothing_again(small_run, bars):
-    _, output = small_run
-    before = (output / "results.json").read_bytes()
-    arguments = ("--maps", 4, "--epochs", 1, "--quick", "--data-dir", bars, "--output", output)
-    done = run_script("compare_sparsity.py", *arguments, "--whitened", "--resume")
+def test_the_picture_is_written_and_resuming_measures_nothing_again(small_run):
+    _, _, arguments = small_run
+    picture, results = arguments[-1] / "pictures" / "whitened.png", arguments[-1] / "results.json"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    before = results.read_bytes()
+    done = run_script("compare_sparsity.py", *arguments, "--resume")
     assert done.returncode == 0, done.stderr
-    assert (output / "results.json").read_bytes() == before
-
-
-def test_two_seeds_leave_two_records_a_rule_and_one_row(bars, tmp_path):
-    arguments = ("--maps", 2, "--epochs", 1, "--images", 20, "--data-dir", bars)
-    done = run_script("compare_sparsity.py", *arguments, "--seeds", 3, 5, "--output", tmp_path)
-    assert done.returncode == 0, done.stderr
-    records = json.loads((tmp_path / "results.json").read_text())
-    found = [r for r in records if r["row"] == "sparsity-winner-take-all"]
-    assert [r["seed"] for r in found] == [3, 5]
-    mean = sum(r["validation_error_percent"] for r in found) / 2
-    (line,) = (ln for ln in done.stdout.splitlines() if ln.startswith("winner-take-all "))
-    assert f"{mean:.2f} %" in line
-
-
-def test_the_picture_is_written(small_run):
-    _, output = small_run
-    assert (output / "pictures" / "whitened.png").read_bytes().startswith(b"\x89PNG")
+    assert results.read_bytes() == before
 
 
 @pytest.mark.parametrize(
