@@ -25,6 +25,18 @@ def test_two_fits_are_bit_identical(kind):
     assert first.intercept_.tobytes() == second.intercept_.tobytes()
 
 
+@pytest.mark.parametrize("kind", [LogisticRegression, LinearSVM])
+@pytest.mark.parametrize("factor", [2.0**-200, 2.0**20])  # powers of two: not even rounding differs
+def test_the_scale_of_the_features_changes_nothing_but_the_coefficients(kind, factor):
+    features, labels = problem()
+    options = {"l2": 0.01, "tol": 1e-9, "max_iter": 1000}
+    first = kind(**options).fit(features, labels)
+    other = kind(**options).fit(factor * features, labels)
+    assert np.array_equal(other.coef_ * factor, first.coef_)
+    scores = first.decision_function(features)
+    assert np.array_equal(other.decision_function(factor * features), scores)
+
+
 # What the labels may be ---------------------------------------------------------------------
 
 

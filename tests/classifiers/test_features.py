@@ -5,10 +5,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from minisca import LogisticRegression
+from minisca import LinearSVM, LogisticRegression
 from minisca.classifiers import feature_blocks
 from minisca.classifiers.feature_blocks import FeatureBlocks
 from tests.support.classifier_problems import Sliced, problem
+
+kinds = pytest.mark.parametrize("kind", [LogisticRegression, LinearSVM])
 
 
 def test_float32_is_near_float64_and_each_keeps_its_type():
@@ -23,14 +25,16 @@ def test_float32_is_near_float64_and_each_keeps_its_type():
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ">f2", ">f4", np.uint8, np.int8, bool])
-def test_what_float32_holds_is_computed_in_float32(dtype):
+@kinds
+def test_what_float32_holds_is_computed_in_float32(kind, dtype):
     features, labels = problem()
     features = np.abs(features).astype(dtype)
-    classifier = LogisticRegression(l2=0.01).fit(features, labels)
-    reference = LogisticRegression(l2=0.01).fit(features.astype(np.float32), labels)
+    classifier = kind(l2=0.01).fit(features, labels)
+    reference = kind(l2=0.01).fit(features.astype(np.float32), labels)
     assert classifier.coef_.dtype == np.float32
     assert np.array_equal(classifier.coef_, reference.coef_)
-    assert np.array_equal(classifier.predict_proba(features), reference.predict_proba(features))
+    scores = reference.decision_function(features)
+    assert np.array_equal(classifier.decision_function(features), scores)
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.longdouble])
@@ -63,11 +67,12 @@ def test_rows_of_any_rank_are_flattened():
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_arrays_that_only_slice_are_read_in_blocks(small_blocks, dtype):
+@kinds
+def test_arrays_that_only_slice_are_read_in_blocks(small_blocks, kind, dtype):
     features, labels = problem(dtype=dtype)
     sliced = Sliced(features.reshape(-1, 3, 2, 2))
-    classifier = LogisticRegression().fit(sliced, labels)
-    reference = LogisticRegression().fit(features, labels)
+    classifier = kind().fit(sliced, labels)
+    reference = kind().fit(features, labels)
     assert np.array_equal(classifier.coef_, reference.coef_)
     assert np.array_equal(classifier.predict(sliced), reference.predict(features))
     assert classifier.score(sliced, labels) == reference.score(features, labels)

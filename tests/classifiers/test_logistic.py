@@ -59,16 +59,6 @@ def test_intercepts_keep_up_with_many_features():
     assert often.n_iter_ <= 1.5 * once.n_iter_  # with intercepts of a constant 1: twice
 
 
-def test_the_scale_of_the_features_changes_nothing_but_the_coefficients():
-    features, labels = problem()
-    options = {"l2": 0.01, "tol": 1e-9, "max_iter": 1000}
-    first = LogisticRegression(**options).fit(features, labels)
-    for factor in (2.0**-200, 2.0**20):  # powers of two: not even rounding differs
-        other = LogisticRegression(**options).fit(factor * features, labels)
-        assert np.array_equal(other.coef_ * factor, first.coef_)
-        assert np.array_equal(other.predict_proba(factor * features), first.predict_proba(features))
-
-
 @pytest.mark.parametrize("factor", [1e-25, 1e25])
 def test_float32_features_whose_squares_leave_float32_are_fitted(factor):
     features, labels = problem(dtype=np.float32)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minisca import LogisticRegression
+from minisca import LinearSVM, LogisticRegression
 from minisca.validation import NotFittedError
 from tests.support.classifier_problems import problem
 
@@ -61,12 +61,16 @@ def test_bad_parameters_are_refused_by_fit(parameters, error, message):
 
 
 @pytest.mark.parametrize(
-    "method", ["predict", "predict_proba", "decision_function", "score", "save"]
+    ("kind", "method"),
+    [
+        *((LinearSVM, method) for method in ("predict", "decision_function", "score", "save")),
+        *((LogisticRegression, method) for method in ("predict", "predict_proba", "score", "save")),
+    ],
 )
-def test_an_unfitted_classifier_says_so(method, tmp_path):
+def test_an_unfitted_classifier_says_so(kind, method, tmp_path):
     arguments = {"score": (X, Y), "save": (tmp_path / "c.npz",)}.get(method, (X,))
-    with pytest.raises(NotFittedError, match="this LogisticRegression is not fitted yet"):
-        getattr(LogisticRegression(), method)(*arguments)
+    with pytest.raises(NotFittedError, match=f"this {kind.__name__} is not fitted yet"):
+        getattr(kind(), method)(*arguments)
     assert not list(tmp_path.iterdir())
 
 
