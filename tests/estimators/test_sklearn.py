@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import minisca
+from minisca.estimator import Estimator
 from tests.support.layers import assert_same_state, images, layer, one_thread  # noqa: F401
 
 pytest.importorskip("sklearn")
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -57,6 +58,25 @@ def test_training_and_encoding_do_not_import_scikit_learn():
         cwd=Path(__file__).resolve().parents[2],
     )
     assert result.stdout.split() == [b"False"]
+
+
+def test_scikit_learn_sees_what_kind_of_estimator_it_is():
+    assert is_classifier(minisca.LogisticRegression())
+    assert not is_classifier(layer())
+    utils = pytest.importorskip("sklearn.utils")
+    if not hasattr(utils, "get_tags"):
+        pytest.skip("scikit-learn before 1.6 has no get_tags")
+    assert utils.get_tags(minisca.LogisticRegression()).target_tags.required
+    assert utils.get_tags(minisca.LogisticRegression()).classifier_tags.multi_class
+    assert utils.get_tags(layer()).transformer_tags is not None
+    assert utils.get_tags(Estimator()).estimator_type is None
+
+
+def test_cross_validation_is_stratified_because_it_is_a_classifier():
+    X, y = corners(60)
+    X, y = X[np.argsort(y)], np.sort(y)  # unstratified folds would score 0
+    scores = cross_val_score(minisca.LogisticRegression(verbose=False), X, y, cv=2)
+    assert scores.tolist() == [1.0, 1.0]
 
 
 def test_a_clone_has_the_parameters_and_nothing_learned():
@@ -126,4 +146,5 @@ def test_a_grid_search_ranks_layers_by_how_well_they_rebuild_the_images():
 def test_a_layer_is_shown_in_a_notebook():
     made = layer(n_maps=17)
     assert "SparseConvAutoencoder" in pipeline()._repr_html_()
+    assert "n_maps=17" in repr(pipeline(n_maps=17))
     assert "n_maps=17" in repr(made)
