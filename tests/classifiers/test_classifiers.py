@@ -1,20 +1,12 @@
-"""What both classifiers share: labels, scores, files, and that scikit-learn takes them."""
-
-import subprocess
-import sys
+"""What both classifiers share: labels, scores, and that scikit-learn takes them."""
 
 import numpy as np
 import pytest
 
 from minisca import LinearSVM, LogisticRegression
-from minisca.files.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from minisca.files.checkpoint import CheckpointError
 from tests.support.classifier_problems import problem
-
-
-def test_importing_the_classifier_does_not_import_scipy():
-    code = "import sys, minisca.classifiers; print('scipy' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-    assert result.stdout.split() == [b"False"]
+from tests.support.layers import rewrite
 
 
 @pytest.mark.parametrize("kind", [LogisticRegression, LinearSVM])
@@ -76,49 +68,26 @@ def test_score_is_the_fraction_that_is_right():
     assert classifier.score(features, wrong) == 0.75
 
 
-# Saving -------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("intercept", None, "lacks the array 'intercept'"),
+        ("coef", np.ones(3), r"'coef' has shape \(3,\); it must be"),
+        ("intercept", np.ones(4), r"'intercept' has shape \(4,\); it must be \(3\)"),
+        ("parameters", {"C": 1.0}, "has other parameters: .*'C'"),
+    ],
+)
+def test_loading_names_what_is_wrong_with_the_file(tmp_path, name, value, message):
+    def change(arrays, settings):
+        entries = settings if name in settings else arrays
+        entries[name] = value
+        if value is None:
+            del entries[name]
 
-
-@pytest.mark.parametrize("names", [np.array([5, 6, 7]), np.array(["auk", "gull", "tern"])])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("kind", [LogisticRegression, LinearSVM])
-def test_a_saved_classifier_comes_back_bit_for_bit(tmp_path, kind, names, dtype):
-    features, codes = problem(dtype=dtype)
-    saved = kind(l2=0.02, max_iter=9, verbose=False).fit(features, names[codes])
-    saved.save(tmp_path / "classifier")
-    loaded = kind.load(tmp_path / "classifier")
-    assert loaded.get_params() == saved.get_params()
-    assert vars(loaded).keys() == vars(saved).keys()
-    for name, value in vars(saved).items():
-        found = getattr(loaded, name)
-        assert type(found) is type(value)
-        assert np.array_equal(found, value)
-        assert np.asarray(found).dtype == np.asarray(value).dtype
-    scores = saved.decision_function(features)
-    assert loaded.decision_function(features).tobytes() == scores.tobytes()
-
-
-def test_loading_names_what_is_wrong_with_the_file(tmp_path):
-    path = tmp_path / "classifier.npz"
-    LogisticRegression().fit(*problem()).save(path)
-    arrays, settings = load_checkpoint(path, "LogisticRegression")
-
-    def refused(message, kind="LogisticRegression", **changes):
-        changed = {**arrays, **changes.pop("arrays", {})}
-        changed = {name: array for name, array in changed.items() if array is not None}
-        save_checkpoint(path, kind, changed, {**settings, **changes})
-        with pytest.raises(CheckpointError, match=message):
-            LogisticRegression.load(path)
-
-    for other in ("Stack", "LinearSVM"):
-        refused(f"holds a {other}; it must hold a LogisticRegression", kind=other)
-    refused("lacks the array 'intercept'", arrays={"intercept": None})
-    refused(r"'coef' has shape \(3,\); it must be", arrays={"coef": np.ones(3)})
-    refused(r"'intercept' has shape \(4,\); it must be \(3\)", arrays={"intercept": np.ones(4)})
-    refused("has other parameters: .*'C'", parameters={"C": 1.0})
-    path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(CheckpointError, match="damaged or cut short"):
-        LogisticRegression.load(path)
+    LogisticRegression().fit(*problem()).save(tmp_path / "classifier.npz")
+    rewrite(tmp_path / "classifier.npz", change)
+    with pytest.raises(CheckpointError, match=message):
+        LogisticRegression.load(tmp_path / "classifier.npz")
 
 
 # With scikit-learn ---------------------------------------------------------------------------

@@ -5,7 +5,6 @@ import hashlib
 import io
 import os
 import socket
-import subprocess
 import sys
 
 import pytest
@@ -125,14 +124,6 @@ def test_a_progress_bar_on_a_terminal(tmp_path, monkeypatch):
 def test_a_download_error_is_a_dataset_error_and_a_value_error():
     assert issubclass(DownloadError, DatasetError)
     assert issubclass(DatasetError, ValueError)
-
-
-def test_importing_the_datasets_loads_neither_numba_nor_scipy():
-    loaded = "import sys, minisca.datasets; print(sorted({'numba', 'scipy'} & set(sys.modules)))"
-    result = subprocess.run(
-        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "[]"
 
 
 def test_a_checksum_may_be_of_the_file_as_it_is_served(tmp_path):
