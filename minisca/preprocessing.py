@@ -152,7 +152,20 @@ class ZCA(Estimator):
         return self.fit(X).transform(X)
 
     def inverse_transform(self, X):
-        """The images (n, c, h, w), float32, that `transform` made X of; raises as it does."""
+        """The images that `transform` made X of.
+
+        Parameters
+        ----------
+        X : array (n, c, h, w), as `transform` returns it
+
+        Returns
+        -------
+        float32 array of X's shape
+
+        Raises
+        ------
+        As `transform`.
+        """
         X = self._check_new(X)
         out = np.empty(X.shape, np.float32)
         for rows, x in _blocks(X):
@@ -190,9 +203,21 @@ class ZCA(Estimator):
 
 
 def crop_centre(X, side):
-    """The inner side x side pixels of images X (n, c, h, w): a view (n, c, side, side).
+    """The inner pixels of images.
 
-    Where an odd number of rows or columns goes, one more goes at the lower or right edge. Raises
+    Of an odd number of rows or columns that go, the lower or right edge loses one more.
+
+    Parameters
+    ----------
+    X : array (n, c, h, w)
+    side : int >= 1, no more than h and w
+
+    Returns
+    -------
+    view (n, c, side, side) of X
+
+    Raises
+    ------
     ValueError or TypeError for other images, and if they are smaller than `side`.
     """
     X = check_images(X)

@@ -42,18 +42,38 @@ class Classifier(Estimator):
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict(self, X):
-        """The label of the largest score of each of X (n, ...): (n,), of the labels' dtype.
+        """The label of the largest score.
 
-        Raises as `decision_function`.
+        Parameters
+        ----------
+        X : array (n, ...), as in `fit`
+
+        Returns
+        -------
+        array (n,) of the dtype of the labels of `fit`
+
+        Raises
+        ------
+        As `decision_function`.
         """
         scores = self._scores(X)
         return self.classes_[scores.argmax(axis=1)]
 
     def score(self, X, y):
-        """The fraction of X (n, ...) whose label in y (n,) is predicted.
+        """The fraction of X whose label is predicted.
 
-        Raises as `decision_function`; ValueError or TypeError for labels of another number or kind
-        than those of `fit`.
+        Parameters
+        ----------
+        X : array (n, ...), as in `fit`
+        y : array (n,), labels like those of `fit`
+
+        Returns
+        -------
+        float in [0, 1]
+
+        Raises
+        ------
+        As `decision_function`; ValueError or TypeError for labels of another number or kind.
         """
         check_fitted(self, "coef_")
         labels = check_labels(y, self._count(X))

@@ -56,9 +56,19 @@ class LogisticRegression(LinearClassifier):
         self.verbose = verbose
 
     def predict_proba(self, X):
-        """Probabilities of X (n, ...), the softmax of the scores: float64 (n, n_classes).
+        """The probability of every class: the softmax of the scores.
 
-        Their order is that of `classes_`. Raises as `decision_function`.
+        Parameters
+        ----------
+        X : array (n, ...), as in `fit`
+
+        Returns
+        -------
+        float64 array (n, n_classes), in the order of `classes_`
+
+        Raises
+        ------
+        As `decision_function`.
         """
         return np.exp(log_softmax(self._scores(X)))
 

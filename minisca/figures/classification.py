@@ -46,7 +46,20 @@ def confusion_matrix(true_labels, predicted_labels, n_classes=None):
 
 
 def misclassified(true_labels, predicted_labels):
-    """Rising indices (int64) of the rows whose two labels differ; labels as `confusion_matrix`."""
+    """Which labels were predicted wrongly.
+
+    Parameters
+    ----------
+    true_labels, predicted_labels : (n,) integers or text
+
+    Returns
+    -------
+    int64 array of the rows whose two labels differ, rising
+
+    Raises
+    ------
+    ValueError or TypeError for labels of another shape or kind.
+    """
     true_labels, predicted_labels = _labels(true_labels, predicted_labels)
     return np.flatnonzero(true_labels != predicted_labels)
 

@@ -38,7 +38,11 @@ def filter_grid(filters, columns=None, shared_scale=False, border=1, zoom=1):
 def save_filters(path, filters, title=None, columns=None, shared_scale=False):
     """Write `filter_grid(filters, columns, shared_scale)`, enlarged, to the PNG `path`.
 
-    `title` stands above it. Raises as `filter_grid` does.
+    Parameters
+    ----------
+    filters, columns, shared_scale : as of `filter_grid`, and what is raised
+    title : str or None
+        Stands above the grid.
     """
     filters = _check_filters(filters)
     border, margin, head = 6, 18, 60 if title else 18
