@@ -27,6 +27,12 @@ def check_integer(name, value, minimum=1, odd=False):
     return int(value)
 
 
+def check_seed(random_state):
+    """Raise unless `random_state` is None or an integer of at least 0."""
+    if random_state is not None:
+        check_integer("random_state", random_state, minimum=0)
+
+
 def check_number(name, value, low=0.0, high=np.inf, low_open=False, high_open=False):
     """Return `value` as a finite float within [low, high] (ends open if asked), or raise."""
     end = ")" if high_open or high == np.inf else "]"

@@ -41,14 +41,14 @@ class SupervisedConvNet(Classifier, Baseline):
         As of `SparseConvAutoencoder`.
     l2 : float >= 0, default 1e-4
         `l2 / 2` times the sum of the squared filters and weights is added to the loss.
-    n_epochs, batch_size : int
-    learning_rate : float
+    n_epochs, batch_size : int, default 20 and 100
+    learning_rate : float, default 1
         Falling linearly to 0. For the weights it is relative, so that a good value stays good for
         any number of maps: their rate is `learning_rate * n_classes` over the mean squared norm of
         an image's features before training. The filters' is a fixed fraction of it, which suits
         images of about unit variance or within [0, 1].
-    momentum : float in [0, 1)
-    random_state : int or None
+    momentum : float in [0, 1), default 0.9
+    random_state : int or None, default None
         Seed of the initial filters and the order of the images.
     backend : str, default "auto"
     dtype : "float32" (default) or "float64"
@@ -56,13 +56,20 @@ class SupervisedConvNet(Classifier, Baseline):
 
     Attributes
     ----------
-    classes_ : array (n_classes,), the labels, sorted
-    filters_ : array (m, c, k, k);  bias_ : array (m,)
-    coef_ : array (n_classes, m * h' * w');  intercept_ : array (n_classes,)
-    loss_history_ : array (n_epochs,) float64
+    classes_ : array (n_classes,)
+        The labels, sorted.
+    filters_ : array (m, c, k, k) of `dtype`
+    bias_ : array (m,) of `dtype`
+    coef_ : array (n_classes, m * h' * w') of `dtype`
+    intercept_ : array (n_classes,) of `dtype`
+    loss_history_ : float64 array (n_epochs,)
         Mean of the objective over each epoch, measured on the batches while training.
-    n_channels_, image_size_ : int, and (height, width) of the images seen in `fit`
+    n_channels_ : int
+    image_size_ : (int, int)
+        Height and width of the images seen in `fit`.
 
+    Examples
+    --------
     >>> network = SupervisedConvNet(n_maps=32, random_state=0).fit(images, labels)
     >>> network.score(test_images, test_labels)
     """

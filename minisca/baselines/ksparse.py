@@ -28,15 +28,16 @@ class KSparseAutoencoder(Baseline):
         Units that survive in the first epoch. Their number falls linearly to `n_active` over the
         first fifth of the epochs, so that every unit finds something to do before few are allowed
         to. None, or at most `n_active`: `n_active` from the start.
-    n_epochs, batch_size : int
-    learning_rate : float
+    n_epochs, batch_size : int, default 20 and 100
+    learning_rate : float, default 0.4
         On the mean over a batch of ||x_hat - x||^2, falling linearly to 0. It is relative: the
         filters' rate is divided by the patches' mean squared norm. The biases get a tenth of it: at
         all of it they fall so fast that many units never survive again.
-    momentum : float in [0, 1)
-    init_scale : float
+    momentum : float in [0, 1), default 0.9
+    init_scale : float, default 0.01
         Standard deviation of the initial filters; biases start at 0.
-    random_state : int or None
+    random_state : int or None, default None
+        Seed of the initial filters and the order of the patches.
     backend : str, default "auto"
         Of the updates; the rest is matrix products of NumPy.
     dtype : "float32" (default) or "float64"
@@ -44,12 +45,18 @@ class KSparseAutoencoder(Baseline):
 
     Attributes
     ----------
-    filters_ : array (m, c, h, w), encoder and decoder in one
-    encoder_bias_ : array (m,);  decoder_bias_ : array (c, h, w)
-    loss_history_ : array (n_epochs,) float64
+    filters_ : array (m, c, h, w) of `dtype`
+        Encoder and decoder in one.
+    encoder_bias_ : array (m,) of `dtype`
+    decoder_bias_ : array (c, h, w) of `dtype`
+    loss_history_ : float64 array (n_epochs,)
         Mean of ||x_hat - x||^2 over each epoch, measured on the batches while training.
-    n_channels_, image_size_ : int, and (height, width) of the patches seen in `fit`
+    n_channels_ : int
+    image_size_ : (int, int)
+        Height and width of the patches seen in `fit`.
 
+    Examples
+    --------
     >>> patches = draw_patches(images, 100_000, width=9, random_state=0)
     >>> filters = KSparseAutoencoder(random_state=0).fit(patches).filters_
     """

@@ -22,6 +22,7 @@ from minisca.validation import (
     check_integer,
     check_number,
     check_out,
+    check_seed,
     read_batch,
 )
 
@@ -58,20 +59,24 @@ class TriangleKMeans(Baseline):
     n_patches : int, default 100,000
         Patches to learn from, at most; drawn at random, no place twice.
     n_iterations : int, default 30
-    random_state : int or None
+    random_state : int or None, default None
     verbose : bool, default True
 
     Attributes
     ----------
-    centres_ : float32 (m, c, k, k), of normalised and whitened patches
-    mean_ : float32 (c, k, k);  whitening_ : float32 (c * k * k, c * k * k), symmetric
+    centres_ : float32 array (m, c, k, k)
+        Of normalised and whitened patches.
+    mean_, whitening_ : float32 arrays (c, k, k) and (c * k * k, c * k * k)
         A normalised patch p becomes whitening_ @ (p - mean_); 0 and the identity without `whiten`.
-    feature_mean_, feature_scale_ : float32 (m, grid, grid)
+    feature_mean_, feature_scale_ : float32 arrays (m, grid, grid)
         What `standardise` subtracts and divides by; 0 and 1 without it.
-    objective_history_ : float64 (iterations,)
+    objective_history_ : float64 array (iterations,)
         What k-means brings down, of the centres that each iteration began with.
-    n_channels_, image_size_ : int, and (height, width) of the images seen in `fit`
+    n_channels_, image_size_ : int and (int, int)
+        Channels, and height and width, of the images seen in `fit`.
 
+    Examples
+    --------
     >>> features = TriangleKMeans(n_maps=400, random_state=0).fit(images).transform(images)
     """
 
@@ -116,8 +121,7 @@ class TriangleKMeans(Baseline):
         """Learn centres from patches of images X (n, c, h, w); y is ignored. Returns self.
 
         X may be any array that slices along its first axis. Raises ValueError or TypeError for bad
-        images or parameters, patches larger than the images, fewer patches than centres, a grid
-        finer than the patches' places.
+        images or parameters, fewer patches than centres, patches or a grid that do not fit.
         """
         self.check_parameters()
         X = check_images(X)
@@ -158,9 +162,8 @@ class TriangleKMeans(Baseline):
         X = self._check_new(X)
         shape = (X.shape[0], *self.feature_mean_.shape)
         out = np.empty(shape, np.float32) if out is None else check_out(out, shape)
-        n = X.shape[0]
-        with progress(self.verbose, total=n, unit="image", desc="encoding", delay=2) as bar:
-            for rows in self._image_blocks(n):
+        with progress(self.verbose, total=len(out), unit="image", desc="encoding", delay=2) as bar:
+            for rows in self._image_blocks(len(out)):
                 pooled = self._pooled(read_batch(X, rows, np.float32))
                 out[rows] = (pooled - self.feature_mean_) / self.feature_scale_
                 bar.update(len(pooled))
@@ -257,12 +260,11 @@ class TriangleKMeans(Baseline):
     def _learned_shapes(self):
         patch = (self.n_channels_, self.patch_width, self.patch_width)
         dimensions = self.n_channels_ * self.patch_width**2
+        features = (self.n_maps, self.grid, self.grid)
         return {
-            "centres": (self.n_maps, *patch),
-            "mean": patch,
+            **{"centres": (self.n_maps, *patch), "mean": patch},
             "whitening": (dimensions, dimensions),
-            "feature_mean": (self.n_maps, self.grid, self.grid),
-            "feature_scale": (self.n_maps, self.grid, self.grid),
+            **{"feature_mean": features, "feature_scale": features},
             "objective_history": (None,),
         }
 
@@ -272,14 +274,13 @@ class TriangleKMeans(Baseline):
         estimator = super().from_file(path, arrays, settings)
         if settings["parameters"].get("pooling") == "mean":  # of an old file: sums, divided later
             sizes = estimator._pooling_matrix(*estimator._places()).sum(axis=(1, 2))
-            estimator.feature_mean_ *= sizes.reshape(estimator.grid, estimator.grid)
-            estimator.feature_scale_ *= sizes.reshape(estimator.grid, estimator.grid)
+            for array in (estimator.feature_mean_, estimator.feature_scale_):
+                array *= sizes.reshape(array.shape[1:])
         return estimator
 
     def check_parameters(self):
         """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
-        if self.random_state is not None:
-            check_integer("random_state", self.random_state, minimum=0)
+        check_seed(self.random_state)
         for name in ("n_maps", "patch_width", "stride", "grid", "n_patches", "n_iterations"):
             check_integer(name, getattr(self, name))
         for name in ("normalise", "whiten", "standardise"):

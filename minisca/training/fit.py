@@ -21,7 +21,14 @@ from minisca.training.batches import Batches, sorted_batches
 from minisca.training.objective import loss_and_gradients, squared_norm
 from minisca.training.optim import SGD, scheduled_rate
 from minisca.training.state import LayerState, decoder_filters, parameter_shapes
-from minisca.validation import check_choice, check_images, check_integer, check_number, read_batch
+from minisca.validation import (
+    check_choice,
+    check_images,
+    check_integer,
+    check_number,
+    check_seed,
+    read_batch,
+)
 
 #: Learning rate of an encoder's bias, as a fraction of `learning_rate`.
 BIAS_RATE = 0.1
@@ -101,8 +108,7 @@ def check_training_settings(settings):
     check_number("momentum", settings.momentum, 0, 1, high_open=True)
     check_choice("dtype", settings.dtype, ("float32", "float64"))
     check_choice("backend", settings.backend, CHOICES)
-    if settings.random_state is not None:
-        check_integer("random_state", settings.random_state, minimum=0)
+    check_seed(settings.random_state)
 
 
 def own_copies(backend, arrays):
