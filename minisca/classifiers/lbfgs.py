@@ -1,9 +1,9 @@
 """How logistic regression finds its minimum: SciPy's L-BFGS, on features shifted and scaled."""
 
 import numpy as np
-from tqdm import tqdm
 
 from minisca.classifiers.linear import loss_and_gradient
+from minisca.progress import progress
 
 
 def minimise(problem, max_iter, tol, verbose):
@@ -42,9 +42,7 @@ def minimise(problem, max_iter, tol, verbose):
     # What is lost to rounding in a mean of float32 losses; less is no progress.
     smallest_decrease = 1e-9 if blocks.dtype == np.float32 else 1e-14
     options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "gtol": tol, "ftol": smallest_decrease}
-    # disable=None: no bar unless stderr is a terminal.
-    disable = None if verbose else True
-    with tqdm(total=max_iter, desc="L-BFGS", delay=2, leave=False, disable=disable) as bar:
+    with progress(verbose, total=max_iter, desc="L-BFGS", delay=2, leave=False) as bar:
 
         def show(intermediate_result):
             bar.set_postfix(loss=f"{intermediate_result.fun:.4g}", refresh=False)

@@ -1,9 +1,9 @@
 """The linear support vector machine, and the descent in its dual that finds its minimum."""
 
 import numpy as np
-from tqdm import tqdm
 
 from minisca.classifiers.linear import LinearClassifier, loss_and_gradient
+from minisca.progress import progress
 from minisca.validation import check_number
 
 #: The square of the constant feature, relative to a dual variable's own curvature. A larger one
@@ -114,9 +114,7 @@ def descend(problem, max_iter, tol, verbose):
     intercepts, balance = np.zeros(n_classes), np.zeros(n_classes)
     centre = mean.astype(blocks.dtype)
     random = np.random.default_rng(0)
-    # disable=None: no bar unless stderr is a terminal.
-    disable = None if verbose else True
-    with tqdm(total=max_iter, desc="Passes", delay=2, leave=False, disable=disable) as bar:
+    with progress(verbose, total=max_iter, desc="Passes", delay=2, leave=False) as bar:
         made, violation = 0, np.inf
         while made < max_iter and violation > tol:
             intercepts += constant * balance

@@ -2,13 +2,12 @@
 
 import contextlib
 import hashlib
-import http.client
-import urllib.request
 from pathlib import Path
 
 from minisca.datasets.errors import DatasetError, DownloadError
 from minisca.datasets.packing import unpacked
 from minisca.files.atomic import atomic_write
+from minisca.progress import progress
 
 CHUNK = 1 << 18
 USER_AGENT = "minisca"
@@ -51,6 +50,9 @@ def download(
     -----
     A progress bar is shown where standard error is a terminal.
     """
+    import http.client  # longer to import than the rest of minisca.datasets
+    import urllib.request
+
     target = Path(target)
     name, failures = target.name, []
     for url in urls:
@@ -78,12 +80,9 @@ def download(
 
 
 def _copy(response, file, name, max_bytes):
-    from tqdm import tqdm
-
     total = response.length
     received = 0
-    # disable=None: no bar where standard error is no terminal
-    with tqdm(total=total, desc=name, unit="B", unit_scale=True, disable=None) as bar:
+    with progress(verbose=True, total=total, desc=name, unit="B", unit_scale=True) as bar:
         while chunk := response.read(CHUNK):
             received += len(chunk)
             if received > max_bytes:
