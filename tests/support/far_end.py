@@ -7,13 +7,20 @@ offset that overflows goes elsewhere.
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
+import pytest
 
+from minisca.backends.cupy.kernels import direct, sums
+from minisca.backends.cupy.runtime import machine
 from tests.support.cuda_emulator import blocks, sparse_zeros
 from tests.support.emulated_device import Arrays, DeviceArray, Emulator, Kernel
+from tests.support.helpers import as_tuple, whole_numbers
 
 FIRST_BLOCKS = 8
+FAR = 2**31
 
 
 class SparseArrays(Arrays):
@@ -74,5 +81,99 @@ def end_of(array, axis, length):
     return array[(slice(None),) * axis + (slice(array.shape[axis] - length, None),)]
 
 
-def most_numbers(arrays):
-    return max(math.prod(np.shape(array)) for array in arrays)
+def compare(function, args, axes, length, result_axes, last_blocks=24, numbers=0):
+    """Let `function` compute on the arguments and on long ones: their results must end alike.
+
+    axes: along which each argument is lengthened, and each result. `last_blocks` of every grid run;
+    where they do not reach all that the near arguments give, the last `numbers` are compared.
+    """
+    near = [_host(result) for result in as_tuple(function(*args))]
+    far_args = [lengthen(*each, length) for each in zip(args, axes, strict=True)]
+    usual, machine.platform = machine.platform, FarEnd(last_blocks)
+    try:
+        far = [_host(result) for result in as_tuple(function(*far_args))]
+    finally:
+        machine.platform = usual
+    arrays = [a for a in (*far_args, *far) if isinstance(a, np.ndarray)]
+    assert max(math.prod(np.shape(array)) for array in arrays) > FAR, "nothing is far away"
+    for found, right, axis in zip(far, near, result_axes, strict=True):
+        assert np.any(right) or right.dtype.kind == "i", "zeros show nothing"
+        end = end_of(found, axis, None if axis is None else right.shape[axis])
+        np.testing.assert_array_equal(end.reshape(-1)[-numbers:], right.reshape(-1)[-numbers:])
+
+
+def _host(result):
+    return result.memory if isinstance(result, DeviceArray) else np.asarray(result)
+
+
+def on_tiles(monkeypatch):
+    """Convolutions go by tiles of a product (tiles.cu), not the fused way (direct.cu)."""
+    monkeypatch.setattr(direct, "make_layout", lambda *_, **__: None)
+
+
+def last_piece(monkeypatch):
+    """Sums are cut into as many pieces as can be, and the last stands for all: others are 0."""
+    whole = sums.sum_pieces
+    monkeypatch.setattr(sums, "ENOUGH_BLOCKS", FAR)
+    monkeypatch.setattr(sums, "sum_pieces", lambda parts, factor=1: whole(parts[-1:], factor))
+
+
+def ends_only(monkeypatch):
+    """What is near is computed at the end of a grid only, too: the whole would take long."""
+    monkeypatch.setattr(machine, "platform", FarEnd(24))
+
+
+def draw(*shape, low=-2, high=2, seed=0):
+    rng = np.random.default_rng(seed)
+    return whole_numbers(rng, *shape, low=low, high=high).astype(np.float32)
+
+
+def positions_below(n_positions, *shape):
+    return np.random.default_rng(1).integers(0, n_positions, shape).astype(np.int32)
+
+
+class Far(NamedTuple):
+    """A call of `compare`, in its order; `ways` are called with monkeypatch before."""
+
+    function: Callable
+    args: tuple | Callable  # or a function that makes them
+    axes: tuple
+    length: int
+    result_axes: tuple
+    last_blocks: int = 24
+    numbers: int = 0
+    ways: tuple = ()
+
+    def check(self, monkeypatch):
+        for way in self.ways:
+            way(monkeypatch)
+        args = self.args() if callable(self.args) else self.args
+        compare(self.function, args, *self[2:7])
+
+
+def many_images(function, args, axes, result_axes=(0,), last_blocks=24, ways=()):
+    """Of so many images of 16 x 16 that their numbers are too many.
+
+    A multiple of 1024, so that the last block of `residual` has the last.
+    """
+    return Far(function, args, axes, FAR // 256 + 1024, result_axes, last_blocks, ways=ways)
+
+
+def many_maps(function, args, axes=(0,), result_axes=(0,)):
+    """Of one image of 12 x 12, whose maps of 144 units and filters of 225 taps are too many."""
+    return Far(function, args, axes, 2**24 + 32, result_axes)
+
+
+def large_images(function, args, axes, result_axes, last_blocks, numbers=32):
+    """Of images of 513 planes of 2048 x 2048."""
+    return Far(function, args, axes, 513, result_axes, last_blocks, numbers, (ends_only,))
+
+
+def parametrize(**tables):
+    """Run a test of `far` over all entries of some tables."""
+    found = [
+        pytest.param(far, id=f"{where.replace('_', ' ')}: {name}")
+        for where, table in tables.items()
+        for name, far in table.items()
+    ]
+    return pytest.mark.parametrize("far", found)
