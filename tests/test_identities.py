@@ -34,6 +34,19 @@ def draw_autoencoder(shape, dtype="float64", seed=0):
     )
 
 
+def draw_both(shape, dtype, seed):
+    """Whole-numbered images x, maps y and filters."""
+    n, c, h, w, m, k = shape
+    rng = np.random.default_rng(seed)
+    sides = (n, c, h, w), (n, m, h, w), (m, c, k, k)
+    return [whole_numbers(rng, *each).astype(dtype) for each in sides]
+
+
+def assert_equal(results, others):
+    for result, other in zip(results, others, strict=True):
+        np.testing.assert_array_equal(result, other)
+
+
 def put_back(values, positions, maps=None, *, shape):
     """A code as dense maps of the given shape: every survivor at its place, 0 elsewhere."""
     dense = np.zeros(shape, values.dtype)
@@ -47,12 +60,8 @@ def put_back(values, positions, maps=None, *, shape):
 
 @over_shapes
 def test_deconv2d_is_the_transpose_of_conv2d(operations, dtype, shape):
-    n, c, h, w, m, k = shape
-    rng = np.random.default_rng(1)
-    x, y, filters = (
-        whole_numbers(rng, *sides).astype(dtype)
-        for sides in ((n, c, h, w), (n, m, h, w), (m, c, k, k))
-    )
+    x, y, filters = draw_both(shape, dtype, seed=1)
+    c, m = shape[1], shape[4]
     maps = operations.conv2d(x, filters, np.zeros(m, dtype))
     images = operations.deconv2d(y, filters, np.zeros(c, dtype))
     assert np.vdot(maps, y.astype(np.float64)) == np.vdot(x.astype(np.float64), images)
@@ -60,12 +69,8 @@ def test_deconv2d_is_the_transpose_of_conv2d(operations, dtype, shape):
 
 @over_shapes
 def test_each_backward_pass_is_the_others_forward_pass(operations, dtype, shape):
-    n, c, h, w, m, k = shape
-    rng = np.random.default_rng(2)
-    x, y, filters = (
-        whole_numbers(rng, *sides).astype(dtype)
-        for sides in ((n, c, h, w), (n, m, h, w), (m, c, k, k))
-    )
+    x, y, filters = draw_both(shape, dtype, seed=2)
+    c, m = shape[1], shape[4]
     d_x, d_filters, _ = operations.conv2d_backward(x, filters, y)
     d_y, d_decoder_filters, _ = operations.deconv2d_backward(y, filters, x)
     np.testing.assert_array_equal(d_x, operations.deconv2d(y, filters, np.zeros(c, dtype)))
@@ -75,16 +80,11 @@ def test_each_backward_pass_is_the_others_forward_pass(operations, dtype, shape)
 
 @over_shapes
 def test_the_other_gradients_do_not_change_where_d_x_is_not_wanted(operations, shape):
-    n, c, h, w, m, k = shape
-    rng = np.random.default_rng(3)
-    x, y, filters = (
-        whole_numbers(rng, *sides) for sides in ((n, c, h, w), (n, m, h, w), (m, c, k, k))
-    )
+    x, y, filters = draw_both(shape, "float64", seed=3)
     _, *wanted = operations.conv2d_backward(x, filters, y)
     d_x, *others = operations.conv2d_backward(x, filters, y, needs_x=False)
     assert d_x is None
-    for other, right in zip(others, wanted, strict=True):
-        np.testing.assert_array_equal(other, right)
+    assert_equal(others, wanted)
 
 
 def check_sparse_equals_dense(operations, code, x, encoder, decoder):
@@ -105,36 +105,39 @@ def check_sparse_equals_dense(operations, code, x, encoder, decoder):
     d_maps = operations.relu_backward(d_dense, dense)
     _, d_encoder_filters, d_encoder_bias = operations.conv2d_backward(x, encoder[0], d_maps)
     dense_gradients = d_encoder_filters, d_encoder_bias, d_decoder_filters, d_decoder_bias
-    for gradient, right in zip(gradients, dense_gradients, strict=True):
-        np.testing.assert_array_equal(gradient, right)
+    assert_equal(gradients, dense_gradients)
     assert d_encoder_filters.any()
 
 
 @over_shapes
-def test_the_sparse_path_equals_the_dense_path(operations, shape):
-    x, encoder, decoder = draw_autoencoder(shape)
-    values, positions = operations.encode_winners(x, *encoder)
-    right_values, right_positions = operations.winner_take_all(operations.conv2d(x, *encoder))
-    np.testing.assert_array_equal(values, right_values)
-    np.testing.assert_array_equal(positions, right_positions)
-    check_sparse_equals_dense(operations, (values, positions), x, encoder, decoder)
+def test_winners_are_those_of_stored_maps(operations, shape):
+    x, encoder, _ = draw_autoencoder(shape)
+    maps = operations.conv2d(x, *encoder)
+    assert_equal(operations.encode_winners(x, *encoder), operations.winner_take_all(maps))
+
+
+def winners_over_batch(operations, *layer):
+    values, positions = operations.encode_winners(*layer)
+    return operations.lifetime_sparsity(values, 1), positions
+
+
+ENCODERS = {
+    "winners": lambda operations, *layer: operations.encode_winners(*layer),
+    "lifetime": winners_over_batch,
+    "top_2": lambda operations, *layer: operations.encode_top_n(*layer, 2),
+    "top_9": lambda operations, *layer: operations.encode_top_n(*layer, 9),
+    "2_largest": lambda operations, *layer: operations.encode_k_largest(*layer, 2),
+    "9_largest": lambda operations, *layer: operations.encode_k_largest(*layer, 9),
+}
 
 
 @over_shapes
-@pytest.mark.parametrize("rule", ["encode_top_n", "encode_k_largest"])
-@pytest.mark.parametrize("n_active", [2, 9])
-def test_the_sparse_path_equals_the_dense_path_for_every_rule(operations, shape, rule, n_active):
+@pytest.mark.parametrize("rule", ENCODERS)
+def test_the_sparse_path_equals_the_dense_path(operations, shape, rule):
     x, encoder, decoder = draw_autoencoder(shape)
-    code = getattr(operations, rule)(x, *encoder, n_active)
-    check_sparse_equals_dense(operations, code, x, encoder, decoder)
-
-
-@over_shapes
-def test_the_sparse_path_equals_the_dense_path_after_lifetime_sparsity(operations, shape):
-    x, encoder, decoder = draw_autoencoder(shape)
-    values, positions = operations.encode_winners(x, *encoder)
-    values = operations.lifetime_sparsity(values, 1)
-    check_sparse_equals_dense(operations, (values, positions), x, encoder, decoder)
+    check_sparse_equals_dense(
+        operations, ENCODERS[rule](operations, x, *encoder), x, encoder, decoder
+    )
 
 
 @over_shapes
@@ -147,19 +150,14 @@ def test_one_slot_a_map_is_the_general_code_with_its_maps_named(operations, dtyp
     named = operations.decode_winners(values, positions, *decoder, size, maps)
     np.testing.assert_array_equal(images, named)
     code = x, images - x, values, positions, encoder[0], decoder[0]
-    for gradient, right in zip(
-        operations.winners_backward(*code), operations.winners_backward(*code, maps), strict=True
-    ):
-        np.testing.assert_array_equal(gradient, right)
+    assert_equal(operations.winners_backward(*code), operations.winners_backward(*code, maps))
 
 
 @over_shapes
 def test_the_largest_unit_of_every_map_is_top_1(operations, dtype, shape):
     x, encoder, _ = draw_autoencoder(shape, dtype)
-    values, positions, maps = operations.encode_top_n(x, *encoder, 1)
-    right_values, right_positions = operations.encode_winners(x, *encoder)
-    np.testing.assert_array_equal(values, right_values)
-    np.testing.assert_array_equal(positions, right_positions)
+    *code, maps = operations.encode_top_n(x, *encoder, 1)
+    assert_equal(code, operations.encode_winners(x, *encoder))
     np.testing.assert_array_equal(maps, np.tile(np.arange(shape[4]), (shape[0], 1)))
 
 
@@ -181,28 +179,28 @@ def test_lifetime_sparsity_that_keeps_every_image_takes_nothing(operations, dtyp
 
 
 @over_shapes
-@pytest.mark.parametrize(("width", "stride"), [(5, 3), (5, 4), (6, 4), (3, 2), (1, 2), (2, 1)])
-def test_pooled_features_are_the_three_steps_in_one(operations, dtype, shape, width, stride):
+@pytest.mark.parametrize("pool", [(5, 3), (5, 4), (6, 4), (3, 2), (1, 2), (2, 1)])
+def test_pooled_features_are_the_three_steps_in_one(operations, dtype, shape, pool):
     x, encoder, _ = draw_autoencoder(shape, dtype)
-    pooled = operations.encode_pooled(x, *encoder, width, stride)
+    pooled = operations.encode_pooled(x, *encoder, *pool)
     activations = operations.relu(operations.conv2d(x, *encoder))
-    np.testing.assert_array_equal(pooled, operations.max_pool(activations, width, stride)[0])
+    np.testing.assert_array_equal(pooled, operations.max_pool(activations, *pool)[0])
 
 
 PAPER_SIZES = [(28, 5, 3, 10), (32, 5, 4, 8), (32, 6, 4, 8), (10, 3, 2, 5), (8, 3, 2, 4)]
 
 
-@pytest.mark.parametrize(("size", "width", "stride", "pooled_size"), PAPER_SIZES)
-def test_max_pool_gives_the_papers_sizes(operations, size, width, stride, pooled_size):
+@pytest.mark.parametrize(("size", "pool_width", "stride", "pooled_size"), PAPER_SIZES)
+def test_max_pool_gives_the_papers_sizes(operations, size, pool_width, stride, pooled_size):
     maps = np.random.default_rng(4).standard_normal((1, 2, size, size))
-    pooled, argmax = operations.max_pool(maps, width, stride)
+    pooled, argmax = operations.max_pool(maps, pool_width, stride)
     assert pooled.shape == argmax.shape == (1, 2, pooled_size, pooled_size)
 
 
-@pytest.mark.parametrize(("width", "stride"), [(5, 3), (3, 2), (2, 2), (40, 7)])
-def test_a_pooled_value_is_the_unit_at_its_argmax(operations, dtype, width, stride):
+@pytest.mark.parametrize("pool", [(5, 3), (3, 2), (2, 2), (40, 7)])
+def test_a_pooled_value_is_the_unit_at_its_argmax(operations, dtype, pool):
     maps = np.random.default_rng(5).standard_normal((2, 3, 13, 10)).astype(dtype)
-    pooled, argmax = operations.max_pool(maps, width, stride)
+    pooled, argmax = operations.max_pool(maps, *pool)
     units = np.take_along_axis(maps.reshape(2, 3, -1), argmax.reshape(2, 3, -1), axis=2)
     np.testing.assert_array_equal(pooled, units.reshape(pooled.shape))
 
@@ -238,8 +236,7 @@ def results_of(backend, name, case, dtype):
 def test_a_repeated_call_returns_the_same_bits(backend, name, case, dtype):
     first, *repeated = (results_of(backend, name, case, dtype) for _ in range(3))
     for results in repeated:
-        for result, right in zip(results, first, strict=True):
-            np.testing.assert_array_equal(result, right)
+        assert_equal(results, first)
 
 
 @over_calls
@@ -256,8 +253,7 @@ def test_the_number_of_threads_changes_no_bit(name, case, dtype):
     finally:
         numba.set_num_threads(before)
     for other in results[1:]:
-        for result, right in zip(other, results[0], strict=True):
-            np.testing.assert_array_equal(result, right)
+        assert_equal(other, results[0])
 
 
 GRADIENT_CASES = [Case(19, 1, 28, 28, 5, 7), Case(2, 4, 10, 10, 16, 5), Case(3, 2, 8, 7, 70, 3)]
@@ -273,10 +269,10 @@ def test_a_training_step_in_float32_is_near_the_one_in_float64(backend, case):
 
     def step(dtype):
         x_, P, b, W, b_ = as_dtype((x, filters, bias, decoder_filters, decoder_bias), dtype)
-        z, places = backend.encode_winners(x_, P, b)
-        np.testing.assert_array_equal(places, positions)
-        error = backend.decode_winners(z, places, W, b_, size) - x_
-        return backend.winners_backward(x_, error, z, places, P, W)
+        z, found = backend.encode_winners(x_, P, b)
+        np.testing.assert_array_equal(found, positions)
+        error = backend.decode_winners(z, found, W, b_, size) - x_
+        return backend.winners_backward(x_, error, z, found, P, W)
 
     # the same step on absolute values, nothing cancelled
     sizes = reference.conv2d(np.abs(x), np.abs(filters), np.abs(bias))

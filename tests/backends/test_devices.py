@@ -1,4 +1,4 @@
-"""The estimators on a device: they learn what they learn on the CPU, and next to nothing crosses.
+"""The estimators on a device: they learn what they learn on the CPU.
 
 Every test runs on every backend of a device: CuPy's in the emulator, Numba's in its simulator (a
 process of its own), or both on a device where there is one.
@@ -8,7 +8,6 @@ import copy
 import io
 import math
 import shutil
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -19,42 +18,17 @@ from minisca import chunks
 from minisca.backends import get_backend
 from minisca.baselines import SupervisedConvNet
 from minisca.training import batches, fit
-from tests.support.backends import DEVICES, EMULATED, SIMULATED
 from tests.support.layers import (
     PARAMETERS,
     RULES,
     Slices,
     assert_same_state,
-    images,
-    layer,
+    few,
     learned,
+    small,
 )
 
 over_rules = pytest.mark.parametrize("rule", RULES)
-
-N = 7  # a batch of 4 and one of 3
-
-
-@pytest.fixture(params=DEVICES)
-def device(request):
-    """The name of a backend that has a device."""
-    return request.param
-
-
-@pytest.fixture(params=["all at once", "batch by batch"])
-def arrival(request, monkeypatch):
-    """How the images come to the device."""
-    monkeypatch.setattr(batches, "SHARE", 0.5 if request.param == "all at once" else 0)
-
-
-def x(n=N, seed=0):
-    return images(n, height=5, width=4, seed=seed)
-
-
-def small(**parameters):
-    """A layer of which even Numba's simulator trains an epoch in a second."""
-    few = {"n_maps": 3, "n_epochs": 2, "batch_size": 4, "dtype": "float64"}
-    return layer(**few | {"learning_rate": 0.02} | parameters)
 
 
 def assert_near(one, other):
@@ -69,10 +43,10 @@ def assert_near(one, other):
 @over_rules
 def test_training_follows_the_cpus(device, rule):
     options = RULES[rule] | {"learning_rate": RULES[rule].get("learning_rate", 0.02)}
-    there, here = (small(**options, backend=backend).fit(x()) for backend in (device, "cpu"))
+    there, here = (small(**options, backend=backend).fit(few()) for backend in (device, "cpu"))
     assert_near(there, here)
     assert there.loss_history_[1] < there.loss_history_[0]
-    np.testing.assert_array_equal(there.winners(x())[1], here.winners(x())[1])
+    np.testing.assert_array_equal(there.winners(few())[1], here.winners(few())[1])
     for name in PARAMETERS:
         assert isinstance(getattr(there, name), np.ndarray)
         assert getattr(there, name).dtype == np.float64
@@ -80,33 +54,33 @@ def test_training_follows_the_cpus(device, rule):
 
 
 def test_training_in_float32_follows_the_cpus(device):
-    there, here = (small(dtype="float32", backend=name).fit(x()) for name in (device, "cpu"))
+    there, here = (small(dtype="float32", backend=name).fit(few()) for name in (device, "cpu"))
     eps = np.finfo(np.float32).eps
     np.testing.assert_allclose(there.loss_history_, here.loss_history_, rtol=100 * eps)
     assert there.encoder_filters_.dtype == np.float32
-    np.testing.assert_array_equal(there.winners(x())[1], here.winners(x())[1])
+    np.testing.assert_array_equal(there.winners(few())[1], here.winners(few())[1])
 
 
 def test_a_repeated_run_ends_in_the_same_bits_however_the_images_arrive(device, monkeypatch):
     fits = []
     for share in (0.5, 0.5, 0):
         monkeypatch.setattr(batches, "SHARE", share)
-        fits.append(small(backend=device).fit(x()))
+        fits.append(small(backend=device).fit(few()))
     assert_same_state(fits[0], fits[1])
     assert_same_state(fits[0], fits[2])
 
 
 def test_images_that_are_brought_in_parts_are_the_same_images(device, monkeypatch):
-    whole = small(backend=device).fit(x())
+    whole = small(backend=device).fit(few())
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 3 * 5 * 4 * 8)  # three images at a time
-    assert_same_state(small(backend=device).fit(x()), whole)
+    assert_same_state(small(backend=device).fit(few()), whole)
 
 
 @over_rules
 def test_everything_that_a_fitted_layer_computes_is_the_cpus(device, rule):
-    there = small(**RULES[rule], n_epochs=0, init_scale=1).fit(x()).set_params(backend=device)
-    here = small(**RULES[rule], n_epochs=0, init_scale=1).fit(x())
-    new = x(3, seed=1)
+    there = small(**RULES[rule], n_epochs=0, init_scale=1).fit(few()).set_params(backend=device)
+    here = small(**RULES[rule], n_epochs=0, init_scale=1).fit(few())
+    new = few(3, seed=1)
     for name in ("transform", "feature_maps", "reconstruct", "score", "usage"):
         found, right = (getattr(each, name)(new) for each in (there, here))
         np.testing.assert_allclose(found, right, rtol=1e-12, atol=1e-12, err_msg=name)
@@ -121,53 +95,53 @@ def test_everything_that_a_fitted_layer_computes_is_the_cpus(device, rule):
 
 
 def test_a_layer_saved_by_one_backend_is_loaded_and_trained_on_by_another(device, tmp_path):
-    there = small(backend=device).fit(x())
+    there = small(backend=device).fit(few())
     there.save(tmp_path / "there.npz")
     loaded = minisca.SparseConvAutoencoder.load(tmp_path / "there.npz")
     assert loaded.backend == device
     assert_same_state(loaded, there)
-    loaded.set_params(backend="cpu").partial_fit(x())
+    loaded.set_params(backend="cpu").partial_fit(few())
     loaded.save(tmp_path / "here.npz")
     back = minisca.SparseConvAutoencoder.load(tmp_path / "here.npz").set_params(backend=device)
-    assert_near(back.partial_fit(x()), loaded.partial_fit(x()))
+    assert_near(back.partial_fit(few()), loaded.partial_fit(few()))
 
 
 def test_resuming_on_a_device_reaches_the_bits_of_an_uninterrupted_run(
     device, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(batches, "SHARE", 0)
-    stopped, path, copied = Slices(x(), fail_at=5), tmp_path / "one.npz", tmp_path / "two.npz"
-    whole = small(backend=device).fit(x())
+    stopped, path, copied = Slices(few(), fail_at=5), tmp_path / "one.npz", tmp_path / "two.npz"
+    whole = small(backend=device).fit(few())
     with pytest.raises(KeyboardInterrupt):  # to measure the images, an epoch, half an epoch
         small(backend=device).fit(stopped, checkpoint=path)
     shutil.copyfile(path, copied)
-    assert_same_state(small(backend=device).fit(x(), checkpoint=path, resume=True), whole)
-    assert_near(small(backend="cpu").fit(x(), checkpoint=copied, resume=True), whole)
+    assert_same_state(small(backend=device).fit(few(), checkpoint=path, resume=True), whole)
+    assert_near(small(backend="cpu").fit(few(), checkpoint=copied, resume=True), whole)
 
 
 @pytest.mark.parametrize("rule", ["winner-take-all", "tied", "normalised"])
 def test_an_epoch_that_is_interrupted_on_a_device_leaves_no_trace(device, rule, monkeypatch):
     monkeypatch.setattr(batches, "SHARE", 0)
-    made = small(**RULES[rule], backend=device, n_epochs=1).fit(x())
+    made = small(**RULES[rule], backend=device, n_epochs=1).fit(few())
     untouched = copy.deepcopy(made)
     before = {name: np.copy(value) for name, value in learned(made).items()}
     velocities = {name: value.copy() for name, value in made.state_.velocities.items()}
     with pytest.raises(KeyboardInterrupt):
-        made.partial_fit(Slices(x(), fail_at=1))
+        made.partial_fit(Slices(few(), fail_at=1))
     for name, value in learned(made).items():
         np.testing.assert_array_equal(value, before[name], err_msg=name)
     for name, value in made.state_.velocities.items():
         np.testing.assert_array_equal(value, velocities[name], err_msg=name)
-    assert_same_state(made.partial_fit(x()), untouched.partial_fit(x()))
+    assert_same_state(made.partial_fit(few()), untouched.partial_fit(few()))
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_loss_that_stops_being_finite_stops_training_at_the_last_good_state(device):
-    made = small(backend=device, dtype="float32").fit(x())
+    made = small(backend=device, dtype="float32").fit(few())
     before = {name: np.copy(value) for name, value in learned(made).items()}
     made.set_params(learning_rate=1e30)
     with pytest.raises(minisca.DivergenceError, match="lower learning_rate"):
-        made.partial_fit(x())
+        made.partial_fit(few())
     for name, value in learned(made).items():
         np.testing.assert_array_equal(value, before[name], err_msg=name)
 
@@ -177,12 +151,12 @@ def test_a_stack_is_trained_and_encodes_on_a_device(device):
         minisca.Stack([small(backend=backend), small(n_maps=2, backend=backend, n_epochs=1)])
         for backend in (device, "cpu")
     )
-    np.testing.assert_allclose(there.fit_transform(x()), here.fit_transform(x()), rtol=1e-9)
-    np.testing.assert_allclose(there.transform(x()), here.transform(x()), rtol=1e-9)
+    np.testing.assert_allclose(there.fit_transform(few()), here.fit_transform(few()), rtol=1e-9)
+    np.testing.assert_allclose(there.transform(few()), here.transform(few()), rtol=1e-9)
 
 
 def test_pixels_that_are_not_finite_are_refused_on_the_way_to_a_device(device, arrival):
-    bad = x()
+    bad = few()
     bad[5, 0, 1, 2] = np.nan
     made = small(backend=device)
     with pytest.raises(ValueError, match="in image 5"):
@@ -233,104 +207,18 @@ def test_the_supervised_baseline_learns_on_a_device_what_it_learns_on_the_cpu(de
     options = {"n_maps": 2, "filter_width": 3, "pool_width": 2, "pool_stride": 2, "n_epochs": 1}
     options |= {"batch_size": 4, "random_state": 0, "dtype": "float64", "verbose": False}
     there, here = (
-        SupervisedConvNet(**options, backend=name).fit(x(), [0, 1, 0, 1, 1, 0, 1])
+        SupervisedConvNet(**options, backend=name).fit(few(), [0, 1, 0, 1, 1, 0, 1])
         for name in (device, "cpu")
     )
     for name in ("filters_", "bias_", "coef_", "intercept_"):
         np.testing.assert_allclose(getattr(there, name), getattr(here, name), atol=1e-12)
-    np.testing.assert_allclose(there.transform(x()), here.transform(x()), atol=1e-12)
-
-
-# What crosses over ------------------------------------------------------------------------
-
-
-def counted(device, monkeypatch):
-    """Counts, from now on, of what goes "in" to the device and "out" of it: times, and bytes."""
-    if device == "cupy":
-        counts = get_backend("cupy").runtime.machine.platform.transfers
-        counts.clear()
-        return counts
-    return counted_in_simulator(get_backend("numba_cuda").runtime.machine.cuda, monkeypatch)
-
-
-def counted_in_simulator(cuda, monkeypatch):
-    counts = Counter()
-    kinds = type(cuda.device_array(1)), type(cuda.jit(lambda: None))
-    to_device, (copy_to_host, call) = cuda.to_device, (kinds[0].copy_to_host, kinds[1].__call__)
-
-    def count_in(array):
-        counts.update({"in": 1, "bytes in": array.nbytes})
-        return to_device(array)
-
-    def count_out(self):
-        counts.update({"out": 1, "bytes out": self.nbytes})
-        return copy_to_host(self)
-
-    def call_without_host_arrays(self, *args):
-        if not self._device:
-            assert not any(isinstance(arg, np.ndarray) for arg in args), "Numba would move it"
-        return call(self, *args)
-
-    monkeypatch.setattr(cuda, "to_device", count_in)
-    monkeypatch.setattr(kinds[0], "copy_to_host", count_out)
-    monkeypatch.setattr(kinds[1], "__call__", call_without_host_arrays)
-    return counts
-
-
-@pytest.mark.skipif(not (EMULATED or SIMULATED), reason="counted where devices are stood in for")
-@pytest.mark.parametrize("rule", ["winner-take-all", "k-largest", "tied", "normalised", "none"])
-def test_a_step_takes_nothing_in_but_its_batch_and_gives_nothing_out_but_the_loss(
-    device, rule, monkeypatch
-):
-    def transfers(batch_size, share):
-        monkeypatch.setattr(batches, "SHARE", share)
-        counts = counted(device, monkeypatch)
-        small(**RULES[rule], backend=device, batch_size=batch_size, n_epochs=1).fit(x(6))
-        return Counter(counts)
-
-    loss, image = 8, 5 * 4 * 8
-    one_step, two_steps = transfers(6, 0), transfers(3, 0)
-    assert two_steps["in"] - one_step["in"] == 1
-    assert two_steps["out"] - one_step["out"] == 1
-    assert two_steps["bytes in"] == one_step["bytes in"]
-    assert two_steps["bytes out"] - one_step["bytes out"] == loss
-    resident, in_more_steps = transfers(6, 0.5), transfers(3, 0.5)
-    assert resident["bytes in"] == one_step["bytes in"] + 6 * 8  # and the epoch's order
-    assert (in_more_steps["in"], in_more_steps["bytes in"]) == (
-        resident["in"], resident["bytes in"],
-    )  # fmt: skip
-    assert in_more_steps["bytes out"] - resident["bytes out"] == loss
-    parameters = 1 if rule == "tied" else 2
-    learned = 8 * (parameters * 3 * 9 + 3 + 1)
-    assert one_step["bytes in"] == 2 * learned + 6 * image  # velocities as well
-    finite = 8 * (parameters + 2)  # a number a parameter, once an epoch
-    assert one_step["bytes out"] == 2 * learned + loss + finite
-
-
-@pytest.mark.skipif(not EMULATED, reason="launches are counted in the emulator")
-@pytest.mark.parametrize("rule", ["winner-take-all", "tied", "none"])
-def test_a_step_updates_all_parameters_in_one_launch(rule):
-    from tests.support.emulated_device import Kernel
-
-    Kernel.launches.clear()
-    small(**RULES[rule], backend="cupy", n_epochs=1).fit(x())
-    assert Kernel.launches["sgd_momentum"] == 2
-
-
-def test_images_that_take_more_than_a_share_of_the_memory_come_batch_by_batch(device, monkeypatch):
-    backend, n_bytes = get_backend(device), x().size * 8
-    for free, resident in ((2 * n_bytes, True), (2 * n_bytes - 1, False)):
-        monkeypatch.setattr(backend, "free_bytes", lambda free=free: free)
-        assert batches.Batches(backend, x(), "float64").resident == resident
-
-
-# Which backend it is ----------------------------------------------------------------------
+    np.testing.assert_allclose(there.transform(few()), here.transform(few()), atol=1e-12)
 
 
 def test_the_progress_bar_and_an_attribute_say_which_backend_it_is(device, monkeypatch):
     made, screen = small(backend=device), io.StringIO()
     monkeypatch.setattr(fit, "progress", lambda _, **options: tqdm(file=screen, **options))
-    made.fit(x())
-    made.partial_fit(x())
+    made.fit(few())
+    made.partial_fit(few())
     assert f"{device}, epoch 1/2" in screen.getvalue()
     assert made.backend_ == device

@@ -52,6 +52,17 @@ def layer(**parameters):
     return SparseConvAutoencoder(**{**small, **parameters})
 
 
+def few(n=7, seed=0):
+    """Images of 5 x 4 for `small` layers: a batch of 4 and one of 3."""
+    return images(n, height=5, width=4, seed=seed)
+
+
+def small(**parameters):
+    """A layer of which even Numba's simulator trains an epoch on `few` images in a second."""
+    sizes = {"n_maps": 3, "n_epochs": 2, "batch_size": 4, "dtype": "float64"}
+    return layer(**sizes | {"learning_rate": 0.02} | parameters)
+
+
 def variance(x):
     """The loss of the best constant for every channel: what a layer without filters can reach."""
     return float(np.sum((x - x.mean(axis=(0, 2, 3), keepdims=True)) ** 2) / len(x))
