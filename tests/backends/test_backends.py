@@ -21,20 +21,16 @@ def machine(monkeypatch):
     """machine("cupy", ...): let those backends of a device, and no others, run here."""
 
     def make(*found):
-        def module(name):
-            if name == "cpu":
-                return import_module("minisca.backends.cpu")
-            return SimpleNamespace(
-                __name__=name, is_available=lambda: name.rpartition(".")[2] in found,
-                require=lambda: None,
-            )  # fmt: skip
+        def module(path):
+            if path.endswith("cpu"):
+                return import_module(path)
+            is_found = path.rpartition(".")[2] in found
+            return SimpleNamespace(__name__=path, is_available=lambda: is_found, require=list)
 
         import_module = backends.importlib.import_module
         monkeypatch.setattr(backends, "PREFERENCE", list(AUTO_ORDER))
         monkeypatch.setattr(backends, "has_driver", lambda: True)
-        monkeypatch.setattr(
-            backends, "importlib", SimpleNamespace(import_module=lambda name: module(name))
-        )
+        monkeypatch.setattr(backends, "importlib", SimpleNamespace(import_module=module))
 
     return make
 

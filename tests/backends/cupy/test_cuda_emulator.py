@@ -209,33 +209,32 @@ def test_of_a_grid_the_blocks_at_its_ends_can_be_run_alone(in_order):
     np.testing.assert_array_equal(np.sort(holders), np.arange(128))
 
 
-OVERFLOWS = """extern "C" __global__ void k(const float* x, float* y, long long n) {
-    const TYPE i = TYPE(blockIdx.x) * int(blockDim.x) + int(threadIdx.x);
-    if (i < n) y[i] = x[i] + 1;
-}"""
-
-
 @pytest.mark.skipif(
     COMPILER is None or not can_be_sparse(), reason="the system lends no addresses without memory"
 )
-def test_an_array_of_more_than_two_to_the_31_is_read_and_written_where_it_ends():
+@pytest.mark.parametrize(
+    ("kind", "offset", "fault"),
+    [
+        ("long", "long(blockIdx.x) * int(blockDim.x)", None),
+        ("int", "int(blockIdx.x) * int(blockDim.x)", "multiplication over"),
+        ("unsigned", "unsigned(blockIdx.x) * int(blockDim.x)", None),
+        ("int", "int(blockIdx.x * blockDim.x)", "-2147483648 of argument 0, which has 21474"),
+    ],
+)
+def test_an_array_of_more_than_two_to_the_31_is_read_and_written_where_it_ends(kind, offset, fault):
     n = 2**31 + 77
     x, y = (sparse_zeros((n,), np.float32) for _ in range(2))
     x[-5:] = np.arange(5)
-    for text, fault in (
-        (OVERFLOWS.replace("TYPE", "long"), contextlib.nullcontext()),
-        (OVERFLOWS.replace("TYPE", "int"), pytest.raises(KernelError, match="multiplication over")),
-        (OVERFLOWS.replace("TYPE", "unsigned"), contextlib.nullcontext()),
-        (
-            OVERFLOWS.replace("TYPE(blockIdx.x) * int(blockDim.x)", "int(blockIdx.x * blockDim.x)")
-            .replace("TYPE", "int"),
-            pytest.raises(KernelError, match="element -2147483648 of argument 0, which has 21474"),
-        ),
-    ):  # fmt: skip
-        with blocks(first=0, last=1), fault:
-            RawKernel(text, "k")((-(-n // 256),), (256,), (x, y, np.int64(n)))
-    np.testing.assert_array_equal(y[-77:-5], 1)
-    np.testing.assert_array_equal(y[-5:], 1 + np.arange(5))
+    text = f"""extern "C" __global__ void k(const float* x, float* y, long long n) {{
+        const {kind} i = {offset} + int(threadIdx.x);
+        if (i < n) y[i] = x[i] + 1;
+    }}"""
+    refused = pytest.raises(KernelError, match=fault) if fault else contextlib.nullcontext()
+    with blocks(first=0, last=1), refused:
+        RawKernel(text, "k")((-(-n // 256),), (256,), (x, y, np.int64(n)))
+    if fault is None:
+        np.testing.assert_array_equal(y[-77:-5], 1)
+        np.testing.assert_array_equal(y[-5:], 1 + np.arange(5))
     assert not y[:1000].any()
 
 

@@ -66,7 +66,7 @@ def conv2d_and_winners(x, filters, bias):
 def test_every_tile_of_a_product_computes_the_convolution_of_the_reference(
     monkeypatch, tile, dtype
 ):
-    """One tile is more than the maps and places of the first case, less than the second's."""
+    """One tile is more than the maps and positions of the first case, less than the second's."""
     monkeypatch.setattr(direct, "make_layout", lambda *_, **__: None)
     monkeypatch.setattr(tiles, "choose_tile", lambda *_: tile)
     for case in (ODD, Case(1, 1, 13, 21, 130, 3)):
@@ -124,14 +124,11 @@ def test_without_room_for_a_block_a_layer_is_left_to_tiles(monkeypatch):
     assert direct.make_layout(x, filters) is None
 
 
-PAPER_LAYERS = [(28, 7, 7), (32, 8, 9)]
-
-
-@pytest.mark.parametrize(("width", "strip", "k"), PAPER_LAYERS)
-def test_few_strips_of_a_warp_meet_in_a_bank_of_shared_memory(width, strip, k):
-    pitch, of_line = direct.choose_pitch(width, strip, k), width // strip
-    assert pitch >= width + k - 1
-    banks = [(lane // of_line * pitch + lane % of_line * strip) % 32 for lane in range(32)]
+@pytest.mark.parametrize(("image_width", "strip", "k"), [(28, 7, 7), (32, 8, 9)])  # the paper's
+def test_few_strips_of_a_warp_meet_in_a_bank_of_shared_memory(image_width, strip, k):
+    pitch, of_row = direct.choose_pitch(image_width, strip, k), image_width // strip
+    assert pitch >= image_width + k - 1
+    banks = [(lane // of_row * pitch + lane % of_row * strip) % 32 for lane in range(32)]
     assert max(banks.count(bank) for bank in banks) <= 2
 
 
@@ -148,8 +145,7 @@ def test_pieces_cover_every_image_and_none_is_empty(n, blocks, most):
 def test_one_piece_and_many_agree_up_to_rounding(monkeypatch, name):
     """In whole numbers: every sum is exact, so they agree to the last bit."""
     case = Case(11, 2, 5, 6, 3, 3)
-    args = [np.rint(a) if np.issubdtype(np.asarray(a).dtype, np.floating) else a
-            for a in arguments(name, case)]  # fmt: skip
+    args = [np.rint(a) if np.asarray(a).dtype.kind == "f" else a for a in arguments(name, case)]
 
     def run():
         return [cupy.to_host(result) for result in call(cupy, name, as_dtype(args, "float64"))]
@@ -207,27 +203,18 @@ class RefusalError(Exception):
 
 def like_cupy(**more):
     """A module with CuPy's names, as far as the backend uses them, that computes with NumPy."""
-    errors = {
-        "driver": SimpleNamespace(CUDADriverError=RefusalError),
-        "memory": SimpleNamespace(OutOfMemoryError=RefusalError),
-    }
-    runtime = SimpleNamespace(CUDARuntimeError=RefusalError, memGetInfo=lambda: (900, 2000))
     attributes = {"MaxSharedMemoryPerBlockOptin": OPT_IN_LIMIT}
-    names = {
-        "asarray": np.asarray,
-        "asnumpy": np.array,
-        "empty": np.empty,
-        "zeros": np.zeros,
-        "RawKernel": RawKernel,
-        "get_default_memory_pool": lambda: SimpleNamespace(free_bytes=lambda: 100),
-        "cuda": SimpleNamespace(
-            is_available=lambda: True,
-            Device=lambda: SimpleNamespace(attributes=attributes),
-            runtime=runtime,
-            **errors,
-        ),
-    }
-    return SimpleNamespace(**{**names, **more})
+    cuda = SimpleNamespace(
+        is_available=lambda: True,
+        Device=lambda: SimpleNamespace(attributes=attributes),
+        runtime=SimpleNamespace(CUDARuntimeError=RefusalError, memGetInfo=lambda: (900, 2000)),
+        driver=SimpleNamespace(CUDADriverError=RefusalError),
+        memory=SimpleNamespace(OutOfMemoryError=RefusalError),
+    )
+    names = {name: getattr(np, name) for name in ("asarray", "empty", "zeros")}
+    names |= {"asnumpy": np.array, "RawKernel": RawKernel, "cuda": cuda}
+    pool = SimpleNamespace(free_bytes=lambda: 100)
+    return SimpleNamespace(**names | {"get_default_memory_pool": lambda: pool} | more)
 
 
 @pytest.fixture
@@ -299,8 +286,8 @@ def test_more_weights_or_places_than_kernels_count_are_refused():
 
     few = Shape(1, 1, 3, 3)
     many_weights = Shape(1, 2**29, 3, 3), Shape(1, 2**29, 3, 3)
-    many_places = Shape(1, 1, 2**16, 2**15), few
-    for images, filters in (many_weights, many_places):
+    large_maps = Shape(1, 1, 2**16, 2**15), few
+    for images, filters in (many_weights, large_maps):
         with pytest.raises(ValueError, match=r"is more than the 2147482624 places .* weights"):
             tiles.convolve(images, filters, None, None)
         with pytest.raises(ValueError, match=r"is more than the 2147482624 places"):
