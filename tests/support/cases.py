@@ -112,8 +112,8 @@ def rounded_to_float32(array):
     return array.astype(np.float32).astype(np.float64)
 
 
-def arguments(operation, case):
-    """The positional arguments of `operation`, floats in float64; general codes as "name, maps"."""
+def all_arguments(case):
+    """Positional arguments of every operation, floats in float64; of general codes: "name, maps"."""
     a = draw(case)
     values, positions, maps = a.general_code
     pooling = case.pool_width, case.pool_stride
@@ -148,16 +148,17 @@ def arguments(operation, case):
         "encode_pooled": (a.x, a.filters, a.bias, *pooling),
         "sgd_momentum_": (a.filters, a.decoder_filters, a.velocity, 0.1, 0.9),
         "normalise_filters_": (a.filters,),
-    }[operation]
+    }
 
 
-CALLS = (
-    *("conv2d", "conv2d_backward", "deconv2d", "deconv2d_backward", "relu", "relu_backward"),
-    *("winner_take_all", "winner_take_all_backward", "encode_winners", "encode_top_n"),
-    *("encode_k_largest", "lifetime_sparsity", "decode_winners", "decode_winners, maps"),
-    *("winners_backward", "winners_backward, maps", "max_pool", "max_pool_backward"),
-    *("encode_pooled", "sgd_momentum_", "normalise_filters_"),
-)
+CALLS = tuple(all_arguments(CASES[0]))
+
+
+def arguments(name, case):
+    """The arguments of the call of that name, one of `CALLS`."""
+    return all_arguments(case)[name]
+
+
 #: Which arguments are changed by what returns nothing.
 CHANGED = {"sgd_momentum_": (0, 2), "normalise_filters_": (0,)}
 

@@ -45,22 +45,15 @@ It needs g++ on Linux (COMPILER is None elsewhere). What it compiles it keeps in
 temporary directory (build.py).
 """
 
-from .build import COMPILER
-from .errors import CompileError, KernelError, LaunchError
-from .launch import OPT_IN_LIMIT, ORDERS, STATIC_LIMIT, RawKernel, blocks, order
-from .sparse import can_be_sparse, sparse_zeros
-
-__all__ = [
-    "COMPILER",
-    "OPT_IN_LIMIT",
-    "ORDERS",
-    "STATIC_LIMIT",
-    "CompileError",
-    "KernelError",
-    "LaunchError",
-    "RawKernel",
-    "blocks",
-    "can_be_sparse",
-    "order",
-    "sparse_zeros",
-]
+from .build import COMPILER as COMPILER
+from .errors import CompileError as CompileError
+from .errors import KernelError as KernelError
+from .errors import LaunchError as LaunchError
+from .launch import OPT_IN_LIMIT as OPT_IN_LIMIT
+from .launch import ORDERS as ORDERS
+from .launch import STATIC_LIMIT as STATIC_LIMIT
+from .launch import RawKernel as RawKernel
+from .launch import blocks as blocks
+from .launch import order as order
+from .sparse import can_be_sparse as can_be_sparse
+from .sparse import sparse_zeros as sparse_zeros

@@ -100,7 +100,7 @@ def _understood(options):
 def _preprocess(code, options):
     """Macros and includes resolved as NVRTC would: none of the host's, none of the shim's."""
     command = [COMPILER, "-E", "-x", "c++", "-std=c++17", "-undef", "-nostdinc", *options]
-    command += ["-D__CUDACC__", "-D__CUDA_ARCH__=900", "-I", str(_SHIM / "toolkit"), "-"]
+    command += ["-D__CUDACC__", "-D__CUDA_ARCH__=900", "-"]
     return _run(command, f'#line 1 "kernel.cu"\n{code}')
 
 

@@ -14,11 +14,6 @@ struct Code;  // a missing one: the parameter's type is not one that the launche
         static constexpr char kLetter = letter; \
     };
 EMULATOR_CODE(bool, '?')
-EMULATOR_CODE(char, 'b')
-EMULATOR_CODE(signed char, 'b')
-EMULATOR_CODE(unsigned char, 'B')
-EMULATOR_CODE(short, 'h')
-EMULATOR_CODE(unsigned short, 'H')
 EMULATOR_CODE(int, 'i')
 EMULATOR_CODE(unsigned, 'I')
 EMULATOR_CODE(long, 'q')

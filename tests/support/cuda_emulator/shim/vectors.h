@@ -11,13 +11,7 @@
     inline name##3 make_##name##3(type x, type y, type z) { return {x, y, z}; }                   \
     inline name##4 make_##name##4(type x, type y, type z, type w) { return {x, y, z, w}; }
 
-EMULATOR_VECTORS(signed char, char, 2, 4)
-EMULATOR_VECTORS(unsigned char, uchar, 2, 4)
-EMULATOR_VECTORS(short, short, 4, 8)
-EMULATOR_VECTORS(unsigned short, ushort, 4, 8)
 EMULATOR_VECTORS(int, int, 8, 16)
 EMULATOR_VECTORS(unsigned, uint, 8, 16)
-EMULATOR_VECTORS(long long, longlong, 16, 16)
-EMULATOR_VECTORS(unsigned long long, ulonglong, 16, 16)
 EMULATOR_VECTORS(float, float, 8, 16)
 EMULATOR_VECTORS(double, double, 16, 16)
