@@ -113,7 +113,7 @@ def rounded_to_float32(array):
 
 
 def all_arguments(case):
-    """Positional arguments of every operation, floats in float64; of general codes: "name, maps"."""
+    """Arguments of every operation, by position, floats in float64; general codes: "name, maps"."""
     a = draw(case)
     values, positions, maps = a.general_code
     pooling = case.pool_width, case.pool_stride
