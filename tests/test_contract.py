@@ -108,6 +108,12 @@ def test_nothing_outside_of_the_backends_imports_one_by_path(folder):
                 assert path[:2] != ["minisca", "backends"] or path[2] not in COLUMNS, file
 
 
+def test_the_page_about_the_backends_names_every_operation():
+    page = Path(interface.__file__).with_name("README.md").read_text("utf-8")
+    for name in (*OPERATIONS, *SUPPORT):
+        assert f"`{name}`" in page
+
+
 @pytest.mark.parametrize(("contract", "names"), [(Backend, OPERATIONS), (Support, SUPPORT)])
 def test_the_contract_lists_what_it_declares(contract, names):
     assert [name for name in vars(contract) if not name.startswith("_")] == list(names)

@@ -10,14 +10,8 @@ from minisca.backends.interface import OPERATIONS as OPERATIONS
 from minisca.backends.interface import SUPPORT as SUPPORT
 from minisca.validation import check_choice
 
-_MODULES = {
-    "cpu": "minisca.backends.cpu",
-    "cupy": "minisca.backends.cupy",
-    "numba_cuda": "minisca.backends.numba_cuda",
-}
-
 #: What `backend` may be.
-CHOICES = ("auto", *_MODULES)
+CHOICES = ("auto", "cpu", "cupy", "numba_cuda")
 
 #: What "auto" looks for, in this order.
 PREFERENCE = ["cupy", "numba_cuda", "cpu"]
@@ -37,10 +31,14 @@ def get_backend(name: str = "auto") -> ModuleType:
     check_choice("backend", name, CHOICES)
     if name == "auto":
         name = next(name for name in PREFERENCE if _runs_here(name))
-    module = importlib.import_module(_MODULES[name])
+    module = _load(name)
     if name != "cpu":
         module.require()
     return module
+
+
+def _load(name):
+    return importlib.import_module(f"minisca.backends.{name}")
 
 
 def name_of(backend: ModuleType) -> str:
@@ -55,7 +53,7 @@ def _runs_here(name):
     if not has_driver():  # device libraries take long to import: not in vain
         return False
     try:
-        return importlib.import_module(_MODULES[name]).is_available()
+        return _load(name).is_available()
     except ImportError:
         return False
 
