@@ -4,11 +4,10 @@ Forward through the register tile of `direct`; the filter gradient as matrix pro
 """
 
 import numpy as np
-from numba import njit
 
 from minisca.backends.cpu.kernels import direct
-from minisca.backends.cpu.runtime.arrays import chunks, plain
-from minisca.backends.cpu.runtime.parallel import in_parallel
+from minisca.backends.cpu.runtime import in_parallel, kernel, plain
+from minisca.chunks import chunks
 
 
 def conv2d(x, filters, bias):
@@ -20,19 +19,19 @@ def conv2d(x, filters, bias):
     return maps
 
 
-@njit(cache=True)
+@kernel
 def _store_maps(piece, x, plan, maps):
-    height, line = x.shape[2:]
+    height, width = x.shape[2:]
     memory = direct.make_memory(x, plan)
     first, end, first_block, end_block = direct.share_of_piece(piece, plan, len(x))
     for i in range(first, end):
         direct.load_image(x[i], plan, memory)
         for b in range(first_block, end_block):
-            for y in range(0, height, plan.lines):
-                end_line = min(y + plan.lines, height)
-                direct.convolve_lines(b, y, end_line, line, plan, memory)
+            for y in range(0, height, plan.rows):
+                end_row = min(y + plan.rows, height)
+                direct.convolve_rows(b, y, end_row, width, plan, memory)
                 for j in range(min(plan.block, plan.n_maps - b * plan.block)):
-                    out = maps[i, b * plan.block + j, y:end_line].reshape(-1)
+                    out = maps[i, b * plan.block + j, y:end_row].reshape(-1)
                     for p in range(len(out)):
                         out[p] = memory.maps[p * plan.block + j]
 
@@ -46,7 +45,7 @@ def conv2d_backward(x, filters, d_maps, needs_x=True):
 
 
 def paste_filters(maps, filters):
-    """Sum over maps and places of value times filter: the transpose of `conv2d` in x, no bias."""
+    """Every unit pastes its filter, times its value: the transpose of `conv2d` without bias."""
     n, n_maps, height, width = maps.shape
     _, channels, k, _ = filters.shape
     images = np.empty((n, channels, height, width), maps.dtype)
@@ -58,7 +57,7 @@ def paste_filters(maps, filters):
     return images
 
 
-@njit(cache=True)
+@kernel
 def _sum_taps(i, pasted, images):
     """pasted[i, c, dy, dx, y, x] belongs to pixel (y + dy - k//2, x + dx - k//2) of image i."""
     _, channels, k, _, height, width = pasted.shape
@@ -74,13 +73,12 @@ def _sum_taps(i, pasted, images):
 
 
 def correlate_patches(maps, images, k):
-    """sum over images and places of maps[i, j, p] times the k x k patch of images[i] around p."""
+    """The sum of maps[i, j, p] times the patch of image i at p, over images i and positions p."""
     n, n_maps, height, width = maps.shape
     channels = images.shape[1]
     total = np.zeros((n_maps, channels * k * k), maps.dtype)
     patch_bytes = channels * k * k * height * width * maps.itemsize
-    product_bytes = total.nbytes
-    for rows in chunks(n, patch_bytes + product_bytes):
+    for rows in chunks(n, patch_bytes + total.nbytes):
         patches = np.empty((len(maps[rows]), height * width, channels * k * k), maps.dtype)
         in_parallel(_gather_patches, len(patches), images[rows], k, patches)
         products = maps[rows].reshape(-1, n_maps, height * width) @ patches
@@ -88,8 +86,9 @@ def correlate_patches(maps, images, k):
     return total.reshape(n_maps, channels, k, k)
 
 
-@njit(cache=True)
+@kernel
 def _gather_patches(i, images, k, patches):
+    """patches[i, p] is the k x k patch of every channel of image i around position p."""
     _, channels, height, width = images.shape
     padding = k // 2
     for y in range(height):

@@ -1,12 +1,12 @@
 """The linear decoder, the exact transpose of the same-padded convolution, and its gradients.
 
-x_hat = b' + sum over maps of W_i pasted at every unit, times its value (paper section 2).
+x_hat = b' + sum over maps i and their units of W_i, pasted there, times the unit (paper section 2).
 """
 
 import numpy as np
 
 from minisca.backends.cpu.conv import conv2d, correlate_patches, paste_filters
-from minisca.backends.cpu.runtime.arrays import plain
+from minisca.backends.cpu.runtime import plain
 
 
 def deconv2d(maps, filters, bias):

@@ -1,11 +1,8 @@
 """The arithmetic between operations, on NumPy arrays: see `minisca.backends.interface.Support`."""
 
 import numpy as np
-from numba import njit
 
-from minisca.backends.cpu.runtime.arrays import plain
-from minisca.backends.cpu.runtime.parallel import in_parallel
-from minisca.backends.cpu.runtime.recycler import recycler
+from minisca.backends.cpu.runtime import in_parallel, kernel, plain, recycler
 
 
 def gather(images, rows):
@@ -18,15 +15,13 @@ def residual(x_hat, x, divisor=1):
     x_hat, x = plain(x_hat, x)
     error = recycler.empty(x.shape, x.dtype)
     losses = np.empty(len(x))
-    in_parallel(
-        _residual, len(x), x_hat.reshape(len(x), -1), x.reshape(len(x), -1),
-        x.dtype.type(divisor), error.reshape(len(x), -1), losses,
-    )  # fmt: skip
+    flat = [array.reshape(len(x), -1) for array in (x_hat, x, error)]
+    in_parallel(_residual, len(x), *flat, x.dtype.type(divisor), losses)
     return float(losses.sum()), error
 
 
-@njit(cache=True, fastmath={"reassoc"})  # the sum of an image's squares may be taken in vectors
-def _residual(i, x_hat, x, divisor, error, losses):
+@kernel(fastmath={"reassoc"})  # the sum of an image's squares may be taken in vectors
+def _residual(i, x_hat, x, error, divisor, losses):
     total = 0.0
     for p in range(x.shape[1]):
         difference = x_hat[i, p] - x[i, p]

@@ -1,13 +1,11 @@
 """Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v.
 
-And the projection that may follow a step: filters of length 1.
+And the projection that may follow a step: filters of length 1 (K-SVD keeps its atoms like that).
 """
 
 import numpy as np
-from numba import njit
 
-from minisca.backends.cpu.runtime.arrays import share
-from minisca.backends.cpu.runtime.parallel import in_parallel
+from minisca.backends.cpu.runtime import ceil_div, in_parallel, kernel, share
 from minisca.validation import check_floats
 
 #: Numbers of a parameter that are one piece of work.
@@ -21,15 +19,13 @@ def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
             sgd_momentum_(*each, momentum)
         return
     number = parameter.dtype.type
-    pieces = -(-parameter.size // PIECE)
-    in_parallel(
-        _step, pieces, parameter.reshape(-1), gradient.reshape(-1), velocity.reshape(-1), pieces,
-        number(learning_rate), number(momentum),
-    )  # fmt: skip
+    pieces = ceil_div(parameter.size, PIECE)
+    flat = [array.reshape(-1) for array in (parameter, gradient, velocity)]
+    in_parallel(_step, pieces, pieces, *flat, number(learning_rate), number(momentum))
 
 
-@njit(cache=True)
-def _step(piece, parameter, gradient, velocity, pieces, learning_rate, momentum):
+@kernel
+def _step(piece, pieces, parameter, gradient, velocity, learning_rate, momentum):
     first, end = share(piece, pieces, len(parameter))
     for i in range(first, end):
         v = momentum * velocity[i] - learning_rate * gradient[i]
@@ -40,18 +36,18 @@ def _step(piece, parameter, gradient, velocity, pieces, learning_rate, momentum)
 def normalise_filters_(filters):
     """See `minisca.backends.interface.Backend.normalise_filters_`."""
     check_floats("filters", filters)
-    pieces = min(len(filters), -(-filters.size // PIECE))
+    pieces = min(len(filters), ceil_div(filters.size, PIECE))
     in_parallel(_normalise_share, pieces, filters.reshape(len(filters), -1), pieces)
 
 
-@njit(cache=True)
+@kernel
 def _normalise_share(piece, filters, pieces):
     first, end = share(piece, pieces, len(filters))
     for i in range(first, end):
         _normalise(filters[i])
 
 
-@njit(cache=True, error_model="numpy")  # no look at every divisor: they are all above 0
+@kernel(error_model="numpy")  # no check of divisors: all are above 0
 def _normalise(weights):
     largest = weights.dtype.type(0)
     for j in range(len(weights)):
@@ -66,7 +62,7 @@ def _normalise(weights):
         weights[j] /= norm
 
 
-@njit(cache=True, fastmath={"reassoc"})  # the sum may be taken in vectors
+@kernel(fastmath={"reassoc"})  # the sum may be taken in vectors
 def _squared(weights):
     total = weights.dtype.type(0)
     for j in range(len(weights)):

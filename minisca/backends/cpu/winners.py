@@ -1,15 +1,15 @@
 """Which units survive, and everything that is computed from the survivors alone.
 
-The maps of a block are reduced to their winners while they are in cache (`selection`);
-reconstruction and gradients then touch one k x k patch a survivor (`survivors`). Paper section 2.1.
+The maps of a block are reduced to their winners while they are in cache (`kernels.selection`).
+Reconstruction and gradients then touch one k x k patch for each survivor (`kernels.survivors`).
+Paper section 2.1.
 """
 
 import numpy as np
 
 from minisca.backends.cpu.kernels import direct, selection, survivors, transform
 from minisca.backends.cpu.kernels.choice import choose_convolution
-from minisca.backends.cpu.runtime.arrays import plain
-from minisca.backends.cpu.runtime.parallel import in_parallel
+from minisca.backends.cpu.runtime import in_parallel, plain
 from minisca.backends.cpu.vectors import lanes
 
 
@@ -55,14 +55,13 @@ def encode_winners(x, filters, bias):
     if choose_convolution(x, filters) == "transform":
         plan = transform.make_plan(x, filters, bias)
         keep = lanes.keep_largest_function(plan.block, x.dtype)
-        in_parallel(
-            selection.transform_and_keep_winners, plan.blocks, values, positions, plan, keep
-        )
+        select = selection.transform_and_keep_winners
+        in_parallel(select, plan.blocks, values, positions, plan, keep)
     else:
         plan = direct.make_plan(x, filters, bias)
         keep = lanes.keep_largest_function(plan.block, x.dtype)
-        n_pieces = plan.pieces * plan.groups
-        in_parallel(selection.convolve_and_keep_winners, n_pieces, x, plan, keep, values, positions)
+        select = selection.convolve_and_keep_winners
+        in_parallel(select, plan.pieces * plan.groups, x, plan, keep, values, positions)
     return values, positions
 
 
@@ -73,8 +72,8 @@ def encode_top_n(x, filters, bias, n_active):
     values = np.zeros(shape, x.dtype)
     positions = np.zeros(shape, np.int32)
     plan = direct.make_plan(x, filters, bias)
-    n_pieces = plan.pieces * plan.groups
-    in_parallel(selection.convolve_and_keep_top_n, n_pieces, x, plan, values, positions)
+    select = selection.convolve_and_keep_top_n
+    in_parallel(select, plan.pieces * plan.groups, x, plan, values, positions)
     maps = np.repeat(np.arange(len(filters), dtype=np.int32), n_active)
     maps = np.tile(maps, (len(x), 1))
     return values.reshape(maps.shape), positions.reshape(maps.shape), maps
@@ -86,10 +85,9 @@ def encode_k_largest(x, filters, bias, n_active):
     values = np.zeros((len(x), n_active), x.dtype)
     positions = np.zeros(values.shape, np.int32)
     maps = np.zeros(values.shape, np.int32)
-    plan = direct.make_plan(x, filters, bias, whole_images=True, least_lines=x.shape[2])
-    in_parallel(
-        selection.convolve_and_keep_k_largest, plan.pieces, x, plan, values, positions, maps
-    )
+    plan = direct.make_plan(x, filters, bias, whole_images=True, least_rows=x.shape[2])
+    select = selection.convolve_and_keep_k_largest
+    in_parallel(select, plan.pieces, x, plan, values, positions, maps)
     return values, positions, maps
 
 
@@ -97,9 +95,9 @@ def decode_winners(values, positions, filters, bias, size, maps=None):
     """See `minisca.backends.interface.Backend.decode_winners`."""
     values, positions, filters, bias = plain(values, positions, filters, bias)
     if maps is not None and (np.diff(maps, axis=1) < 0).any():
-        by_map = np.argsort(maps, axis=1, kind="stable")
+        order = np.argsort(maps, axis=1, kind="stable")
         values, positions, maps = (
-            np.take_along_axis(array, by_map, axis=1) for array in (values, positions, maps)
+            np.take_along_axis(array, order, axis=1) for array in (values, positions, maps)
         )
     maps = _maps_of_slots(values, maps)
     images = np.empty((len(values), filters.shape[1], *size), values.dtype)
@@ -117,6 +115,7 @@ def winners_backward(x, error, values, positions, encoder_filters, decoder_filte
 
 
 def _maps_of_slots(values, maps):
+    """The maps of a code's slots, (n, s) int32; without `maps`, slot j belongs to map j."""
     if maps is None:
         maps = np.empty(values.shape, np.int32)
         maps[:] = np.arange(values.shape[1])

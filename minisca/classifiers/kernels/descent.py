@@ -1,44 +1,67 @@
 """Coordinate descent in the dual of the linear SVM: what is done with one block of rows.
 
 A row is read once for all classes, and what it changes in their weights is there for the next row.
+The step is that of Hsieh et al., "A dual coordinate descent method for large-scale linear SVM",
+ICML 2008, algorithm 1.
 """
 
-import numpy as np
-from numba import njit
+from typing import NamedTuple
 
-from minisca.backends.cpu.runtime.arrays import plain, share
-from minisca.backends.cpu.runtime.parallel import in_parallel
-from minisca.backends.cpu.runtime.threads import thread_count
+import numpy as np
+
+from minisca.backends import cpu_runtime
+
+runtime = cpu_runtime()
+share = runtime.share
+
+
+class Machines(NamedTuple):
+    """What the classes' machines have learned so far. A step changes it in place."""
+
+    weights: np.ndarray  # (classes, f), of the features' dtype
+    intercepts: np.ndarray  # (classes,) float64, as those below
+    balance: np.ndarray  # the sums of signed dual variables
+    violations: np.ndarray  # the largest so far of what a step had to put right, in margins
 
 
 def descend_(block, order, rows, codes, mean, scale, half_slack, constant, duals, machines):
     """One step of every dual variable of a block's rows, row after row.
 
-    block (b, f): features as they are; the machines see (block - mean) * scale, `mean` being (f,)
-    of the block's dtype. order (b,): in which its rows come. rows (b,): what they are among all n.
-    codes (n,): the class of each of all rows, from 0. half_slack: 1 / (2 C), what a dual variable
-    weighs by itself. constant: the square of the feature whose weight is the intercept. duals
-    (n, classes): changed in place.
-    machines: weights (classes, f) of the block's dtype, intercepts, balance (the sums of signed
-    dual variables) and violations (the largest so far of what a step had to put right, in units of
-    the margin), (classes,) each, in float64: all changed in place.
+    Parameters
+    ----------
+    block : (b, f) float32 or float64
+        Features as they are. The machines see (block - mean) * scale.
+    order : (b,) int
+        In which the block's rows come.
+    rows : (b,) int
+        What they are among all n.
+    codes : (n,) int
+        The class of each of all rows, from 0.
+    mean : (f,) of the block's dtype
+    scale, half_slack, constant : float
+        half_slack is 1 / (2 C), what a dual variable weighs by itself; constant the square of the
+        feature whose weight is the intercept.
+    duals : (n, classes) float64
+        Changed in place.
+    machines : tuple
+        As `Machines`, changed in place.
     """
-    weights, intercepts, balance, violations = machines
-    block, mean, weights_in = plain(block, mean, weights)
-    assert weights_in is weights  # changed in place
+    machines = Machines(*machines)
+    block, mean, weights = runtime.plain(block, mean, machines.weights)
+    assert weights is machines.weights  # changed in place
     # What happens to a class is the same for any number of pieces, each of which centres the rows.
-    pieces = min(thread_count(), len(weights))
-    in_parallel(
-        _descend, pieces, pieces, block, order, rows, codes, mean, block.dtype.type(scale),
-        float(half_slack), float(constant), duals, weights, intercepts, balance, violations,
-    )  # fmt: skip
+    pieces = min(runtime.thread_count(), len(weights))
+    numbers = block.dtype.type(scale), float(half_slack), float(constant)
+    runtime.in_parallel(
+        _descend, pieces, pieces, block, order, rows, codes, mean, numbers, duals, machines
+    )
 
 
-@njit(cache=True, fastmath={"reassoc", "contract"})  # sums over features may be taken in vectors
-def _descend(
-    piece, pieces, block, order, rows, codes, mean, scale, half_slack, constant, duals, weights,
-    intercepts, balance, violations,
-):  # fmt: skip
+# Sums over features may be taken in vectors.
+@runtime.kernel(fastmath={"reassoc", "contract"})
+def _descend(piece, pieces, block, order, rows, codes, mean, numbers, duals, machines):
+    scale, half_slack, constant = numbers
+    weights, intercepts, balance, violations = machines
     n_features = block.shape[1]
     row = np.empty(n_features, block.dtype)
     first, end = share(piece, pieces, len(weights))

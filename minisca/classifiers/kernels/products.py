@@ -11,18 +11,15 @@ from functools import cache
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
 
-from minisca.backends.cpu.runtime.arrays import aligned_zeros, plain, share
-from minisca.backends.cpu.runtime.parallel import in_parallel
+from minisca.backends.cpu.runtime import aligned_zeros, ceil_div, in_parallel, kernel, plain, share
 from minisca.backends.cpu.vectors.machine_code import (
     POINTER,
     TILE_SUMS,
     VECTOR_BYTES,
     WORD,
+    call,
     compile_function,
-    lower_call,
     vector_lanes,
 )
 
@@ -46,18 +43,18 @@ def strip_length(dtype):
 def make_strips(rows, n_features, dtype):
     """Memory for a block of so many rows, strips (strips, rows, S); what fills them up is zero."""
     length = strip_length(dtype)
-    rows = -(-rows // TILE_SUMS) * TILE_SUMS  # whole tiles, however many rows they have
+    rows = ceil_div(rows, TILE_SUMS) * TILE_SUMS  # whole tiles, however many rows they have
     row_bytes = length * np.dtype(dtype).itemsize
     rows += (1024 - rows * row_bytes) % 4096 // row_bytes  # strips a page apart share cache lines
-    return np.zeros((-(-n_features // length), rows, length), dtype)
+    return np.zeros((ceil_div(n_features, length), rows, length), dtype)
 
 
 def pack_weights(weights):
     """weights (classes, f) as `project` wants them: (groups, strips * S, lanes of a group)."""
     n_classes, n_features = weights.shape
     length = strip_length(weights.dtype)
-    groups, lanes = -(-n_classes // GROUP), _lanes_of_group(weights.dtype)
-    packed = np.zeros((groups, -(-n_features // length) * length, lanes), weights.dtype)
+    groups, lanes = ceil_div(n_classes, GROUP), _lanes_of_group(weights.dtype)
+    packed = np.zeros((groups, ceil_div(n_features, length) * length, lanes), weights.dtype)
     for group, classes in zip(packed, _groups(n_classes), strict=True):
         group[:n_features, : classes.stop - classes.start] = weights[classes].T
     return packed
@@ -75,12 +72,12 @@ def project(block, packed, n_classes, strips):
     fill = _fill_function(block.dtype, strips.dtype)
     if block.dtype == np.float16:
         block = block.view(np.int16)
-    pieces = -(-len(block) // (rows * TILES))
+    pieces = ceil_div(len(block), rows * TILES)
     in_parallel(_project, pieces, *plain(block), packed, rows, fill, function, strips, projected)
     return projected
 
 
-@njit(cache=True)
+@kernel
 def _project(piece, block, packed, rows, fill, function, strips, projected):
     n, n_features = block.shape
     length, span = strips.shape[2], rows * TILES
@@ -92,14 +89,14 @@ def _project(piece, block, packed, rows, fill, function, strips, projected):
         for row in range(piece * span, min((piece + 1) * span, n)):
             count = min(end * length, n_features) - first * length
             target = flat[first * stride + row * length :]
-            _fill(fill, block[row, first * length :], count, target, stride)
+            call(fill, (block, row * n_features + first * length), count, target, stride)
         for some in range(first, end, DEPTH):
             few = min(some + DEPTH, end)
             _add_strips(piece * span, some, few, n, packed, rows, function, strips, sums)
     _take_sums(piece * span, sums, span, packed.shape[2], projected)
 
 
-@njit(cache=True)
+@kernel
 def _add_strips(first_row, first, end, n, packed, rows, function, strips, sums):
     """Add some strips' products to sums (groups, rows * TILES, lanes), flat."""
     features, length, width = strips.reshape(-1), strips.shape[2], packed.shape[2]
@@ -110,13 +107,11 @@ def _add_strips(first_row, first, end, n, packed, rows, function, strips, sums):
             row = first_row + tile * rows
             if row < n:
                 own = ((group * TILES + tile) * rows) * width
-                _add_projected(
-                    function, features[first * stride + row * length :], stride, weights,
-                    end - first, sums[own:],
-                )  # fmt: skip
+                tile_rows, out = (features, first * stride + row * length), (sums, own)
+                call(function, tile_rows, stride, weights, end - first, out)
 
 
-@njit(cache=True)
+@kernel
 def _take_sums(first_row, sums, span, width, projected):
     n, n_classes = projected.shape
     for row in range(first_row, min(first_row + span, n)):
@@ -134,7 +129,7 @@ def accumulate_(gradient, residuals, strips):
         in_parallel(_accumulate, PIECES, strips, own, vectors, function, gradient[classes])
 
 
-@njit(cache=True)
+@kernel
 def _accumulate(piece, strips, residuals, vectors, function, gradient):
     n, n_classes = residuals.shape
     length, n_features = strips.shape[2], gradient.shape[1]
@@ -148,7 +143,7 @@ def _accumulate(piece, strips, residuals, vectors, function, gradient):
             for c in range(n_classes):
                 for f in range(count):
                     sums[c * width + f] = gradient[c, start + f]
-            _add_strip(function, strips[s].reshape(-1)[part:], scales, n, sums)
+            call(function, (strips, s * strips.shape[1] * length + part), scales, n, sums)
             for c in range(n_classes):
                 for f in range(count):
                     gradient[c, start + f] = sums[c * width + f]
@@ -160,12 +155,12 @@ def _groups(n_classes):
 
 def _lanes_of_group(dtype):
     lanes = vector_lanes(dtype)
-    return -(-GROUP // lanes) * lanes
+    return ceil_div(GROUP, lanes) * lanes
 
 
 @cache
 def _fill_function(kind, dtype):
-    """Address of the function that `_fill` calls: numbers of `kind` into strips of `dtype`.
+    """Address of a function that cuts a row into strips: numbers of `kind` into strips of `dtype`.
 
     A float16 is sign, 5 bits of exponent, 10 of fraction: moved to where float32 has them, the
     number is right but for the exponents' different zero, which is a factor of 2^112. That holds
@@ -214,15 +209,9 @@ def _fill_function(kind, dtype):
     return compile_function("fill", [POINTER, WORD, POINTER, WORD], dtype, lanes, emit)
 
 
-@intrinsic
-def _fill(typing_context, function, source, count, target, stride):
-    """Cut `count` numbers of a row into strips, `stride` numbers apart in `target`."""
-    return types.void(types.int64, source, types.int64, target, types.int64), lower_call
-
-
 @cache
 def _project_function(rows, vectors, length, dtype):
-    """Address of the function that `_add_projected` calls: a tile of rows x vectors of classes."""
+    """Address of a function that adds up the products of a tile of rows x vectors of classes."""
     lanes = vector_lanes(dtype)
     tile = [(row, v) for row in range(rows) for v in range(vectors)]
 
@@ -254,16 +243,9 @@ def _project_function(rows, vectors, length, dtype):
     return compile_function("project", kinds, dtype, lanes, emit)
 
 
-@intrinsic
-def _add_projected(typing_context, function, strips, stride, weights, depth, sums):
-    """sums[row, :] += sum over `depth` strips, and their features, of feature times weights."""
-    word = types.int64
-    return types.void(word, strips, word, weights, word, sums), lower_call
-
-
 @cache
 def _accumulate_function(n_classes, vectors, length, dtype):
-    """Address of the function that `_add_strip` calls: all classes, some vectors of features."""
+    """Address of a function that adds to the gradient, all classes and some features."""
     lanes = vector_lanes(dtype)
     tile = [(c, v) for c in range(n_classes) for v in range(vectors)]
 
@@ -285,9 +267,3 @@ def _accumulate_function(n_classes, vectors, length, dtype):
             e.store(total, sums, (c * vectors + v) * lanes)
 
     return compile_function("accumulate", [POINTER, POINTER, WORD, POINTER], dtype, lanes, emit)
-
-
-@intrinsic
-def _add_strip(typing_context, function, features, residuals, n_rows, sums):
-    """sums[c, :] += sum over rows of residuals[row, c] times features[row, :], a strip of each."""
-    return types.void(types.int64, features, residuals, types.int64, sums), lower_call

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import reference
+from minisca import chunks
 from minisca.backends import cpu
 from minisca.backends.cpu import sgd
 from minisca.backends.cpu.kernels import direct, survivors
-from minisca.backends.cpu.runtime import arrays
 from minisca.backends.cpu.vectors import machine_code
 from tests.support.cases import CHANGED, Case, arguments, as_dtype, call
 from tests.support.helpers import as_tuple, assert_within, rounding_bound
@@ -27,8 +27,8 @@ CASE = Case(5, 2, 8, 7, 9, 5)
 @pytest.mark.parametrize("chunk_bytes", [1, 30_000])
 @pytest.mark.parametrize("name", ["conv2d_backward", "deconv2d", "deconv2d_backward"])
 def test_dense_passes_in_chunks_of_few_images(monkeypatch, name, dtype, chunk_bytes):
-    monkeypatch.setattr(arrays, "CHUNK_BYTES", chunk_bytes)
-    n_chunks = len(arrays.chunks(CASE.n, CASE.c * CASE.k**2 * CASE.h * CASE.w * 4))
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", chunk_bytes)
+    n_chunks = len(chunks.chunks(CASE.n, CASE.c * CASE.k**2 * CASE.h * CASE.w * 4))
     assert n_chunks == {1: 5, 30_000: 3}[chunk_bytes]  # 11 kB an image in float32
 
     args = arguments(name, CASE)
@@ -44,14 +44,13 @@ def test_dense_passes_in_chunks_of_few_images(monkeypatch, name, dtype, chunk_by
     "name", ["conv2d", "encode_winners", "encode_top_n", "encode_k_largest", "encode_pooled"]
 )
 @pytest.mark.parametrize("maps_bytes", [1, 3 * 9 * 16 * 4])
-def test_an_image_convolved_some_lines_at_a_time_gives_the_same_bits(
+def test_an_image_convolved_some_rows_at_a_time_gives_the_same_bits(
     monkeypatch, name, dtype, maps_bytes
 ):
     args = as_dtype(arguments(name, CASE), dtype)
     whole = as_tuple(call(cpu, name, args))
     monkeypatch.setattr(direct, "MAPS_BYTES", maps_bytes)
-    lines = direct.make_plan(*args[:3]).lines
-    assert 1 <= lines < CASE.h
+    assert 1 <= direct.make_plan(*args[:3]).rows < CASE.h
     for result, expected in zip(as_tuple(call(cpu, name, args)), whole, strict=True):
         np.testing.assert_array_equal(result, expected)
 
@@ -123,17 +122,17 @@ def test_the_transform_gives_the_same_bits_whatever_the_threads(monkeypatch, dty
 
 @pytest.mark.parametrize("more_windows", [-1, 0, 3])
 @pytest.mark.parametrize("more_maps", [-1, 0, 5])
-def test_pooled_windows_are_turned_to_maps_of_windows(dtype, more_maps, more_windows):
+def test_pooled_windows_are_transposed_to_maps_of_windows(dtype, more_maps, more_windows):
     """Fewer maps or windows than a vector has lanes, as many, and some over."""
     lanes = machine_code.vector_lanes(dtype)
     n_maps, n_windows, first = lanes + more_maps, 2 * lanes + more_windows, 2
-    block = -(-n_maps // lanes) * lanes
+    block = chunks.ceil_div(n_maps, lanes) * lanes
     windows = np.arange(n_windows * block, dtype=dtype)
     pooled = np.full((n_maps, first + n_windows + 1), -1, dtype)
     pooling = cpu.pooling.make_pooling(block, dtype, 5, 3)
     for n in (n_windows, lanes + more_windows):
         pooled[:] = -1
-        cpu.pooling.turn_windows(windows, n, block, pooling, pooled, first)
+        cpu.pooling.transpose_windows(windows, n, pooling, pooled, first)
         right = windows.reshape(n_windows, block)[:n, :n_maps].T
         np.testing.assert_array_equal(pooled[:, first : first + n], right)
         assert (np.delete(pooled, np.s_[first : first + n], axis=1) == -1).all()

@@ -6,18 +6,16 @@ import sys
 import numba
 import numpy as np
 import pytest
-from numba import njit
 
-from minisca.backends.cpu.runtime import threads
-from minisca.backends.cpu.runtime.parallel import in_parallel
+from minisca.backends.cpu.runtime import in_parallel, kernel, threads
 
 
-@njit
+@kernel
 def _fill(piece, out, scale):
     out[piece] = scale * piece
 
 
-@njit
+@kernel
 def _fail(piece, out):
     if piece == 3:
         raise ValueError("piece three")

@@ -12,8 +12,8 @@ from minisca.validation import check_choice
 def choose_convolution(x, filters):
     """ "direct" or "transform" for images x (n, c, h, w) and filters (m, c, k, k).
 
-    By the number of multiplications, of which the transform's run somewhat slower: its spectra pass
-    through larger caches. Raises ValueError if MINISCA_CONVOLUTION is something else.
+    The one with less multiplications, of which one of the transform's counts 1.5: its spectra do
+    not fit the first caches. Raises ValueError if MINISCA_CONVOLUTION is something else.
     """
     wanted = os.environ.get("MINISCA_CONVOLUTION", "auto")
     check_choice("MINISCA_CONVOLUTION", wanted, ("auto", "direct", "transform"))

@@ -1,85 +1,80 @@
 """Direct convolution, one image and one block of maps at a time, in cache.
 
-A block of MB maps is computed into a buffer (places, MB) that stays in the second-level cache, some
-lines of the image at a time; what becomes of it (the winner of each map, pooled maps, the maps
-themselves) is the caller's business, which is how no feature map is ever stored when only its
-winner is wanted.
+A block of MB maps is computed into a buffer (positions, MB) that stays in the second-level cache,
+some rows of the image at a time. The caller takes what it wants of it (the winner of each map,
+pooled maps, the maps themselves), so that no feature map is stored when only its winner is wanted.
 
-Why this wins for first layers: a matrix product would write out every patch, then every map, and
-read both again; here a tile's sums never leave the registers, and rows of pixels that are all zero,
-nearly half of MNIST, are not multiplied at all.
+This suits first layers. A matrix product would write out every patch and every map and read both
+again. Here a tile's sums stay in registers, and rows of pixels that are all zero, nearly half of
+MNIST's, are not multiplied at all.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from minisca.backends.cpu.runtime.arrays import aligned_zeros, share
-from minisca.backends.cpu.runtime.recycler import recycler
-from minisca.backends.cpu.vectors.machine_code import TILE_SUMS, vector_lanes
-from minisca.backends.cpu.vectors.microkernel import multiply_tile, tile_function
+from minisca.backends.cpu.runtime import aligned_zeros, ceil_div, kernel, recycler, share
+from minisca.backends.cpu.vectors.machine_code import TILE_SUMS, call, vector_lanes
+from minisca.backends.cpu.vectors.microkernel import tile_function
 
 #: What a block of maps may take of the second-level cache.
 MAPS_BYTES = 384 << 10
 
 
-def choose_tile(n_maps, width, dtype):
-    """Places and vectors of the tile with the least work for `n_maps` maps of `width`.
+def choose_tile(n_maps, image_width, dtype):
+    """Positions and vectors of the tile with the least work for `n_maps` maps of that width.
 
     Weighed are padding, and loads beside multiplications.
     """
     lanes = vector_lanes(dtype)
     best = None
     for vectors in range(1, 5):
-        blocks = -(-n_maps // (vectors * lanes))
-        tiles = -(-width // max(1, TILE_SUMS // vectors))
-        positions = -(-width // tiles)
+        blocks = ceil_div(n_maps, vectors * lanes)
+        tiles = ceil_div(image_width, max(1, TILE_SUMS // vectors))
+        positions = ceil_div(image_width, tiles)
         products = tiles * positions * blocks * vectors
         loads = tiles * blocks * (positions + vectors)
-        latency = max(1.0, 8 / (positions * vectors))  # too few sums in flight leave the units idle
+        latency = max(1.0, 8 / (positions * vectors))  # few sums in flight leave the units idle
         cost = latency * products + 0.25 * loads
         if best is None or cost < best[0]:
             best = cost, (positions, vectors)
     return best[1]
 
 
-class Plan(NamedTuple):
+class DirectPlan(NamedTuple):
     """What the kernels need to know of a convolution: packed filters and how the work is split."""
 
     filters: np.ndarray  # (blocks * c * k * k * MB,)
     bias: np.ndarray  # (blocks * MB,)
     n_maps: int
-    width: int  # the filter's
+    filter_width: int
     block: int  # MB, maps in a block
     blocks: int
     pieces: int  # into how many pieces the images are split
     groups: int  # into how many groups the blocks of maps are split
-    lines: int  # of an image that are convolved at a time, so that a block stays in cache
-    places: int  # of a tile
-    tile: int  # address of its function
+    rows: int  # of an image that are convolved at a time, so that a block stays in cache
+    tile_positions: int
+    tile: int  # address of the tile's function
 
 
-def make_plan(x, filters, bias, whole_images=False, least_lines=1):
+def make_plan(x, filters, bias, whole_images=False, least_rows=1):
     """Pack the filters for `x` and split the work, by the problem alone, never by the threads.
 
-    `whole_images` keeps all maps of an image in one piece of work; at least `least_lines` lines of
-    an image are convolved at a time.
+    `whole_images` keeps all maps of an image in one piece of work. At least `least_rows` rows of an
+    image are convolved at a time.
     """
-    n_maps, _, width, _ = filters.shape
-    height, line = x.shape[2:]
-    places, vectors = choose_tile(n_maps, line, x.dtype)
+    n_maps, _, k, _ = filters.shape
+    height, width = x.shape[2:]
+    positions, vectors = choose_tile(n_maps, width, x.dtype)
     block = vectors * vector_lanes(x.dtype)
-    blocks = -(-n_maps // block)
+    blocks = ceil_div(n_maps, block)
     pieces = min(len(x), 32)
-    groups = 1 if whole_images else min(blocks, -(-16 // pieces))
-    lines = MAPS_BYTES // (line * block * x.itemsize)
-    lines = min(height, max(lines, least_lines, 1))
-    tile = tile_function(places, vectors, x.dtype)
-    return Plan(
-        *pack(filters, bias, block), n_maps, width, block, blocks, pieces, groups, lines, places,
-        tile,
-    )  # fmt: skip
+    groups = 1 if whole_images else min(blocks, ceil_div(16, pieces))
+    rows = MAPS_BYTES // (width * block * x.itemsize)
+    rows = min(height, max(rows, least_rows, 1))
+    tile = tile_function(positions, vectors, x.dtype)
+    packed = pack(filters, bias, block)
+    return DirectPlan(*packed, n_maps, k, block, blocks, pieces, groups, rows, positions, tile)
 
 
 def pack(filters, bias, block):
@@ -88,7 +83,7 @@ def pack(filters, bias, block):
     Maps that fill up the last block are zero.
     """
     n_maps, taps = len(filters), filters[0].size
-    blocks = -(-n_maps // block)
+    blocks = ceil_div(n_maps, block)
     rows = np.zeros((blocks * block, taps), filters.dtype)
     rows[:n_maps] = filters.reshape(n_maps, taps)
     packed = recycler.empty((blocks, taps, block), filters.dtype)
@@ -98,12 +93,42 @@ def pack(filters, bias, block):
     return packed.reshape(-1), packed_bias
 
 
-@njit(cache=True)
-def pad_image(image, padding, padded, next_nonzero):
-    """Copy an image (c, h, w) into `padded` (c, h + 2p, w + 2p), whose border is zero already.
+class DirectMemory(NamedTuple):
+    """Working memory of one piece of work: allocated once, used for image after image."""
 
-    next_nonzero[c, y, x] is the first place at or after x in its row that is not zero.
-    """
+    padded: np.ndarray  # (c, h + k - 1, w + k - 1)
+    next_nonzero: np.ndarray  # the same: the first column at or after it that is not zero
+    pixel_rows: np.ndarray  # (tiles * c * k,) int32
+    filter_rows: np.ndarray  # likewise
+    n_rows: np.ndarray  # (tiles,) int32
+    maps: np.ndarray  # (rows * w * MB,): pre-activations of a block
+
+
+@kernel
+def make_memory(x, plan):
+    """The `DirectMemory` for images x (n, c, h, w)."""
+    channels, height, width = x.shape[1:]
+    margin = plan.filter_width - 1
+    padded = np.zeros((channels, height + margin, width + margin), x.dtype)
+    next_nonzero = np.full(padded.shape, padded.shape[2], np.int32)
+    tiles = height * ceil_div(width, plan.tile_positions)
+    pixel_rows = np.empty(tiles * channels * plan.filter_width, np.int32)
+    filter_rows = np.empty(tiles * channels * plan.filter_width, np.int32)
+    n_rows = np.empty(tiles, np.int32)
+    maps = aligned_zeros(plan.rows * width * plan.block, x.dtype)
+    return DirectMemory(padded, next_nonzero, pixel_rows, filter_rows, n_rows, maps)
+
+
+@kernel
+def load_image(image, plan, memory):
+    """Prepare `memory` for the convolutions of one image (c, h, w)."""
+    _pad_image(image, plan.filter_width // 2, memory.padded, memory.next_nonzero)
+    _list_rows((image.shape[1], image.shape[2]), plan, memory)
+
+
+@kernel
+def _pad_image(image, padding, padded, next_nonzero):
+    """Copy an image into `padded`, whose border is zero already, and fill next_nonzero."""
     channels, height, width = image.shape
     none = padded.shape[2]
     for c in range(channels):
@@ -121,90 +146,52 @@ def pad_image(image, padding, padded, next_nonzero):
                 nearest[x] = seen
 
 
-@njit(cache=True)
-def list_rows(padded, next_nonzero, plan, size, pixel_rows, filter_rows, n_rows):
+@kernel
+def _list_rows(size, plan, memory):
     """For every tile of the image, the filter rows that meet a pixel that is not zero.
 
-    Tile t of line y covers `places` places; the last tile of a line moves left to end with it.
+    Tile t of image row y covers some positions; a row's last tile moves left to end with it.
     """
-    channels, padded_height, padded_width = padded.shape
-    height, line = size
-    width, places = plan.width, plan.places
-    tiles = (line + places - 1) // places
+    channels, padded_height, padded_width = memory.padded.shape
+    height, width = size
+    k, positions = plan.filter_width, plan.tile_positions
+    tiles = ceil_div(width, positions)
     for y in range(height):
         for t in range(tiles):
-            first = min(t * places, line - places)
-            end = first + places + width - 1
-            own = listed = (y * tiles + t) * channels * width
+            first = min(t * positions, width - positions)
+            end = first + positions + k - 1
+            own = listed = (y * tiles + t) * channels * k
             for c in range(channels):
-                for dy in range(width):
-                    if next_nonzero[c, y + dy, first] < end:
+                for dy in range(k):
+                    if memory.next_nonzero[c, y + dy, first] < end:
                         row = c * padded_height + y + dy
-                        pixel_rows[listed] = row * padded_width + first
-                        filter_rows[listed] = (c * width + dy) * width * plan.block
+                        memory.pixel_rows[listed] = row * padded_width + first
+                        memory.filter_rows[listed] = (c * k + dy) * k * plan.block
                         listed += 1
-            n_rows[y * tiles + t] = listed - own
+            memory.n_rows[y * tiles + t] = listed - own
 
 
-class Memory(NamedTuple):
-    """Working memory of one piece of work: allocated once, used for image after image."""
+@kernel
+def convolve_rows(b, first_row, end_row, image_width, plan, memory):
+    """Pre-activations of block b for some rows of the image last loaded, into memory.maps.
 
-    padded: np.ndarray  # (c, h + k - 1, w + k - 1)
-    next_nonzero: np.ndarray  # the same
-    pixel_rows: np.ndarray  # (tiles * c * k,) int32
-    filter_rows: np.ndarray  # likewise
-    n_rows: np.ndarray  # (tiles,) int32
-    maps: np.ndarray  # (lines * w * MB,): pre-activations of a block
-
-
-@njit(cache=True)
-def make_memory(x, plan):
-    channels, height, line = x.shape[1:]
-    margin = plan.width - 1
-    padded = np.zeros((channels, height + margin, line + margin), x.dtype)
-    next_nonzero = np.full(padded.shape, padded.shape[2], np.int32)
-    tiles = height * ((line + plan.places - 1) // plan.places)
-    pixel_rows = np.empty(tiles * channels * plan.width, np.int32)
-    filter_rows = np.empty(tiles * channels * plan.width, np.int32)
-    n_rows = np.empty(tiles, np.int32)
-    maps = aligned_zeros(plan.lines * line * plan.block, x.dtype)
-    return Memory(padded, next_nonzero, pixel_rows, filter_rows, n_rows, maps)
-
-
-@njit(cache=True)
-def load_image(image, plan, memory):
-    """Prepare `memory` for the convolutions of one image."""
-    pad_image(image, plan.width // 2, memory.padded, memory.next_nonzero)
-    size = (image.shape[1], image.shape[2])
-    list_rows(
-        memory.padded, memory.next_nonzero, plan, size,
-        memory.pixel_rows, memory.filter_rows, memory.n_rows,
-    )  # fmt: skip
-
-
-@njit(cache=True)
-def convolve_lines(b, first_line, end_line, line, plan, memory):
-    """Pre-activations of block b for some lines of the image last loaded, into memory.maps.
-
-    They stand as (places, MB); a line of the image has `line` places.
+    They stand as (positions, MB).
     """
-    image = memory.padded.reshape(-1)
-    taps = len(plan.filters) // plan.blocks
-    rows = memory.padded.shape[0] * plan.width
-    tiles = (line + plan.places - 1) // plan.places
-    for y in range(first_line, end_line):
+    filters = plan.filters, b * (len(plan.filters) // plan.blocks)
+    bias = plan.bias, b * plan.block
+    listed = memory.padded.shape[0] * plan.filter_width
+    image, k, positions = memory.padded, plan.filter_width, plan.tile_positions
+    tiles = ceil_div(image_width, positions)
+    for y in range(first_row, end_row):
         for t in range(tiles):
             tile = y * tiles + t
-            first = (y - first_line) * line + min(t * plan.places, line - plan.places)
-            multiply_tile(
-                plan.tile, image, memory.pixel_rows, memory.filter_rows,
-                tile * rows, memory.n_rows[tile], plan.width, 1,
-                plan.filters, b * taps, plan.bias, b * plan.block,
-                memory.maps, first * plan.block, plan.block,
-            )  # fmt: skip
+            pixels, taps = (memory.pixel_rows, tile * listed), (memory.filter_rows, tile * listed)
+            first = (y - first_row) * image_width + min(t * positions, image_width - positions)
+            out, rows = (memory.maps, first * plan.block), memory.n_rows[tile]
+            call(plan.tile, image, pixels, taps, rows, k, 1, filters, bias, out, plan.block)
 
 
-@njit(cache=True)
+@kernel
 def share_of_piece(piece, plan, n):
     """Images and blocks of a piece of work: first, end, first, end."""
     first, end = share(piece // plan.groups, plan.pieces, n)

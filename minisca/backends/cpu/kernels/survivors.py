@@ -1,19 +1,19 @@
 """Reconstruction and gradients from the survivors alone, over sliced images (see `slices`).
 
-The work is cut by slices of channels and by maps, the problem alone deciding how, and every piece
-owns what it sums up: no sum depends on the number of threads. Within a piece a block of filters and
-a slice of some images stay in the second-level cache while all their survivors pass, map by map for
-the gradients, whose sums then stand in registers, image by image for the reconstruction.
+The work is cut by slices of channels and by maps, and the problem alone decides how. Every piece
+owns what it sums up, so no sum depends on the number of threads. Within a piece a block of filters
+and a slice of some images stay in the second-level cache while all their survivors pass. For the
+gradients these come map by map, with the sums in registers; for the reconstruction image by image.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from numba import njit
 
 from minisca.backends.cpu.kernels import slices
-from minisca.backends.cpu.runtime.arrays import aligned_zeros, share
-from minisca.backends.cpu.runtime.parallel import in_parallel
-from minisca.backends.cpu.runtime.recycler import recycler
+from minisca.backends.cpu.runtime import aligned_zeros, in_parallel, kernel, recycler, share
 from minisca.backends.cpu.vectors import patches
+from minisca.backends.cpu.vectors.machine_code import call
 
 #: What a piece keeps in cache: about half of a second-level cache for images, a quarter for maps.
 IMAGES_BYTES = 400 << 10
@@ -27,20 +27,84 @@ def decode(values, positions, maps, filters, bias, images):
 
     values, positions, maps (n, s): every image's slots stand by rising map.
     """
-    k, line = filters.shape[2], images.shape[3]
+    k, image_width = filters.shape[2], images.shape[3]
     pasted = slices.empty_slices(*images.shape, k, images.dtype)
-    stride = pasted.shape[3]
     per_slice = slices.slice_channels(filters.shape[1])
     run = slices.run_length(k, per_slice)
-    rows, columns = np.divmod(positions, line)
-    places = rows * np.int64(stride) + columns * np.int64(per_slice)
+    rows, columns = np.divmod(positions, image_width)
+    offsets = rows * np.int64(pasted.shape[3]) + columns * np.int64(per_slice)
     block = _maps_in_cache(filters, run, arrays=1)
     pieces = min(len(values), max(1, 16 // len(pasted)))
-    in_parallel(
-        _decode, len(pasted) * pieces, pasted, pieces, values, places, maps, filters, block,
-        slices.filter_function(k, per_slice, run, filters.dtype),
-        patches.paste_function(k, run, filters.dtype), bias, images,
-    )  # fmt: skip
+    slice_filter = patches.slice_function(k, per_slice, run, filters.dtype)
+    paste = patches.paste_function(k, run, filters.dtype)
+    slots, how = (values, offsets, maps), (pieces, block, slice_filter, paste)
+    in_parallel(_decode, len(pasted) * pieces, pasted, slots, filters, bias, how, images)
+
+
+@kernel
+def _decode(piece, pasted, slots, filters, bias, how, decoded):
+    """Paste into one slice of some images, then copy it out.
+
+    slots: values, offsets (where a slot's patch begins in its image's slice) and maps, (n, s) each.
+    how: pieces of a slice; maps whose filters are kept in cache; addresses of functions.
+    """
+    values, offsets, maps = slots
+    pieces, block, slice_filter, paste = how
+    s = piece // pieces
+    first, end = share(piece % pieces, pieces, pasted.shape[1])
+    images, stride = pasted[s], pasted.shape[3]
+    n_maps, channels, k, _ = filters.shape
+    n_slots = values.shape[1]
+    run = slices.run_length(k, slices.slice_channels(channels))
+    sliced = aligned_zeros(block * k * run, filters.dtype)
+    owners = np.empty(n_slots, np.int64)
+    images[first:end] = 0
+    reached = np.zeros(len(images), np.int64)  # the slot from which an image's next maps begin
+    for first_map in range(0, n_maps, block):
+        end_map = min(first_map + block, n_maps)
+        for m in range(first_map, end_map):
+            start, count = slices.filter_slice(m, s, filters.shape)
+            call(slice_filter, (filters, start), count, (sliced, (m - first_map) * k * run))
+        for i in range(first, end):
+            start = slot = reached[i]
+            while slot < n_slots and maps[i, slot] < end_map:
+                owners[slot] = maps[i, slot] - first_map
+                slot += 1
+            call(
+                paste,
+                images[i],
+                (offsets[i], start),
+                (owners, start),
+                (values[i], start),
+                slot - start,
+                stride,
+                sliced,
+            )
+            reached[i] = slot
+    slices.unslice_images(s, first, end, pasted, bias, k // 2, decoded)
+
+
+class Survivors(NamedTuple):
+    """The units of a batch that are not silent, map by map, within a map by rising image."""
+
+    starts: np.ndarray  # (m + 1,): where each map's survivors begin
+    offsets: np.ndarray  # (e,) int64: of their patches in a slice of all images
+    values: np.ndarray  # (e,)
+    images: np.ndarray  # (e,) int64: whose they are
+
+
+class Summing(NamedTuple):
+    """How the gradients' patches are summed."""
+
+    pieces: int  # of a slice
+    chunk: int  # images that stay in cache with a block of maps
+    block: int  # maps
+    rows: int  # of a patch that are summed at a time
+    sum_rows: int  # address of the function for so many
+    sum_last_rows: int  # for those left
+    slice_filter: int
+    unslice_filter: int
+    correlating: bool  # whether products of patches and filters are wanted too
 
 
 def gradients(x, error, values, positions, maps, decoder_filters):
@@ -50,33 +114,36 @@ def gradients(x, error, values, positions, maps, decoder_filters):
     run = slices.run_length(k, per_slice)
     images, errors, error_sums = slices.slice_images(x, error, k)
     n_slices, _, padded, stride = errors.shape
-    starts, places, kept, owners = sort_by_map(
-        values, positions, maps, n_maps, x.shape[3], padded * stride, stride, per_slice
+    survivors = Survivors(
+        *sort_by_map(
+            values, positions, maps, n_maps, x.shape[3], padded * stride, stride, per_slice
+        )
     )
-    two = values.dtype.type(2)
-    chunk = max(1, IMAGES_BYTES // (padded * stride * x.itemsize))
-    block = _maps_in_cache(decoder_filters, run, arrays=2)
-    pieces = min(n_maps, max(1, 16 // n_slices))
     rows = patches.rows_at_a_time(k, run, x.dtype)
+    products = recycler.empty((n_slices, values.size), x.dtype)
 
     def summed(sliced, scales, correlating):
-        functions = tuple(
-            patches.sum_function(count, run, x.dtype, correlating)
-            for count in (rows, k % rows or rows)
+        summing = Summing(
+            pieces=min(n_maps, max(1, 16 // n_slices)),
+            chunk=max(1, IMAGES_BYTES // (padded * stride * x.itemsize)),
+            block=_maps_in_cache(decoder_filters, run, arrays=2),
+            rows=rows,
+            sum_rows=patches.sum_function(rows, run, x.dtype, correlating),
+            sum_last_rows=patches.sum_function(k % rows or rows, run, x.dtype, correlating),
+            slice_filter=patches.slice_function(k, per_slice, run, x.dtype),
+            unslice_filter=patches.slice_function(k, per_slice, run, x.dtype, back=True),
+            correlating=correlating,
         )
-        functions += tuple(
-            slices.filter_function(k, per_slice, run, x.dtype, back) for back in (False, True)
-        )
-        d_filters = recycler.empty(decoder_filters.shape, x.dtype)
+        filters, d_filters = decoder_filters, recycler.empty(decoder_filters.shape, x.dtype)
+        n_pieces = n_slices * summing.pieces
         in_parallel(
-            _sum_gradients, n_slices * pieces, sliced, pieces, starts, places, scales, owners,
-            chunk, decoder_filters, block, (rows, *functions), d_filters, correlating, products,
-        )  # fmt: skip
+            _sum_patches, n_pieces, sliced, survivors, scales, filters, summing, d_filters, products
+        )
         return d_filters
 
-    products = recycler.empty((n_slices, values.size), x.dtype)
-    d_decoder_filters = summed(errors, two * kept, correlating=True)
-    deltas, d_encoder_bias = deltas_of(products, starts, two)
+    two = values.dtype.type(2)
+    d_decoder_filters = summed(errors, two * survivors.values, correlating=True)
+    deltas, d_encoder_bias = deltas_of(products, survivors.starts, two)
     d_encoder_filters = summed(images, deltas, correlating=False)
     d_decoder_bias = (2 * error_sums.sum(axis=0)).astype(x.dtype)
     return d_encoder_filters, d_encoder_bias, d_decoder_filters, d_decoder_bias
@@ -87,51 +154,9 @@ def _maps_in_cache(filters, run, arrays):
     return max(1, MAPS_BYTES // (arrays * filters.shape[2] * run * filters.itemsize))
 
 
-@njit(cache=True)
-def _decode(
-    piece, pasted, pieces, values, places, maps, filters, block, slice_filter, paste, bias, decoded
-):  # fmt: skip
-    """Paste into one slice of some images, then copy it out.
-
-    `block` maps' filters at a time are kept in cache. pieces: of a slice. places (n, s): where a
-    slot's patch begins in its image's slice.
-    """
-    s = piece // pieces
-    first, end = share(piece % pieces, pieces, pasted.shape[1])
-    images, stride = pasted[s], pasted.shape[3]
-    n_maps, channels, k, _ = filters.shape
-    n_slots = values.shape[1]
-    flat = filters.reshape(-1)
-    run = slices.run_length(k, slices.slice_channels(channels))
-    sliced = aligned_zeros(block * k * run, filters.dtype)
-    owners = np.empty(n_slots, np.int64)
-    images[first:end] = 0
-    reached = np.zeros(len(images), np.int64)  # the slot from which an image's next maps begin
-    for first_map in range(0, n_maps, block):
-        end_map = min(first_map + block, n_maps)
-        for m in range(first_map, end_map):
-            start, count = slices.filter_slice(m, s, filters.shape)
-            own = (m - first_map) * k * run
-            slices.slice_filter(slice_filter, flat, start, count, sliced[own:])
-        for i in range(first, end):
-            start = slot = reached[i]
-            while slot < n_slots and maps[i, slot] < end_map:
-                owners[slot] = maps[i, slot] - first_map
-                slot += 1
-            patches.paste(
-                paste, images[i], places[i], stride, sliced, owners, values[i], start, slot
-            )
-            reached[i] = slot
-    slices.unslice_images(s, first, end, pasted, bias, k // 2, decoded)
-
-
-@njit(cache=True)
-def sort_by_map(values, positions, maps, n_maps, line, image_length, stride, per_slice):
-    """The survivors that are not silent, map by map, within a map by rising image.
-
-    Returns starts (m + 1,): where each map's survivors begin; places (e,) in a slice of all
-    images; survivors' values (e,); the images (e,) int64 that own them.
-    """
+@kernel
+def sort_by_map(values, positions, maps, n_maps, image_width, image_length, stride, per_slice):
+    """The elements of `Survivors`, of values, positions and maps (n, s)."""
     n, n_slots = values.shape
     starts = np.zeros(n_maps + 1, np.int64)
     for i in range(n):
@@ -141,71 +166,70 @@ def sort_by_map(values, positions, maps, n_maps, line, image_length, stride, per
     for m in range(n_maps):
         starts[m + 1] += starts[m]
     total = starts[n_maps]
-    places, images = np.empty(total, np.int64), np.empty(total, np.int64)
+    offsets, images = np.empty(total, np.int64), np.empty(total, np.int64)
     kept = np.empty(total, values.dtype)
     free = starts[:-1].copy()
     for i in range(n):
         for slot in range(n_slots):
             if values[i, slot] > 0:
                 e = free[maps[i, slot]]
-                row, column = divmod(positions[i, slot], line)
-                places[e] = i * image_length + row * stride + column * per_slice
+                row, column = divmod(positions[i, slot], image_width)
+                offsets[e] = i * image_length + row * stride + column * per_slice
                 images[e] = i
                 kept[e] = values[i, slot]
                 free[maps[i, slot]] = e + 1
-    return starts, places, kept, images
+    return starts, offsets, kept, images
 
 
-@njit(cache=True)
-def _sum_gradients(
-    piece, sliced, pieces, starts, places, scales, images, chunk, filters, block, functions,
-    d_filters, correlating, products,
-):  # fmt: skip
+@kernel
+def _sum_patches(piece, sliced, survivors, scales, filters, summing, d_filters, products):
     """d_filters = sum over survivors of scale times patch, for one slice of some maps.
 
-    sliced (slices, n, padded h, stride): images or errors, of which `chunk` at a time stay in cache
-    with `block` maps. `correlating` also gives products (slices, e): of each survivor's patch and
-    its map's filter, a slice at a time. pieces: of a slice. functions: how many rows of a patch are
-    summed at a time, and addresses.
+    sliced (slices, n, padded h, stride): images or errors. products (slices, e): of each survivor's
+    patch and its map's filter, a slice at a time, where `summing.correlating`.
     """
+    starts, pieces, block = survivors.starts, summing.pieces, summing.block
     s = piece // pieces
     first, end = share(piece % pieces, pieces, len(filters))
-    stride = sliced.shape[3]
-    k = filters.shape[2]
+    _, n, height, stride = sliced.shape
+    k, n_products = filters.shape[2], products.shape[1]
     run = slices.run_length(k, slices.slice_channels(filters.shape[1]))
-    flat, d_flat = filters.reshape(-1), d_filters.reshape(-1)
-    rows, sum_rows, sum_last_rows, slice_filter, unslice_filter = functions
     weights = aligned_zeros(block * k * run, filters.dtype)
     sums = aligned_zeros(block * k * run, filters.dtype)
-    pixels = sliced[s].reshape(-1)
     reached = starts[first:end].copy()
-    if correlating:
+    if summing.correlating:
         products[s, starts[first] : starts[end]] = 0
     for first_map in range(first, end, block):
         end_map = min(first_map + block, end)
-        if correlating:
+        if summing.correlating:
             for m in range(first_map, end_map):
                 start, count = slices.filter_slice(m, s, filters.shape)
                 own = (m - first_map) * k * run
-                slices.slice_filter(slice_filter, flat, start, count, weights[own:])
+                call(summing.slice_filter, (filters, start), count, (weights, own))
         sums[:] = 0
-        for end_image in range(chunk, sliced.shape[1] + chunk, chunk):
+        for end_image in range(summing.chunk, n + summing.chunk, summing.chunk):
             for m in range(first_map, end_map):
                 start = e = reached[m - first]
-                while e < starts[m + 1] and images[e] < end_image:
+                while e < starts[m + 1] and survivors.images[e] < end_image:
                     e += 1
                 reached[m - first] = e
-                for row in range(0, k, rows):
+                for row in range(0, k, summing.rows):
                     own = ((m - first_map) * k + row) * run
-                    patches.sum_patches(
-                        sum_rows if row + rows <= k else sum_last_rows,
-                        pixels[row * stride :], places, stride, scales, start, e,
-                        sums[own:], weights[own:], products[s],
-                    )  # fmt: skip
+                    call(
+                        summing.sum_rows if row + summing.rows <= k else summing.sum_last_rows,
+                        (sliced, (s * n * height + row) * stride),
+                        (survivors.offsets, start),
+                        (scales, start),
+                        (products, s * n_products + start),
+                        e - start,
+                        stride,
+                        (sums, own),
+                        (weights, own),
+                    )
         for m in range(first_map, end_map):
             start, count = slices.filter_slice(m, s, filters.shape)
             own = (m - first_map) * k * run
-            slices.slice_filter(unslice_filter, d_flat, start, count, sums[own:])
+            call(summing.unslice_filter, (d_filters, start), count, (sums, own))
 
 
 def deltas_of(products, starts, scale):
@@ -217,7 +241,7 @@ def deltas_of(products, starts, scale):
     return deltas, sums
 
 
-@njit(cache=True)
+@kernel
 def _deltas_of(piece, pieces, products, starts, scale, deltas, sums):
     first, end = share(piece, pieces, len(sums))
     own = deltas[starts[first] : starts[end]]

@@ -1,33 +1,53 @@
 """Pieces of work on Numba's threads: one loop for every kernel, which calls the kernel by address.
 
-A kernel is a plain compiled function whose first argument is the piece's index. Compiled into a
-parallel loop of its own, as Numba does it, its code would be optimised four times over; called by
-address it is compiled once.
+A kernel is a compiled function whose first argument is the piece's number. With a parallel loop of
+its own Numba would optimise it four times. Called by address it is compiled once.
 """
 
 import numba
 import numpy as np
-from numba import njit, prange, types
+from numba import prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from minisca import chunks
+from minisca.backends.cpu.runtime.compiling import kernel
 from minisca.backends.cpu.runtime.threads import thread_count
 
 _addresses = {}
 
+#: `minisca.chunks.ceil_div` for kernels.
+ceil_div = kernel(chunks.ceil_div)
 
-def in_parallel(kernel, n_pieces, *arguments):
-    """kernel(piece, *arguments) for every piece of range(n_pieces), on Numba's threads.
 
-    Arguments are C-contiguous, writeable arrays, numbers, and tuples of these. Raises MemoryError
-    if a piece raises, which for want of memory alone it does. A single piece needs no threads.
+@kernel
+def share(index, parts, length):
+    """First and end of part `index` of `parts` consecutive, nearly equal parts of range(length)."""
+    return index * length // parts, (index + 1) * length // parts
+
+
+def in_parallel(function, n_pieces, *arguments):
+    """function(piece, *arguments) for every piece of range(n_pieces), on Numba's threads.
+
+    Parameters
+    ----------
+    function : what `kernel` returns
+    n_pieces : int
+        A single piece is done without threads.
+    *arguments
+        C-contiguous, writeable arrays, numbers, and tuples of these.
+
+    Raises
+    ------
+    MemoryError
+        If a piece raises. Kernels raise for want of memory only.
     """
     if n_pieces == 1:
-        kernel(0, *arguments)
+        function(0, *arguments)
         return
-    key = (kernel, *[_kind(argument) for argument in arguments])
+    key = (function, *[_kind(argument) for argument in arguments])
     if key not in _addresses:
-        _addresses[key] = _compile(kernel, arguments)
+        _addresses[key] = _compile(function, arguments)
     flat = []  # a tuple's elements are passed like arguments of their own
     for argument in arguments:
         flat.extend(argument) if isinstance(argument, tuple) else flat.append(argument)
@@ -42,7 +62,7 @@ def in_parallel(kernel, n_pieces, *arguments):
         finally:
             numba.set_num_threads(threads)
     if failures:
-        raise MemoryError(f"{kernel.__name__} failed, most likely for want of working memory")
+        raise MemoryError(f"{function.__name__} failed, most likely for want of working memory")
 
 
 def _kind(argument):
@@ -52,25 +72,25 @@ def _kind(argument):
     return tuple(map(_kind, argument)) if isinstance(argument, tuple) else type(argument)
 
 
-def _compile(kernel, arguments):
+def _compile(function, arguments):
     kinds = (types.int64, *(numba.typeof(argument) for argument in arguments))
-    kernel.compile(kinds)
-    compiled = kernel.overloads[kinds]
+    function.compile(kinds)
+    compiled = function.overloads[kinds]
     return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
-@njit(parallel=True, cache=True)
-def _run(function, arguments, n_pieces):
+@kernel(parallel=True)
+def _run(address, arguments, n_pieces):
     """How many pieces raised."""
     failures = 0
     for piece in prange(n_pieces):
-        failures += _call(function, np.int64(piece), arguments)
+        failures += _call(address, np.int64(piece), arguments)
     return failures
 
 
 @intrinsic
-def _call(typing_context, function, piece, arguments):
-    """Call the kernel at address `function` with the piece and the tuple's elements.
+def _call(typing_context, address, piece, arguments):
+    """Call the kernel at `address` with the piece and the tuple's elements.
 
     Returns whether it raised: an exception does not leave a parallel loop.
     """

@@ -11,7 +11,7 @@ from numba.np.ufunc import parallel
 def thread_limit():
     """Threads that OPENBLAS_NUM_THREADS or OpenMP's own limit (threadpoolctl's) leave to a call.
 
-    Who limits either to one thread wants one core, and does not know of Numba's own switch.
+    Who sets one of these to one thread wants one core used, and may not know of Numba's own switch.
     """
     limit = _blas_limit()
     if OPENMP is not None:
@@ -34,14 +34,14 @@ def _blas_limit():
 
 @cache
 def _start_threads():
-    """Start Numba's threads, which sets OpenMP's limit anew, and set that back."""
+    """Start Numba's threads. That changes OpenMP's limit, so set it back."""
     limit = OPENMP.omp_get_max_threads()
     parallel._launch_threads()
     OPENMP.omp_set_num_threads(limit)
 
 
 def _load_openmp():
-    """The OpenMP library of Numba's threads, so early that threadpoolctl finds it; or None."""
+    """The OpenMP library of Numba's threads, or None. Loaded now, so that threadpoolctl sees it."""
     try:
         from numba.np.ufunc import omppool
     except ImportError:

@@ -1,10 +1,9 @@
-"""Functions of explicit vectors, which LLVM does not find in loops; called by address.
+"""Functions of explicit vectors, written in LLVM's language, which kernels call by address.
 
-A function is emitted for one number type and one shape (how many accumulators it keeps in
-registers), compiled for this machine in a few milliseconds, and handed to Numba's kernels as an
-address. The kernels are thus compiled once, whatever the shapes, and LLVM lowers the vectors to
-what the machine has (AVX-512, AVX2, NEON). Numba's switches NUMBA_CPU_NAME and NUMBA_CPU_FEATURES,
-which tell its own compiler of another machine, are followed here too.
+LLVM does not find these vectors in a kernel's loops by itself. A function is made for one number
+type and one shape, in a few milliseconds. The kernels are thus compiled once, whatever the shapes.
+LLVM translates the vectors to what the machine has (AVX-512, AVX2, NEON), or to what Numba's
+switches NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say that it has.
 """
 
 import llvmlite.binding as llvm
@@ -12,7 +11,9 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.codegen import JITCPUCodegen
+from numba.extending import intrinsic
 
 WORD = ir.IntType(64)
 INDEX = ir.IntType(32)
@@ -44,9 +45,9 @@ def _vector_registers():
 
 
 VECTOR_BYTES, REGISTERS = _vector_registers()
-#: Sums of a convolution's tile: they leave registers for the operands.
+#: Most vectors of sums in a convolution's tile: the operands need registers too.
 TILE_SUMS = REGISTERS - 8 if REGISTERS == 32 else REGISTERS - 4
-#: Sums of a patch: no more than a scale, its pixels and two other sums stand beside them.
+#: Most vectors of sums of a patch: a scale, pixels and two other sums need registers too.
 PATCH_SUMS = REGISTERS - 6
 
 
@@ -151,9 +152,17 @@ class Emitter:
 
 
 def compile_function(name, kinds, dtype, lanes, emit):
-    """The address of a function of no result; `emit(emitter, *arguments)` writes its body.
+    """The address of a function without result, which kernels `call`.
 
-    kinds: LLVM types of the arguments (POINTER, WORD or a number type).
+    Parameters
+    ----------
+    name : str
+    kinds : list
+        LLVM types of the arguments: POINTER or WORD.
+    dtype, lanes
+        Of the vectors.
+    emit : function
+        emit(emitter, *arguments) writes the body.
     """
     JITCPUCodegen("minisca")  # has Numba make LLVM ready for this machine
     module = ir.Module(name)
@@ -174,17 +183,36 @@ def compile_function(name, kinds, dtype, lanes, emit):
     return engine.get_function_address(name)
 
 
-def lower_call(context, builder, signature, arguments):
-    """Within an intrinsic: call the address `arguments[0]` with the rest of the arguments.
+@intrinsic
+def call(typing_context, address, *arguments):
+    """Within a kernel: call the function at `address`, which `compile_function` made.
 
-    Arrays are passed as pointers to their data.
+    A whole number is passed as int64, an array as the pointer to its first number, a pair
+    (array, i) as the pointer to number i of the array.
     """
-    passed = []
-    for kind, value in zip(signature.args[1:], arguments[1:], strict=True):
-        if isinstance(kind, types.Array):
-            data = context.make_array(kind)(context, builder, value).data
-            value = builder.bitcast(data, POINTER)
-        passed.append(value)
-    function = ir.FunctionType(ir.VoidType(), [value.type for value in passed])
-    builder.call(builder.inttoptr(arguments[0], function.as_pointer()), passed)
-    return context.get_dummy_value()
+
+    def passed_as(kind):
+        if isinstance(kind, types.BaseTuple):
+            return types.Tuple([passed_as(part) for part in kind])
+        return types.int64 if isinstance(kind, types.Integer) else kind
+
+    kinds = passed_as(types.Tuple(arguments))
+
+    def generate(context, builder, signature, values):
+        def lower(kind, value):
+            if isinstance(kind, types.BaseTuple):
+                array, index = cgutils.unpack_tuple(builder, value)
+                data = context.make_array(kind[0])(context, builder, array).data
+                return builder.bitcast(builder.gep(data, [index]), POINTER)
+            if isinstance(kind, types.Array):
+                data = context.make_array(kind)(context, builder, value).data
+                return builder.bitcast(data, POINTER)
+            return value
+
+        address, values = values[0], cgutils.unpack_tuple(builder, values[1])
+        values = [lower(kind, value) for kind, value in zip(kinds, values, strict=True)]
+        function = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+        builder.call(builder.inttoptr(address, function.as_pointer()), values)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, kinds), generate

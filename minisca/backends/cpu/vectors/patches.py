@@ -1,16 +1,13 @@
-"""What is done with survivors' patches, as vector functions (see `machine_code`).
+"""What is done with survivors' patches and sliced filters, as vector functions (`machine_code`).
 
-A patch is k runs, `stride` numbers apart, in a sliced image (see `slices`); a sliced filter is k
-runs one after another. A patch is held in registers, as many rows of it as fit, while many
-survivors pass: each number of an image is loaded once for one or two multiplications, and nothing
-is stored but the sums.
+A patch is k runs, `stride` numbers apart, in a sliced image (see `kernels.slices`). A sliced filter
+is k runs one after another. The sums of a patch, or of some of its rows, stay in registers while
+many survivors pass: a number of an image is loaded once for one or two multiplications.
 """
 
 from functools import cache
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 
 from minisca.backends.cpu.vectors.machine_code import (
     PATCH_SUMS,
@@ -18,41 +15,70 @@ from minisca.backends.cpu.vectors.machine_code import (
     VECTOR_BYTES,
     WORD,
     compile_function,
-    lower_call,
     number_type,
     vector_lanes,
 )
+from minisca.chunks import ceil_div
 
-#: Runs are padded to a multiple of this many numbers.
-LANES = 8
+#: Runs are padded to a multiple of this many numbers, and vectors have at least as many.
+LEAST_LANES = 8
 
 
 def lanes_of(run, dtype):
     """Numbers in the vectors that a run is cut into."""
     widest = vector_lanes(dtype)
-    return widest if widest > LANES and run % widest == 0 else LANES
+    return widest if widest > LEAST_LANES and run % widest == 0 else LEAST_LANES
 
 
 def rows_at_a_time(k, run, dtype):
     """Rows of a patch whose sums are held in registers at a time, evenly shared out."""
     registers = run * np.dtype(dtype).itemsize // VECTOR_BYTES
     most = max(1, PATCH_SUMS // max(1, registers))
-    groups = -(-k // most)
-    return -(-k // groups)
+    return ceil_div(k, ceil_div(k, most))
+
+
+@cache
+def slice_function(k, per_slice, run, dtype, back=False):
+    """Address of a function that moves a filter's channels of one slice into k runs, or back.
+
+    The padding of a run is left as it is.
+
+    The function's arguments: filters, the pointer to the first tap; channels, how many; sliced.
+    """
+
+    def emit(e, filters, channels, sliced):
+        def move_channel(c):
+            taps, slots = e.at(filters, e.builder.mul(c, WORD(k * k))), e.at(sliced, c)
+            for dy in range(k):
+                for dx in range(k):
+                    tap = e.at(taps, dy * k + dx)
+                    slot = e.at(slots, dy * run + dx * per_slice)
+                    source, target = (slot, tap) if back else (tap, slot)
+                    e.builder.store(e.builder.load(source), target)
+            return []
+
+        e.loop(channels, [], move_channel)
+
+    return compile_function("slice_filter", [POINTER, WORD, POINTER], dtype, 1, emit)
 
 
 @cache
 def paste_function(k, run, dtype):
-    """Address of the function that `paste` calls."""
+    """Address of a function that adds value times filter to a patch, for some slots of an image.
+
+    The function's arguments: image; for each slot offsets (of its patch in the image, int64),
+    owners (its filter's number, int64), values; n_slots; stride, from one row of the image to the
+    next; filters, sliced.
+    """
     lanes = lanes_of(run, dtype)
     number = number_type(dtype)
 
-    def emit(e, image, places, stride, filters, owners, values, first, end):
-        def paste_one(slot):
+    def emit(e, image, offsets, owners, values, n_slots, stride, filters):
+        def paste_slot(slot):
             value = e.load_number(values, slot)
             silent = e.builder.fcmp_ordered("==", value, number(0))
             with e.builder.if_then(e.builder.not_(silent)):
-                target = e.at(image, e.load_word(places, slot))
+                target = e.at(image, e.load_word(offsets, slot))
                 source = e.at(filters, e.builder.mul(e.load_word(owners, slot), WORD(k * run)))
                 scale = e.everywhere(value)
 
@@ -64,77 +90,54 @@ def paste_function(k, run, dtype):
                     return []
 
                 e.loop(WORD(k), [], paste_row)
-
-        def body(index):
-            paste_one(e.builder.add(first, index))
             return []
 
-        e.loop(e.builder.sub(end, first), [], body)
+        e.loop(n_slots, [], paste_slot)
 
-    kinds = [POINTER, POINTER, WORD, POINTER, POINTER, POINTER, WORD, WORD]
+    kinds = [POINTER, POINTER, POINTER, POINTER, WORD, WORD, POINTER]
     return compile_function("paste", kinds, dtype, lanes, emit)
-
-
-@intrinsic
-def paste(typing_context, function, image, places, stride, filters, owners, values, first, end):
-    """Add to the patch at places[s] of an image values[s] times filter owners[s], slot by slot.
-
-    For the slots s of range(first, end). places and owners are int64.
-    """
-    signature = types.void(
-        types.int64, image, places, types.int64, filters, owners, values, types.int64, types.int64
-    )
-    return signature, lower_call
 
 
 @cache
 def sum_function(rows, run, dtype, correlating):
-    """Address of the function that `sum_patches` or `sum_and_correlate` calls, for so many rows."""
+    """Address of a function that sums some survivors' patches times their scales, so many rows.
+
+    `correlating` also adds to each survivor's product the inner product of its patch and a filter.
+
+    The function's arguments: images, sliced; for each survivor offsets (of its patch, int64),
+    scales, products; n_survivors; stride, from one row of an image to the next; sums, which it adds
+    to; filter, shaped as sums.
+    """
     lanes = lanes_of(run, dtype)
     columns = [(row, v) for row in range(rows) for v in range(0, run, lanes)]
 
-    def emit(e, images, places, stride, scales, first, end, sums, filters, products):
+    def emit(e, images, offsets, scales, products, n_survivors, stride, sums, filter_):
         starts = [e.builder.mul(stride, WORD(row)) for row in range(rows)]
         held = [e.load(sums, row * run + v) for row, v in columns]
 
-        def body(index, *held):
-            entry = e.builder.add(first, index)
-            patch = e.at(images, e.load_word(places, entry))
-            scale = e.everywhere(e.load_number(scales, entry))
+        def add_patch(survivor, *held):
+            patch = e.at(images, e.load_word(offsets, survivor))
+            scale = e.everywhere(e.load_number(scales, survivor))
             chains, totals = [None, None], []
-            for turn, ((row, v), total) in enumerate(zip(columns, held, strict=True)):
+            for i, ((row, v), total) in enumerate(zip(columns, held, strict=True)):
                 pixels = e.load(e.at(patch, starts[row]), v)
                 totals.append(e.multiply_add(scale, pixels, total))
                 if correlating:
-                    weights, chain = e.load(filters, row * run + v), chains[turn % 2]
-                    chains[turn % 2] = (
+                    weights, chain = e.load(filter_, row * run + v), chains[i % 2]
+                    chains[i % 2] = (
                         e.builder.fmul(pixels, weights)
                         if chain is None
                         else e.multiply_add(pixels, weights, chain)
                     )
             if correlating:
                 product = chains[0] if chains[1] is None else e.builder.fadd(*chains)
-                added = e.builder.fadd(e.load_number(products, entry), e.sum_of_lanes(product))
-                e.builder.store(added, e.at(products, entry))
+                added = e.builder.fadd(e.load_number(products, survivor), e.sum_of_lanes(product))
+                e.builder.store(added, e.at(products, survivor))
             return totals
 
-        held = e.loop(e.builder.sub(end, first), held, body)
+        held = e.loop(n_survivors, held, add_patch)
         for (row, v), total in zip(columns, held, strict=True):
             e.store(total, sums, row * run + v)
 
-    kinds = [POINTER, POINTER, WORD, POINTER, WORD, WORD, POINTER, POINTER, POINTER]
+    kinds = [POINTER, POINTER, POINTER, POINTER, WORD, WORD, POINTER, POINTER]
     return compile_function("sum_patches", kinds, dtype, lanes, emit)
-
-
-@intrinsic
-def sum_patches(
-    typing_context, function, images, places, stride, scales, first, end, sums, filters, products
-):
-    """sums += scales[e] * the patch at places[e], for the entries e of range(first, end).
-
-    In sliced images, whose rows are `stride` apart; places is int64. A correlating function also
-    adds to products[e] the inner product of the patch and `filters`, shaped as `sums`.
-    """
-    word = types.int64
-    signature = types.void(word, images, places, word, scales, word, word, sums, filters, products)
-    return signature, lower_call

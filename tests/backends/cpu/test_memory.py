@@ -5,7 +5,7 @@ import weakref
 import numpy as np
 import pytest
 
-from minisca.backends.cpu.runtime.recycler import PATIENCE, RECYCLED_BYTES, Recycler
+from minisca.backends.cpu.runtime.memory import PATIENCE, RECYCLED_BYTES, Recycler
 
 LARGE = (RECYCLED_BYTES // 4,)
 

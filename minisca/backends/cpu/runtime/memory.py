@@ -1,4 +1,4 @@
-"""Memory of large arrays, used again once nobody refers to it."""
+"""Arrays for kernels: contiguous, aligned, and large ones in memory that is used again."""
 
 import math
 import sys
@@ -6,17 +6,41 @@ import threading
 
 import numpy as np
 
+from minisca.backends.cpu.runtime.compiling import kernel
+
 #: Arrays smaller than this come from the allocator, which recycles small memory by itself.
 RECYCLED_BYTES = 1 << 20
 #: A buffer that so many requests have passed by is given back.
 PATIENCE = 64
 
 
+def plain(*arrays):
+    """The arrays, C-contiguous and writeable, copied only where they are not.
+
+    A kernel is compiled anew for every kind of array. So there is one kind.
+    """
+    return [
+        array if array.flags.carray else np.require(array, requirements=["C", "W", "A"])
+        for array in arrays
+    ]
+
+
+@kernel
+def aligned_zeros(n, dtype):
+    """n zeros that begin at a multiple of 64 bytes, so that no vector lies across two cache lines.
+
+    A vector that does takes twice as long to read.
+    """
+    zeros = np.zeros(n + 16, dtype)
+    start = -zeros.ctypes.data % 64 // zeros.itemsize
+    return zeros[start : start + n]
+
+
 class Recycler:
     """Memory of arrays that nobody refers to any longer, for new arrays of the same size.
 
-    Fresh memory is paid for at first touch, page by page: in a deep layer, whose gradients take
-    hundreds of megabytes, that costs more than the sums that are written into it.
+    The first write to each page of new memory is slow. The gradients of a deep layer take hundreds
+    of megabytes: there it would take longer than computing them.
     """
 
     def __init__(self):

@@ -1,0 +1,72 @@
+"""Compiling a kernel, and keeping the machine code between processes: the one place for both.
+
+Numba's own cache looks at the file that a kernel stands in alone. A kernel that inlines another
+file's would run the old code after an edit there. Here an edit of any kernel's file renews all.
+"""
+
+import functools
+import hashlib
+from pathlib import Path
+
+import numba
+from numba import types
+from numba.core import caching
+
+_PACKAGE = Path(__file__).parents[3]
+#: Where the package has kernels and what they inline.
+_SOURCES = ("backends/cpu/**/*.py", "classifiers/kernels/*.py", "chunks.py")
+
+
+def kernel(function=None, **options):
+    """Compile `function` when it is first called with arguments of some types, and keep the result.
+
+    Parameters
+    ----------
+    function : function
+        What Numba can compile without Python's objects. Left out, the result is a decorator.
+    **options
+        Of `numba.njit`: fastmath, error_model, parallel.
+    """
+    if function is None:
+        return functools.partial(kernel, **options)
+    compiled = numba.njit(**options)(function)
+    compiled._cache = _KernelCache(function)  # as cache=True does, with another cache
+    typed_call = compiled.get_call_template
+
+    def get_call_template(args, kws):
+        # Numba would compile f(x, 0) apart from f(x, y): its type of 0 is "the number 0".
+        return typed_call([types.unliteral(kind) for kind in args], kws)
+
+    compiled.get_call_template = get_call_template
+    return compiled
+
+
+@functools.cache
+def _digest_of_sources():
+    """A digest of every file that a kernel of the package may be made of."""
+    digest = hashlib.sha256()
+    for pattern in _SOURCES:
+        for path in sorted(_PACKAGE.glob(pattern)):
+            digest.update(path.read_bytes())
+    return digest.digest()
+
+
+class _AllSources:
+    """For one of Numba's locators of caches: one whose files are renewed with any kernel's."""
+
+    def get_source_stamp(self):
+        return super().get_source_stamp(), _digest_of_sources()
+
+
+class _FoundByAllSources(caching.CompileResultCacheImpl):
+    # Where Numba would look: NUMBA_CACHE_DIR, beside the file, the user's cache directory.
+    _locator_classes = tuple(
+        type(locator.__name__, (_AllSources, locator), {})
+        for locator in caching.CompileResultCacheImpl._locator_classes
+    )
+
+
+class _KernelCache(caching.FunctionCache):
+    """A kernel's compilations on disk: what is there is loaded, what is new is saved."""
+
+    _impl_class = _FoundByAllSources
