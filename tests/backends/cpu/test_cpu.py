@@ -141,7 +141,8 @@ def test_pooled_windows_are_transposed_to_maps_of_windows(dtype, more_maps, more
 @pytest.mark.parametrize(("features", "width"), [("+sse2,-avx", 16), ("+avx", 32), ("", 16)])
 def test_vectors_are_those_of_the_machine_that_numba_is_told_of(features, width):
     switches = {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": features}
-    code = "from minisca.backends.cpu import machine_code as m; print(m.VECTOR_BYTES, m._machine())"
+    module = "minisca.backends.cpu.vectors.machine_code"
+    code = f"import {module} as m; print(m.VECTOR_BYTES, m._machine())"
     found = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | switches, capture_output=True, text=True
     )
