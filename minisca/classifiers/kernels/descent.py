@@ -52,9 +52,8 @@ def descend_(block, order, rows, codes, mean, scale, half_slack, constant, duals
     # What happens to a class is the same for any number of pieces, each of which centres the rows.
     pieces = min(runtime.thread_count(), len(weights))
     numbers = block.dtype.type(scale), float(half_slack), float(constant)
-    runtime.in_parallel(
-        _descend, pieces, pieces, block, order, rows, codes, mean, numbers, duals, machines
-    )
+    what = block, order, rows, codes, mean, numbers, duals, machines
+    runtime.in_parallel(_descend, pieces, pieces, *what)
 
 
 # Sums over features may be taken in vectors.

@@ -70,16 +70,8 @@ def _decode(piece, pasted, slots, filters, bias, how, decoded):
             while slot < n_slots and maps[i, slot] < end_map:
                 owners[slot] = maps[i, slot] - first_map
                 slot += 1
-            call(
-                paste,
-                images[i],
-                (offsets[i], start),
-                (owners, start),
-                (values[i], start),
-                slot - start,
-                stride,
-                sliced,
-            )
+            at, filter_of, scale = (offsets[i], start), (owners, start), (values[i], start)
+            call(paste, images[i], at, filter_of, scale, slot - start, stride, sliced)
             reached[i] = slot
     slices.unslice_images(s, first, end, pasted, bias, k // 2, decoded)
 
@@ -107,38 +99,32 @@ class Summing(NamedTuple):
     correlating: bool  # whether products of patches and filters are wanted too
 
 
-def gradients(x, error, values, positions, maps, decoder_filters):
-    """The results of `winners_backward`."""
-    n_maps, channels, k, _ = decoder_filters.shape
+def gradients(x, error, values, positions, maps, filters):
+    """The results of `winners_backward`; filters: the decoder's."""
+    n_maps, channels, k, _ = filters.shape
     per_slice = slices.slice_channels(channels)
     run = slices.run_length(k, per_slice)
     images, errors, error_sums = slices.slice_images(x, error, k)
     n_slices, _, padded, stride = errors.shape
-    survivors = Survivors(
-        *sort_by_map(
-            values, positions, maps, n_maps, x.shape[3], padded * stride, stride, per_slice
-        )
-    )
+    strides = padded * stride, stride, per_slice
+    survivors = Survivors(*sort_by_map(values, positions, maps, n_maps, x.shape[3], strides))
+    chunk = max(1, IMAGES_BYTES // (padded * stride * x.itemsize))
+    block = _maps_in_cache(filters, run, arrays=2)
+    pieces = min(n_maps, max(1, 16 // n_slices))
     rows = patches.rows_at_a_time(k, run, x.dtype)
+    slice_filter, unslice_filter = (
+        patches.slice_function(k, per_slice, run, x.dtype, back) for back in (False, True)
+    )
     products = recycler.empty((n_slices, values.size), x.dtype)
 
     def summed(sliced, scales, correlating):
-        summing = Summing(
-            pieces=min(n_maps, max(1, 16 // n_slices)),
-            chunk=max(1, IMAGES_BYTES // (padded * stride * x.itemsize)),
-            block=_maps_in_cache(decoder_filters, run, arrays=2),
-            rows=rows,
-            sum_rows=patches.sum_function(rows, run, x.dtype, correlating),
-            sum_last_rows=patches.sum_function(k % rows or rows, run, x.dtype, correlating),
-            slice_filter=patches.slice_function(k, per_slice, run, x.dtype),
-            unslice_filter=patches.slice_function(k, per_slice, run, x.dtype, back=True),
-            correlating=correlating,
-        )
-        filters, d_filters = decoder_filters, recycler.empty(decoder_filters.shape, x.dtype)
-        n_pieces = n_slices * summing.pieces
-        in_parallel(
-            _sum_patches, n_pieces, sliced, survivors, scales, filters, summing, d_filters, products
-        )
+        sum_rows = patches.sum_function(rows, run, x.dtype, correlating)
+        sum_last_rows = patches.sum_function(k % rows or rows, run, x.dtype, correlating)
+        functions = sum_rows, sum_last_rows, slice_filter, unslice_filter
+        summing = Summing(pieces, chunk, block, rows, *functions, correlating)
+        d_filters = recycler.empty(filters.shape, x.dtype)
+        what = sliced, survivors, scales, filters, summing, d_filters, products
+        in_parallel(_sum_patches, n_slices * pieces, *what)
         return d_filters
 
     two = values.dtype.type(2)
@@ -155,8 +141,12 @@ def _maps_in_cache(filters, run, arrays):
 
 
 @kernel
-def sort_by_map(values, positions, maps, n_maps, image_width, image_length, stride, per_slice):
-    """The elements of `Survivors`, of values, positions and maps (n, s)."""
+def sort_by_map(values, positions, maps, n_maps, image_width, strides):
+    """The elements of `Survivors`, of values, positions and maps (n, s).
+
+    strides: from one image, row and column to the next, in a slice of all images.
+    """
+    per_image, per_row, per_column = strides
     n, n_slots = values.shape
     starts = np.zeros(n_maps + 1, np.int64)
     for i in range(n):
@@ -174,7 +164,7 @@ def sort_by_map(values, positions, maps, n_maps, image_width, image_length, stri
             if values[i, slot] > 0:
                 e = free[maps[i, slot]]
                 row, column = divmod(positions[i, slot], image_width)
-                offsets[e] = i * image_length + row * stride + column * per_slice
+                offsets[e] = i * per_image + row * per_row + column * per_column
                 images[e] = i
                 kept[e] = values[i, slot]
                 free[maps[i, slot]] = e + 1
@@ -192,7 +182,8 @@ def _sum_patches(piece, sliced, survivors, scales, filters, summing, d_filters, 
     s = piece // pieces
     first, end = share(piece % pieces, pieces, len(filters))
     _, n, height, stride = sliced.shape
-    k, n_products = filters.shape[2], products.shape[1]
+    first_pixel, own_products = s * n * height * stride, s * products.shape[1]
+    k, rows, offsets = filters.shape[2], summing.rows, survivors.offsets
     run = slices.run_length(k, slices.slice_channels(filters.shape[1]))
     weights = aligned_zeros(block * k * run, filters.dtype)
     sums = aligned_zeros(block * k * run, filters.dtype)
@@ -213,19 +204,14 @@ def _sum_patches(piece, sliced, survivors, scales, filters, summing, d_filters, 
                 while e < starts[m + 1] and survivors.images[e] < end_image:
                     e += 1
                 reached[m - first] = e
-                for row in range(0, k, summing.rows):
+                at, scale = (offsets, start), (scales, start)
+                found = products, own_products + start
+                for row in range(0, k, rows):
                     own = ((m - first_map) * k + row) * run
-                    call(
-                        summing.sum_rows if row + summing.rows <= k else summing.sum_last_rows,
-                        (sliced, (s * n * height + row) * stride),
-                        (survivors.offsets, start),
-                        (scales, start),
-                        (products, s * n_products + start),
-                        e - start,
-                        stride,
-                        (sums, own),
-                        (weights, own),
-                    )
+                    sum_rows = summing.sum_rows if row + rows <= k else summing.sum_last_rows
+                    image = sliced, first_pixel + row * stride
+                    total, weight = (sums, own), (weights, own)
+                    call(sum_rows, image, at, scale, found, e - start, stride, total, weight)
         for m in range(first_map, end_map):
             start, count = slices.filter_slice(m, s, filters.shape)
             own = (m - first_map) * k * run

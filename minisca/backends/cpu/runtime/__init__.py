@@ -27,14 +27,3 @@ from minisca.backends.cpu.runtime.compiling import kernel
 from minisca.backends.cpu.runtime.memory import aligned_zeros, plain, recycler
 from minisca.backends.cpu.runtime.parallel import ceil_div, in_parallel, share
 from minisca.backends.cpu.runtime.threads import thread_count
-
-__all__ = [
-    "aligned_zeros",
-    "ceil_div",
-    "in_parallel",
-    "kernel",
-    "plain",
-    "recycler",
-    "share",
-    "thread_count",
-]
