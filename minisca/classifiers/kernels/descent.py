@@ -12,7 +12,7 @@ import numpy as np
 from minisca.backends import cpu_runtime
 
 runtime = cpu_runtime()
-share = runtime.share
+share, thread_count = runtime.share, runtime.thread_count
 
 
 class Machines(NamedTuple):
@@ -50,7 +50,7 @@ def descend_(block, order, rows, codes, mean, scale, half_slack, constant, duals
     block, mean, weights = runtime.plain(block, mean, machines.weights)
     assert weights is machines.weights  # changed in place
     # What happens to a class is the same for any number of pieces, each of which centres the rows.
-    pieces = min(runtime.thread_count(), len(weights))
+    pieces = min(thread_count(), len(weights))
     numbers = block.dtype.type(scale), float(half_slack), float(constant)
     what = block, order, rows, codes, mean, numbers, duals, machines
     runtime.in_parallel(_descend, pieces, pieces, *what)
