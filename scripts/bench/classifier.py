@@ -12,6 +12,8 @@ import numpy as np
 from bench.children import MB, PeakMemory, answer, can_measure_memory, memory, run_child
 from common.records import print_table
 
+from minisca.chunks import slices
+
 KINDS = ("float32", "float16", "memory-mapped float16")
 N_CLASSES = 10
 
@@ -127,14 +129,14 @@ def _features(task):
     mixture = random.standard_normal((causes, n_features), np.float32) / np.sqrt(np.float32(causes))
     noise = random.standard_normal(n_features + 100_000, np.float32)
     labels = _labels(rows)
-    for first in range(0, rows, 500):
-        own = labels[first : first + 500]
+    for part in slices(rows, 500):
+        own = labels[part]
         hidden = means[own] + random.standard_normal((len(own), causes), np.float32)
         block = hidden @ mixture
         for row, start in zip(block, random.integers(0, 100_000, len(own)), strict=True):
             row += 0.3 * noise[start : start + n_features]
         np.maximum(block, 0, out=block)
-        features[first : first + 500] = block
+        features[part] = block
     if path is None:
         return features
     features.flush()

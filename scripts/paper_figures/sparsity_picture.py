@@ -1,5 +1,6 @@
 """The picture of compare_sparsity.py: every rule's decoder filters over its numbers."""
 
+from minisca.chunks import ceil_div
 from minisca.figures import filter_grid
 from minisca.figures.page import FAINT, Page, near_square, zoom_to
 
@@ -8,7 +9,7 @@ SIDE, MARGIN, HEAD, FOOT, COLUMNS = 520, 30, 70, 130, 4
 
 def draw_variants(path, records, layers):
     """Write the PNG `path`: records and layers by the rule's name, in their order."""
-    rows = -(-len(layers) // COLUMNS)
+    rows = ceil_div(len(layers), COLUMNS)
     step_x, step_y = SIDE + MARGIN, HEAD + SIDE + FOOT
     page = Page(COLUMNS * step_x + MARGIN, rows * step_y + MARGIN)
     for number, (name, layer) in enumerate(layers.items()):
