@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minisca.datasets import DatasetError, DatasetNotFoundError, cifar, load_cifar10
-from tests.support.cifar_files import FOLDER, NAMES, contents, noise, put, put_archive
+from tests.support.cifar_files import FOLDER, NAMES, noise, put, put_archive
 
 TRAIN = NAMES[:5]
 
@@ -163,7 +163,3 @@ def test_a_label_out_of_range_is_refused(tmp_path, label):
     labels[2] = label
     path = put(tmp_path, batches) / NAMES[3]
     refuses(tmp_path, path, f"the label {label} in record 2; labels must be from 0 to 9")
-
-
-def test_the_generator_writes_records_of_3073_bytes():
-    assert len(contents(*noise()[NAMES[0]])) == 4 * 3073

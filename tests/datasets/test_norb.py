@@ -8,8 +8,6 @@ from tests.support.norb_files import (
     HALVES,
     INSTANCES,
     checksums,
-    draw,
-    matrix,
     noise,
     put,
     put_noise,
@@ -39,11 +37,6 @@ def test_loads_the_six_files(tmp_path, ending, folder):
         np.testing.assert_array_equal(getattr(data, f"{half}_labels"), expected, strict=True)
         np.testing.assert_array_equal(getattr(data, f"{half}_info"), infos, strict=True)
     assert data.source == str(directory.resolve())
-
-
-def test_the_file_names_are_small_norbs():
-    assert norb.FILES["train_dat"] == "smallnorb-5x46789x9x18x6x2x96x96-training-dat.mat"
-    assert norb.FILES["test_info"] == "smallnorb-5x01235x9x18x6x2x96x96-testing-info.mat"
 
 
 def test_the_generated_solids_load_as_pairs_of_96_pixels_seen_by_two_cameras(tmp_path):
@@ -141,8 +134,3 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, half, which, change, messa
 def test_both_halves_must_have_images_of_one_size(tmp_path):
     halves = noise() | {"test": noise(size=5)["test"]}
     refuses(put_noise(tmp_path, halves), "images of 5x6 pixels; they must be 4x5, as in")
-
-
-def test_the_generator_writes_norbs_header():
-    labels = draw("train", 3, size=8)[1]
-    assert matrix(labels)[:20].hex(" ", 4) == "544c3d1e 01000000 03000000 01000000 01000000"
