@@ -72,7 +72,7 @@ def test_a_column_has_one_file_for_every_room_and_all_else_in_folders(column):
 
 
 @pytest.mark.parametrize("room", CELLS)
-@pytest.mark.parametrize("column", [c for c in COLUMNS if c != "cpu"])
+@pytest.mark.parametrize("column", COLUMNS)
 def test_a_cell_has_the_operations_of_its_row_and_no_other_public_function(column, room):
     module = pytest.importorskip(f"minisca.backends.{column}.{room}", exc_type=ImportError)
     assert public_functions(module) == set(CELLS[room])
@@ -97,12 +97,12 @@ def imported(file):
             yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant))
 
 
-@pytest.mark.parametrize("folder", ["scripts", "reference"])
+@pytest.mark.parametrize("folder", ["minisca", "scripts", "reference"])
 def test_nothing_outside_of_the_backends_imports_one_by_path(folder):
     """`get_backend` and `cpu_runtime` of `minisca.backends` are the doors."""
     backends = Path(interface.__file__).parent
     for file in (backends.parents[1] / folder).rglob("*.py"):
-        if backends not in file.parents:
+        if backends not in file.parents and file.name != "products.py":  # it emits vectors itself
             for module in imported(file):
                 path = str(module).split(".")
                 assert path[:2] != ["minisca", "backends"] or path[2] not in COLUMNS, file

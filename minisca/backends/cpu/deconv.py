@@ -5,7 +5,8 @@ x_hat = b' + sum over maps i and their units of W_i, pasted there, times the uni
 
 import numpy as np
 
-from minisca.backends.cpu.conv import conv2d, correlate_patches, paste_filters
+from minisca.backends.cpu.conv import conv2d
+from minisca.backends.cpu.kernels.dense import correlate_patches, paste_filters
 from minisca.backends.cpu.runtime import plain
 
 

@@ -17,6 +17,7 @@ from minisca import chunks
 from minisca.backends import cpu
 from minisca.backends.cpu import sgd
 from minisca.backends.cpu.kernels import direct, survivors
+from minisca.backends.cpu.kernels.windows import make_pooling, transpose_windows
 from minisca.backends.cpu.vectors import machine_code
 from tests.support.cases import CHANGED, Case, arguments, as_dtype, call
 from tests.support.helpers import as_tuple, assert_within, rounding_bound
@@ -129,10 +130,10 @@ def test_pooled_windows_are_transposed_to_maps_of_windows(dtype, more_maps, more
     block = chunks.ceil_div(n_maps, lanes) * lanes
     windows = np.arange(n_windows * block, dtype=dtype)
     pooled = np.full((n_maps, first + n_windows + 1), -1, dtype)
-    pooling = cpu.pooling.make_pooling(block, dtype, 5, 3)
+    pooling = make_pooling(block, dtype, 5, 3)
     for n in (n_windows, lanes + more_windows):
         pooled[:] = -1
-        cpu.pooling.transpose_windows(windows, n, pooling, pooled, first)
+        transpose_windows(windows, n, pooling, pooled, first)
         right = windows.reshape(n_windows, block)[:n, :n_maps].T
         np.testing.assert_array_equal(pooled[:, first : first + n], right)
         assert (np.delete(pooled, np.s_[first : first + n], axis=1) == -1).all()
