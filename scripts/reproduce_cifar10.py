@@ -18,11 +18,12 @@ and schedule are those that served MNIST, with fewer epochs and a lower rate for
 
 import sys
 
-from common.pictures import draw_layer, draw_results, draw_stack
-from tables.run import SECOND_LAYER, first_images, parse
-from tables.whitened import WhitenedReproduction, labelled, make_whitened_parser
+from tables.arguments import add_preparation, make_table_parser, parse
+from tables.images import as_images, first_images, labelled
+from tables.rows import SECOND_LAYER, Row, Table, prepared
+from tables.run import run_table
 
-import minisca
+from minisca import LogisticRegression, datasets
 from minisca.datasets.cifar import CLASS_NAMES
 
 FIRST_LAYER = {
@@ -43,63 +44,35 @@ DEEPER_LAYER = {
     "learning_rate": 0.03,
     "init_scale": 0.002,
 }
-CLASSIFIER = {"l2": 2e-2}
 
-#: What each row trains: the arguments of its layers, lowest first, and of its classifier.
 ROWS = {
-    "512": {"layers": [FIRST_LAYER], "classifier": CLASSIFIER},
-    "deep": {
-        "layers": [FIRST_LAYER, DEEPER_LAYER],
-        "classifier": {**CLASSIFIER, "max_iter": 120},
-    },
+    "512": Row(layers=(FIRST_LAYER,), classifier=LogisticRegression(l2=2e-2)),
+    "deep": Row(
+        layers=(FIRST_LAYER, DEEPER_LAYER), classifier=LogisticRegression(l2=2e-2, max_iter=120)
+    ),
 }
-
-
-class CIFAR10Reproduction(WhitenedReproduction):
-    prefix = "cifar"
-    original = "CIFAR-10"
-    rows = ROWS
-    quick_maps = 64
-    columns = (
-        ("paper", "paper_percent", " %"),
-        ("test accuracy", "test_accuracy_percent", " %"),
-        ("validation accuracy", "validation_accuracy_percent", " %"),
-    )
-
-    def classify(self, *arguments):
-        """The paper's table has accuracies; the records have both."""
-        measured = super().classify(*arguments)
-        for found in measured.values():
-            for half in ("test", "validation"):
-                found[f"{half}_accuracy_percent"] = round(100 - found[f"{half}_error_percent"], 4)
-        return measured
-
-    def draw_layers(self, directory, row, layers):
-        if len(layers) == 1:
-            draw_layer(directory, row, layers[0], self.test_images[:16])
-        draw_stack(directory, row, layers, self.test_images[0])
-
-    def draw_results(self, directory, row, predicted):
-        images, labels = self.data.test_images, self.data.test_labels
-        draw_results(directory, row, images, labels, predicted, CLASS_NAMES)
+TABLE = Table("cifar", "CIFAR-10", ROWS, accuracies=True, quick_maps=64)
 
 
 def parse_arguments():
-    parser = make_whitened_parser(
+    parser = make_table_parser(
         __doc__,
-        rows=ROWS,
-        rows_help="which rows (default: 512; --quick: both)",
-        data_help="directory with CIFAR-10's binary version, packed or not, or files like them",
+        ROWS,
+        default_rows=["512"],
+        quick_rows=list(ROWS),
+        data="CIFAR-10's binary version, packed or not, or files like them",
         output="out/cifar10",
+        label="the data",
     )
-    return parse(parser, default_rows=["512"], quick_rows=list(ROWS))
+    add_preparation(parser)
+    return parse(parser)
 
 
 def main():
     arguments = parse_arguments()
-    original = CIFAR10Reproduction.original
-    data = labelled(minisca.datasets.load_cifar10(arguments.data_dir), arguments.label, original)
-    CIFAR10Reproduction(arguments, first_images(data) if arguments.quick else data).run_all()
+    data = labelled(datasets.load_cifar10(arguments.data_dir), arguments.label, TABLE.original)
+    images = as_images(first_images(data) if arguments.quick else data, CLASS_NAMES)
+    run_table(TABLE, prepared(ROWS, arguments), images, arguments)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,13 @@ Extensions (below) make rows of other names, beside the plain ones.
 
 import sys
 
-from tables.extensions import SHIFTS, ExtendedReproduction, add_extensions, extensions
+from tables.arguments import make_table_parser, parse
 from tables.few_labels import ROW as FEW_LABELS
-from tables.few_labels import report_few_labels, run_few_labels
-from tables.mnist_pictures import draw_mnist_layers
-from tables.run import SECOND_LAYER, Reproduction, first_images, make_parser, parse
+from tables.images import as_images, first_images
+from tables.rows import SECOND_LAYER, SHIFTS, Row, Table, add_extensions, extended, extensions
+from tables.run import run_table
 
-import minisca
+from minisca import LinearSVM, LogisticRegression, datasets
 
 FIRST_LAYER = {"filter_width": 7, "pool_width": 5, "pool_stride": 3}
 
@@ -31,89 +31,54 @@ FIRST_512 = {"n_maps": 512, **FIRST_LAYER}
 #: scale, for those five times smaller begin alike and learn worse.
 ON_TOP = {**SECOND_LAYER, "n_epochs": 1, "learning_rate": 0.1}
 
-#: Of the classifiers, where a row has no better ones: a linear SVM, or logistic regression.
-CLASSIFIERS = {"classifier": {"l2": 3e-2, "max_iter": 20}, "logistic": {"tol": 1e-5}}
+#: Where a row has no better ones: a linear SVM, or the paper's logistic regression.
+CLASSIFIERS = {
+    "classifier": LinearSVM(l2=3e-2, max_iter=20),
+    "logistic": LogisticRegression(tol=1e-5),
+}
 
-#: What each row trains: the arguments of its layers, lowest first, and of either classifier.
 ROWS = {
-    "16": {
-        "layers": [{"n_maps": 16, "encoding_bias": 0.5, **FIRST_LAYER}],
-        "classifier": {"l2": 1e-2, "max_iter": 20},
-        "logistic": {"l2": 3e-4, "tol": 1e-5},
-    },
-    "128": {"layers": [FIRST_128], **CLASSIFIERS},
-    "deep": {"layers": [FIRST_128, {"n_maps": 2048, **ON_TOP}], **CLASSIFIERS},
+    "16": Row(
+        layers=({"n_maps": 16, "encoding_bias": 0.5, **FIRST_LAYER},),
+        classifier=LinearSVM(l2=1e-2, max_iter=20),
+        logistic=LogisticRegression(l2=3e-4, tol=1e-5),
+        figures=True,
+    ),
+    "128": Row(layers=(FIRST_128,), **CLASSIFIERS),
+    "deep": Row(layers=(FIRST_128, {"n_maps": 2048, **ON_TOP}), **CLASSIFIERS),
     # Better than deep where labels are few, and no better with all of them.
-    "deep-7x7": {
-        "layers": [FIRST_128, {"n_maps": 2048, **ON_TOP, "filter_width": 7}],
+    "deep-7x7": Row(
+        layers=(FIRST_128, {"n_maps": 2048, **ON_TOP, "filter_width": 7}),
         **CLASSIFIERS,
-        "feature_scaling": "per-image",
-    },
-    "256": {"layers": [{"n_maps": 256, **FIRST_LAYER}], **CLASSIFIERS},
-    "512": {"layers": [FIRST_512], **CLASSIFIERS},
-    "deep-4096": {"layers": [FIRST_512, {"n_maps": 4096, **ON_TOP}], **CLASSIFIERS},
-    FEW_LABELS: {"layers": [FIRST_128], "classifier": None},
-    "reconstruction": {
-        "layers": [{**FIRST_LAYER, "n_maps": 16, "filter_width": 11, "n_epochs": 40}],
-        "classifier": None,
-    },
+        scaling="per-image",
+    ),
+    "256": Row(layers=({"n_maps": 256, **FIRST_LAYER},), **CLASSIFIERS),
+    "512": Row(layers=(FIRST_512,), **CLASSIFIERS),
+    "deep-4096": Row(layers=(FIRST_512, {"n_maps": 4096, **ON_TOP}), **CLASSIFIERS),
+    FEW_LABELS: Row(layers=(FIRST_128,)),
+    "reconstruction": Row(
+        layers=({**FIRST_LAYER, "n_maps": 16, "filter_width": 11, "n_epochs": 40},)
+    ),
 }
+TABLE = Table("mnist", "MNIST", ROWS, large_in_files=False)
 
-
-LOADERS = {
-    "mnist": minisca.datasets.load_mnist,
-    "fashion-mnist": minisca.datasets.load_fashion_mnist,
-}
-
-
-class MNISTReproduction(ExtendedReproduction):
-    prefix = "mnist"
-    original = "MNIST"
-    rows = ROWS
-    columns = (*Reproduction.columns, ("reconstruction", "reconstruction_error", ""))
-
-    def run(self, row, seed):
-        if row == FEW_LABELS:
-            run_few_labels(self, seed)
-        else:
-            super().run(row, seed)
-
-    def record_names(self):
-        """The plain rows, then those with extensions and the curves' that --output holds."""
-        names = super().record_names()
-        others = (record["row"] for record in self.results.records if "curve" not in record)
-        return list(dict.fromkeys([*names, *others]))
-
-    def draw_layers(self, directory, row, layers):
-        draw_mnist_layers(directory, row, layers, self.data, self.arguments.quick)
-
-    def closing_words(self):
-        found = [r for r in self.results.records if r["data"] == self.data.name]
-        report_few_labels(found, self.output / "pictures" / f"{FEW_LABELS}.png")
-        if self.arguments.data == "mnist" and not any(
-            record["row"] == "mnist-deep" for record in self.results.records
-        ):
-            command = (
-                f"python scripts/reproduce_mnist.py --rows deep --resume --output {self.output}"
-            )
-            print(f"The deep row (128 then 2048 maps) takes about 15 minutes more: {command}")
+LOADERS = {"mnist": datasets.load_mnist, "fashion-mnist": datasets.load_fashion_mnist}
 
 
 def parse_arguments():
-    parser = make_parser(
+    parser = make_table_parser(
         __doc__,
-        rows=ROWS,
-        rows_help="which rows (default: 16 128; --quick: 16 128 deep)",
-        data_help="directory with MNIST's IDX files, or files like them",
+        ROWS,
+        default_rows=["16", "128"],
+        quick_rows=["16", "128", "deep"],
+        data="MNIST's IDX files, or files like them",
         output="out/mnist",
     )
     parser.add_argument(
         "--data", choices=LOADERS, default="mnist", help="default: mnist; each has an --output"
     )
     add_extensions(parser)
-    return checked(
-        parser, parse(parser, default_rows=["16", "128"], quick_rows=["16", "128", "deep"])
-    )
+    return checked(parser, parse(parser))
 
 
 def checked(parser, arguments):
@@ -130,10 +95,22 @@ def checked(parser, arguments):
     return arguments
 
 
+def chosen_rows(arguments):
+    """{name: Row} of the command's rows and extensions."""
+    chosen = extensions(arguments)
+    return {name: extended(ROWS[name], chosen, arguments.shifts) for name in arguments.rows}
+
+
 def main():
     arguments = parse_arguments()
     data = LOADERS[arguments.data](arguments.data_dir)
-    MNISTReproduction(arguments, first_images(data) if arguments.quick else data).run_all()
+    images = as_images(first_images(data) if arguments.quick else data)
+    results = run_table(TABLE, chosen_rows(arguments), images, arguments)
+    if arguments.data == "mnist" and all(r["row"] != "mnist-deep" for r in results.records):
+        command = (
+            f"python scripts/reproduce_mnist.py --rows deep --resume --output {arguments.output}"
+        )
+        print(f"The deep row (128 then 2048 maps) takes about 15 minutes more: {command}")
 
 
 if __name__ == "__main__":

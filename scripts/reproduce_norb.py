@@ -20,53 +20,24 @@ import dataclasses
 import sys
 
 import numpy as np
-from common.pictures import draw_layer, draw_results, draw_stack
-from tables.run import QUICK_IMAGES, SECOND_LAYER, parse
-from tables.whitened import WhitenedReproduction, labelled, make_whitened_parser
+from tables.arguments import add_preparation, make_table_parser, parse
+from tables.images import QUICK_IMAGES, as_images, labelled
+from tables.rows import SECOND_LAYER, Row, Table, prepared
+from tables.run import run_table
 
-import minisca
+from minisca import LogisticRegression, datasets
+from minisca.chunks import ceil_div
 from minisca.datasets.norb import CLASS_NAMES
 from minisca.preprocessing import crop_centre, resize_bilinear
 
 FIRST_LAYER = {"n_maps": 128, "filter_width": 9, "pool_width": 6, "pool_stride": 4}
 DEEPER_LAYER = {"n_maps": 2048, **SECOND_LAYER, "n_epochs": 4}
 
-#: What each row trains: the arguments of its layers, lowest first, and of its classifier.
 ROWS = {
-    "128": {"layers": [FIRST_LAYER], "classifier": {}},
-    "deep": {"layers": [FIRST_LAYER, DEEPER_LAYER], "classifier": {}},
+    "128": Row(layers=(FIRST_LAYER,), classifier=LogisticRegression()),
+    "deep": Row(layers=(FIRST_LAYER, DEEPER_LAYER), classifier=LogisticRegression()),
 }
-
-
-class NORBReproduction(WhitenedReproduction):
-    prefix = "norb"
-    original = "small NORB"
-    rows = ROWS
-    quick_maps = 64
-
-    def loaded_images(self):
-        """Every view an image of one channel: those of pair i are images 2 i and 2 i + 1."""
-        return tuple(
-            pairs.reshape(-1, 1, *pairs.shape[2:])
-            for pairs in (self.data.train_images, self.data.test_images)
-        )
-
-    def joined(self, features):
-        """The features of a pair's two views, one after the other."""
-        return features.reshape(len(features) // 2, -1)
-
-    def validation_split(self):
-        instances = self.data.train_info[:, 0]
-        return self.data.validation_split(int((instances == instances[-1]).sum()))
-
-    def draw_layers(self, directory, row, layers):
-        if len(layers) == 1:
-            draw_layer(directory, row, layers[0], self.test_images[:16])
-        draw_stack(directory, row, layers, self.test_images[0])
-
-    def draw_results(self, directory, row, predicted):
-        images, labels = self.data.test_images[:, :1], self.data.test_labels
-        draw_results(directory, row, images, labels, predicted, CLASS_NAMES)
+TABLE = Table("norb", "small NORB", ROWS, quick_maps=64)
 
 
 def arranged(data, quick):
@@ -78,7 +49,8 @@ def arranged(data, quick):
     if quick and len(train) > QUICK_IMAGES[0]:
         # Spread over all of them: each toy, and the validation toys at the end, keep their share.
         train, test = (
-            rows[:: -(-len(rows) // n)] for rows, n in zip((train, test), QUICK_IMAGES, strict=True)
+            rows[:: ceil_div(len(rows), n)]
+            for rows, n in zip((train, test), QUICK_IMAGES, strict=True)
         )
         name = f"{name}, {len(train):,} training and {len(test):,} test pairs"
     return dataclasses.replace(
@@ -99,22 +71,31 @@ def inner_half(pairs):
     return resize_bilinear(crop_centre(pairs, side), side // 2) / np.float32(255)
 
 
+def pairs_as_images(data):
+    """Every view an image; the pairs of the last toy of each category are for validation."""
+    instances = data.train_info[:, 0]
+    return as_images(data, CLASS_NAMES, int((instances == instances[-1]).sum()))
+
+
 def parse_arguments():
-    parser = make_whitened_parser(
+    parser = make_table_parser(
         __doc__,
-        rows=ROWS,
-        rows_help="which rows (default: 128; --quick: both)",
-        data_help="directory with small NORB's six files, or files like them",
+        ROWS,
+        default_rows=["128"],
+        quick_rows=list(ROWS),
+        data="small NORB's six files, or files like them",
         output="out/norb",
+        label="the data",
     )
-    return parse(parser, default_rows=["128"], quick_rows=list(ROWS))
+    add_preparation(parser)
+    return parse(parser)
 
 
 def main():
     arguments = parse_arguments()
-    data = minisca.datasets.load_norb(arguments.data_dir)
-    data = labelled(data, arguments.label, NORBReproduction.original)
-    NORBReproduction(arguments, arranged(data, arguments.quick)).run_all()
+    data = labelled(datasets.load_norb(arguments.data_dir), arguments.label, TABLE.original)
+    images = pairs_as_images(arranged(data, arguments.quick))
+    run_table(TABLE, prepared(ROWS, arguments), images, arguments)
 
 
 if __name__ == "__main__":

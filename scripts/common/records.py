@@ -17,6 +17,7 @@ from pathlib import Path
 
 from common.locks import lock
 
+import minisca
 from minisca.files.atomic import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,9 +45,9 @@ def environment():
     `peak_memory_gib` is the largest that the process has been so far, what it mapped of files and
     the system kept in memory included; None where the system does not tell.
     """
-    libraries = ("minisca", "numpy", "scipy", "numba", "llvmlite")
+    libraries = ("numpy", "scipy", "numba", "llvmlite")
     return {
-        "versions": {"python": platform.python_version()}
+        "versions": {"python": platform.python_version(), "minisca": minisca.__version__}
         | {name: version(name) for name in libraries},
         "machine": {
             "cpu": _cpu_name(),

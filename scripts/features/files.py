@@ -1,6 +1,7 @@
-"""Features too large for memory: float16 in a file, read through a memory map.
+"""Features of images: float32, and where those were too large float16, in memory or in a file.
 
-50,000 x 65,536 features take 6.6 GB on the disk; the system keeps in memory what it can of them.
+50,000 x 65,536 features take 6.6 GB on the disk, read through a memory map; the system keeps in
+memory what it can of them.
 """
 
 import contextlib
@@ -8,9 +9,35 @@ import errno
 from pathlib import Path
 
 import numpy as np
-from tables.run import feature_shape
 
+from minisca.chunks import ceil_div
 from minisca.files.atomic import atomic_write
+
+#: Features larger than this are kept in float16.
+FLOAT32_BYTES = 4 << 30
+
+
+def feature_shape(layer, images):
+    """The shape of `layer.transform(images)`."""
+    sides = [ceil_div(side, layer.pool_stride) for side in images.shape[2:]]
+    return (len(images), layer.n_maps, *sides)
+
+
+def float32_bytes(shape):
+    return 4 * int(np.prod(shape, dtype=np.int64))
+
+
+def encode_layer(layer, images, files=None):
+    """The layer's features; those too large for float32 in float16, in a file if there are `files`.
+
+    layer: a fitted SparseConvAutoencoder. files: `FeatureFiles` or None.
+    """
+    shape = feature_shape(layer, images)
+    if float32_bytes(shape) <= FLOAT32_BYTES:
+        return layer.transform(images)
+    if files is None:
+        return layer.transform(images, out=np.empty(shape, np.float16))
+    return files.encode(layer, images)
 
 
 class FeatureFiles:

@@ -6,8 +6,7 @@ features anyhow, so that only what differs between features matters here.
 
 import numpy as np
 
-#: Rows that are scaled at a time.
-ROWS = 1000
+from minisca.chunks import slices
 
 #: "none": as they are. "per-map": every map by its root mean square. "root", "square": the square
 #: root or the square of every feature (none is negative). "per-image": every image's features by
@@ -52,4 +51,4 @@ class FeatureScaling:
 
 
 def _parts(features):
-    return (features[first : first + ROWS] for first in range(0, len(features), ROWS))
+    return (features[rows] for rows in slices(len(features), 1000))

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from minisca.chunks import slices
+
 #: (down, right) of the shifts by one pixel along the sides, and of all 8.
 SIDES = ((-1, 0), (0, -1), (0, 1), (1, 0))
 ALL_AROUND = (*SIDES, (-1, -1), (-1, 1), (1, -1), (1, 1))
@@ -31,5 +33,5 @@ def augmented(features, labels, images, encode):
 
 def _copy_rows(features, out):
     """A few rows at a time, for features that are put together when they are read."""
-    for first in range(0, len(out), 1000):
-        out[first : first + 1000] = features[first : first + 1000]
+    for rows in slices(len(out), 1000):
+        out[rows] = features[rows]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from common.records import Results, environment
 from reproduce_norb import arranged
-from tables.whitened import ZCA_EPSILON, labelled
+from tables.images import ZCA_EPSILON, labelled
 
 import minisca
 from minisca.preprocessing import ZCA, contrast_normalise

@@ -1,9 +1,9 @@
 """One trained layer of a study, and what every encoding of it scores on the validation images."""
 
 import numpy as np
+from features.files import FLOAT32_BYTES, feature_shape, float32_bytes
 from features.scaling import SCALINGS, FeatureScaling
 from studies.space import CLASSIFIERS, GONE, TRAINING, digest
-from tables.run import FLOAT32_BYTES, feature_shape, float32_bytes
 
 import minisca
 from minisca.preprocessing import contrast_normalise

@@ -9,11 +9,12 @@ classifier is then scored on the test images.
 """
 
 import numpy as np
-from common.records import Stopwatch, environment, print_table
+from common.records import Stopwatch, environment
 from tqdm import tqdm
 
 import minisca
 from minisca.baselines import TriangleKMeans
+from minisca.chunks import ceil_div
 from minisca.figures.page import COLOURS, FAINT, INK, Page
 
 ROW = "few-labels"
@@ -51,7 +52,7 @@ def encoders(layer, images, seed):
     k-means has as many maps, patches as wide as the filters, and as fine a grid as the pooled
     maps. PCA has as many components as there are maps: images have no more directions than pixels.
     """
-    grid = -(-images.shape[2] // layer.pool_stride)
+    grid = ceil_div(images.shape[2], layer.pool_stride)
     width = layer.filter_width
     means = TriangleKMeans(layer.n_maps, patch_width=width, grid=grid, random_state=seed)
     return {
@@ -70,51 +71,51 @@ def draw_rows(labels, per_class, seed, draw):
     return np.sort(np.concatenate(rows))
 
 
-def run_few_labels(reproduction, seed):
-    """Measure every kind of features with one seed, unless its record is there."""
-    data, quick = reproduction.data, reproduction.arguments.quick
-    (_, labels), (validation, validation_labels) = data.validation_split()
+def measure_few_labels(run, layer, images, results, watch):
+    """Measure every kind of features, unless its record is there; run: what identifies the row.
+
+    The layer is trained already; `watch` has how long that took.
+    """
+    labels = images.train_labels[: images.n_fit]
+    quick = run["settings"]["quick"]
     least = np.unique(labels, return_counts=True)[1].min()
     numbers = [n for n in LABELS_PER_CLASS if n <= least]
-    settings = reproduction.settings(ROW, seed) | {
+    settings = run["settings"] | {
         "labels_per_class": numbers,
         "draws": 2 if quick else DRAWS,
         "l2": list(PENALTIES),
     }
-    watch = Stopwatch()
-    (layer,), _ = reproduction.train(seed, settings, watch)
-    for kind, learn in encoders(layer, data.train_images, seed).items():
-        name = f"{reproduction.prefix}-{ROW}-{kind}"
-        if reproduction.results.find(name, seed, data.name, settings) is not None:
-            print(f"{name}, seed {seed}: already in {reproduction.results.path}")
+    draws = {
+        n: [draw_rows(labels, n, run["seed"], draw) for draw in range(settings["draws"])]
+        for n in numbers
+    }
+    drawn = np.unique(np.concatenate([rows for found in draws.values() for rows in found]))
+    truths = {"validation": images.train_labels[images.n_fit :], "test": images.test_labels}
+    for kind, learn in encoders(layer, images.train, run["seed"]).items():
+        own = run | {"row": f"{run['row']}-{kind}", "settings": settings}
+        if results.find(**own) is not None:
+            print(f"{own['row']}, seed {own['seed']}: already in {results.path}")
             continue
-        draws = {
-            n: [draw_rows(labels, n, seed, draw) for draw in range(settings["draws"])]
-            for n in numbers
-        }
-        drawn = np.unique(np.concatenate([rows for found in draws.values() for rows in found]))
         with watch("train"):
             encoder = learn()
         with watch("encode"):
             sets = {
-                "drawn": encoder.transform(data.train_images[drawn]),
-                "validation": encoder.transform(validation),
-                "test": encoder.transform(data.test_images),
+                "drawn": encoder.transform(images.train[drawn]),
+                "validation": encoder.transform(images.train[images.n_fit :]),
+                "test": encoder.transform(images.test),
             }
-        truths = {"validation": validation_labels, "test": data.test_labels}
         with watch("classify"), tqdm(total=len(numbers), desc=kind, disable=None) as bar:
             curve = []
             for n in numbers:
                 places = [np.searchsorted(drawn, rows) for rows in draws[n]]
                 curve.append({"labels_per_class": n} | _score(sets, truths, labels[drawn], places))
                 bar.update()
-        record = {"row": name, "seed": seed, "curve": curve, "data": data.name}
-        record |= {"test_error_percent": None, "validation_error_percent": None}
-        record |= {"paper_percent": None, "settings": settings, "backend": layer.backend_}
-        record |= {"n_features": int(np.prod(sets["drawn"].shape[1:]))}
+        record = own | {"curve": curve, "n_features": int(np.prod(sets["drawn"].shape[1:]))}
+        record |= dict.fromkeys(("test_error_percent", "validation_error_percent"))
+        record |= {"paper_percent": None, "backend": layer.backend_}
         record |= {"losses": [layer.loss_history_] if encoder is layer else []}
         record |= {"seconds": watch.seconds | {"total": round(sum(watch.seconds.values()), 2)}}
-        reproduction.results.add(record | environment())
+        results.add(record | environment())
         watch = Stopwatch()
 
 
@@ -147,45 +148,44 @@ def _score(sets, truths, labels, draws):
     }
 
 
-def report_few_labels(records, path):
-    """A table of mean test errors by labels a class, and its picture at `path`."""
-    records = [record for record in records if f"-{ROW}-" in record["row"]]
-    if not records:
-        return
-    numbers = sorted({point["labels_per_class"] for r in records for point in r["curve"]})
-    rows, curves = [], {}
-    for name in dict.fromkeys(record["row"] for record in records):
-        own = [record for record in records if record["row"] == name]
-        cells, points = [], []
-        for n in numbers:
-            errors = [
-                error
-                for record in own
-                for point in record["curve"]
-                if point["labels_per_class"] == n
-                for error in point["test_errors_percent"]
-            ]
-            if errors:
-                points.append((n, np.mean(errors), np.std(errors, ddof=1)))
-            cells.append(f"{points[-1][1]:.2f} ± {points[-1][2]:.2f} %" if errors else "-")
-        kind = name.partition(f"{ROW}-")[2]
-        curves[kind] = np.array(points).T
-        rows.append([kind, str(own[0]["n_features"]), *cells])
-    print("\nTest error by labels a class, mean ± standard deviation over draws (and seeds):")
-    print_table(["features", "number", *map(str, numbers)], rows)
-    draw_curves(path, curves)
+def errors_by_kind(records):
+    """{kind of features: {labels a class: every draw's test error}}, over all seeds."""
+    found = {}
+    for record in records:
+        kind = found.setdefault(record["row"].partition(f"{ROW}-")[2], {})
+        for point in record["curve"]:
+            kind.setdefault(point["labels_per_class"], []).extend(point["test_errors_percent"])
+    return found
 
 
-def draw_curves(path, curves):
-    """Write the PNG `path`. curves: {kind: labels a class, mean error, deviation}, rows (3, n)."""
+def few_labels_table(records):
+    """Header and rows of a table of mean test errors by labels a class."""
+    found = errors_by_kind(records)
+    numbers = sorted(set().union(*found.values()))
+    sizes = {r["row"].partition(f"{ROW}-")[2]: str(r["n_features"]) for r in reversed(records)}
+    rows = [
+        [kind, sizes[kind], *(cell(errors.get(n)) for n in numbers)]
+        for kind, errors in found.items()
+    ]
+    return ["features", "number", *map(str, numbers)], rows
+
+
+def cell(errors):
+    return f"{np.mean(errors):.2f} ± {np.std(errors, ddof=1):.2f} %" if errors else "-"
+
+
+def draw_curves(path, records):
+    """Draw the mean test errors of all kinds of features, with their deviations, into a PNG."""
     page = Page(1200, 800)
     axes = page.axes(120, 50, 1040, 630)
-    for (kind, (x, mean, deviation)), colour in zip(curves.items(), COLOURS, strict=False):
-        axes.errorbar(
-            x, mean, deviation, fmt="o-", ms=3, lw=1.2, capsize=2, color=colour, label=kind
-        )
+    found = errors_by_kind(records)
+    style = {"fmt": "o-", "ms": 3, "lw": 1.2, "capsize": 2}
+    for (kind, errors), colour in zip(found.items(), COLOURS, strict=False):
+        means = [np.mean(draws) for draws in errors.values()]
+        deviations = [np.std(draws, ddof=1) for draws in errors.values()]
+        axes.errorbar(list(errors), means, deviations, color=colour, label=kind, **style)
     axes.set(xscale="log", yscale="log")
-    ticks = sorted({float(x) for points in curves.values() for x in points[0]})
+    ticks = sorted(set().union(*found.values()))
     axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")

@@ -1,334 +1,217 @@
-"""What the scripts that reproduce a table of the paper share: train, encode, classify, report.
+"""What the commands that reproduce a table of the paper do: `run_table`, and its steps below."""
 
-A script names its rows and its data in a subclass of `Reproduction` and parses its arguments with
-`make_parser` and `parse`.
-"""
-
-import argparse
+import copy
+from contextlib import nullcontext
+from itertools import product
 from pathlib import Path
 
 import numpy as np
-from common.options import add_backend_option, check_counts, check_seeds, resolve_backend
-from common.pictures import draw_losses, draw_results
 from common.records import Results, Stopwatch, environment, published
+from features.files import FeatureFiles, encode_layer
+from features.joined import Seen
+from features.shifts import augmented, shifted
+from tables.few_labels import ROW as FEW_LABELS
+from tables.few_labels import measure_few_labels
+from tables.images import prepare
+from tables.pictures import draw_row
 from tables.report import report
+from tables.rows import SHIFTS, planned
 
 import minisca
 
-#: Features larger than this are kept in float16.
-FLOAT32_BYTES = 4 << 30
 
-#: Every second layer of the paper's; the filters' width, which it does not print, is our choice.
-SECOND_LAYER = {"filter_width": 5, "pool_width": 3, "pool_stride": 2}
+def run_table(table, rows, images, arguments):
+    """Measure rows {name: Row} with every seed, unless their records are there; then report.
 
-#: What --quick leaves of the training and of the test images.
-QUICK_IMAGES = (5000, 2000)
+    Writes results.json, layers/, classifiers/, pictures/ and report.html into --output.
+    """
+    output = Path(arguments.output)
+    results = Results(output, arguments.resume)
+    layer_files = LayerFiles(output / "layers", arguments.resume)
+    ready, drawn = {"none": images}, set()
+    for seed, (name, row) in product(arguments.seeds, rows.items()):
+        row = planned(row, seed, table.quick_maps, arguments)
+        runs = {way: identity(table, name, row, seed, way, images, arguments) for way in row.ways}
+        if name != FEW_LABELS and all(results.find(**run) for run in runs.values()):
+            print(f"row {name}, seed {seed}: already in {results.path}")
+            continue
+        print(f"row {name}, seed {seed}")
+        watch = Stopwatch()
+        if row.preparation not in ready:
+            with watch("prepare"):
+                ready[row.preparation] = prepare(images, row.preparation, output / "layers")
+        prepared = ready[row.preparation]
+        with FeatureFiles(output / "features") if table.large_in_files else nullcontext() as files:
+            layers, outputs = train_layers(row, prepared.train, layer_files, files, watch)
+            if name == FEW_LABELS:
+                measure_few_labels(runs[""], layers[0], prepared, results, watch)
+                continue
+            classifier, predicted = evaluate(row, layers, outputs, prepared, files, watch)
+        for way, run in runs.items():
+            figures = errors(row, predicted[way], prepared, table.accuracies)
+            results.add(record(run, layers, figures, table, watch, way))
+        if classifier is not None:
+            classifier.save(output / "classifiers" / f"{name}-seed{seed}{row.variant}.npz")
+        if arguments.pictures and name not in drawn:
+            drawn.add(name)
+            labels = predicted[""][1] if row.classifier is not None else None
+            draw_row(output / "pictures", name, row, layers, prepared, labels, arguments.quick)
+    report(table, results, images, arguments)
+    return results
 
 
-def make_parser(description, rows, rows_help, data_help, output):
-    """A parser of the arguments that all of these scripts have."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rows", nargs="+", choices=rows, help=rows_help)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
-    parser.add_argument("--epochs", type=int, help="epochs of the first layer")
-    parser.add_argument("--deep-epochs", type=int, help="epochs of the second layer")
-    parser.add_argument("--data-dir", help=data_help)
-    add_backend_option(parser)
-    parser.add_argument("--output", default=output, help=f"default: {output}")
-    parser.add_argument("--resume", action="store_true", help="go on from what --output holds")
-    parser.add_argument("--quick", action="store_true", help="few images, few epochs, every row")
-    return parser
+def identity(table, name, row, seed, way, images, arguments):
+    """What a record is found again by."""
+    return {
+        "row": f"{table.prefix}-{name}{row.variant}{way and f'-{way}'}",
+        "seed": seed,
+        "data": images.name,
+        "settings": row.settings(len(images.train_labels), arguments.quick, way),
+    }
 
 
-def parse(parser, default_rows, quick_rows):
-    """The checked arguments; `rows` is filled in where it was not given."""
-    arguments = parser.parse_args()
-    check_counts(parser, arguments, "epochs", "deep_epochs")
-    check_seeds(parser, arguments)
-    print(f"Backend: {resolve_backend(parser, arguments.backend)}")
-    arguments.rows = arguments.rows or (quick_rows if arguments.quick else default_rows)
-    return arguments
+def file_name(layers, preparation):
+    """The name of the file of the last of these layers: it tells them apart, not their training."""
+    layer = layers[-1]
+    name = "-".join(str(below.n_maps) for below in layers)
+    name += f"-width{layer.filter_width}-seed{layer.random_state}"
+    name += "" if layer.lifetime is None else f"-lifetime-{layer.lifetime:g}"
+    return f"{name}-raw.npz" if preparation == "raw" else f"{name}.npz"
 
 
-class Reproduction:
-    """One run of a script: the data, the output directory, and what is shared between rows."""
+class LayerFiles:
+    """The layers in a folder: each is trained once in a run, or gone on with where it `resume`s."""
 
-    #: What a subclass sets: the experiments' prefix in reference/paper.toml; the name that its
-    #: loader gives the original data; what each row trains: the arguments of its layers, lowest
-    #: first, and of its classifier (None: the row is measured by its reconstruction).
-    prefix = None
-    original = None
-    rows = None
+    def __init__(self, directory, resume):
+        self.directory = directory
+        self.resume = resume
+        self.trained = {}  # by path
 
-    #: Of a layer, in a --quick run.
-    quick_maps = 512
+    def fit(self, layer, features, name, watch):
+        """The layer, trained on the features; loaded if this run has trained it."""
+        path = self.directory / name
+        if path not in self.trained:
+            if not self.resume:
+                path.unlink(missing_ok=True)
+            with watch("train"):
+                self.trained[path] = layer.fit(features, checkpoint=path, resume=True)
+        return self.trained[path]
 
-    #: The table's columns between seed and time: heading, key of a record, unit.
-    columns = (
-        ("paper", "paper_percent", " %"),
-        ("test error", "test_error_percent", " %"),
-        ("validation error", "validation_error_percent", " %"),
-    )
 
-    #: Told apart in the names of records and files, and written into a record's settings: how the
-    #: images were prepared, where there is more than one way.
-    variant = ""
-    preparation = {}  # noqa: RUF012 (a subclass sets its own)
+def train_layers(row, images, layer_files, feature_files, watch):
+    """The row's layers, each trained on the features of the one below, and the images' features.
 
-    #: How a classifier's scores become labels: "" for plainly, and any other way, of which there is
-    #: a record of its own, "-" and its name added to the row's.
-    ways = ("",)
+    Returns (layers, outputs), lowest first; outputs as `encode` has them, empty for a row without
+    a classifier.
+    """
+    features, layers, outputs = images, [], []
+    for options in row.layers:
+        layer = minisca.SparseConvAutoencoder(**options)
+        name = file_name([*layers, layer], row.preparation)
+        layers.append(layer_files.fit(layer, features, name, watch))
+        if row.classifier is not None:
+            with watch("encode"):
+                features = encode_layer(layers[-1], features, feature_files)
+            outputs = [*outputs, features] if row.concatenate else [features]
+    return layers, outputs
 
-    #: Set in the last layer, over what the row has for it.
-    last_layer_options = {}  # noqa: RUF012
-    classifier_class = minisca.LogisticRegression
-    #: Whether `seen` is given the features of all layers, or of the last alone.
-    keep_below = False
 
-    def __init__(self, arguments, data):
-        self.arguments = arguments
-        self.output = Path(arguments.output)
-        self.results = Results(self.output, arguments.resume)
-        self.data = data
-        self.train_images = data.train_images  # what the first layer learns from
-        self.test_images = data.test_images
-        self.comparable = data.name == self.original and not arguments.quick
-        self.trained = {}  # layers trained or loaded in this run, by file name
-        self.drawn = set()
+def encode(row, layers, images, feature_files):
+    """The features of the layers that the classifier sees: of all, or of the last alone."""
+    features, outputs = images, []
+    for layer in layers:
+        features = encode_layer(layer, features, feature_files)
+        outputs = [*outputs, features] if row.concatenate else [features]
+    return outputs
 
-    # what a script may do in its own way ------------------------------------------------
 
-    def encode(self, layer, images):
-        """The layer's features, in float16 where float32 would be too large to hold."""
-        shape = feature_shape(layer, images)
-        dtype = np.float32 if float32_bytes(shape) <= FLOAT32_BYTES else np.float16
-        return layer.transform(images, out=np.empty(shape, dtype))
+def evaluate(row, layers, outputs, images, feature_files, watch):
+    """The row's classifier, fitted to all training labels, and what it predicts.
 
-    def layer_variant(self, layer):
-        """What tells a layer's file from those of other variants."""
-        return self.variant
+    It is fitted twice: without the validation images' labels, to predict those, and with all
+    training labels, to predict the test images'. The list `outputs` is emptied.
 
-    def joined(self, features):
-        """What the classifier sees: one row of features a label."""
-        return features
+    Returns
+    -------
+    classifier : LinearSVM, LogisticRegression or None
+        None for a row that has none.
+    predicted : dict
+        {way: (labels of the validation images, labels of the test images)}; for a row without a
+        classifier {way: the test images' mean reconstruction error}.
+    """
+    if row.classifier is None:
+        with watch("reconstruct"):
+            return None, {"": -layers[0].score(images.test[:1000])}
+    seen = Seen(row.scaling, images.views)
+    features = seen.fit_transform(outputs)
+    outputs.clear()  # what is done with must not stay in memory
+    classifier = copy.copy(row.classifier)
+    n, labels = images.n_fit, images.train_labels
 
-    def seen(self, outputs, learn):
-        """What the classifier is given of the layers' outputs, lowest first.
+    def see(new):
+        return seen.transform(encode(row, layers, new, feature_files))
 
-        learn: they are of the training images; what follows is done as they had it.
-        """
-        return outputs[-1]
-
-    def fit(self, classifier, layers, features, images, labels, watch):
-        """Fit the classifier to the features of these images."""
+    def fit(features, images, labels):
+        if row.augment:
+            with watch("encode"):
+                features, labels = augmented(features, labels, images, see)
         with watch("classify"):
             classifier.fit(features, labels)
 
-    def predict(self, classifier, layers, images, watch, features=None):
-        """{way: labels of images}, `features` being theirs where they are encoded already."""
+    def predict(images, features=None):
         if features is None:
             with watch("encode"):
-                features = self.encoded(layers, images)
+                features = see(images)
         with watch("classify"):
-            return {"": classifier.predict(features)}
+            scores = classifier.decision_function(features)
+        del features  # their memory is the shifted images'
+        found = {"": named(classifier, scores)}
+        if row.shifts:
+            with watch(SHIFTS):
+                for moved in shifted(images):
+                    scores = scores + classifier.decision_function(see(moved))
+            found[SHIFTS] = named(classifier, scores)
+        return found
 
-    def way_settings(self, settings, way):
-        """What a record says of one of the `ways`, where there are several."""
-        return settings
-
-    def classifier_options(self, row):
-        """The arguments of the row's classifier; None where it has none."""
-        return self.rows[row]["classifier"]
-
-    def validation_split(self):
-        return self.data.validation_split()
-
-    def draw_layers(self, directory, row, layers):
-        """Pictures of a row's layers; of the first seed that ran."""
-
-    def draw_results(self, directory, row, predicted):
-        images, labels = self.data.test_images, self.data.test_labels
-        draw_results(directory, row, images, labels, predicted)
-
-    def record_names(self):
-        """Every row that the report lists, in its order."""
-        return [f"{self.prefix}-{row}" for row in self.rows]
-
-    def closing_words(self):
-        """What the report ends with."""
-
-    # a run ------------------------------------------------------------------------------
-
-    def settings(self, row, seed):
-        """Everything that decides the row's outcome, in plain numbers and names."""
-        layers = []
-        declared = self.rows[row]["layers"]
-        for depth, options in enumerate(declared):
-            epochs = (self.arguments.epochs, self.arguments.deep_epochs)[depth]
-            options = {**options, "random_state": seed, "backend": self.arguments.backend}
-            if depth == len(declared) - 1:
-                options |= self.last_layer_options
-            if self.arguments.quick:
-                options |= {"n_epochs": 2, "n_maps": min(self.quick_maps, options["n_maps"])}
-            if epochs is not None:
-                options["n_epochs"] = epochs
-            layers.append(minisca.SparseConvAutoencoder(**options).get_params(deep=False))
-        classifier = self.classifier_options(row)
-        if classifier is not None:
-            classifier = self.classifier_class(**classifier).get_params(deep=False)
-        return {
-            "layers": layers,
-            "classifier": classifier,
-            "train_images": len(self.data.train_images),
-            "quick": self.arguments.quick,
-            **self.preparation,
-        }
-
-    def run_all(self):
-        """Every row with every seed, then the report."""
-        for seed in self.arguments.seeds:
-            for row in self.arguments.rows:
-                self.run(row, seed)
-        report(self)
-
-    def run(self, row, seed):
-        """Measure one row with one seed, unless its records are there already."""
-        settings = self.settings(row, seed)
-        name = f"{self.prefix}-{row}{self.variant}"
-        names = {"": name}
-        if settings["classifier"] is not None:
-            names |= {way: f"{name}-{way}" for way in self.ways if way}
-        kept = (
-            self.results.find(names[way], seed, self.data.name, self.way_settings(settings, way))
-            for way in names
-        )
-        if all(kept):
-            print(f"row {row}, seed {seed}: already in {self.results.path}")
-            return
-        print(f"row {row}, seed {seed}")
-        watch = Stopwatch()
-        layers, features = self.train(seed, settings, watch)
-        measured = {"": {}}
-        if settings["classifier"] is None:
-            with watch("reconstruct"):
-                error = -layers[0].score(self.test_images[:1000])
-            measured[""]["reconstruction_error"] = error
-        else:
-            measured = self.classify(row, layers, features, settings, watch)
-        self.draw(row, layers)
-        for way in names:
-            record = {
-                "row": names[way],
-                "seed": seed,
-                "test_error_percent": None,
-                "validation_error_percent": None,
-                "paper_percent": published(names[way]) if self.comparable else None,
-                "data": self.data.name,
-                "settings": self.way_settings(settings, way),
-                "backend": layers[0].backend_,
-                "seconds": self.seconds(watch, way),
-                "losses": [layer.loss_history_ for layer in layers],
-            }
-            self.results.add(record | measured[way] | environment())
-
-    def seconds(self, watch, way):
-        """By phase, and in total: a phase named after a way is of that way alone."""
-        spent = {
-            phase: seconds
-            for phase, seconds in watch.seconds.items()
-            if phase == way or phase not in self.ways
-        }
-        return spent | {"total": round(sum(spent.values()), 2)}
-
-    def train(self, seed, settings, watch):
-        """The row's layers, each trained on the features of the one below; what `seen` makes."""
-        features, layers, outputs = self.train_images, [], []
-        for options in settings["layers"]:
-            layer = minisca.SparseConvAutoencoder(**options)
-            maps = "-".join(str(below.n_maps) for below in [*layers, layer])
-            name = f"{maps}-width{layer.filter_width}-seed{seed}{self.layer_variant(layer)}.npz"
-            path = self.output / "layers" / name
-            if path not in self.trained:
-                path.unlink(missing_ok=True) if not self.arguments.resume else None
-                with watch("train"):
-                    self.trained[path] = layer.fit(features, checkpoint=path, resume=True)
-            layers.append(self.trained[path])
-            if settings["classifier"] is not None:
-                with watch("encode"):
-                    features = self.encode(layers[-1], features)
-                outputs = [*outputs, features] if self.keep_below else [features]
-        return layers, self.seen(outputs, learn=True) if outputs else features
-
-    def encoded(self, layers, images):
-        """What the classifier sees of images that it was not fitted on."""
-        features, outputs = images, []
-        for layer in layers:
-            features = self.encode(layer, features)
-            outputs = [*outputs, features] if self.keep_below else [features]
-        return self.joined(self.seen(outputs, learn=False))
-
-    def classify(self, row, layers, features, settings, watch):
-        """{way: validation error without the validation labels, test error with all of them}."""
-        features = self.joined(features)
-        (_, fit_labels), (_, validation_labels) = self.validation_split()
-        n = len(fit_labels)
-        classifier = self.classifier_class(**settings["classifier"])
-        self.fit(classifier, layers, features[:n], self.train_images[:n], fit_labels, watch)
-        images = self.train_images[n:]
-        validation = self.predict(classifier, layers, images, watch, features[n:])
-        labels = self.data.train_labels
-        self.fit(classifier, layers, features, self.train_images, labels, watch)
-        del features
-        test = self.predict(classifier, layers, self.test_images, watch)
-        seed = settings["layers"][0]["random_state"]
-        name = f"{row}-seed{seed}{self.variant}.npz"
-        classifier.save(self.output / "classifiers" / name)
-        if row not in self.drawn:
-            self.draw_results(self.output / "pictures", f"{row}{self.variant}", test[""])
-        return {
-            way: {
-                "test_error_percent": error_percent(test[way], self.data.test_labels),
-                "validation_error_percent": error_percent(validation[way], validation_labels),
-            }
-            for way in self.ways
-        }
-
-    def draw(self, row, layers):
-        """Pictures of the row, of the first seed that ran."""
-        if row in self.drawn:
-            return
-        self.drawn.add(row)
-        pictures = self.output / "pictures"
-        self.draw_layers(pictures, f"{row}{self.variant}", layers)
-        draw_losses(pictures / f"{row}{self.variant}-loss.png", layers)
+    n_images = n * images.views
+    fit(features[:n], images.train[:n_images], labels[:n])
+    validation = predict(images.train[n_images:], features[n:])
+    fit(features, images.train, labels)
+    del features
+    test = predict(images.test)
+    return classifier, {way: (validation[way], test[way]) for way in row.ways}
 
 
-def error_percent(predicted, labels):
-    return round(100 * float(np.mean(predicted != labels)), 4)
+def named(classifier, scores):
+    """The labels that a classifier's scores mean."""
+    codes = scores > 0 if scores.ndim == 1 else scores.argmax(axis=1)
+    return classifier.classes_[codes.astype(int)]
 
 
-def feature_shape(layer, images):
-    """The shape of `layer.transform(images)`."""
-    sides = [-(-side // layer.pool_stride) for side in images.shape[2:]]
-    return (len(images), layer.n_maps, *sides)
+def errors(row, predicted, images, accuracies):
+    """The figures of a record: errors in percent, and accuracies where they are asked for."""
+    found = {"test_error_percent": None, "validation_error_percent": None}
+    if row.classifier is None:
+        return found | {"reconstruction_error": predicted}
+    truths = {"validation": images.train_labels[images.n_fit :], "test": images.test_labels}
+    for (half, truth), labels in zip(truths.items(), predicted, strict=True):
+        error = round(100 * float(np.mean(labels != truth)), 4)
+        found[f"{half}_error_percent"] = error
+        if accuracies:
+            found[f"{half}_accuracy_percent"] = round(100 - error, 4)
+    return found
 
 
-def float32_bytes(shape):
-    return 4 * int(np.prod(shape, dtype=np.int64))
-
-
-def first_images(data):
-    """What a --quick run uses of the data set, and says so in its name."""
-    n_train, n_test = QUICK_IMAGES
-    if len(data.train_images) <= n_train:
-        return data
-    return minisca.datasets.Dataset(
-        data.train_images[:n_train],
-        data.train_labels[:n_train],
-        data.test_images[:n_test],
-        data.test_labels[:n_test],
-        name=f"{data.name}, first {n_train:,} training and {n_test:,} test images",
-        source=data.source,
-    )
+def record(run, layers, figures, table, watch, way):
+    """A run's record. Of its seconds, those of a phase named after a way are of that way alone."""
+    comparable = table.comparable(run["data"], run["settings"]["quick"])
+    spent = {phase: t for phase, t in watch.seconds.items() if phase == way or phase != SHIFTS}
+    return {
+        **run,
+        **figures,
+        "paper_percent": published(run["row"]) if comparable else None,
+        "backend": layers[0].backend_,
+        "seconds": spent | {"total": round(sum(spent.values()), 2)},
+        "losses": [layer.loss_history_ for layer in layers],
+        **environment(),
+    }

@@ -6,14 +6,9 @@ import os
 
 import numpy as np
 import pytest
+from features.files import FeatureFiles, Rows
 
 from tests.support.layers import images, layer, one_thread  # noqa: F401
-from tests.support.script_runs import import_script
-
-
-@pytest.fixture
-def feature_files(monkeypatch):
-    return import_script(monkeypatch, "features.files")
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +16,9 @@ def fitted():
     return layer(n_epochs=1).fit(images())
 
 
-def test_the_file_holds_the_features_in_float16(feature_files, fitted, tmp_path):
+def test_the_file_holds_the_features_in_float16(fitted, tmp_path):
     x = images(n=600)  # three batches
-    with feature_files.FeatureFiles(tmp_path / "features") as files:
+    with FeatureFiles(tmp_path / "features") as files:
         found = files.encode(fitted, x)
         other = files.encode(fitted, x[:3])
         assert isinstance(found, np.memmap)
@@ -32,9 +27,9 @@ def test_the_file_holds_the_features_in_float16(feature_files, fitted, tmp_path)
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt])
-def test_the_files_are_gone_when_the_block_ends(feature_files, fitted, tmp_path, error):
+def test_the_files_are_gone_when_the_block_ends(fitted, tmp_path, error):
     expected = pytest.raises(error) if error else contextlib.nullcontext()
-    with expected, feature_files.FeatureFiles(tmp_path / "features") as files:
+    with expected, FeatureFiles(tmp_path / "features") as files:
         files.encode(fitted, images())
         assert len(os.listdir(tmp_path / "features")) == 1
         if error:
@@ -42,30 +37,28 @@ def test_the_files_are_gone_when_the_block_ends(feature_files, fitted, tmp_path,
     assert not (tmp_path / "features").exists()
 
 
-def test_what_else_lies_in_the_directory_stays(feature_files, fitted, tmp_path):
+def test_what_else_lies_in_the_directory_stays(fitted, tmp_path):
     (tmp_path / "mine").write_bytes(b"")
-    with feature_files.FeatureFiles(tmp_path) as files:
+    with FeatureFiles(tmp_path) as files:
         files.encode(fitted, images())
     assert os.listdir(tmp_path) == ["mine"]
 
 
-def break_after_first_block(monkeypatch, feature_files, error):
-    write = feature_files.Rows.__setitem__
+def break_after_first_block(monkeypatch, error):
+    write = Rows.__setitem__
 
     def fill(rows, where, values):
         if where.start > 0:
             raise error
         write(rows, where, values)
 
-    monkeypatch.setattr(feature_files.Rows, "__setitem__", fill)
+    monkeypatch.setattr(Rows, "__setitem__", fill)
 
 
-def test_a_full_disk_is_named_and_the_unfinished_file_removed(
-    feature_files, fitted, tmp_path, monkeypatch
-):
+def test_a_full_disk_is_named_and_the_unfinished_file_removed(fitted, tmp_path, monkeypatch):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    break_after_first_block(monkeypatch, feature_files, full)
-    files = feature_files.FeatureFiles(tmp_path)
+    break_after_first_block(monkeypatch, full)
+    files = FeatureFiles(tmp_path)
     with pytest.raises(OSError, match="the disk is full") as caught:
         files.encode(fitted, images(n=300))
     assert caught.value.errno == errno.ENOSPC
@@ -76,24 +69,24 @@ def test_a_full_disk_is_named_and_the_unfinished_file_removed(
     assert os.listdir(tmp_path) == []
 
 
-def test_another_error_of_the_disk_is_passed_on(feature_files, fitted, tmp_path, monkeypatch):
+def test_another_error_of_the_disk_is_passed_on(fitted, tmp_path, monkeypatch):
     broken = OSError(errno.EIO, "broken")
-    break_after_first_block(monkeypatch, feature_files, broken)
+    break_after_first_block(monkeypatch, broken)
     with pytest.raises(OSError, match="broken") as caught:
-        feature_files.FeatureFiles(tmp_path).encode(fitted, images(n=300))
+        FeatureFiles(tmp_path).encode(fitted, images(n=300))
     assert caught.value is broken
     assert os.listdir(tmp_path) == []
 
 
-def test_features_beyond_float16_are_refused(feature_files, fitted, tmp_path):
+def test_features_beyond_float16_are_refused(fitted, tmp_path):
     with pytest.raises(ValueError, match="float16 has numbers up to 65504"):
-        feature_files.FeatureFiles(tmp_path).encode(fitted, 1e7 * images())
+        FeatureFiles(tmp_path).encode(fitted, 1e7 * images())
     assert os.listdir(tmp_path) == []
 
 
-def test_rows_must_come_in_order(feature_files, tmp_path):
+def test_rows_must_come_in_order(tmp_path):
     with open(tmp_path / "rows", "wb") as file:
-        rows = feature_files.Rows(file, (4, 1))
+        rows = Rows(file, (4, 1))
         rows[0:2] = np.zeros((2, 1))
         with pytest.raises(IndexError, match="rows from 3 were given; row 2 is next"):
             rows[3:4] = np.zeros((1, 1))

@@ -7,18 +7,14 @@ import subprocess
 import sys
 
 import pytest
+from common.records import Results, same_settings
 
 import minisca
-from tests.support.script_runs import ROOT, import_script
+from tests.support.script_runs import ROOT
 
 MEASURED = ROOT / "reference" / "measured"
 #: Files of records of layers, of which what was measured long ago lacks later settings.
 FILES = ("mnist.json", "cifar10.json", "sparsity.json", "figures.json")
-
-
-@pytest.fixture
-def records_module(monkeypatch):
-    return import_script(monkeypatch, "common.records")
 
 
 def of_today(settings):
@@ -37,8 +33,8 @@ def of_layers(records):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_what_was_measured_is_found_with_todays_settings(records_module, name):
-    results = records_module.Results(MEASURED, resume=True, name=name)
+def test_what_was_measured_is_found_with_todays_settings(name):
+    results = Results(MEASURED, resume=True, name=name)
     assert of_layers(results.records)
     for record in of_layers(results.records):
         found = [record[key] for key in ("row", "seed", "data")]
@@ -50,20 +46,18 @@ def test_what_was_measured_is_found_with_todays_settings(records_module, name):
     [{"schedule": "cosine"}, {"init_bias": 0.5}, {"normalise_filters": True}, {"n_epochs": 3}],
     ids=str,
 )
-def test_with_another_setting_than_the_default_that_it_lacks_it_is_another_run(
-    records_module, other
-):
-    results = records_module.Results(MEASURED, resume=True, name="mnist.json")
+def test_with_another_setting_than_the_default_that_it_lacks_it_is_another_run(other):
+    results = Results(MEASURED, resume=True, name="mnist.json")
     (record, *_) = of_layers(results.records)
     wanted = of_today(record["settings"])
     wanted["layers"][0] |= other
     assert results.find(record["row"], record["seed"], record["data"], wanted) is None
 
 
-def test_settings_are_the_same_only_if_nothing_else_is_missing_or_more(records_module):
+def test_settings_are_the_same_only_if_nothing_else_is_missing_or_more():
     wanted = {"layers": [minisca.SparseConvAutoencoder(4).get_params()], "quick": False}
     wanted = json.loads(json.dumps(wanted))
-    assert records_module.same_settings(wanted, copy.deepcopy(wanted))
+    assert same_settings(wanted, copy.deepcopy(wanted))
     for change in (
         lambda recorded: recorded.pop("quick"),
         lambda recorded: recorded.update(images=3),
@@ -74,7 +68,7 @@ def test_settings_are_the_same_only_if_nothing_else_is_missing_or_more(records_m
     ):
         recorded = copy.deepcopy(wanted)
         change(recorded)
-        assert not records_module.same_settings(wanted, recorded)
+        assert not same_settings(wanted, recorded)
 
 
 ADD = """
@@ -87,21 +81,21 @@ for seed in range(10):
 """
 
 
-def test_the_records_of_processes_that_share_an_output_are_all_kept(tmp_path, records_module):
+def test_the_records_of_processes_that_share_an_output_are_all_kept(tmp_path):
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'scripts'}"}
     processes = [
         subprocess.Popen([sys.executable, "-c", ADD, tmp_path, str(n)], env=environment)
         for n in range(3)
     ]
     assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
-    found = records_module.Results(tmp_path, resume=True).records
+    found = Results(tmp_path, resume=True).records
     wanted = {(str(n), seed) for n in range(3) for seed in range(10)}
     assert {(record["row"], record["seed"]) for record in found} == wanted
     assert len(found) == 30
 
 
-def test_a_record_takes_the_place_of_one_of_the_same_run_only(tmp_path, records_module):
-    ours, theirs = (records_module.Results(tmp_path, resume=False) for _ in range(2))
+def test_a_record_takes_the_place_of_one_of_the_same_run_only(tmp_path):
+    ours, theirs = (Results(tmp_path, resume=False) for _ in range(2))
     for results, figure in ((ours, 1), (theirs, 2)):
         results.add({"row": "16", "seed": 0, "data": "none", "figure": figure})
     ours.add({"row": "16", "seed": 1, "data": "none", "figure": 3})

@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+import reproduce_cifar10
+from common.records import published
+from features import files
+from tables import run
 
 import minisca
 from minisca.preprocessing import ZCA
 from tests.support.cifar_files import put_bars
-from tests.support.script_runs import import_script, read_records, run_script
+from tests.support.script_runs import check_resuming, read_records, refusal, run_here, run_script
 
 SCRIPT = "reproduce_cifar10.py"
 
@@ -78,51 +82,40 @@ def test_every_picture_is_written(small_run):
 
 def test_resuming_a_finished_run_measures_nothing_again(small_run):
     _, output, options = small_run
-    before = (output / "results.json").read_bytes()
-    done = run_script(SCRIPT, *options, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("already in") == 2
-    assert (output / "results.json").read_bytes() == before
+    check_resuming(reproduce_cifar10, output, options, rows=2)
 
 
-# In this process: what a subprocess would not let in --------------------------------------
+def run_raw(*arguments):
+    """Run the script with these arguments, images not whitened and one epoch."""
+    return run_here(reproduce_cifar10, "--quick", "--raw", "--epochs", "1", *arguments)
 
 
-def run_here(monkeypatch, *arguments):
-    """Run the script's main() with these arguments, images not whitened and one epoch."""
-    script = import_script(monkeypatch, "reproduce_cifar10")
-    options = ["--quick", "--raw", "--epochs", "1", *map(str, arguments)]
-    monkeypatch.setattr("sys.argv", [SCRIPT, *options])
-    script.main()
-
-
-def test_raw_images_have_rows_and_files_of_their_own(bars, tmp_path, monkeypatch, capsys):
-    run_here(monkeypatch, "--rows", "512", "--data-dir", bars, "--output", tmp_path)
+def test_raw_images_have_rows_and_files_of_their_own(bars, tmp_path):
+    printed = run_raw("--rows", "512", "--data-dir", bars, "--output", tmp_path)
     (record,) = read_records(tmp_path)
     assert record["row"] == "cifar-512-raw"
     assert record["data"] == "bars"
     assert record["settings"]["zca_epsilon"] is None
     assert [path.name for path in (tmp_path / "layers").iterdir()] == ["64-width9-seed0-raw.npz"]
     assert (tmp_path / "pictures" / "512-raw-decoder-filters.png").exists()
-    assert "cifar-512-raw  0" in capsys.readouterr().out
+    assert "cifar-512-raw  0" in printed
 
 
 def test_features_too_large_for_memory_go_through_files_to_the_same_end(
     bars, tmp_path, monkeypatch
 ):
     options = ["--rows", "deep", "--data-dir", bars, "--output"]
-    run_here(monkeypatch, *options, tmp_path / "memory")
-    whitened = import_script(monkeypatch, "tables.whitened")
-    monkeypatch.setattr(whitened, "FLOAT32_BYTES", 0)
-    encode, shapes = whitened.FeatureFiles.encode, []
+    run_raw(*options, tmp_path / "memory")
+    monkeypatch.setattr(files, "FLOAT32_BYTES", 0)
+    encode, shapes = files.FeatureFiles.encode, []
 
     def counted(files, layer, images):
         features = encode(files, layer, images)
         shapes.append(features.shape)
         return features
 
-    monkeypatch.setattr(whitened.FeatureFiles, "encode", counted)
-    run_here(monkeypatch, *options, tmp_path / "disk")
+    monkeypatch.setattr(files.FeatureFiles, "encode", counted)
+    run_raw(*options, tmp_path / "disk")
     assert shapes == [(100, 64, 8, 8), (100, 64, 4, 4), (20, 64, 8, 8), (20, 64, 4, 4)]
     assert not (tmp_path / "disk" / "features").exists()
     first, second = (read_records(tmp_path / place)[0] for place in ("memory", "disk"))
@@ -135,32 +128,30 @@ def test_a_run_interrupted_after_training_goes_on_with_the_layer_that_was_traine
     bars, tmp_path, monkeypatch
 ):
     options = ["--rows", "512", "--data-dir", bars, "--output", tmp_path]
-    reproduction = import_script(monkeypatch, "tables.run").Reproduction
 
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(reproduction, "classify", interrupt)
+        patch.setattr(run, "evaluate", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            run_here(monkeypatch, *options)
+            run_raw(*options)
     (path,) = (tmp_path / "layers").iterdir()
     before = path.read_bytes()
     assert not (tmp_path / "features").exists()
     assert not (tmp_path / "results.json").exists()
-    run_here(monkeypatch, *options, "--resume")
+    run_raw(*options, "--resume")
     assert path.read_bytes() == before
     assert len(read_records(tmp_path)) == 1
 
 
-def test_only_the_original_whitened_is_set_beside_the_paper(tmp_path, monkeypatch):
-    script = import_script(monkeypatch, "reproduce_cifar10")
-    images, labels = np.zeros((2, 3, 32, 32), np.float32), np.zeros(2, np.int64)
-    options = {"output": tmp_path, "resume": False, "quick": False, "whitened": True}
-    arguments = type("Arguments", (), options)
-    for name, comparable in (("CIFAR-10", True), ("CIFAR-10, JPEG", False)):
-        data = minisca.datasets.Dataset(images, labels, images, labels, name=name, source="here")
-        assert script.CIFAR10Reproduction(arguments, data).comparable == comparable
+def test_only_the_original_whitened_is_set_beside_the_paper():
+    table = reproduce_cifar10.TABLE
+    assert table.comparable("CIFAR-10", quick=False)
+    assert not table.comparable("CIFAR-10", quick=True)
+    assert not table.comparable("CIFAR-10, JPEG", quick=False)
+    assert published("cifar-512") == 72.7
+    assert published("cifar-512-raw") is None
 
 
 @pytest.mark.parametrize(
@@ -168,12 +159,13 @@ def test_only_the_original_whitened_is_set_beside_the_paper(tmp_path, monkeypatc
     [
         (["--rows", "17"], "invalid choice: '17'"),
         (["--raw", "--whitened"], "not allowed with argument"),
-        (["--data-dir", "nowhere"], "nowhere"),
         (["--label", "cifar-10"], "that is the original, which"),
     ],
 )
 def test_a_wrong_flag_is_named(bars, arguments, message):
-    directory = [] if "--data-dir" in arguments else ["--data-dir", bars]
-    done = run_script(SCRIPT, *arguments, *directory)
-    assert done.returncode != 0
-    assert message in done.stderr
+    assert message in refusal(reproduce_cifar10, *arguments, "--data-dir", bars)
+
+
+def test_a_directory_without_the_data_is_named():
+    with pytest.raises(minisca.datasets.DatasetNotFoundError, match="nowhere"):
+        run_here(reproduce_cifar10, "--data-dir", "nowhere")

@@ -4,11 +4,18 @@ import json
 
 import numpy as np
 import pytest
+import reproduce_mnist
 
 import minisca
 from minisca.backends import has_driver
 from minisca.datasets import write_idx
-from tests.support.script_runs import read_records, run_script
+from tests.support.script_runs import (
+    check_resuming,
+    read_records,
+    refusal,
+    run_here,
+    run_script,
+)
 
 SCRIPT = "reproduce_mnist.py"
 
@@ -39,11 +46,8 @@ def test_every_row_leaves_a_record_with_all_its_fields(small_run):
     done, output, _ = small_run
     assert done.returncode == 0, done.stderr
     records = read_records(output)
-    assert [record["row"] for record in records] == [
-        "mnist-16",
-        "mnist-deep",
-        "mnist-reconstruction",
-    ]
+    rows = ["mnist-16", "mnist-deep", "mnist-reconstruction"]
+    assert [record["row"] for record in records] == rows
     for record in records:
         assert record["data"].startswith("bars")
     assert records[0]["test_error_percent"] <= 10  # four bars are easy
@@ -53,10 +57,7 @@ def test_every_row_leaves_a_record_with_all_its_fields(small_run):
 def test_figures_on_other_data_are_not_set_beside_the_papers(small_run):
     done, output, _ = small_run
     assert "compare with nothing published" in done.stdout
-    assert all(
-        record["paper_percent"] is None
-        for record in json.loads((output / "results.json").read_text())
-    )
+    assert all(record["paper_percent"] is None for record in read_records(output))
 
 
 def test_layers_and_classifiers_are_left_to_load(small_run):
@@ -84,11 +85,18 @@ def test_every_picture_is_written(small_run):
 
 def test_resuming_a_finished_run_measures_nothing_again(small_run):
     _, output, options = small_run
-    before = (output / "results.json").read_bytes()
-    done = run_script(SCRIPT, *options, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("already in") == 3
-    assert (output / "results.json").read_bytes() == before
+    check_resuming(reproduce_mnist, output, options, rows=3)
+
+
+def test_all_of_it_is_on_one_page_that_needs_nothing_beside_itself(small_run):
+    done, output, _ = small_run
+    page = (output / "report.html").read_text()
+    assert f"All of it on one page: {output / 'report.html'}" in done.stdout
+    assert page.count("data:image/png;base64,") == len(list((output / "pictures").glob("*.png")))
+    for record in read_records(output):
+        assert f"<td>{record['row']}</td>" in page
+    assert "compare with nothing published" in page
+    assert "<dt>layer 2</dt>" in page
 
 
 @pytest.mark.parametrize(
@@ -98,13 +106,20 @@ def test_resuming_a_finished_run_measures_nothing_again(small_run):
         (["--epochs", "0"], "--epochs is 0; it must be at least 1"),
         (["--seeds", "-1"], "--seeds has -1"),
         (["--backend", "abacus"], "invalid choice: 'abacus'"),
-        (["--data-dir", "nowhere"], "nowhere"),
+        (["--lifetime", "0"], "--lifetime is 0.0; it must be in (0, 1]"),
+        (["--l2", "-1"], "--l2 is -1.0; it must be more than 0"),
+        (["--rows", "few-labels", "--shifts"], "the row few-labels has no extensions"),
+        (["--classifier", "forest"], "invalid choice: 'forest'"),
     ],
 )
 def test_a_wrong_flag_is_named(arguments, message):
-    done = run_script(SCRIPT, *arguments)
+    assert message in refusal(reproduce_mnist, *arguments)
+
+
+def test_a_directory_without_the_data_is_named():
+    done = run_script(SCRIPT, "--data-dir", "nowhere")
     assert done.returncode != 0
-    assert message in done.stderr
+    assert "nowhere" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -120,6 +135,26 @@ def test_a_backend_that_does_not_run_here_is_refused_with_what_it_takes(script, 
     assert f"--backend is {backend}: the backend '{backend}'" in done.stderr
     package = f"pip install minisca[{backend.replace('_', '-')}]"
     assert package in done.stderr or "found no CUDA device" in done.stderr
+
+
+def test_without_filelock_nothing_is_trained(tmp_path):
+    done = run_script(SCRIPT, "--quick", "--output", tmp_path / "out", without="filelock")
+    assert done.returncode == 1
+    assert done.stderr == 'The package filelock is missing: pip install ".[scripts]"\n'
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_matplotlib_a_run_says_so_first_and_ends_without_pictures(small_run, tmp_path):
+    _, output, _ = small_run
+    options = ["--rows", "16", "--epochs", "1", "--data-dir", output.parent, "--output", tmp_path]
+    done = run_script(SCRIPT, *options, "--quick", without="matplotlib")
+    assert done.returncode == 0, done.stderr
+    first, second, *_ = done.stdout.splitlines()
+    assert first.startswith("Backend: ")
+    assert second.startswith("No pictures will be drawn: the package matplotlib is missing (pip ")
+    assert [record["row"] for record in read_records(tmp_path)] == ["mnist-16"]
+    assert not (tmp_path / "pictures").exists()
+    assert "<td>mnist-16</td>" in (tmp_path / "report.html").read_text()
 
 
 def test_the_backend_in_use_is_printed_and_recorded(small_run):
@@ -154,8 +189,7 @@ def test_a_run_interrupted_in_training_resumes_to_the_same_layer(small_run, tmp_
     assert layer.n_epochs_done_ == 1
 
     arguments = ["--rows", "16", "--quick", "--data-dir", output.parent, "--resume"]
-    done = run_script(SCRIPT, *arguments, "--output", tmp_path)
-    assert done.returncode == 0, done.stderr
+    run_here(reproduce_mnist, *arguments, "--output", tmp_path)
     resumed = minisca.SparseConvAutoencoder.load(path)
     whole = minisca.SparseConvAutoencoder.load(output / "layers" / path.name)
     assert resumed.loss_history_ == whole.loss_history_
@@ -180,10 +214,8 @@ def extended(small_run):
         ["--rows", "16", "--augment", "--shifts"],
         ["--rows", "few-labels"],
     )
-    done = [run_script(SCRIPT, *options, *arguments) for arguments in runs]
-    for process in done:
-        assert process.returncode == 0, process.stderr
-    return done, output, json.loads(plain), layers
+    printed = [run_here(reproduce_mnist, *options, *arguments) for arguments in runs]
+    return printed, output, json.loads(plain), layers
 
 
 def records_by_row(output):
@@ -242,7 +274,7 @@ def test_the_classifier_of_an_extension_is_what_it_says(extended):
 
 
 def test_few_labels_give_a_curve_for_every_kind_of_features(extended):
-    done, output, _, _ = extended
+    printed, output, _, _ = extended
     records = records_by_row(output)
     kinds = ("winner-take-all", "triangle-k-means", "pca", "pixels")
     curves = {kind: records[f"mnist-few-labels-{kind}"] for kind in kinds}
@@ -252,20 +284,6 @@ def test_few_labels_give_a_curve_for_every_kind_of_features(extended):
         assert point["labels_per_class"] == 10
         assert len(point["test_errors_percent"]) == 2
         assert point["mean_test_error_percent"] == np.mean(point["test_errors_percent"])
-        assert kind in done[-1].stdout
+        assert kind in printed[-1]
     assert (output / "pictures" / "few-labels.png").read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--lifetime", "0"], "--lifetime is 0.0; it must be in (0, 1]"),
-        (["--l2", "-1"], "--l2 is -1.0; it must be more than 0"),
-        (["--rows", "few-labels", "--shifts"], "the row few-labels has no extensions"),
-        (["--classifier", "forest"], "invalid choice: 'forest'"),
-    ],
-)
-def test_a_wrong_extension_is_named(arguments, message):
-    done = run_script(SCRIPT, *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr
+    assert "Test error by labels a class" in (output / "report.html").read_text()

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import reproduce_norb as script
 
 import minisca
 from minisca.preprocessing import ZCA, contrast_normalise
 from tests.support.norb_files import INSTANCES, draw, put_solids
-from tests.support.script_runs import import_script, read_records, run_script
+from tests.support.script_runs import check_resuming, read_records, refusal, run_script
 
 SCRIPT = "reproduce_norb.py"
 
@@ -38,10 +39,9 @@ def test_both_rows_leave_records_and_learn(small_run):
     assert "compare with nothing published" in done.stdout
 
 
-def test_the_classifier_sees_both_views_of_a_pair(small_run, solids, monkeypatch):
+def test_the_classifier_sees_both_views_of_a_pair(small_run, solids):
     """The recorded error, computed again pair by pair from the files that the run left."""
     _, output, _ = small_run
-    script = import_script(monkeypatch, "reproduce_norb")
     whitener = ZCA.load(output / "layers" / "zca.npz")
     layer = minisca.SparseConvAutoencoder.load(output / "layers" / "64-width9-seed0.npz")
     classifier = minisca.LogisticRegression.load(output / "classifiers" / "128-seed0.npz")
@@ -73,11 +73,7 @@ def test_every_picture_is_written(small_run):
 
 def test_resuming_a_finished_run_measures_nothing_again(small_run):
     _, output, options = small_run
-    before = (output / "results.json").read_bytes()
-    done = run_script(SCRIPT, *options, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("already in") == 2
-    assert (output / "results.json").read_bytes() == before
+    check_resuming(script, output, options, rows=2)
 
 
 # In this process: what the data become ----------------------------------------------------
@@ -92,8 +88,7 @@ def stereo(n_train=20, n_test=10, size=96):
     return minisca.datasets.StereoDataset(**arrays, name="solids", source="here")
 
 
-def test_a_view_is_its_inner_64_pixels_halved(monkeypatch):
-    script = import_script(monkeypatch, "reproduce_norb")
+def test_a_view_is_its_inner_64_pixels_halved():
     data = stereo()
     found = script.arranged(data, quick=False).test_images
     inner = data.test_images[:, :, 16:80, 16:80].reshape(10, 2, 32, 2, 32, 2)
@@ -103,21 +98,16 @@ def test_a_view_is_its_inner_64_pixels_halved(monkeypatch):
     np.testing.assert_allclose(found, expected, rtol=2 * np.finfo(np.float32).eps, atol=0)
 
 
-def test_the_validation_set_is_a_toy_of_each_category_that_the_rest_has_not_seen(monkeypatch):
-    script = import_script(monkeypatch, "reproduce_norb")
+def test_the_validation_set_is_a_toy_of_each_category_that_the_rest_has_not_seen():
     data = script.arranged(stereo(n_train=60, size=12), quick=False)
-    options = {"output": "unused", "resume": False, "quick": False, "whitened": False}
-    reproduction = script.NORBReproduction(type("Arguments", (), options), data)
-    (_, fit_labels), (_, validation_labels) = reproduction.validation_split()
-    instances = data.train_info[:, 0]
-    n = len(fit_labels)
+    images = script.pairs_as_images(data)
+    instances, n = data.train_info[:, 0], images.n_fit
     assert set(instances[n:]) == {max(INSTANCES["train"])}
     assert set(instances[:n]) == set(INSTANCES["train"]) - {max(INSTANCES["train"])}
-    assert set(validation_labels) == set(range(5))
+    assert set(images.train_labels[n:]) == set(range(5))
 
 
-def test_arranging_keeps_pairs_labels_and_infos_together(monkeypatch):
-    script = import_script(monkeypatch, "reproduce_norb")
+def test_arranging_keeps_pairs_labels_and_infos_together():
     data = stereo(n_train=60, size=12)
     found = script.arranged(data, quick=False)
     rows = {
@@ -134,7 +124,6 @@ def test_arranging_keeps_pairs_labels_and_infos_together(monkeypatch):
 
 
 def test_a_quick_run_takes_pairs_of_every_toy_and_says_so(monkeypatch):
-    script = import_script(monkeypatch, "reproduce_norb")
     monkeypatch.setattr(script, "QUICK_IMAGES", (30, 5))
     found = script.arranged(stereo(n_train=60, size=12), quick=True)
     assert found.name == "solids, 30 training and 5 test pairs"
@@ -151,6 +140,4 @@ def test_a_quick_run_takes_pairs_of_every_toy_and_says_so(monkeypatch):
     ],
 )
 def test_a_wrong_flag_is_named(solids, arguments, message):
-    done = run_script(SCRIPT, *arguments, "--data-dir", solids)
-    assert done.returncode != 0
-    assert message in done.stderr
+    assert message in refusal(script, *arguments, "--data-dir", solids)

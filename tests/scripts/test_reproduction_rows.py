@@ -4,11 +4,18 @@ import tomllib
 
 import numpy as np
 import pytest
+import reproduce_cifar10
+import reproduce_mnist
+import reproduce_norb
+from features.files import feature_shape
+from tables.report import results_table
+from tables.rows import planned
+from tables.run import file_name
 
 import minisca
-from tests.support.script_runs import ROOT, import_script
+from tests.support.script_runs import ROOT
 
-SCRIPTS = {"mnist": "reproduce_mnist", "cifar": "reproduce_cifar10", "norb": "reproduce_norb"}
+SCRIPTS = {"mnist": reproduce_mnist, "cifar": reproduce_cifar10, "norb": reproduce_norb}
 #: Channels and side of the images, and how many of them make a row of features.
 INPUTS = {"mnist": (1, 28, 1), "cifar": (3, 32, 1), "norb": (1, 32, 2)}
 
@@ -16,14 +23,14 @@ EXPERIMENTS = tomllib.loads((ROOT / "reference" / "paper.toml").read_text())["ex
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_maps_filters_and_pooling_are_the_papers_and_so_are_the_features(monkeypatch, name):
+def test_maps_filters_and_pooling_are_the_papers_and_so_are_the_features(name):
     experiment = EXPERIMENTS[name]
     data, _, row = name.partition("-")
-    rows = import_script(monkeypatch, SCRIPTS[data]).ROWS
-    feature_shape = import_script(monkeypatch, "tables.run").feature_shape
     channels, side, views = INPUTS[data]
     features = np.zeros((1, channels, side, side))
-    for options, described in zip(rows[row]["layers"], experiment["layers"], strict=True):
+    for options, described in zip(
+        SCRIPTS[data].ROWS[row].layers, experiment["layers"], strict=True
+    ):
         layer = minisca.SparseConvAutoencoder(**options)
         assert layer.n_maps == described["maps"]
         assert layer.filter_width == described["filter_width"]
@@ -36,26 +43,20 @@ def test_maps_filters_and_pooling_are_the_papers_and_so_are_the_features(monkeyp
         assert experiment["features"][0] == views
 
 
-def mnist_run(monkeypatch, tmp_path, *options):
-    """The run that reproduce_mnist.py makes of these arguments, nothing run yet."""
-    script = import_script(monkeypatch, "reproduce_mnist")
-    monkeypatch.setattr("sys.argv", ["", *options, "--output", str(tmp_path)])
-    return script.MNISTReproduction(script.parse_arguments(), minisca.datasets.load_mnist_sample())
+def mnist_row(monkeypatch, row, *options):
+    """The row that reproduce_mnist.py makes of these arguments, and they."""
+    monkeypatch.setattr("sys.argv", ["", "--rows", row, *options])
+    arguments = reproduce_mnist.parse_arguments()
+    return planned(reproduce_mnist.chosen_rows(arguments)[row], 0, 512, arguments)
 
 
-def test_lifetime_sparsity_is_the_last_layers_and_the_layers_below_are_the_plain_rows(
-    monkeypatch, tmp_path
-):
-    layers, files = {}, {}
-    for options in ((), ("--lifetime", "0.2")):
-        run = mnist_run(monkeypatch, tmp_path, *options)
-        layers[bool(options)] = run.settings("deep", 0)["layers"]
-        files[bool(options)] = [
-            run.layer_variant(minisca.SparseConvAutoencoder(**layer))
-            for layer in layers[bool(options)]
-        ]
-    assert layers[True] == [layers[False][0], layers[False][1] | {"lifetime": 0.2}]
-    assert files == {False: ["", ""], True: ["", "-lifetime-0.2"]}
+def test_lifetime_sparsity_is_the_last_layers_and_the_layers_below_are_the_plain_rows(monkeypatch):
+    plain = mnist_row(monkeypatch, "deep").layers
+    sparse = mnist_row(monkeypatch, "deep", "--lifetime", "0.2").layers
+    assert sparse == (plain[0], plain[1] | {"lifetime": 0.2})
+    layers = [minisca.SparseConvAutoencoder(**options) for options in sparse]
+    assert file_name(layers[:1], "none") == "128-width7-seed0.npz"
+    assert file_name(layers, "none") == "128-2048-width5-seed0-lifetime-0.2.npz"
 
 
 @pytest.mark.parametrize(
@@ -68,8 +69,26 @@ def test_lifetime_sparsity_is_the_last_layers_and_the_layers_below_are_the_plain
     ],
 )
 def test_features_are_scaled_as_the_row_says_unless_the_command_says_otherwise(
-    monkeypatch, tmp_path, row, options, scaling, variant
+    monkeypatch, row, options, scaling, variant
 ):
-    run = mnist_run(monkeypatch, tmp_path, *options)
-    assert run.settings(row, 0).get("feature_scaling") == scaling
-    assert run.variant == variant
+    found = mnist_row(monkeypatch, row, *options)
+    assert found.settings(60_000, quick=False).get("feature_scaling") == scaling
+    assert found.variant == variant
+
+
+def test_the_table_has_the_papers_figure_and_the_mean_of_several_seeds():
+    seconds = {"total": 61.4}
+    records = [
+        {"row": "norb-128", "seed": seed, "test_error_percent": error, "paper_percent": 2.53}
+        | {"validation_error_percent": None, "seconds": seconds}
+        for seed, error in ((0, 3.0), (1, 4.0))
+    ]
+    other = records[0] | {"row": "norb-128-raw", "paper_percent": None}
+    header, rows = results_table(reproduce_norb.TABLE, [other, *records])
+    assert header == ["row", "seed", "paper", "test error", "validation error", "time"]
+    assert rows == [
+        ["norb-128", "0", "2.53 %", "3.00 %", "-", "61 s"],
+        ["norb-128", "1", "2.53 %", "4.00 %", "-", "61 s"],
+        ["", "mean", "2.53 %", "3.50 ± 0.71 %", "-", ""],
+        ["norb-128-raw", "0", "-", "3.00 %", "-", "61 s"],
+    ]

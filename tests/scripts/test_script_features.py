@@ -2,15 +2,17 @@
 
 import numpy as np
 import pytest
+from features.joined import JoinedFeatures, unit_variance
+from features.scaling import FeatureScaling
+from features.shifts import augmented, shifted
+from tables.few_labels import PCA, draw_rows
 
 from minisca import LogisticRegression
-from tests.support.script_runs import import_script
 
 
-def test_the_eight_shifts_move_by_one_pixel_and_let_zeros_in(monkeypatch):
-    shifts = import_script(monkeypatch, "features.shifts").shifted
+def test_the_eight_shifts_move_by_one_pixel_and_let_zeros_in():
     image = np.arange(1.0, 13).reshape(1, 1, 3, 4)
-    found = list(shifts(image))
+    found = list(shifted(image))
     assert len({moved.tobytes() for moved in [image, *found]}) == 9
     for moved in found:
         # Every image is the first one rolled, but for the row and column that came in, which are 0.
@@ -30,15 +32,14 @@ def test_the_eight_shifts_move_by_one_pixel_and_let_zeros_in(monkeypatch):
         assert len(matches) == 1
 
 
-def test_augmented_features_are_the_images_own_and_of_four_shifts_with_their_labels(monkeypatch):
-    script = import_script(monkeypatch, "features.shifts")
+def test_augmented_features_are_the_images_own_and_of_four_shifts_with_their_labels():
     images = np.random.default_rng(0).random((1100, 1, 5, 6)).astype(np.float16)
     labels = np.arange(1100) % 10
 
     def encode(images):
         return 2 * images
 
-    features, repeated = script.augmented(encode(images), labels, images, encode)
+    features, repeated = augmented(encode(images), labels, images, encode)
     assert features.dtype == np.float16
     padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = [(1, 1), (2, 1), (1, 2), (1, 0), (0, 1)]  # the image itself, up, left, right, down
@@ -49,24 +50,21 @@ def test_augmented_features_are_the_images_own_and_of_four_shifts_with_their_lab
         np.testing.assert_array_equal(repeated[part], labels)
     assert len(features) == len(repeated) == 5500
 
-    joined_class = import_script(monkeypatch, "features.joined").JoinedFeatures
-
     def joined(images):
-        return joined_class([images, images[:, :, :2]], [2, 1])
+        return JoinedFeatures([images, images[:, :, :2]], [2, 1])
 
-    features, _ = script.augmented(joined(images), labels, images, joined)
+    features, _ = augmented(joined(images), labels, images, joined)
     for place, (row, column) in enumerate(windows):
         part = slice(1100 * place, 1100 * (place + 1))
         moved = padded[:, :, row : row + 5, column : column + 6]
         np.testing.assert_array_equal(features[part], np.asarray(joined(moved)))
 
 
-def test_layers_side_by_side_are_read_as_if_they_were_copied(monkeypatch):
-    joined_class = import_script(monkeypatch, "features.joined").JoinedFeatures
+def test_layers_side_by_side_are_read_as_if_they_were_copied():
     rng = np.random.default_rng(0)
     parts = [rng.random((50, 3, 2, 2), dtype=np.float32), 9 * rng.random((50, 5)).astype("f2")]
-    scales = joined_class.scales(parts)
-    joined = joined_class(parts, scales)
+    scales = unit_variance(parts)
+    joined = JoinedFeatures(parts, scales)
     flat = [part.reshape(50, -1).astype(np.float32) for part in parts]
     copied = np.hstack([p * np.float32(s) for p, s in zip(flat, scales, strict=True)])
     np.testing.assert_array_equal(np.asarray(joined), copied)
@@ -80,13 +78,12 @@ def test_layers_side_by_side_are_read_as_if_they_were_copied(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_feature_scalings_do_what_they_are_named_after(monkeypatch, dtype):
-    scaling = import_script(monkeypatch, "features.scaling").FeatureScaling
+def test_feature_scalings_do_what_they_are_named_after(dtype):
     rng = np.random.default_rng(0)
     features = (rng.random((1100, 3, 2, 2)) * [[[[1]], [[4]], [[0]]]]).astype(dtype)
 
     def scaled(kind):
-        return scaling(kind).fit(features[:1050]).apply_(features.copy()).astype(np.float64)
+        return FeatureScaling(kind).fit(features[:1050]).apply_(features.copy()).astype(np.float64)
 
     tolerance = 4 * np.finfo(dtype).eps
     np.testing.assert_array_equal(scaled("none"), features)
@@ -98,25 +95,23 @@ def test_feature_scalings_do_what_they_are_named_after(monkeypatch, dtype):
     lengths = np.square(scaled("per-image")).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(lengths, 1, rtol=tolerance)
     with pytest.raises(ValueError, match="feature_scaling is 'odd'; it must be one of none"):
-        scaling("odd")
+        FeatureScaling("odd")
 
 
-def test_a_draw_has_as_many_labels_of_every_class_and_is_repeatable(monkeypatch):
-    draw = import_script(monkeypatch, "tables.few_labels").draw_rows
+def test_a_draw_has_as_many_labels_of_every_class_and_is_repeatable():
     labels = np.random.default_rng(0).integers(0, 4, 200)
-    rows = draw(labels, 10, 0, 0)
+    rows = draw_rows(labels, 10, 0, 0)
     assert np.bincount(labels[rows]).tolist() == [10] * 4
     assert len(set(rows)) == 40
-    assert np.array_equal(rows, draw(labels, 10, 0, 0))
-    assert not np.array_equal(rows, draw(labels, 10, 0, 1))
-    assert not np.array_equal(rows, draw(labels, 10, 1, 0))
+    assert np.array_equal(rows, draw_rows(labels, 10, 0, 0))
+    assert not np.array_equal(rows, draw_rows(labels, 10, 0, 1))
+    assert not np.array_equal(rows, draw_rows(labels, 10, 1, 0))
 
 
-def test_pca_keeps_the_directions_of_largest_variance(monkeypatch):
-    pca = import_script(monkeypatch, "tables.few_labels").PCA
+def test_pca_keeps_the_directions_of_largest_variance():
     rng = np.random.default_rng(0)
     images = (5 + rng.standard_normal((500, 4)) * [1, 9, 3, 0.1]).astype(np.float32)
-    found = pca(2).fit(images.reshape(500, 1, 2, 2)).transform(images.reshape(500, 1, 2, 2))
+    found = PCA(2).fit(images.reshape(500, 1, 2, 2)).transform(images.reshape(500, 1, 2, 2))
     variances = np.linalg.eigvalsh(np.cov(images.T.astype(np.float64)))[::-1]
     np.testing.assert_allclose(found.var(axis=0, ddof=1), variances[:2], rtol=1e-4)
     np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)

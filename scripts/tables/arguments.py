@@ -1,0 +1,47 @@
+"""The options of the commands that reproduce a table of the paper."""
+
+from common.locks import check_packages
+from common.options import add_common, check_counts, check_seeds, make_parser, resolve_backend
+
+
+def make_table_parser(description, rows, default_rows, quick_rows, data, output, label=None):
+    """A parser of the options that all of these commands have.
+
+    default_rows, quick_rows: names of the rows where --rows is not given, without and with --quick.
+    data, output, label: as `add_common` has them.
+    """
+    parser = make_parser(description)
+    named = f"default: {' '.join(default_rows)}; with --quick: {' '.join(quick_rows)}"
+    parser.add_argument("--rows", nargs="+", choices=rows, help=f"which rows; {named}")
+    parser.add_argument("--epochs", type=int, help="epochs of the first layer")
+    parser.add_argument("--deep-epochs", type=int, help="epochs of the second layer")
+    quick = "few images, few epochs, every row"
+    add_common(parser, data=data, output=output, quick=quick, label=label)
+    parser.set_defaults(default_rows=default_rows, quick_rows=quick_rows)
+    return parser
+
+
+def add_preparation(parser):
+    """--whitened and --raw."""
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
+        "--whitened", action="store_true", default=True, help="contrast-normalise, whiten (default)"
+    )
+    either.add_argument(
+        "--raw", action="store_false", dest="whitened", help="contrast-normalise only"
+    )
+
+
+def parse(parser):
+    """The checked arguments, with `rows` filled in, and whether `pictures` can be drawn.
+
+    Ends the script where a package is missing that it needs in the end.
+    """
+    arguments = parser.parse_args()
+    check_counts(parser, arguments, "epochs", "deep_epochs")
+    check_seeds(parser, arguments)
+    print(f"Backend: {resolve_backend(parser, arguments.backend)}")
+    arguments.pictures = check_packages()
+    chosen = arguments.quick_rows if arguments.quick else arguments.default_rows
+    arguments.rows = arguments.rows or chosen
+    return arguments

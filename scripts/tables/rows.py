@@ -1,0 +1,205 @@
+"""What a row of a table is: plain data, and how the command's options change it."""
+
+import copy
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from features.scaling import SCALINGS
+from tables.images import ZCA_EPSILON
+
+import minisca
+
+#: Every second layer of the paper's; the filters' width, which it does not print, is our choice.
+SECOND_LAYER = {"filter_width": 5, "pool_width": 3, "pool_stride": 2}
+
+#: What --shifts adds to a row's name: scores are averaged over an image and its shifts.
+SHIFTS = "shifts"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a row trains, and how the features are classified.
+
+    Attributes
+    ----------
+    layers : tuple of dict
+        The arguments of the layers, lowest first.
+    classifier : LinearSVM, LogisticRegression or None
+        As it is before `fit`; None: the row is measured by its reconstruction.
+    logistic : LogisticRegression or None
+        What --classifier logistic puts in its place.
+    preparation : {"none", "raw", "whitened"}
+        Of the images: as they are, contrast-normalised, or whitened too.
+    scaling : str
+        Of the features, one of `features.scaling.SCALINGS`.
+    concatenate : bool
+        The classifier sees the features of all layers, not of the last alone.
+    augment : bool
+        It learns from images shifted by one pixel as well.
+    shifts : bool
+        It is scored a second time, over shifted images, which is a record of its own.
+    figures : bool
+        Beside the plain row the small layers of the paper's Figures 2 and 3 are trained and drawn.
+    extensions : dict
+        The options that made the row another than the plain one, for its records.
+    """
+
+    layers: tuple
+    classifier: object = None
+    logistic: object = None
+    preparation: str = "none"
+    scaling: str = "none"
+    concatenate: bool = False
+    augment: bool = False
+    shifts: bool = False
+    figures: bool = False
+    extensions: dict = field(default_factory=dict)
+
+    @property
+    def variant(self):
+        """What its records' and files' names end with: "-logistic-concatenated", say."""
+        return ("-raw" if self.preparation == "raw" else "") + label(self.extensions)
+
+    @property
+    def ways(self):
+        """How the classifier is scored, a record for each: plainly, and over shifted images."""
+        return ("", SHIFTS) if self.shifts and self.classifier is not None else ("",)
+
+    def settings(self, n_images, quick, way=""):
+        """Everything that decides the outcome, in plain numbers and names."""
+        classifier = self.classifier
+        found = {
+            "layers": list(self.layers),
+            "classifier": None if classifier is None else classifier.get_params(deep=False),
+            "train_images": n_images,
+            "quick": quick,
+        }
+        if self.preparation != "none":
+            found["zca_epsilon"] = ZCA_EPSILON if self.preparation == "whitened" else None
+        if self.extensions or way:
+            found["extensions"] = self.extensions | ({way: 1} if way else {})
+        if self.scaling != "none":
+            found["feature_scaling"] = self.scaling
+        return found
+
+
+class Table(NamedTuple):
+    """What the rows of a table have in common."""
+
+    prefix: str  # of its experiments in reference/paper.toml
+    original: str  # the name that its loader gives the original data
+    rows: dict  # {name: Row}
+    accuracies: bool = False  # whether the paper's figures are accuracies, not errors
+    quick_maps: int = 512  # of a layer, at most, in a --quick run
+    large_in_files: bool = True  # whether features too large for float32 lie in files
+
+    def comparable(self, data, quick):
+        """Whether what is measured on the data of this name may stand beside the paper's."""
+        return data == self.original and not quick
+
+
+def prepared(rows, arguments):
+    """{name: Row} of the command's rows, their images whitened or raw."""
+    preparation = "whitened" if arguments.whitened else "raw"
+    return {name: replace(rows[name], preparation=preparation) for name in arguments.rows}
+
+
+def planned(row, seed, quick_maps, arguments):
+    """The row with all its layers' parameters: seed, backend, and what the arguments change."""
+    layers = []
+    for options, epochs in zip(row.layers, (arguments.epochs, arguments.deep_epochs), strict=False):
+        options = {**options, "random_state": seed, "backend": arguments.backend}
+        if arguments.quick:
+            options |= {"n_epochs": 2, "n_maps": min(quick_maps, options["n_maps"])}
+        if epochs is not None:
+            options["n_epochs"] = epochs
+        layers.append(minisca.SparseConvAutoencoder(**options).get_params(deep=False))
+    return replace(row, layers=tuple(layers))
+
+
+# Extensions do better than the plain rows; none of them uses a label before the classifier. -----
+
+
+def add_extensions(parser):
+    """Their options; every one is off by default."""
+    group = parser.add_argument_group("extensions, for rows of their own names")
+    group.add_argument(
+        "--classifier",
+        choices=("svm", "logistic"),
+        default="svm",
+        help="a linear SVM with squared hinge (the default), or logistic regression as the paper's",
+    )
+    group.add_argument("--l2", type=float, help="the classifier's penalty, in place of the row's")
+    group.add_argument(
+        "--shifts",
+        action="store_true",
+        help="the row once more, scores averaged over the image and its 8 shifts by one pixel",
+    )
+    group.add_argument(
+        "--augment",
+        action="store_true",
+        help="the classifier learns from images shifted by one pixel to the four sides as well, "
+        "which takes five times the memory of its features",
+    )
+    group.add_argument(
+        "--concatenate",
+        action="store_true",
+        help="the classifier sees the features of all layers, not of the last alone",
+    )
+    group.add_argument(
+        "--lifetime", type=float, help="lifetime sparsity of the last layer, in (0, 1]"
+    )
+    group.add_argument(
+        "--feature-scaling",
+        choices=SCALINGS,
+        help="before the classifier, in place of the row's",
+    )
+
+
+def extensions(arguments):
+    """{name: value} of those that are on: what the records say, and in their order row names.
+
+    --shifts is none of them: it scores the same classifier a second time.
+    """
+    chosen = {
+        "classifier": "logistic" if arguments.classifier == "logistic" else None,
+        "l2": arguments.l2,
+        "concatenate": arguments.concatenate or None,
+        "lifetime": arguments.lifetime,
+        "feature_scaling": arguments.feature_scaling,
+        "augment": arguments.augment or None,
+    }
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
+def label(chosen):
+    """What tells a row with extensions from the plain one."""
+    names = {
+        "classifier": lambda kind: f"-{kind}",
+        "l2": lambda l2: f"-l2-{l2:g}",
+        "concatenate": lambda _: "-concatenated",
+        "lifetime": lambda share: f"-lifetime-{share:g}",
+        "feature_scaling": lambda kind: f"-{'unscaled' if kind == 'none' else kind}",
+        "augment": lambda _: "-augmented",
+    }
+    return "".join(names[name](value) for name, value in chosen.items())
+
+
+def extended(row, chosen, shifts=False):
+    """The row with these extensions."""
+    layers = row.layers
+    if "lifetime" in chosen:
+        layers = (*layers[:-1], {**layers[-1], "lifetime": chosen["lifetime"]})
+    classifier = row.logistic if "classifier" in chosen else row.classifier
+    if "l2" in chosen and classifier is not None:
+        classifier = copy.copy(classifier).set_params(l2=chosen["l2"])
+    return replace(
+        row,
+        layers=layers,
+        classifier=classifier,
+        scaling=chosen.get("feature_scaling", row.scaling),
+        concatenate="concatenate" in chosen,
+        augment="augment" in chosen,
+        shifts=shifts,
+        extensions=chosen,
+    )
