@@ -1,7 +1,7 @@
 """One trained layer of a study, and what every encoding of it scores on the validation images."""
 
 import numpy as np
-from features.files import FLOAT32_BYTES, feature_shape, float32_bytes
+from features.files import encode_layer
 from features.scaling import SCALINGS, FeatureScaling
 from studies.space import CLASSIFIERS, GONE, TRAINING, digest
 
@@ -73,7 +73,7 @@ class Measure:
         if self.below is not None:
             below = self._layer(self.below, run.seed)
             self._train_below(below)
-            train, validation = (_encode(below, images) for images in (train, validation))
+            train, validation = (encode_layer(below, images) for images in (train, validation))
         kind = run.training["input_scaling"]
         if kind == "none":
             return train, validation
@@ -95,7 +95,7 @@ class Measure:
     def _features(self, layer, encoding, train, validation):
         for name in ("encoding_bias", "pool_width", "pool_stride"):
             layer.set_params(**{name: encoding[name]})
-        features = [_encode(layer, images) for images in (train, validation)]
+        features = [encode_layer(layer, images) for images in (train, validation)]
         scaling = FeatureScaling(encoding["feature_scaling"]).fit(features[0])
         return [scaling.apply_(part) for part in features]
 
@@ -126,9 +126,3 @@ def _of_features(run):
     """What of a run's encoding decides its features."""
     names = ("encoding_bias", "pool_width", "pool_stride", "feature_scaling")
     return tuple(run.encoding[name] for name in names)
-
-
-def _encode(layer, images):
-    shape = feature_shape(layer, images)
-    dtype = np.float32 if float32_bytes(shape) <= FLOAT32_BYTES else np.float16
-    return layer.transform(images, out=np.empty(shape, dtype))

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from minisca.backends import get_backend
-from tests.support.script_runs import import_script, run_script
+from tests.support.script_runs import import_script, refusal, run_script
 
 LAYERS = 5
 EARLIER = {"kept": True}
@@ -107,10 +107,8 @@ def test_without_the_peer_the_table_says_so(monkeypatch, capsys):
         (["--scale", "tiny", "--record"], "those of --quick do not"),
     ],
 )
-def test_bad_arguments_are_refused(arguments, message):
-    done = run_script("benchmark.py", *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr
+def test_bad_arguments_are_refused(monkeypatch, arguments, message):
+    assert message in refusal(import_script(monkeypatch, "benchmark"), *arguments)
 
 
 def test_a_peer_that_computes_something_else_stops_the_benchmark(monkeypatch):

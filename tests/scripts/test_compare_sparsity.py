@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.signal import correlate2d
 
-from minisca.datasets import write_idx
-from tests.support.script_runs import run_script
+from minisca.datasets import DatasetNotFoundError, write_idx
+from tests.support.script_runs import import_script, refusal, run_here, run_script
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIANTS = ["winner-take-all", "top-2", "top-4", "top-8", "k-largest", "none", "tied", "lifetime"]
@@ -168,10 +168,12 @@ def test_the_picture_is_written_and_resuming_measures_nothing_again(small_run):
         (["--images", "-3"], "--images is -3; it must be at least 1"),
         (["--epochs", "0"], "--epochs is 0; it must be at least 1"),
         (["--seeds", "0", "-1"], "--seeds has -1; it must be 0 or larger"),
-        (["--data-dir", "nowhere"], "nowhere"),
     ],
 )
-def test_a_wrong_flag_is_named(arguments, message):
-    done = run_script("compare_sparsity.py", *arguments)
-    assert done.returncode != 0
-    assert message in done.stderr
+def test_a_wrong_flag_is_named(monkeypatch, arguments, message):
+    assert message in refusal(import_script(monkeypatch, "compare_sparsity"), *arguments)
+
+
+def test_a_folder_without_data_is_named(monkeypatch):
+    with pytest.raises(DatasetNotFoundError, match="nowhere"):
+        run_here(import_script(monkeypatch, "compare_sparsity"), "--data-dir", "nowhere")
