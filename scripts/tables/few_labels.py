@@ -15,7 +15,7 @@ from tqdm import tqdm
 import minisca
 from minisca.baselines import TriangleKMeans
 from minisca.chunks import ceil_div
-from minisca.figures.page import COLOURS, FAINT, INK, Page
+from minisca.figures import save_curves
 
 ROW = "few-labels"
 LABELS_PER_CLASS = (10, 30, 60, 100, 300)
@@ -175,27 +175,10 @@ def cell(errors):
 
 
 def draw_curves(path, records):
-    """Draw the mean test errors of all kinds of features, with their deviations, into a PNG."""
-    page = Page(1200, 800)
-    axes = page.axes(120, 50, 1040, 630)
-    found = errors_by_kind(records)
-    style = {"fmt": "o-", "ms": 3, "lw": 1.2, "capsize": 2}
-    for (kind, errors), colour in zip(found.items(), COLOURS, strict=False):
-        means = [np.mean(draws) for draws in errors.values()]
-        deviations = [np.std(draws, ddof=1) for draws in errors.values()]
-        axes.errorbar(list(errors), means, deviations, color=colour, label=kind, **style)
-    axes.set(xscale="log", yscale="log")
-    ticks = sorted(set().union(*found.values()))
-    axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
-    axes.tick_params(which="both", labelsize=7, color=FAINT, labelcolor=INK, width=0.6)
-    axes.minorticks_off() if len(ticks) > 8 else axes.tick_params(
-        axis="x", which="minor", bottom=False
-    )
-    axes.set_xlabel("labels a class", fontsize=8, color=INK)
-    axes.set_ylabel("test error, %", fontsize=8, color=INK)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.legend(frameon=False, fontsize=7, labelcolor=INK)
-    page.save(path)
+    """Draw the mean test errors of all kinds of features over the labels a class, into a PNG."""
+    curves = {
+        kind: (list(found), [np.mean(errors) for errors in found.values()])
+        for kind, found in errors_by_kind(records).items()
+    }
+    log = "xy" if all(min(means) > 0 for _, means in curves.values()) else "x"
+    save_curves(path, curves, xlabel="labels a class", ylabel="test error, %", log=log)

@@ -76,13 +76,13 @@ def first_images(data):
     n_train, n_test = QUICK_IMAGES
     if len(data.train_images) <= n_train:
         return data
-    return minisca.datasets.Dataset(
-        data.train_images[:n_train],
-        data.train_labels[:n_train],
-        data.test_images[:n_test],
-        data.test_labels[:n_test],
+    return dataclasses.replace(
+        data,
+        train_images=data.train_images[:n_train],
+        train_labels=data.train_labels[:n_train],
+        test_images=data.test_images[:n_test],
+        test_labels=data.test_labels[:n_test],
         name=f"{data.name}, first {n_train:,} training and {n_test:,} test images",
-        source=data.source,
     )
 
 

@@ -24,24 +24,20 @@ class Row:
     ----------
     layers : tuple of dict
         The arguments of the layers, lowest first.
-    classifier : LinearSVM, LogisticRegression or None
-        As it is before `fit`; None: the row is measured by its reconstruction.
-    logistic : LogisticRegression or None
-        What --classifier logistic puts in its place.
+    classifier, logistic : LinearSVM, LogisticRegression or None
+        As before `fit`, and what --classifier logistic puts in its place; None: the row is measured
+        by its reconstruction.
     preparation : {"none", "raw", "whitened"}
         Of the images: as they are, contrast-normalised, or whitened too.
-    scaling : str
-        Of the features, one of `features.scaling.SCALINGS`.
-    concatenate : bool
-        The classifier sees the features of all layers, not of the last alone.
-    augment : bool
-        It learns from images shifted by one pixel as well.
-    shifts : bool
-        It is scored a second time, over shifted images, which is a record of its own.
+    scaling : one of `features.scaling.SCALINGS`
+        Of the features, before the classifier sees them.
+    concatenate, augment, shifts : bool
+        The classifier sees the features of all layers; it learns from shifted images as well; it is
+        scored a second time, over shifted images, which is a record of its own.
     figures : bool
-        Beside the plain row the small layers of the paper's Figures 2 and 3 are trained and drawn.
+        The small layers of the paper's Figures 2 and 3 are trained and drawn too.
     extensions : dict
-        The options that made the row another than the plain one, for its records.
+        The options that made it another than the plain row, for its records.
     """
 
     layers: tuple
@@ -130,22 +126,14 @@ def add_extensions(parser):
         help="a linear SVM with squared hinge (the default), or logistic regression as the paper's",
     )
     group.add_argument("--l2", type=float, help="the classifier's penalty, in place of the row's")
-    group.add_argument(
-        "--shifts",
-        action="store_true",
-        help="the row once more, scores averaged over the image and its 8 shifts by one pixel",
-    )
-    group.add_argument(
-        "--augment",
-        action="store_true",
-        help="the classifier learns from images shifted by one pixel to the four sides as well, "
-        "which takes five times the memory of its features",
-    )
-    group.add_argument(
-        "--concatenate",
-        action="store_true",
-        help="the classifier sees the features of all layers, not of the last alone",
-    )
+    switches = {
+        "--shifts": "the row once more, scores averaged over the image and its 8 shifts by a pixel",
+        "--augment": "the classifier learns from images shifted by one pixel to the four sides as "
+        "well, which takes five times the memory of its features",
+        "--concatenate": "the classifier sees the features of all layers, not of the last alone",
+    }
+    for name, text in switches.items():
+        group.add_argument(name, action="store_true", help=text)
     group.add_argument(
         "--lifetime", type=float, help="lifetime sparsity of the last layer, in (0, 1]"
     )

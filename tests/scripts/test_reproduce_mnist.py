@@ -9,6 +9,7 @@ import reproduce_mnist
 import minisca
 from minisca.backends import has_driver
 from minisca.datasets import write_idx
+from tests.support.layers import Slices
 from tests.support.script_runs import (
     check_resuming,
     read_records,
@@ -164,20 +165,6 @@ def test_the_backend_in_use_is_printed_and_recorded(small_run):
     assert {record["backend"] for record in read_records(output)} == {backend}
 
 
-class InterruptedImages:
-    """Images that stop the reader with KeyboardInterrupt at the given read."""
-
-    def __init__(self, images, reads):
-        self.images, self.reads = images, reads
-        self.shape, self.dtype = images.shape, images.dtype
-
-    def __getitem__(self, rows):
-        self.reads -= 1
-        if self.reads == 0:
-            raise KeyboardInterrupt
-        return self.images[rows]
-
-
 def test_a_run_interrupted_in_training_resumes_to_the_same_layer(small_run, tmp_path):
     _, output, _options = small_run
     settings = json.loads((output / "results.json").read_text())[0]["settings"]["layers"][0]
@@ -185,7 +172,7 @@ def test_a_run_interrupted_in_training_resumes_to_the_same_layer(small_run, tmp_
     path = tmp_path / "layers" / "16-width7-seed0.npz"
     layer = minisca.SparseConvAutoencoder(**settings)
     with pytest.raises(KeyboardInterrupt):  # one read measures the images, one is the first epoch
-        layer.fit(InterruptedImages(images, reads=3), checkpoint=path)
+        layer.fit(Slices(images, fail_at=2), checkpoint=path)
     assert layer.n_epochs_done_ == 1
 
     arguments = ["--rows", "16", "--quick", "--data-dir", output.parent, "--resume"]

@@ -16,20 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: What every record of a run must have.
 FIELDS = {
-    "row",
-    "seed",
-    "test_error_percent",
-    "validation_error_percent",
-    "paper_percent",
-    "data",
-    "settings",
-    "seconds",
-    "losses",
-    "versions",
-    "machine",
-    "command",
+    *("row", "seed", "test_error_percent", "validation_error_percent", "paper_percent", "data"),
+    *("settings", "seconds", "losses", "versions", "machine", "command"),
 }
-
 
 #: Runs a script where some packages seem not to be installed.
 WITHOUT = """
@@ -98,3 +87,12 @@ def check_resuming(script, output, options, rows):
     printed = run_here(script, *options, "--resume")
     assert printed.count("already in") == rows
     assert (output / "results.json").read_bytes() == before
+
+
+def check_pictures(output, first):
+    """Assert which pictures there are of two rows of colour images: `first`, of one layer, deep."""
+    kinds = ("encoder-filters", "decoder-filters", "reconstructions")
+    wanted = {f"{first}-{kind}.png" for kind in kinds} | {"deep-projected-filters.png"}
+    for kind in ("figure3", "loss", "confusion", "misclassified"):
+        wanted |= {f"{first}-{kind}.png", f"deep-{kind}.png"}
+    assert {path.name for path in (output / "pictures").iterdir()} == wanted
