@@ -12,7 +12,7 @@ from .build import runtime
 
 def _letter(dtype):
     """The type's letter in shim/parameters.h: NumPy's, but that a long is a long long."""
-    return {"l": "q", "L": "Q"}.get(dtype.char, dtype.char)
+    return "q" if dtype.char == "l" else dtype.char
 
 
 class Arguments:
@@ -91,10 +91,8 @@ def _is_array(value):
 
 
 def _is_null(value):
-    """Null pointers: 8 bytes of 0 and, as in CuPy, arrays without elements."""
-    if _is_array(value):
-        return value.size == 0
-    return isinstance(value, np.integer) and value.itemsize == 8 and value == 0
+    """Null pointers: as in CuPy, arrays without elements."""
+    return _is_array(value) and value.size == 0
 
 
 def _extent(array):
@@ -115,7 +113,7 @@ def _merge_overlapping(values):
 
 
 def _check(what, value, kind, letter):
-    wanted = "a pointer" if letter == "V" else np.dtype(letter).name
+    wanted = np.dtype(letter).name
     if kind == "*":
         if _is_null(value):
             return
@@ -123,7 +121,7 @@ def _check(what, value, kind, letter):
             raise TypeError(f"{what} is {_name(value)}; it must be an array of {wanted}")
         if not value.flags.c_contiguous:
             raise TypeError(f"{what} is not C-contiguous, strides {value.strides}")
-        if letter not in (_letter(value.dtype), "V"):
+        if letter != _letter(value.dtype):
             raise TypeError(f"{what} is an array of {value.dtype}; the kernel takes {wanted}")
         return
     if not isinstance(value, np.generic) or _letter(value.dtype) != letter:

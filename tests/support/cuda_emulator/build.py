@@ -15,9 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .entries import entries
 from .errors import CompileError
-from .rewrite import rewrite_shared
+from .rewrite import entries, rewrite_shared
 
 #: What judges the accesses: "thread", every one of them announced to the runtime, or "address",
 #: AddressSanitizer, whose library the process must have been started with.
@@ -27,16 +26,9 @@ COMPILER = shutil.which("g++") if sys.platform == "linux" else None
 _HERE = Path(__file__).parent
 _SHIM, _RUNTIME = _HERE / "shim", _HERE / "runtime"
 
-# Which of NVRTC's options mean something here, and which change only speed or rounding.
-_MEANT = re.compile(r"-[DUI].+|--?std=c\+\+\d\d")
-_IGNORED = re.compile(
-    r"--?use_fast_math|--?(fmad|ftz|prec-div|prec-sqrt|maxrregcount|gpu-architecture|arch)=.*"
-    r"|--?(generate-line-info|lineinfo|restrict|extra-device-vectorization|default-device)|-w"
-)
-
 _COMMON = ("-x", "c++", "-fPIC", "-gdwarf-4", "-fvisibility=hidden", "-U_FORTIFY_SOURCE")
 _KERNEL_FLAGS = (
-    *("-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-Wno-unknown-pragmas"),
+    *("-std=c++17", "-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-Wno-unknown-pragmas"),
     *("-Werror=uninitialized", "-Werror=return-type"),
     # Fibers have 256 KiB of stack and no guard below it.
     "-Werror=frame-larger-than=131072",
@@ -55,12 +47,13 @@ def build_kernels(code, options):
     """
     if COMPILER is None:
         raise CompileError("the emulator of CUDA kernels needs the compiler g++ on Linux")
+    unknown = [option for option in options if not re.fullmatch(r"-D.+|-std=c\+\+17", option)]
+    if unknown:
+        raise CompileError(f"options that the emulator does not know: {unknown}")
     runtime()
-    meant = _understood(options)
-    standard = [option.lstrip("-") for option in meant if "std=" in option] or ["std=c++17"]
-    text = rewrite_shared(_preprocess(code, [o for o in meant if "std=" not in o]))
+    text = rewrite_shared(_preprocess(code, options))
     text += "\n" + "\n".join(entries(text))
-    flags = (*_COMMON, *_KERNEL_FLAGS, f"-{standard[0]}", "-include", str(_SHIM / "cuda.h"))
+    flags = (*_COMMON, *_KERNEL_FLAGS, "-include", str(_SHIM / "cuda.h"))
     path = _compiled("kernels", text, flags, sorted(_SHIM.glob("*.h")))
     return ctypes.PyDLL(str(path)), path
 
@@ -88,13 +81,6 @@ def place_of(path, address):
     frames = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
     places = [frame.split(" ")[0] for frame in frames if not frame.startswith(str(_SHIM))]
     return Path(places[0]).name if places else "line unknown"
-
-
-def _understood(options):
-    unknown = [o for o in options if not _MEANT.fullmatch(o) and not _IGNORED.fullmatch(o)]
-    if unknown:
-        raise CompileError(f"options that the emulator does not know: {unknown}")
-    return [option for option in options if _MEANT.fullmatch(option)]
 
 
 def _preprocess(code, options):

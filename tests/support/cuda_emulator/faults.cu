@@ -1,6 +1,7 @@
 // Faults that the emulator must report, one kernel each: its name, how many blocks it is launched
 // with if not one, and the report as a regular expression; then its body. `x` has 64 floats, `i` is
-// the thread of 64 in its block, `buffer` is 64 floats of dynamic shared memory. LINE stands for
+// the thread of 64 in its block, `buffer` is 64 floats of dynamic shared memory, Four are four
+// aligned floats. LINE stands for
 //     __shared__ float line[64]; line[i] = i; __syncthreads();
 
 //// out of bounds
@@ -13,7 +14,7 @@ x[64 - i] = 1;
 // write_far_away: write of 4 bytes .* element \d{7,} of argument 0
 x[(i << 20) + i] = 1;
 // vector_over_the_end: write of 16 bytes .* element 64 of dynamic shared memory, which has 64$
-if (i <= 16) reinterpret_cast<float4*>(buffer)[i] = make_float4(1, 1, 1, 1);
+if (i <= 16) reinterpret_cast<Four*>(buffer)[i] = Four{1, 1, 1, 1};
 // dynamic_after_the_end: .* element 64 of dynamic shared memory
 buffer[i + 1] = 1;
 // dynamic_before_the_start: .* element -1 of dynamic shared memory
@@ -33,7 +34,7 @@ float* p = x + i; if (i == 9) p = (float*)4096; *p = 1;
 // variable_of_another_thread: read of 4 bytes through a stray pointer
 __shared__ int* p; int mine = i; if (i == 7) p = &mine; __syncthreads(); x[i] = *p;
 // misaligned_vector: misaligned pointer
-((float2*)(x + 1))[i / 32] = make_float2(0, 0);
+((Four*)(x + 1))[i / 32] = Four{0, 0, 0, 0};
 
 //// not written
 // static_unwritten: read of element 5 of shared line, which nobody has written
@@ -84,11 +85,11 @@ if (i < 32) __syncthreads();
 // lanes_at_a_barrier: lane 0 waits for the lanes of the mask 0xffffffff, but thread \(16, 0, 0\) waits at
 if (i % 32 < 16) __syncwarp(); __syncthreads();
 // shuffle_of_some: reads lane 28, which
-if (i < 60) x[i] = __shfl_down_sync(~0u, i, 1);
+if (i < 60) x[i] = __shfl_sync(~0u, i, i + 1);
 // shuffle_of_others: reads lane 20, which does not take part
 if (i < 16) x[i] = __shfl_sync(0xffffu, i, 20);
 // different_masks: lane 0 waits for the lanes of the mask 0xffffffff, but thread \(16, 0, 0\) waits at
-x[i] = __ballot_sync(i % 32 < 16 ? ~0u : 0xffff0001u, 1);
+__syncwarp(i % 32 < 16 ? ~0u : 0xffff0001u);
 // caller_not_in_mask: lane \d+ calls .* 0x0000ffff does not name it
 __syncwarp(0xffffu);
 

@@ -50,8 +50,6 @@ def order(name, seed=0):
     The random order is drawn from `seed`, anew at every barrier.
     """
     global _order
-    if name not in ORDERS:
-        raise ValueError(f"order is {name!r}; it must be one of {', '.join(ORDERS)}")
     before, _order = _order, (name, seed)
     try:
         yield
@@ -77,7 +75,7 @@ class RawKernel:
     """The kernel `name` of the CUDA C++ text `code`, run thread by thread on the CPU.
 
     code : str, with `extern "C" __global__ void name(...)` in it
-    options : tuple of NVRTC's options: -D, -U, -I, -std; those on speed and rounding are ignored
+    options : tuple of NVRTC's options: -D..., -std=c++17
 
     Raises CompileError with the compiler's message.
     """
@@ -111,7 +109,7 @@ class RawKernel:
 
         grid, block : tuples of 1 to 3 integers
         args : tuple of C-contiguous NumPy arrays and NumPy scalars, of the parameters' types;
-            an array without elements is a null pointer, and so is numpy.uintp(0)
+            an array without elements is a null pointer
         shared_mem : bytes of dynamic shared memory
 
         Raises LaunchError for a launch that a device refuses, TypeError for arguments that are not

@@ -1,4 +1,4 @@
-"""Shared memory is declared in words that a host compiler does not know: put into ones it does.
+"""What a host compiler does not know put into words that it does: `__shared__`, and kernels' heads.
 
 Works on preprocessed text: no comments, no macros, every `#include` already in place.
 """
@@ -7,15 +7,27 @@ import re
 
 from .errors import CompileError
 
-_DECLARATION = re.compile(
-    r"(?P<before>(?:\b(?:extern|static|volatile)\s+)*)\b__shared__\b(?P<rest>[^;]*);"
-)
-_BRACE = re.compile(r'(?P<scope>\bextern\s*"C"\s*\{|\bnamespace\b[^;{}]*\{)|\{|\}')
-_ALIGNMENT = re.compile(r"(__align__|alignas|__attribute__\s*\()\s*\((?:[^()]|\([^()]*\))*\)\s*\)?")
+_DECLARATION = re.compile(r"(?P<extern>\bextern\s+)?\b__shared__\b(?P<rest>[^;]*);")
+_ALIGNMENT = re.compile(r"__align__\s*\([^()]*\)")
 _DECLARED = re.compile(
     r"\s*(?P<type>[\w:<>\s*]*?[\w>*])(?:\s+|(?<=\*))(?P<arrays>\w+\s*(?:[\[,].*)?)", re.S
 )
 _ARRAY = re.compile(r"\s*(?P<name>\w+)\s*(?P<lengths>(?:\[[^\]]*\]\s*)*)")
+_BOUNDS = re.compile(r"__launch_bounds__\s*\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)")
+_MAX_THREADS = "1024"
+
+
+def entries(text):
+    """For each kernel of the text, the line that defines its entry (shim/parameters.h)."""
+    found = {}
+    for start in re.finditer(r"\b__global__\b", text):
+        last_statement = max(text.rfind(end, 0, start.start()) for end in ";{}")
+        head = re.compile(r"[^;{]*").match(text, last_statement + 1)[0]
+        bounds = _BOUNDS.search(head)
+        name = re.search(r"\bvoid\s+(\w+)\s*\(", _BOUNDS.sub("", head))
+        if name is not None:
+            found[name[1]] = bounds[1] if bounds else _MAX_THREADS
+    return [f"EMULATOR_ENTRY({name}, {bounds})" for name, bounds in found.items()]
 
 
 def rewrite_shared(text):
@@ -30,28 +42,16 @@ def rewrite_shared(text):
 
 
 def _rewrite(match, numbers):
-    volatile = "volatile " if "volatile" in match["before"] else ""
-    kind = volatile + _ALIGNMENT.sub("", match["rest"]).lstrip()
-    declared = _DECLARED.fullmatch(kind)
-    if not _is_in_function(match.string[: match.start()]):
+    before = match.string[: match.start()]
+    if before.count("{") == before.count("}"):
         raise CompileError(f"the emulator wants {match[0]!r} inside of a function")
+    declared = _DECLARED.fullmatch(_ALIGNMENT.sub("", match["rest"]).lstrip())
     if declared is None:
         raise CompileError(f"the emulator does not understand the declaration {match[0]!r}")
-    make = _dynamic if "extern" in match["before"] else _static
+    make = _dynamic if match["extern"] else _static
     arrays = declared["arrays"].split(",")
     statements = [make(declared["type"], array, next(numbers)) for array in arrays]
     return "".join(statements) + "\n" * match[0].count("\n")
-
-
-def _is_in_function(text):
-    """Whether a brace is open at the end, other than those of `extern "C"` and of namespaces."""
-    opened = []
-    for brace in _BRACE.finditer(text):
-        if brace[0] == "}":
-            opened = opened[:-1]
-        else:
-            opened.append(brace["scope"] is None)
-    return any(opened)
 
 
 def _static(kind, array, number):

@@ -12,7 +12,7 @@ namespace emulator {
 
 const Launch *launch;
 Fault *fault;
-int n_threads, predicate_count;
+int n_threads;
 uint32_t epoch, block_start, launch_start, last_fence;
 static int turns[kMaxThreads];  // the fibers in the order in which they run
 static uint64_t random_state;
@@ -76,10 +76,8 @@ static bool run_ready_fibers() {
 
 static void release_barrier() {
     ++epoch;
-    predicate_count = 0;
     for (int i = 0; i < n_threads; ++i) {
         Fiber &fiber = fibers[i];
-        predicate_count += fiber.predicate;
         fiber.state = State::ready;
         fiber.clock = 1;
         memset(fiber.seen, 0, sizeof fiber.seen);
@@ -142,16 +140,11 @@ extern "C" int emulator_launch(const Launch *asked, Fault *found) {
     return faulty();
 }
 
-// __syncthreads and its relatives: which of the threads' predicates hold.
-extern "C" int emulator_barrier(int predicate, const char *place) {
-    current->predicate = predicate != 0;
+extern "C" void emulator_barrier(const char *place) {
     current->place = place;
     current->state = State::at_barrier;
     wait();
-    return predicate_count;
 }
-
-extern "C" int emulator_n_threads() { return n_threads; }
 
 extern "C" int emulator_lane() { return current->number % kWarp; }
 

@@ -22,7 +22,6 @@ struct Dim {
 };
 
 enum class State { ready, at_barrier, in_warp, done };
-enum Meeting { kSyncWarp, kShuffle, kAny, kAll, kBallot };  // as in shim/warp.h
 
 struct Fiber {
     State state;
@@ -31,8 +30,7 @@ struct Fiber {
     Context context;    // where it goes on
     Stack stack;
     const char *place;  // where it waits, "file:line"
-    int predicate;      // what it brings to a barrier
-    Meeting meeting;    // what it brings to its warp, and takes away in `value`
+    bool shuffles;      // what it brings to its warp, and takes away in `value`; or a __syncwarp
     unsigned mask;
     int source;
     uint64_t value;
@@ -67,7 +65,6 @@ extern Fiber *current;       // the fiber that runs; null in the scheduler
 extern uintptr_t own_stack;  // where its stack starts
 extern uint32_t epoch;       // counts barriers and blocks over the life of the process
 extern uint32_t block_start, launch_start, last_fence;  // epochs
-extern int predicate_count;  // at the last barrier
 
 // fibers.cpp
 Dim thread_index(int number);

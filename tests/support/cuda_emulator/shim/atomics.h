@@ -18,23 +18,12 @@ inline __attribute__((always_inline)) T update(T *address, Change change) {
     return old;
 }
 
-// Integers wrap around.
-inline int sum(int a, int b) { return static_cast<int>(static_cast<unsigned>(a) + b); }
-inline unsigned sum(unsigned a, unsigned b) { return a + b; }
-inline unsigned long long sum(unsigned long long a, unsigned long long b) { return a + b; }
-
 }  // namespace emulator
 
-#define EMULATOR_ATOMIC(name, T, result)                                                          \
-    inline __attribute__((always_inline)) T name(T *address, T value) {                           \
-        return emulator::update(address, [=](T old) -> T { return result; });                     \
-    }
-#define EMULATOR_ATOMIC_INTEGERS(name, result)                                                    \
-    EMULATOR_ATOMIC(name, int, result)                                                            \
-    EMULATOR_ATOMIC(name, unsigned, result)                                                       \
-    EMULATOR_ATOMIC(name, unsigned long long, result)
+inline __attribute__((always_inline)) int atomicAdd(int *address, int value) {  // wraps around
+    return emulator::update(address, [=](int old) { return int(unsigned(old) + value); });
+}
 
-EMULATOR_ATOMIC_INTEGERS(atomicAdd, emulator::sum(old, value))
-EMULATOR_ATOMIC(atomicAdd, float, old + value)
-EMULATOR_ATOMIC(atomicAdd, double, old + value)
-EMULATOR_ATOMIC_INTEGERS(atomicMax, old > value ? old : value)
+inline __attribute__((always_inline)) float atomicAdd(float *address, float value) {
+    return emulator::update(address, [=](float old) { return old + value; });
+}

@@ -3,7 +3,6 @@
 
 #include <math.h>
 
-#include "vectors.h"
 #include "keywords.h"
 #include "numbers.h"
 #include "warp.h"

@@ -13,21 +13,10 @@ struct Code;  // a missing one: the parameter's type is not one that the launche
     struct Code<T> {                            \
         static constexpr char kLetter = letter; \
     };
-EMULATOR_CODE(bool, '?')
 EMULATOR_CODE(int, 'i')
-EMULATOR_CODE(unsigned, 'I')
-EMULATOR_CODE(long, 'q')
-EMULATOR_CODE(unsigned long, 'Q')
 EMULATOR_CODE(long long, 'q')
-EMULATOR_CODE(unsigned long long, 'Q')
 EMULATOR_CODE(float, 'f')
 EMULATOR_CODE(double, 'd')
-EMULATOR_CODE(void, 'V')
-EMULATOR_CODE(float2, 'f')
-EMULATOR_CODE(float4, 'f')
-EMULATOR_CODE(double2, 'd')
-EMULATOR_CODE(int2, 'i')
-EMULATOR_CODE(int4, 'i')
 
 // A parameter's kind, ' ' by value or '*' a pointer, and the type of the value or pointed-to.
 template <class T>
@@ -61,7 +50,7 @@ __attribute__((no_sanitize("thread"))) void call(void (*kernel)(P...), void **ar
 }  // namespace emulator
 
 #define EMULATOR_EXPORT extern "C" __attribute__((visibility("default"), no_sanitize("thread")))
-#define EMULATOR_ENTRY(kernel, threads)                                                           \
+#define EMULATOR_ENTRY(kernel, threads, ...)                                                      \
     EMULATOR_EXPORT void kernel##_entry(void **arguments) { emulator::call(kernel, arguments); }  \
     EMULATOR_EXPORT const char *kernel##_signature() { return emulator::signature(kernel); }      \
     EMULATOR_EXPORT int kernel##_launch_bound() { return threads; }
