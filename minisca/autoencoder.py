@@ -1,7 +1,7 @@
 """SparseConvAutoencoder: one layer, trained by winner-take-all (paper section 2).
 
 A layer is its settings and one `LayerState`. Here stand all its public methods; what they do is in
-`minisca.training.fit` and `minisca.encoding`. The file is long because it describes every setting.
+`minisca.training.fit` and `minisca.encoding`.
 """
 
 from typing import ClassVar
@@ -9,30 +9,17 @@ from typing import ClassVar
 from minisca import encoding
 from minisca.backends import get_backend, name_of
 from minisca.estimator import Estimator
-from minisca.sparsity import make_sparsity
-from minisca.training.fit import check_training_settings, initial_state, resumed_state, train
-from minisca.training.optim import SCHEDULES
+from minisca.training.fit import check_layer_settings, initial_state, resumed_state, train
 from minisca.training.state import LayerState
-from minisca.validation import (
-    check_choice,
-    check_fitted,
-    check_flag,
-    check_images,
-    check_integer,
-    check_number,
-)
+from minisca.validation import check_fitted, check_images
 
 
 def _learned(name):
     """An attribute of the layer that is read from its state, and written to it."""
-
-    def get(layer):
-        return layer._fitted_state().get(name)
-
-    def set_(layer, value):
-        layer._fitted_state().set(name, value)
-
-    return property(get, set_)
+    return property(
+        lambda layer: layer._fitted_state().get(name),
+        lambda layer, value: layer._fitted_state().set(name, value),
+    )
 
 
 class SparseConvAutoencoder(Estimator):
@@ -48,14 +35,13 @@ class SparseConvAutoencoder(Estimator):
         Overlapping max-pooling after training; a side of `size` becomes ceil(size / pool_stride).
     encoding_bias : float, default 1
         Factor on the encoder's bias in `transform` and `feature_maps`; 1 is the paper's encoding.
-        Training drives the biases below zero, which silences what competes with a winner. With
-        few maps the classifier is better served by denser features (16 maps: 0.5).
+        Training drives biases below zero; less of them makes features denser, which serves a
+        classifier of few maps (16 maps: 0.5).
     sparsity : str, default "winner-take-all"
         What survives while training: "winner-take-all", the largest unit of each map; "top-n", the
         `n_active` largest of each map; "k-largest", the `n_active` largest of the image, whatever
         their map; "none", every unit.
     n_active : int or None, default None
-        For "top-n" and "k-largest" only.
     lifetime : float in (0, 1] or None, default None
         With "winner-take-all": of each map's winners over a mini-batch only this fraction, the
         largest, survive.
@@ -63,21 +49,16 @@ class SparseConvAutoencoder(Estimator):
         Decoder filters are the encoder's (W = P).
     normalise_filters : bool, default False
         Keep every decoder filter (c, k, k) at Euclidean norm 1, from the start and after every
-        step, as sparse coding keeps its dictionary: then the code cannot shrink while the filters
-        grow. With `tied`, the filters that are shared.
-    n_epochs : int, default 15
-        Passes over the images.
-    batch_size : int, default 100
-        Images a step.
+        step, so that the code cannot shrink while filters grow. With `tied`, the shared filters.
+    n_epochs, batch_size : int, default 15 and 100
+        Passes over the images, and images a step.
     learning_rate : float, default 0.05
         Of stochastic gradient descent on the mean over a batch of ||x_hat - x||^2. It is relative:
         the filters' rate is `learning_rate / patch_energy_`, so that a good value stays good for
-        images of any scale and filters of any size (MNIST, 7 x 7: about a fifth of it). The encoder
-        bias gets a tenth of it, the decoder bias, at which every pixel pulls, its quotient by the
-        number of pixels.
+        images of any scale and filters of any size. The encoder bias gets a tenth of it, the
+        decoder bias its quotient by the number of pixels.
     schedule : "linear" (default) or "constant"
-        How the learning rate of `fit` goes on beyond the warm-up: "linear" falls to 0 on a line,
-        "constant" stays. `partial_fit` keeps it constant.
+        How the learning rate of `fit` goes on beyond the warm-up: "linear" falls to 0 on a line.
     warmup_steps : int, default 1000
         Steps over which the learning rate rises from 0, at most a fifth of all. Without it, rates
         that end well begin by driving biases so low that maps fall silent for good.
@@ -88,8 +69,8 @@ class SparseConvAutoencoder(Estimator):
         Seed of the initial filters and the order of the images. None: different every time.
     backend : str, default "auto"
         Where everything is computed: "cpu", or a CUDA device through "cupy" or "numba_cuda"; "auto"
-        takes CuPy, then Numba CUDA, then the CPU, whichever runs on this machine: see `backend_`.
-        Whatever it is, what is learned are NumPy arrays. A file is loaded by any.
+        takes the first of CuPy, Numba CUDA and the CPU that runs on this machine. Whatever it is,
+        what is learned are NumPy arrays, and a file is loaded by any.
     dtype : "float32" (default) or "float64"
         What images are converted to and everything is computed in.
     verbose : bool, default True
@@ -101,18 +82,16 @@ class SparseConvAutoencoder(Estimator):
         Everything learned. All that follows is read from it and written to it.
     encoder_filters_, decoder_filters_ : arrays (m, c, k, k) of `dtype`
         P and W, in PyTorch's layout. With `tied`, both are one array.
-    encoder_bias_ : array (m,) of `dtype`
-    decoder_bias_ : array (c,) of `dtype`
+    encoder_bias_, decoder_bias_ : arrays (m,) and (c,) of `dtype`
     patch_energy_ : float
         Mean squared norm of the c x k x k patches of the images that training began with.
     loss_history_ : list of float
         Mean of ||x_hat - x||^2 over each epoch, measured on the batches while training.
-    n_channels_ : int
-    image_size_ : (int, int)
-        Height and width of the images seen in `fit`.
+    n_channels_, image_size_ : int and (int, int)
+        Channels, and height and width, of the images seen in `fit`.
     n_epochs_done_ : int
     backend_ : str
-        The name of the backend that is used: what "auto" comes to on this machine.
+        The name of the backend that is used.
 
     References
     ----------
@@ -127,8 +106,7 @@ class SparseConvAutoencoder(Estimator):
 
     _estimator_type = "transformer"
     _deleted_settings: ClassVar = {
-        "init_bias": lambda v: v != 0,
-        "schedule": lambda v: v == "cosine",
+        **{"init_bias": lambda v: v != 0, "schedule": lambda v: v == "cosine"},
     }
 
     encoder_filters_ = _learned("encoder_filters")
@@ -171,41 +149,11 @@ class SparseConvAutoencoder(Estimator):
         dtype="float32",
         verbose=True,
     ):
-        self.n_maps = n_maps
-        self.filter_width = filter_width
-        self.pool_width = pool_width
-        self.pool_stride = pool_stride
-        self.encoding_bias = encoding_bias
-        self.sparsity = sparsity
-        self.n_active = n_active
-        self.lifetime = lifetime
-        self.tied = tied
-        self.normalise_filters = normalise_filters
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.warmup_steps = warmup_steps
-        self.momentum = momentum
-        self.init_scale = init_scale
-        self.random_state = random_state
-        self.backend = backend
-        self.dtype = dtype
-        self.verbose = verbose
+        self._store(locals())
 
     def check_parameters(self):
         """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
-        for name in ("n_maps", "pool_width", "pool_stride"):
-            check_integer(name, getattr(self, name))
-        check_integer("filter_width", self.filter_width, odd=True)
-        check_number("encoding_bias", self.encoding_bias)
-        check_training_settings(self)
-        check_integer("warmup_steps", self.warmup_steps, minimum=0)
-        check_number("init_scale", self.init_scale, low_open=True)
-        check_flag("tied", self.tied)
-        check_flag("normalise_filters", self.normalise_filters)
-        check_choice("schedule", self.schedule, tuple(SCHEDULES))
-        make_sparsity(self.sparsity, self.n_active, self.lifetime)
+        check_layer_settings(self)
 
     # Training ---------------------------------------------------------------------------------
 
@@ -221,8 +169,7 @@ class SparseConvAutoencoder(Estimator):
         checkpoint : path or None
             Where the state is saved before the first epoch and after every one.
         resume : bool, default False
-            Go on from the file at `checkpoint`, if there is one, to the very parameters that an
-            uninterrupted fit would have reached.
+            Go on from that file, if there is one, to what an uninterrupted fit would have reached.
 
         Returns
         -------
@@ -230,14 +177,9 @@ class SparseConvAutoencoder(Estimator):
 
         Raises
         ------
-        ValueError, TypeError
-            For bad images or parameters.
-        DivergenceError
-            When the loss stops being finite.
-        CheckpointError
-            If the file to resume from does not fit.
-        ImportError, RuntimeError
-            If the backend does not run on this machine.
+        ValueError or TypeError for bad images or parameters; DivergenceError when the loss stops
+        being finite; CheckpointError if the file to resume from does not fit; ImportError or
+        RuntimeError if the backend does not run on this machine.
 
         Notes
         -----
@@ -262,9 +204,9 @@ class SparseConvAutoencoder(Estimator):
     def partial_fit(self, X, y=None):
         """One pass over images X (n, c, h, w) at the constant learning rate; y is ignored.
 
-        Goes on from where training stands, or from fresh filters if nothing was fitted yet. Returns
-        self. Raises as `fit` does, and ValueError if a parameter that shapes the filters was
-        changed since, or for a layer from an old file whose training minisca no longer knows.
+        Goes on from where training stands, or from fresh filters. Returns self. Raises as `fit`
+        does, and ValueError if a parameter that shapes the filters was changed since, or for a
+        layer from an old file whose training minisca no longer knows.
         """
         self.check_parameters()
         get_backend(self.backend)
@@ -282,16 +224,11 @@ class SparseConvAutoencoder(Estimator):
         return self.fit(X, y, **fit_options).transform(X)
 
     def loss_and_gradients(self, X):
-        """The loss over images X (n, c, h, w) as one batch, and its gradients.
+        """Mean of ||x_hat - x||^2 over images X (n, c, h, w), as one batch, and its gradients.
 
-        Returns
-        -------
-        loss : float
-            Mean of ||x_hat - x||^2.
-        gradients : dict of arrays
-            "encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias", shaped as the
-            parameters. With tied filters the whole gradient of both their uses stands under
-            "encoder_filters", and there is no "decoder_filters".
+        Returns (float, {"encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias"}),
+        shaped as the parameters. With tied filters the gradient of both their uses stands under
+        "encoder_filters", and there is no "decoder_filters".
         """
         return encoding.loss_and_gradients(*self._checked(X))
 
@@ -300,17 +237,10 @@ class SparseConvAutoencoder(Estimator):
     # `fit`, ImportError or RuntimeError if the backend does not run on this machine.
 
     def transform(self, X, out=None):
-        """Features of images: convolution, ReLU, overlapping max-pooling.
+        """Features of images X (n, c, h, w): convolution, ReLU, overlapping max-pooling.
 
-        Parameters
-        ----------
-        X : array (n, c, h, w) of any real dtype
-        out : array or None
-            To be filled in place of a new array; float16 or a memory map, say.
-
-        Returns
-        -------
-        array (n, m, ceil(h / pool_stride), ceil(w / pool_stride)) of `dtype`, or `out`
+        Returns an array (n, m, ceil(h / pool_stride), ceil(w / pool_stride)) of `dtype`, or `out`,
+        an array of floats of that shape (float16 or a memory map, say) that is filled instead.
         """
         return encoding.transform(*self._checked(X), out)
 
@@ -321,20 +251,13 @@ class SparseConvAutoencoder(Estimator):
     def winners(self, X):
         """The largest unit of every map of every image, whatever the sparsity rule.
 
-        Returns
-        -------
-        values : array (n, m) of `dtype`
-            0 where a map has no positive unit.
-        positions : int32 array (n, m)
-            Row-major: row * image width + column.
+        Returns values (n, m) of `dtype`, 0 where a map has no positive unit, and int32 positions
+        (n, m): row * image width + column.
         """
         return encoding.winners(*self._checked(X))
 
     def reconstruct(self, X):
-        """Images (n, c, h, w) rebuilt from what the sparsity rule lets survive.
-
-        Lifetime sparsity, which depends on the batch, is left out.
-        """
+        """Images rebuilt from what the sparsity rule, less its lifetime, lets survive."""
         return encoding.reconstruct(*self._checked(X))
 
     def score(self, X, y=None):
@@ -342,23 +265,20 @@ class SparseConvAutoencoder(Estimator):
         return encoding.score(*self._checked(X))
 
     def usage(self, X):
-        """Fraction of the images X in which each map has a survivor: (m,) float64.
-
-        A map that hardly ever has one is dead (paper section 2.1, "dead filters").
-        """
+        """Fraction of images X in which each map has a survivor: (m,) float64; 0 means dead."""
         return encoding.usage(*self._checked(X))
 
     # Files ------------------------------------------------------------------------------------
 
     def to_file(self):
-        """What a file of the fitted layer holds: {name: array}, and a dict for JSON."""
+        """As `Estimator.to_file`."""
         arrays, numbers = self.state_.to_file()
         parameters = self.get_params(deep=False) | self.state_.deleted_settings
         return arrays, {"parameters": parameters, **numbers}
 
     @classmethod
     def from_file(cls, path, arrays, settings):
-        """The layer that `to_file` described; `path` is named in messages."""
+        """As `Estimator.from_file`."""
         layer, deleted = cls._constructed(path, settings)
         layer.state_ = LayerState.from_file(path, arrays, settings, layer)
         layer.state_.deleted_settings = deleted

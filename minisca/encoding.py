@@ -71,7 +71,7 @@ def score(backend, state, settings, X):
 
 def usage(backend, state, settings, X):
     """See `SparseConvAutoencoder.usage`."""
-    sparsity = _sparsity_of_an_image(settings)
+    sparsity = make_sparsity(settings.sparsity, settings.n_active)  # lifetime's is a batch's
 
     def encode(parameters, x):
         if sparsity.rule == "none":
@@ -99,13 +99,8 @@ def loss_and_gradients(backend, state, settings, X):
     return loss, {name: backend.to_host(value) for name, value in gradients.items()}
 
 
-def _sparsity_of_an_image(settings):
-    """The rule without lifetime sparsity, which depends on the batch."""
-    return make_sparsity(settings.sparsity, settings.n_active)
-
-
 def _reconstructions(backend, state, settings, X, description):
-    sparsity = _sparsity_of_an_image(settings)
+    sparsity = make_sparsity(settings.sparsity, settings.n_active)  # lifetime's is a batch's
 
     def rebuild(parameters, x):
         return objective.reconstruct(backend, sparsity, parameters, x)

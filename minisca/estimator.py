@@ -33,12 +33,12 @@ class Estimator:
     @classmethod
     def _defaults(cls):
         """{argument name: default} of the constructor, in its order."""
-        signature = inspect.signature(cls.__init__)
-        return {
-            name: parameter.default
-            for name, parameter in signature.parameters.items()
-            if name != "self"
-        }
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()
+        return {parameter.name: parameter.default for parameter in parameters}
+
+    def _store(self, arguments):
+        """Set the attributes that the constructor's arguments are, given its `locals()`."""
+        vars(self).update((name, value) for name, value in arguments.items() if name != "self")
 
     def get_params(self, deep=True):
         """{argument name: value}.

@@ -10,7 +10,7 @@ from minisca.backends import get_backend
 from minisca.chunks import slices
 from minisca.encoding import ENCODE_BATCH
 from minisca.estimator import Estimator
-from minisca.files.checkpoint import CheckpointError, add_prefix, take_prefix
+from minisca.files.checkpoint import CheckpointError
 from minisca.progress import progress
 from minisca.validation import check_fitted, check_images, check_integer, check_out, read_batch
 
@@ -60,10 +60,7 @@ class Stack(Estimator):
 
         Raises
         ------
-        ValueError, TypeError
-            For bad images, parameters (of all layers, before anything is trained), or no layers.
-        DivergenceError, CheckpointError, ImportError, RuntimeError
-            As `SparseConvAutoencoder.fit`.
+        As `SparseConvAutoencoder.fit`; of all layers before anything is trained.
         """
         self._fit(X, checkpoint, resume, encode_last=False)
         return self
@@ -110,10 +107,8 @@ class Stack(Estimator):
 
         Raises
         ------
-        NotFittedError
-            Before `fit`.
-        ValueError, TypeError
-            For images unlike those of `fit`, or another depth or `out` than can be.
+        NotFittedError before `fit`; ValueError or TypeError for images unlike those of it, or
+        another depth or `out` than can be.
         """
         check_fitted(self, "layers_")
         layers = self.layers_
@@ -137,18 +132,18 @@ class Stack(Estimator):
         return out
 
     def to_file(self):
-        """What a file of the fitted stack holds: {name: array}, and a dict for JSON."""
+        """As `Estimator.to_file`."""
         arrays, settings = {}, {"layers": []}
         for number, layer in enumerate(self.layers_, start=1):
             layer._check_as_fitted()
             layer_arrays, layer_settings = layer.to_file()
-            arrays.update(add_prefix(f"layer{number}", layer_arrays))
+            arrays |= {f"layer{number}/{name}": array for name, array in layer_arrays.items()}
             settings["layers"].append(layer_settings)
         return arrays, settings
 
     @classmethod
     def from_file(cls, path, arrays, settings):
-        """The stack that `to_file` described; `path` is named in messages."""
+        """As `Estimator.from_file`."""
         described = settings.get("layers")
         if not isinstance(described, list) or not described:
             raise CheckpointError(f"{path} lists no layers; it must be a saved Stack")
@@ -157,8 +152,9 @@ class Stack(Estimator):
             part = f"layer {number} of {path}"
             if not isinstance(settings, dict):
                 raise CheckpointError(f"{part} is {settings!r}; it must be a saved layer")
-            state = take_prefix(f"layer{number}", arrays), settings
-            layers.append(SparseConvAutoencoder.from_file(part, *state))
+            start = f"layer{number}/"
+            own = {name[len(start) :]: arrays[name] for name in arrays if name.startswith(start)}
+            layers.append(SparseConvAutoencoder.from_file(part, own, settings))
         stack = cls([SparseConvAutoencoder(**layer.get_params(deep=False)) for layer in layers])
         stack.layers_ = layers
         return stack

@@ -68,32 +68,26 @@ def check_images(images, name="X", channels=None, size=None):
     `images` is any array that has a shape and a dtype and slices along its first axis. `channels`
     and `size` (h, w), where given, are what the estimator was fitted on. Returns `images`.
     """
+    must = "(n, channels, height, width)"
     if not (hasattr(images, "shape") and hasattr(images, "dtype")):
         try:
             images = np.asarray(images)
         except ValueError as error:  # nested lists of unequal lengths
-            raise ValueError(
-                f"{name} is a {type(images).__name__} that is no array ({error}); "
-                "it must be an array (n, channels, height, width)"
-            ) from error
-    if len(images.shape) != 4:
-        raise ValueError(
-            f"{name} has shape {tuple(images.shape)}; it must be (n, channels, height, width)"
-        )
-    if 0 in images.shape:
-        raise ValueError(f"{name} has shape {tuple(images.shape)}; no side may be 0")
+            found = f"a {type(images).__name__} that is no array ({error})"
+            raise ValueError(f"{name} is {found}; it must be an array {must}") from error
+    shape = tuple(images.shape)
+    if len(shape) != 4:
+        raise ValueError(f"{name} has shape {shape}; it must be {must}")
+    if 0 in shape:
+        raise ValueError(f"{name} has shape {shape}; no side may be 0")
     if getattr(images.dtype, "kind", None) not in ("f", "i", "u", "b"):
         raise TypeError(f"{name} has dtype {images.dtype}; it must be a real number type of NumPy")
-    if channels is not None and images.shape[1] != channels:
-        raise ValueError(
-            f"{name} has {images.shape[1]} channels (shape {tuple(images.shape)}); "
-            f"it must have {channels}, as in fit"
-        )
-    if size is not None and tuple(images.shape[2:]) != tuple(size):
-        raise ValueError(
-            f"{name} has images of {images.shape[2]}x{images.shape[3]} pixels; "
-            f"they must be {size[0]}x{size[1]}, as in fit"
-        )
+    if channels is not None and shape[1] != channels:
+        found = f"{shape[1]} channels (shape {shape})"
+        raise ValueError(f"{name} has {found}; it must have {channels}, as in fit")
+    if size is not None and shape[2:] != tuple(size):
+        found, must = (f"{height}x{width}" for height, width in (shape[2:], size))
+        raise ValueError(f"{name} has images of {found} pixels; they must be {must}, as in fit")
     return images
 
 

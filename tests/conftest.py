@@ -11,11 +11,25 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     ):
         os.environ.setdefault(variable, value)
 
+import numba
 import pytest
 
 import reference
 from minisca.classifiers import feature_blocks
 from tests.support.backends import BACKENDS, on_host
+
+#: Folders and files of tests of tiny calls, which would spend their time on meeting other threads.
+TINY = {"estimators", "baselines", "training", "files"}
+TINY |= {"test_feature_files.py", "test_gradients.py"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread(request):
+    """One thread for modules of tiny calls."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(before if TINY.isdisjoint(request.path.parts[-2:]) else 1)
+    yield
+    numba.set_num_threads(before)
 
 
 @pytest.fixture(params=BACKENDS)

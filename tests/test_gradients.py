@@ -4,7 +4,6 @@ In float64, against finite differences that run the whole forward pass again, se
 along random directions and, on small cases, in every coordinate.
 """
 
-import numba
 import numpy as np
 import pytest
 
@@ -17,15 +16,6 @@ SHAPES = [(2, 1, 6, 7, 3, 3), (1, 2, 4, 7, 2, 5), (2, 3, 1, 1, 1, 1), (3, 2, 2, 
 SMALL = (1, 2, 2, 7, 2, 3)
 # Where units are selected the step stays below the distances between them.
 SELECTION_STEP = 2.0**-10
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Thousands of tiny calls spend their time on starting threads; on a busy machine, seconds."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(before)
 
 
 def over_shapes(test):

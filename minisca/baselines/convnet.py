@@ -12,15 +12,9 @@ from minisca.chunks import ceil_div, chunks, slices, spread
 from minisca.classifiers.base import Classifier
 from minisca.classifiers.logistic import log_softmax
 from minisca.encoding import ENCODE_BATCH
-from minisca.training.fit import check_training_settings
+from minisca.training.fit import check_architecture, check_training_settings
 from minisca.training.objective import DENSE_BYTES, squared_norm
-from minisca.validation import (
-    check_images,
-    check_integer,
-    check_labels,
-    check_number,
-    read_batch,
-)
+from minisca.validation import check_images, check_labels, check_number, read_batch
 
 #: Learning rates of filters and their biases, and of the intercepts, as fractions of
 #: `learning_rate`.
@@ -64,9 +58,8 @@ class SupervisedConvNet(Classifier, Baseline):
     intercept_ : array (n_classes,) of `dtype`
     loss_history_ : float64 array (n_epochs,)
         Mean of the objective over each epoch, measured on the batches while training.
-    n_channels_ : int
-    image_size_ : (int, int)
-        Height and width of the images seen in `fit`.
+    n_channels_, image_size_ : int and (int, int)
+        Channels, and height and width, of the images seen in `fit`.
 
     Examples
     --------
@@ -92,19 +85,7 @@ class SupervisedConvNet(Classifier, Baseline):
         dtype="float32",
         verbose=True,
     ):
-        self.n_maps = n_maps
-        self.filter_width = filter_width
-        self.pool_width = pool_width
-        self.pool_stride = pool_stride
-        self.l2 = l2
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.momentum = momentum
-        self.random_state = random_state
-        self.backend = backend
-        self.dtype = dtype
-        self.verbose = verbose
+        self._store(locals())
 
     def fit(self, X, y):
         """Train from fresh filters on images X (n, c, h, w) and labels y (n,). Returns self.
@@ -207,10 +188,8 @@ class SupervisedConvNet(Classifier, Baseline):
         return np.exp(log_softmax(self._scores(X)))
 
     def _scores(self, X):
-        scores = []
-        for features in self._encode(self._check_new(X)):
-            scores.append(features.reshape(len(features), -1) @ self.coef_.T + self.intercept_)
-        return np.concatenate(scores)
+        parts = (part.reshape(len(part), -1) for part in self._encode(self._check_new(X)))
+        return np.concatenate([part @ self.coef_.T + self.intercept_ for part in parts])
 
     def _encode(self, X):
         """Yield the pooled features of X, a batch of images at a time."""
@@ -223,14 +202,11 @@ class SupervisedConvNet(Classifier, Baseline):
     def _initialise(self, random):
         """Filters that keep the variance of what they see (He et al., 2015), weights of 0."""
         shapes = self._learned_shapes()
-        _, *taps = shapes["filters"]
-        self.filters_ = draw_normal(
-            random, shapes["filters"], (2 / np.prod(taps)) ** 0.5, self.dtype
-        )
+        scale = (2 / np.prod(shapes["filters"][1:])) ** 0.5
+        self.filters_ = draw_normal(random, shapes["filters"], scale, self.dtype)
         self.bias_ = np.zeros(shapes["bias"], self.dtype)
-        n_classes, (_, n_features) = len(self.classes_), shapes["coef"]
-        self.coef_ = np.zeros((n_classes, n_features), self.dtype)
-        self.intercept_ = np.zeros(n_classes, self.dtype)
+        self.coef_ = np.zeros((len(self.classes_), shapes["coef"][1]), self.dtype)
+        self.intercept_ = np.zeros(len(self.classes_), self.dtype)
         self.loss_history_ = np.empty(0)
 
     def _rate_scales(self, X):
@@ -241,20 +217,13 @@ class SupervisedConvNet(Classifier, Baseline):
         """
         x = read_batch(X, spread(X.shape[0], 500), self.dtype)
         energy = sum(squared_norm(part) for part in self._encode(x)) / len(x) or 1.0
-        return {
-            "filters": FILTER_RATE,
-            "bias": FILTER_RATE,
-            "coef": len(self.classes_) / energy,
-            "intercept": INTERCEPT_RATE,
-        }
+        rates = FILTER_RATE, FILTER_RATE, len(self.classes_) / energy, INTERCEPT_RATE
+        return dict(zip(_PARAMETERS, rates, strict=True))
 
     def check_parameters(self):
         """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
         check_training_settings(self)
-        check_integer("n_maps", self.n_maps)
-        check_integer("filter_width", self.filter_width, odd=True)
-        check_integer("pool_width", self.pool_width)
-        check_integer("pool_stride", self.pool_stride)
+        check_architecture(self)
         check_number("l2", self.l2)
 
     def _bytes_per_image(self):

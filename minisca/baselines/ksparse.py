@@ -25,9 +25,8 @@ class KSparseAutoencoder(Baseline):
         Units k that survive in every patch: the largest, whatever their sign. Equal ones survive in
         no order that is promised, but always the same.
     n_active_start : int or None, default 200
-        Units that survive in the first epoch. Their number falls linearly to `n_active` over the
-        first fifth of the epochs, so that every unit finds something to do before few are allowed
-        to. None, or at most `n_active`: `n_active` from the start.
+        Units that survive in the first epoch; over the first fifth of the epochs their number falls
+        linearly to `n_active`, so that every unit finds something to do. None: `n_active`.
     n_epochs, batch_size : int, default 20 and 100
     learning_rate : float, default 0.4
         On the mean over a batch of ||x_hat - x||^2, falling linearly to 0. It is relative: the
@@ -51,9 +50,8 @@ class KSparseAutoencoder(Baseline):
     decoder_bias_ : array (c, h, w) of `dtype`
     loss_history_ : float64 array (n_epochs,)
         Mean of ||x_hat - x||^2 over each epoch, measured on the batches while training.
-    n_channels_ : int
-    image_size_ : (int, int)
-        Height and width of the patches seen in `fit`.
+    n_channels_, image_size_ : int and (int, int)
+        Channels, and height and width, of the patches seen in `fit`.
 
     Examples
     --------
@@ -79,18 +77,7 @@ class KSparseAutoencoder(Baseline):
         dtype="float32",
         verbose=True,
     ):
-        self.n_units = n_units
-        self.n_active = n_active
-        self.n_active_start = n_active_start
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.momentum = momentum
-        self.init_scale = init_scale
-        self.random_state = random_state
-        self.backend = backend
-        self.dtype = dtype
-        self.verbose = verbose
+        self._store(locals())
 
     def fit(self, X, y=None):
         """Train from fresh filters on patches X (n, c, h, w); y is ignored. Returns self.
@@ -102,17 +89,14 @@ class KSparseAutoencoder(Baseline):
         X = check_images(X)
         random = np.random.default_rng(self.random_state)
         shape = (self.n_units, *map(int, X.shape[1:]))
-        energy = self._mean_energy(X)
+        rows = spread(X.shape[0], 10_000)
+        energy = squared_norm(read_batch(X, rows, self.dtype)) / len(rows) or 1.0
         self._remember_images(X)
         self.filters_ = draw_normal(random, shape, self.init_scale, self.dtype)
         self.encoder_bias_ = np.zeros(self.n_units, self.dtype)
         self.decoder_bias_ = np.zeros(shape[1:], self.dtype)
         self.loss_history_ = np.empty(0)
-        rates = {
-            "filters": 1 / energy,
-            "encoder_bias": BIAS_RATE,
-            "decoder_bias": BIAS_RATE,
-        }
+        rates = {"filters": 1 / energy, "encoder_bias": BIAS_RATE, "decoder_bias": BIAS_RATE}
 
         def read(batches):
             return (read_batch(X, rows, self.dtype) for rows in batches)
@@ -125,16 +109,13 @@ class KSparseAutoencoder(Baseline):
 
     def transform(self, X):
         """Codes of patches X (n, c, h, w): (n, m), all but `n_active` units of each exactly 0."""
-        X = self._check_new(X)
-        return np.concatenate([_keep_largest(a, self.n_active) for a in self._hidden(X)])
+        return np.concatenate(list(self._codes(self._check_new(X))))
 
     def reconstruct(self, X):
         """Patches X (n, c, h, w) rebuilt from their `n_active` largest units."""
         X = self._check_new(X)
-        parts = [
-            _keep_largest(a, self.n_active) @ self._weights + self.decoder_bias_.reshape(-1)
-            for a in self._hidden(X)
-        ]
+        bias = self.decoder_bias_.reshape(-1)
+        parts = [code @ self._weights + bias for code in self._codes(X)]
         return np.concatenate(parts).reshape(X.shape)
 
     def score(self, X, y=None):
@@ -153,12 +134,13 @@ class KSparseAutoencoder(Baseline):
         parameters = {name: getattr(self, f"{name}_") for name in _PARAMETERS}
         return loss_and_gradients(parameters, x, self.n_active)
 
-    def _hidden(self, X):
-        """Yield the hidden units of X before the selection, a block of patches at a time."""
+    def _codes(self, X):
+        """Yield the codes of X, a block of patches at a time."""
         per_patch = (self.n_units + self._weights.shape[1]) * self.filters_.itemsize
         for rows in chunks(X.shape[0], per_patch):
             x = read_batch(X, rows, self.filters_.dtype)
-            yield x.reshape(len(x), -1) @ self._weights.T + self.encoder_bias_
+            hidden = x.reshape(len(x), -1) @ self._weights.T + self.encoder_bias_
+            yield np.where(_largest(hidden, self.n_active), hidden, 0)
 
     def _units_of_epoch(self, epoch):
         """How many units survive in `epoch`."""
@@ -169,11 +151,6 @@ class KSparseAutoencoder(Baseline):
     @property
     def _weights(self):
         return self.filters_.reshape(len(self.filters_), -1)
-
-    def _mean_energy(self, X):
-        """Mean squared norm of up to 10,000 of the patches, spread over X."""
-        rows = spread(X.shape[0], 10_000)
-        return squared_norm(read_batch(X, rows, self.dtype)) / len(rows) or 1.0
 
     def _learned_shapes(self):
         patch = (self.n_channels_, *self.image_size_)
@@ -208,7 +185,8 @@ def loss_and_gradients(parameters, x, n_active):
     weights = filters.reshape(len(filters), -1)
     flat = x.reshape(len(x), -1)
     hidden = flat @ weights.T + encoder_bias
-    code, kept = _keep_largest(hidden, n_active), _largest(hidden, n_active)
+    kept = _largest(hidden, n_active)
+    code = np.where(kept, hidden, 0)
     error = code @ weights + decoder_bias.reshape(-1) - flat
     d_x_hat = error * (2 / len(x))
     d_hidden = np.where(kept, d_x_hat @ weights.T, 0)
@@ -226,8 +204,3 @@ def _largest(hidden, n_active):
     rows = np.argpartition(-hidden, n_active - 1, axis=1)[:, :n_active]
     np.put_along_axis(kept, rows, True, axis=1)
     return kept
-
-
-def _keep_largest(hidden, n_active):
-    """The n_active largest units of every row, the rest 0."""
-    return np.where(_largest(hidden, n_active), hidden, 0)

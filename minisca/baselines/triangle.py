@@ -103,19 +103,7 @@ class TriangleKMeans(Baseline):
         random_state=None,
         verbose=True,
     ):
-        self.n_maps = n_maps
-        self.patch_width = patch_width
-        self.stride = stride
-        self.grid = grid
-        self.normalise = normalise
-        self.contrast_epsilon = contrast_epsilon
-        self.whiten = whiten
-        self.zca_epsilon = zca_epsilon
-        self.standardise = standardise
-        self.n_patches = n_patches
-        self.n_iterations = n_iterations
-        self.random_state = random_state
-        self.verbose = verbose
+        self._store(locals())
 
     def fit(self, X, y=None):
         """Learn centres from patches of images X (n, c, h, w); y is ignored. Returns self.
@@ -137,7 +125,11 @@ class TriangleKMeans(Baseline):
         self._remember_images(X)
         if self.normalise:
             patches = contrast_normalise(patches, self.contrast_epsilon)
-        self._learn_whitening(patches)
+        self.mean_ = np.zeros(patches.shape[1:], np.float32)
+        self.whitening_ = np.eye(self.mean_.size, dtype=np.float32)
+        if self.whiten:
+            zca = ZCA(self.zca_epsilon).fit(patches)
+            self.mean_, self.whitening_ = zca.mean_.astype(np.float32), zca.whitening_
         bar = progress(self.verbose, total=self.n_iterations, unit="iteration", desc="k-means")
         with bar:
 
@@ -234,14 +226,6 @@ class TriangleKMeans(Baseline):
             pool[i, j, edges[0][i] : edges[0][i + 1], edges[1][j] : edges[1][j + 1]] = 1
         return pool.reshape(-1, rows, columns)
 
-    def _learn_whitening(self, patches):
-        """Set `mean_` and `whitening_` from normalised patches (n, c, k, k)."""
-        self.mean_ = np.zeros(patches.shape[1:], np.float32)
-        self.whitening_ = np.eye(self.mean_.size, dtype=np.float32)
-        if self.whiten:
-            zca = ZCA(self.zca_epsilon).fit(patches)
-            self.mean_, self.whitening_ = zca.mean_.astype(np.float32), zca.whitening_
-
     def _whitened(self, patches):
         """Normalised patches (n, c, k, k), whitened, as rows (n, c * k * k)."""
         return (patches - self.mean_).reshape(len(patches), -1) @ self.whitening_
@@ -270,7 +254,7 @@ class TriangleKMeans(Baseline):
 
     @classmethod
     def from_file(cls, path, arrays, settings):
-        """The estimator that `to_file` described; `path` is named in messages."""
+        """As `Estimator.from_file`."""
         estimator = super().from_file(path, arrays, settings)
         if settings["parameters"].get("pooling") == "mean":  # of an old file: sums, divided later
             sizes = estimator._pooling_matrix(*estimator._places()).sum(axis=(1, 2))

@@ -14,15 +14,16 @@ import numpy as np
 
 from minisca.backends import CHOICES, get_backend, name_of
 from minisca.chunks import ceil_div, slices, spread
-from minisca.files.checkpoint import CheckpointError, random_state_from_json, random_state_to_json
+from minisca.files.checkpoint import CheckpointError, random_state_from_json
 from minisca.progress import progress
 from minisca.sparsity import make_sparsity
 from minisca.training.batches import Batches, sorted_batches
 from minisca.training.objective import loss_and_gradients, squared_norm
-from minisca.training.optim import SGD, scheduled_rate
+from minisca.training.optim import SCHEDULES, SGD, scheduled_rate
 from minisca.training.state import LayerState, decoder_filters, parameter_shapes
 from minisca.validation import (
     check_choice,
+    check_flag,
     check_images,
     check_integer,
     check_number,
@@ -111,6 +112,13 @@ def check_training_settings(settings):
     check_seed(settings.random_state)
 
 
+def check_architecture(settings):
+    """Raise ValueError or TypeError for a bad size of maps, filters or pooling."""
+    for name in ("n_maps", "pool_width", "pool_stride"):
+        check_integer(name, getattr(settings, name))
+    check_integer("filter_width", settings.filter_width, odd=True)
+
+
 def own_copies(backend, arrays):
     """{name: array} where `backend` computes, and nobody else's."""
     there = {name: backend.to_device(array) for name, array in arrays.items()}
@@ -132,6 +140,19 @@ def _keep_apart(backend, own, others):
 # Layers -------------------------------------------------------------------------------------
 
 
+def check_layer_settings(settings):
+    """Raise ValueError or TypeError for a bad argument of a layer's constructor."""
+    check_training_settings(settings)
+    check_architecture(settings)
+    check_number("encoding_bias", settings.encoding_bias)
+    check_integer("warmup_steps", settings.warmup_steps, minimum=0)
+    check_number("init_scale", settings.init_scale, low_open=True)
+    for name in ("tied", "normalise_filters"):
+        check_flag(name, getattr(settings, name))
+    check_choice("schedule", settings.schedule, tuple(SCHEDULES))
+    make_sparsity(settings.sparsity, settings.n_active, settings.lifetime)
+
+
 def initial_state(settings, X):
     """The LayerState before the first epoch on images X (n, c, h, w).
 
@@ -143,22 +164,16 @@ def initial_state(settings, X):
     shapes = parameter_shapes(settings, n_channels)
     if settings.tied:
         del shapes["decoder_filters"]
-    parameters = {
-        name: _draw_filters(settings, random, shape)
-        if name.endswith("filters")
-        else np.zeros(shape, settings.dtype)
-        for name, shape in shapes.items()
-    }
+    parameters = {name: np.zeros(shape, settings.dtype) for name, shape in shapes.items()}
+    for name in shapes:
+        if name.endswith("filters"):
+            for own in parameters[name]:  # one by one: float64 of all would take long to allocate
+                own[...] = settings.init_scale * random.standard_normal(own.shape)
     if settings.normalise_filters:  # on the host, where they are: the same start everywhere
         get_backend("cpu").normalise_filters_(decoder_filters(parameters))
-    return LayerState(
-        parameters,
-        {name: np.zeros_like(value) for name, value in parameters.items()},
-        random_state_to_json(random),
-        n_channels,
-        tuple(size),
-        energy,
-    )
+    velocities = {name: np.zeros_like(value) for name, value in parameters.items()}
+    random_state = random.bit_generator.state
+    return LayerState(parameters, velocities, random_state, n_channels, tuple(size), energy)
 
 
 def train(state, settings, X, one_pass=False):
@@ -183,14 +198,10 @@ def train(state, settings, X, one_pass=False):
         warm_up_and_schedule = settings.warmup_steps, settings.schedule
         return scheduled_rate(settings.learning_rate, step, n_steps, *warm_up_and_schedule)
 
-    task = Task(
-        n=X.shape[0],
-        read=Batches(backend, X, settings.dtype).read,
-        loss_and_gradients=lambda x, _: loss_and_gradients(
-            backend, sparsity, optimiser.parameters, x
-        ),
-        rate=rate,
-    )
+    def step(x, _):
+        return loss_and_gradients(backend, sparsity, optimiser.parameters, x)
+
+    task = Task(X.shape[0], Batches(backend, X, settings.dtype).read, step, rate)
     title = name_of(backend) if one_pass else name_of(backend) + ", epoch {}/{}"
     made = run_epochs(settings, optimiser, task, random, epochs, title)
     for loss, parameters, velocities in made:
@@ -198,7 +209,7 @@ def train(state, settings, X, one_pass=False):
             state,
             parameters=parameters,
             velocities=velocities,
-            random_state=random_state_to_json(random),
+            random_state=random.bit_generator.state,
             loss_history=[*state.loss_history, loss],
             n_epochs_done=state.n_epochs_done + 1,
         )
@@ -262,10 +273,3 @@ def _measure_patch_energy(settings, X):
     if not np.isfinite(energy):
         raise ValueError("X has values whose squares are too large for float64; scale it down")
     return energy or 1.0
-
-
-def _draw_filters(settings, random, shape):
-    filters = np.empty(shape, settings.dtype)
-    for own in filters:  # a deep layer's, drawn at once in float64, would take long to allocate
-        own[...] = settings.init_scale * random.standard_normal(shape[1:])
-    return filters

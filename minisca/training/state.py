@@ -37,7 +37,7 @@ class LayerState:
     velocities : dict of arrays
         Momentum's, under the names of `parameters` and in their shapes; 0 before the first step.
     random_state : dict
-        Of the generator that draws the order of the images, as `random_state_to_json` has it.
+        Of the generator that draws the order of the images, as NumPy's bit generator has it.
     n_channels : int
         Channels c of the images.
     image_size : (int, int)
@@ -89,13 +89,8 @@ class LayerState:
     def check_settings(self, settings):
         """Raise ValueError if the settings no longer describe the filters."""
         filters = self.parameters["encoder_filters"]
-        trained = {
-            "n_maps": len(filters),
-            "filter_width": filters.shape[2],
-            "tied": self.tied,
-            "dtype": str(self.dtype),
-        }
-        for name, value in trained.items():
+        trained = {"n_maps": len(filters), "filter_width": filters.shape[2]}
+        for name, value in (trained | {"tied": self.tied, "dtype": str(self.dtype)}).items():
             if getattr(settings, name) != value:
                 raise ValueError(
                     f"{name} is {getattr(settings, name)!r}; it must be {value!r}, as the filters "
@@ -143,19 +138,15 @@ class LayerState:
             shapes |= velocities
         dtypes = dict.fromkeys(shapes, layer.dtype) | {"loss_history": "float64"}
         require(path, arrays, shapes | {"loss_history": (n_epochs_done,)}, dtypes=dtypes)
-        return cls(
-            parameters={name: arrays[name] for name in trained},
-            velocities={
-                name: arrays.get(f"velocity/{name}", np.zeros_like(arrays[name]))
-                for name in trained
-            },
-            random_state=settings["random_state"],
-            n_channels=arrays["encoder_filters"].shape[1],
-            image_size=image_size,
-            patch_energy=energy,
-            loss_history=arrays["loss_history"].tolist(),
-            n_epochs_done=n_epochs_done,
-        )
+        parameters = {name: arrays[name] for name in trained}
+        velocities = {
+            name: arrays.get(f"velocity/{name}", np.zeros_like(value))
+            for name, value in parameters.items()
+        }
+        random_state, losses = settings["random_state"], arrays["loss_history"].tolist()
+        n_channels = arrays["encoder_filters"].shape[1]
+        shape = n_channels, image_size
+        return cls(parameters, velocities, random_state, *shape, energy, losses, n_epochs_done)
 
 
 _SETTINGS = ("image_size", "n_epochs_done", "patch_energy", "random_state")

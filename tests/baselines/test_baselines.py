@@ -5,7 +5,7 @@ import pytest
 
 import minisca
 from tests.support.baselines import autoencoder, bars, network, patches, pictures, triangle
-from tests.support.layers import Slices, one_thread, rewrite  # noqa: F401
+from tests.support.layers import Slices
 
 #: {name: (maker, a function that gives it images (and labels) to learn, what it makes of them)}
 BASELINES = {

@@ -7,7 +7,6 @@ import minisca
 from minisca.datasets import load_mnist_sample
 from tests.support.baselines import bars, network
 from tests.support.helpers import EPSILON, derivative_along, unit_directions
-from tests.support.layers import one_thread  # noqa: F401
 
 NAMES = ("filters", "bias", "coef", "intercept")
 

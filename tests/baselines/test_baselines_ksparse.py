@@ -5,7 +5,6 @@ import pytest
 
 from tests.support.baselines import autoencoder, patches
 from tests.support.helpers import check_gradient
-from tests.support.layers import one_thread  # noqa: F401
 
 NAMES = ("filters", "encoder_bias", "decoder_bias")
 

@@ -12,7 +12,7 @@ from minisca.datasets import load_mnist_sample
 from minisca.preprocessing import contrast_normalise
 from tests.support.baselines import pictures
 from tests.support.baselines import triangle as estimator
-from tests.support.layers import Slices, one_thread  # noqa: F401
+from tests.support.layers import Slices
 
 # Patches --------------------------------------------------------------------------------------
 

@@ -16,7 +16,6 @@ from tests.support.layers import (
     images,
     layer,
     learned,
-    one_thread,  # noqa: F401 (a fixture)
     over_rules,
     variance,
 )

@@ -7,15 +7,7 @@ from scipy.signal import correlate2d
 import reference
 from minisca import encoding
 from tests.support.helpers import assert_within, rounding_bound
-from tests.support.layers import (
-    PARAMETERS,
-    RULES,
-    Slices,
-    images,
-    layer,
-    one_thread,  # noqa: F401 (a fixture)
-    over_rules,
-)
+from tests.support.layers import PARAMETERS, RULES, Slices, images, layer, over_rules
 
 
 @pytest.fixture(scope="module")

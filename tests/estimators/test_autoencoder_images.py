@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import reference
-from tests.support.layers import PARAMETERS, Slices, assert_same_state, images, layer, one_thread  # noqa: F401 (a fixture)
+from tests.support.layers import PARAMETERS, Slices, assert_same_state, images, layer
 
 
 @pytest.mark.parametrize("source", ["float64", "float16", ">f4", "uint8", "bool", "int64"])

@@ -9,15 +9,7 @@ import pytest
 
 import minisca
 from minisca import DivergenceError, NotFittedError
-from tests.support.layers import (
-    RULES,
-    Slices,
-    assert_same_state,
-    images,
-    layer,
-    one_thread,  # noqa: F401 (a fixture)
-    refusal,
-)
+from tests.support.layers import RULES, Slices, assert_same_state, images, layer, refusal
 
 X_METHODS = (
     *("transform", "feature_maps", "winners", "reconstruct", "usage", "score"),

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.support.layers import RULES, images, layer, one_thread, refusal  # noqa: F401
+from tests.support.layers import RULES, images, layer, refusal
 
 COUNTS_FROM_0 = ("n_epochs", "warmup_steps")
 COUNTS = ("n_maps", "pool_width", "pool_stride", "batch_size", "filter_width", *COUNTS_FROM_0)

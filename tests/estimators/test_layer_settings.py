@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 
 from minisca.training.optim import SCHEDULES, SGD
-from tests.support.layers import (
-    RULES,
-    assert_same_state,
-    images,
-    layer,
-    one_thread,  # noqa: F401 (a fixture)
-)
+from tests.support.layers import RULES, assert_same_state, images, layer
 
 over_tied = pytest.mark.parametrize("tied", [False, True])
 

@@ -9,7 +9,7 @@ import pytest
 
 import minisca
 from minisca.estimator import Estimator
-from tests.support.layers import assert_same_state, images, layer, one_thread  # noqa: F401
+from tests.support.layers import assert_same_state, images, layer
 
 pytest.importorskip("sklearn")
 from sklearn.base import clone, is_classifier

@@ -5,7 +5,7 @@ import pytest
 
 import minisca
 from minisca import SparseConvAutoencoder, Stack, stack
-from tests.support.layers import Slices, assert_same_state, images, layer, one_thread  # noqa: F401
+from tests.support.layers import Slices, assert_same_state, images, layer
 
 # 8x13 -> 4x7 -> 4x7 -> 2x1: few widths, for each compiles its own kernels
 LAYERS = (

@@ -7,7 +7,7 @@ from minisca import CheckpointError, SparseConvAutoencoder, Stack
 from minisca.files import checkpoint
 from minisca.preprocessing import ZCA
 from tests.support.baselines import pictures, triangle
-from tests.support.layers import assert_same_state, images, layer, one_thread, rewrite  # noqa: F401
+from tests.support.layers import assert_same_state, images, layer, rewrite
 
 X = images(n=20)
 SAVED = {

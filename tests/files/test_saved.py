@@ -17,7 +17,7 @@ import minisca
 from minisca import CheckpointError, LinearSVM, LogisticRegression, SparseConvAutoencoder, Stack
 from minisca.baselines import KSparseAutoencoder, SupervisedConvNet, TriangleKMeans
 from minisca.preprocessing import ZCA
-from tests.support.layers import PARAMETERS, layer, one_thread  # noqa: F401
+from tests.support.layers import PARAMETERS, layer
 
 SAVED = Path(__file__).parent / "saved"
 with np.load(SAVED / "expected.npz") as entries:

@@ -10,7 +10,7 @@ import minisca
 from minisca import CheckpointError, LinearSVM, LogisticRegression, SparseConvAutoencoder, Stack
 from minisca.preprocessing import ZCA
 from tests.support.baselines import autoencoder, bars, network, patches, pictures, triangle
-from tests.support.layers import RULES, images, layer, one_thread  # noqa: F401
+from tests.support.layers import RULES, images, layer
 
 X = images(n=12)
 ROWS, WORDS = X.reshape(12, -1), np.array(["one", "two", "three"])[np.arange(12) % 3]

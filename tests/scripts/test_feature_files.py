@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from features.files import FeatureFiles, Rows
 
-from tests.support.layers import images, layer, one_thread  # noqa: F401
+from tests.support.layers import images, layer
 
 
 @pytest.fixture(scope="module")

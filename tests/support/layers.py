@@ -5,7 +5,6 @@ Also what they compare layers with, and change files with.
 
 import json
 
-import numba
 import numpy as np
 import pytest
 
@@ -88,15 +87,6 @@ def refusal(error, function, *arguments, **options):
     return str(caught.value)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """For modules that import it: tiny calls would spend their time on meeting other threads."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(before)
-
-
 class Slices:
     """Like an HDF5 data set: a shape, a dtype, and slices; it remembers which rows were read.
 
@@ -123,10 +113,11 @@ class Slices:
         raise AssertionError("the whole array was asked for")
 
 
-def rewrite(path, change):
-    """Change the checkpoint at `path` by `change(arrays, settings)`, keeping it a valid file."""
+def rewrite(path, change, in_header=None):
+    """Change the checkpoint at `path` by `change(arrays, settings)`, and its header's entries."""
     with np.load(path, allow_pickle=False) as entries:
         arrays = dict(entries)
     header = json.loads(arrays.pop("minisca").tobytes())
     change(arrays, header["settings"])
+    header |= in_header or {}
     np.savez(path, minisca=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minisca
-from tests.support.layers import layer, one_thread, variance  # noqa: F401 (a fixture)
+from tests.support.layers import layer, variance
 
 
 @pytest.fixture(scope="module")

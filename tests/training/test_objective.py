@@ -15,7 +15,7 @@ from minisca.backends import get_backend
 from minisca.sparsity import make_sparsity
 from minisca.training import objective
 from tests.support.helpers import EPSILON, check_gradient
-from tests.support.layers import RULES, layer, one_thread, over_rules  # noqa: F401
+from tests.support.layers import RULES, layer, over_rules
 
 # n, c, h, w, m, k
 SHAPES = [(4, 1, 5, 7, 3, 3), (3, 2, 4, 7, 3, 5)]

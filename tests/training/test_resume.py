@@ -12,7 +12,6 @@ from tests.support.layers import (
     assert_same_state,
     images,
     layer,
-    one_thread,  # noqa: F401 (a fixture)
     over_rules,
     refusal,
     rewrite,

@@ -4,7 +4,7 @@ import pytest
 
 from minisca import CheckpointError, Stack
 from minisca.training import fit
-from tests.support.layers import assert_same_state, images, layer, one_thread  # noqa: F401
+from tests.support.layers import assert_same_state, images, layer
 
 
 def two_layers():
