@@ -1,5 +1,7 @@
 """What every baseline does: the same every time, files, and refusals that say what is wrong."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -56,60 +58,45 @@ def test_a_loss_that_explodes_is_reported_with_the_advice_and_leaves_finite_filt
     assert np.isfinite(made.filters_).all()
 
 
-SHARED = [
-    ({"n_epochs": -1}, ValueError, "n_epochs is -1"),
-    ({"n_epochs": True}, TypeError, "n_epochs is True"),
-    ({"batch_size": 0}, ValueError, "batch_size is 0"),
-    ({"learning_rate": 0}, ValueError, "learning_rate is 0"),
-    ({"learning_rate": np.nan}, ValueError, "learning_rate is nan"),
-    ({"momentum": 1}, ValueError, "momentum is 1"),
-    ({"momentum": -1}, ValueError, "momentum is -1"),
-    ({"random_state": 1.5}, TypeError, "random_state is 1.5"),
-    ({"random_state": -1}, ValueError, "random_state is -1"),
-    ({"dtype": "float16"}, ValueError, "dtype is 'float16'"),
-    ({"backend": "abacus"}, ValueError, "backend is 'abacus'"),
+TRAINED, TRIANGLE = ["network", "autoencoder"], ["triangle"]
+#: (baselines, error, {setting: values that are none})
+BAD = [
+    (TRAINED, ValueError, {"n_epochs": [-1], "batch_size": [0], "learning_rate": [0, np.nan]}),
+    (TRAINED, ValueError, {"momentum": [1, -1], "random_state": [-1], "dtype": ["float16"]}),
+    (TRAINED, ValueError, {"backend": ["abacus"]}),
+    (TRAINED, TypeError, {"n_epochs": [True], "random_state": [1.5]}),
+    (["network"], ValueError, {"n_maps": [0], "filter_width": [4], "pool_stride": [0], "l2": [-1]}),
+    (["network"], TypeError, {"pool_width": [2.5]}),
+    (["autoencoder"], ValueError, {"n_units": [0], "init_scale": [0]}),
+    (["autoencoder"], TypeError, {"n_active": [None]}),
+    (TRIANGLE, ValueError, {"n_maps": [0], "stride": [0], "grid": [0], "contrast_epsilon": [0]}),
+    (TRIANGLE, ValueError, {"zca_epsilon": [-1], "n_patches": [-5], "n_iterations": [0]}),
+    (TRIANGLE, ValueError, {"random_state": [-1]}),
+    (TRIANGLE, TypeError, {"normalise": [1], "whiten": [None], "standardise": ["no"]}),
+    (TRIANGLE, TypeError, {"patch_width": [2.5]}),
 ]
-BAD = {
-    "network": [
-        *SHARED,
-        ({"n_maps": 0}, ValueError, "n_maps is 0"),
-        ({"filter_width": 4}, ValueError, "filter_width is 4; it must be an odd integer"),
-        ({"pool_width": 2.5}, TypeError, "pool_width is 2.5"),
-        ({"pool_stride": 0}, ValueError, "pool_stride is 0"),
-        ({"l2": -1}, ValueError, "l2 is -1"),
-    ],
-    "autoencoder": [
-        *SHARED,
-        ({"n_units": 0}, ValueError, "n_units is 0"),
-        ({"n_active": 13}, ValueError, "n_active is 13; it must be at most n_units, which is 12"),
-        ({"n_active": None}, TypeError, "n_active is None"),
-        ({"n_active_start": 13}, ValueError, "n_active_start is 13; it must be at most n_units"),
-        ({"init_scale": 0}, ValueError, "init_scale is 0"),
-    ],
-    "triangle": [
-        ({"n_maps": 0}, ValueError, "n_maps is 0"),
-        ({"patch_width": 2.5}, TypeError, "patch_width is 2.5"),
-        ({"stride": 0}, ValueError, "stride is 0"),
-        ({"grid": 0}, ValueError, "grid is 0"),
-        ({"normalise": 1}, TypeError, "normalise is 1; it must be True or False"),
-        ({"whiten": None}, TypeError, "whiten is None; it must be True or False"),
-        ({"standardise": "no"}, TypeError, "standardise is 'no'; it must be True or False"),
-        ({"contrast_epsilon": 0}, ValueError, "contrast_epsilon is 0"),
-        ({"zca_epsilon": -1}, ValueError, "zca_epsilon is -1"),
-        ({"n_patches": -5}, ValueError, "n_patches is -5"),
-        ({"n_iterations": 0}, ValueError, "n_iterations is 0"),
-        ({"random_state": -1}, ValueError, "random_state is -1"),
-        ({"patch_width": 8}, ValueError, "is 8; for images of 8x7 pixels it must be at most 7"),
-        ({"grid": 6}, ValueError, "grid is 6; for 6x5 places of patches it must be at most 5"),
-        ({"n_maps": 201}, ValueError, "n_maps is 201; it must be at most .* 200"),
-        ({"n_maps": 361, "n_patches": 999}, ValueError, "n_maps is 361; it must be .* 360 "),
-    ],
-}
+#: (baseline, settings that do not fit the others or the images, message)
+MISFITS = [
+    ("autoencoder", {"n_active": 13}, "n_active is 13; it must be at most n_units, which is 12"),
+    ("autoencoder", {"n_active_start": 13}, "n_active_start is 13; it must be at most n_units"),
+    ("triangle", {"patch_width": 8}, "is 8; for images of 8x7 pixels it must be at most 7"),
+    ("triangle", {"grid": 6}, "grid is 6; for 6x5 places of patches it must be at most 5"),
+    ("triangle", {"n_maps": 201}, "n_maps is 201; it must be at most .* 200"),
+    ("triangle", {"n_maps": 361, "n_patches": 999}, "n_maps is 361; it must be .* 360 "),
+]
 
 
 @pytest.mark.parametrize(
     ("name", "parameters", "error", "message"),
-    [(name, *bad) for name, table in BAD.items() for bad in table],
+    [
+        *(
+            (name, {setting: value}, error, f"{setting} is {value!r}; it must be ")
+            for names, error, settings in BAD
+            for name, (setting, values) in itertools.product(names, settings.items())
+            for value in values
+        ),
+        *((name, settings, ValueError, message) for name, settings, message in MISFITS),
+    ],
     ids=lambda value: str(value)[:50],
 )
 def test_a_bad_parameter_is_named(name, parameters, error, message):

@@ -8,77 +8,55 @@ import pytest
 from tests.support.layers import RULES, images, layer, refusal
 
 COUNTS_FROM_0 = ("n_epochs", "warmup_steps")
-COUNTS = ("n_maps", "pool_width", "pool_stride", "batch_size", "filter_width", *COUNTS_FROM_0)
+COUNTS_FROM_1 = ("n_maps", "pool_width", "pool_stride", "batch_size", "filter_width")
+COUNTS = (*COUNTS_FROM_0, *COUNTS_FROM_1)
 NUMBERS = ("learning_rate", "momentum", "init_scale", "lifetime", "encoding_bias")
-INTERVALS = {
-    "(0, inf)": {"learning_rate": (0, -0.1, np.nan, np.inf), "init_scale": (0, -1)},
-    "[0, 1)": {"momentum": (1, 1.5, -0.1)},
-    "[0, inf)": {"encoding_bias": (-0.5, np.inf)},
-    "(0, 1]": {"lifetime": (0, 1.01, np.nan)},
-}
-NO_INTEGERS = (True, 3.0, "3", None, np.array([3]))
-SEEDS = ("0", 1.5, True, np.random.default_rng(0))
 RULE_NAMES = "'winner-take-all', 'top-n', 'k-largest', 'none'"
-CHOICES = {
-    ("sparsity", RULE_NAMES): ("winner_take_all", None, ["none"], np.array(["none", "top-n"])),
-    ("schedule", "'linear', 'constant'"): ("step", "cosine", None),
-    ("dtype", "'float32', 'float64'"): ("float16", np.float32, np.dtype("float32")),
-    ("backend", "'auto', 'cpu'"): ("tpu", None),
-}
-
+#: (settings that get each of some values, these values, error, what they must be)
+EACH = [
+    (COUNTS, (True, 3.0, "3", None, np.array([3])), TypeError, "an "),
+    (COUNTS, (-1,), ValueError, "an "),
+    (COUNTS_FROM_1, (0,), ValueError, "an "),
+    (("filter_width",), (4,), ValueError, "an odd integer of at least 1"),
+    (("learning_rate",), (0, -0.1, np.nan, np.inf), ValueError, "a number in (0, inf)"),
+    (("init_scale",), (0, -1), ValueError, "a number in (0, inf)"),
+    (("momentum",), (1, 1.5, -0.1), ValueError, "a number in [0, 1)"),
+    (("encoding_bias",), (-0.5, np.inf), ValueError, "a number in [0, inf)"),
+    (("lifetime",), (0, 1.01, np.nan), ValueError, "a number in (0, 1]"),
+    (NUMBERS, (True, "0.1", [0.1], 0.1j), TypeError, "a number in "),
+    (
+        ("sparsity",),
+        ("winner_take_all", None, ["none"], np.array(["none", "top-n"])),
+        *(ValueError, f"one of {RULE_NAMES}"),
+    ),
+    (("schedule",), ("step", "cosine", None), ValueError, "one of 'linear', 'constant'"),
+    (
+        ("dtype",),
+        ("float16", np.float32, np.dtype("float32")),
+        *(ValueError, "one of 'float32', 'float64'"),
+    ),
+    (("backend",), ("tpu", None), ValueError, "one of 'auto', 'cpu'"),
+    (("tied", "normalise_filters"), ("yes", 1, None), TypeError, "True or False"),
+    (("random_state",), ("0", 1.5, True, np.random.default_rng(0)), TypeError, "an integer"),
+    (("random_state",), (-1,), ValueError, "an integer of at least 0"),
+]
+NEEDED = "n_active is None; sparsity='{}' needs the number of units that survive in every {}"
+NOT_0 = "n_active is {}; it must be an integer of at least 1"
 #: (settings, error, what its message says)
 BAD = [
     *(
-        ({name: value}, TypeError, f"{name} is {value!r}; it must be an ")
-        for name, value in itertools.product(COUNTS, NO_INTEGERS)
+        ({name: value}, error, f"{name} is {value!r}; it must be {must}")
+        for names, values, error, must in EACH
+        for name, value in itertools.product(names, values)
     ),
     *(
-        ({name: value}, ValueError, f"{name} is {value}; it must be an ")
-        for name, value in itertools.product(COUNTS, (0, -1))
-        if value < 0 or name not in COUNTS_FROM_0
-    ),
-    ({"filter_width": 4}, ValueError, "filter_width is 4; it must be an odd integer of at least 1"),
-    *(
-        ({name: value}, ValueError, f"{name} is {value}; it must be a number in {interval}")
-        for interval, table in INTERVALS.items()
-        for name, values in table.items()
-        for value in values
-    ),
-    *(
-        ({name: value}, TypeError, f"{name} is {value!r}; it must be a number in ")
-        for name, value in itertools.product(NUMBERS, (True, "0.1", [0.1], 0.1j))
-    ),
-    *(
-        ({name: value}, ValueError, f"{name} is {value!r}; it must be one of {choices}")
-        for (name, choices), values in CHOICES.items()
-        for value in values
-    ),
-    *(
-        ({name: value}, TypeError, f"{name} is {value!r}; it must be True or False")
-        for name, value in itertools.product(("tied", "normalise_filters"), ("yes", 1, None))
-    ),
-    *(
-        ({"random_state": value}, TypeError, f"random_state is {value!r}; it must be an integer")
-        for value in SEEDS
-    ),
-    ({"random_state": -1}, ValueError, "random_state is -1; it must be an integer of at least 0"),
-    *(
-        (
-            {"sparsity": rule},
-            ValueError,
-            f"n_active is None; sparsity='{rule}' needs the number of units that survive in "
-            f"every {per}",
-        )
+        ({"sparsity": rule, "n_active": value}, error, message.format(value))
         for rule, per in (("top-n", "map"), ("k-largest", "image"))
-    ),
-    *(
-        (
-            {"sparsity": rule, "n_active": value},
-            error,
-            f"n_active is {value}; it must be an integer of at least 1",
+        for value, error, message in (
+            (None, ValueError, NEEDED.format(rule, per)),
+            (0, ValueError, NOT_0),
+            (0.5, TypeError, NOT_0),
         )
-        for rule in ("top-n", "k-largest")
-        for value, error in ((0, ValueError), (0.5, TypeError))
     ),
     *(
         (

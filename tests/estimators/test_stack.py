@@ -82,19 +82,6 @@ def test_depth_stops_at_the_features_of_that_layer(fitted):
     np.testing.assert_array_equal(out, features.astype(np.float16))
 
 
-@pytest.mark.parametrize(
-    ("depth", "error", "message"),
-    [
-        (4, ValueError, "depth is 4; it must be at most 3"),
-        (0, ValueError, "depth is 0; it must be an integer of at least 1"),
-        (1.0, TypeError, "depth is 1.0; it must be an integer of at least 1"),
-    ],
-)
-def test_a_depth_that_is_not_there_is_refused(fitted, depth, error, message):
-    with pytest.raises(error, match=message):
-        fitted.transform(wide(n=2), depth=depth)
-
-
 def test_images_pass_through_all_layers_a_chunk_at_a_time(fitted, count_encoded, monkeypatch):
     x = Slices(wide())
     expected = fitted.transform(x.array)
@@ -126,52 +113,43 @@ def test_the_parameters_of_a_layer_are_reached_by_its_index():
     assert made.layers_[1].learning_rate == 0.002
 
 
-def test_a_stack_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="layers is empty; it must hold at least one Sparse"):
-        Stack([]).fit(wide())
-
-
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("given", "error", "message"),
     [
-        (3, "layers is 3; it must be a list of layers"),
-        (layer(), r"layers is SparseConvAutoencoder\(.*; it must be a list of layers"),
-        ([layer(), "top"], r"layers\[1\] is 'top'; it must be a SparseConvAutoencoder"),
-        ([SparseConvAutoencoder], r"layers\[0\] is <class .*; it must be a SparseConvAutoencoder"),
+        ([], ValueError, "layers is empty; it must hold at least one SparseConvAutoencoder"),
+        (3, TypeError, "layers is 3; it must be a list of layers"),
+        (layer(), TypeError, r"layers is SparseConvAutoencoder\(.*; it must be a list of layers"),
+        ([layer(), "top"], TypeError, r"layers\[1\] is 'top'; it must be a SparseConvAutoencoder"),
+        ([SparseConvAutoencoder], TypeError, r"layers\[0\] is <class .*; it must be a SparseConvA"),
+        ([layer(), layer(filter_width=4)], ValueError, r"layers\[1\]: filter_width is 4; it must"),
     ],
 )
-def test_what_is_no_list_of_layers_is_refused(given, message):
-    with pytest.raises(TypeError, match=message):
-        Stack(given).fit(wide())
-
-
-def test_a_bad_parameter_of_an_upper_layer_is_refused_before_any_training():
+def test_what_is_no_list_of_good_layers_is_refused_before_any_training(given, error, message):
     x = Slices(wide())
-    with pytest.raises(ValueError, match=r"layers\[1\]: filter_width is 4; it must be an odd"):
-        Stack([layer(), layer(filter_width=4)]).fit(x)
+    with pytest.raises(error, match=message):
+        Stack(given).fit(x)
     assert x.reads == []
 
 
-@pytest.mark.parametrize("method", ["transform", "save"])
-def test_an_unfitted_stack_says_so(method, tmp_path):
-    argument = wide() if method == "transform" else tmp_path / "stack.npz"
+def test_an_unfitted_stack_says_so():
     with pytest.raises(minisca.NotFittedError, match="this Stack is not fitted yet; call fit"):
-        getattr(Stack(layers()), method)(argument)
+        Stack(layers()).transform(wide())
 
 
-def test_images_unlike_those_of_fit_are_refused(fitted):
-    with pytest.raises(ValueError, match=r"X has 2 channels .* it must have 1, as in fit"):
-        fitted.transform(images(channels=2, width=13))
-    with pytest.raises(ValueError, match="X has images of 8x7 pixels; they must be 8x13"):
-        fitted.transform(images())
-    x = wide()
-    x[3, 0, 2, 1] = np.nan
-    with pytest.raises(ValueError, match="X has the value nan in image 3"):
-        fitted.transform(x)
-
-
-def test_a_wrong_out_is_refused(fitted):
-    with pytest.raises(ValueError, match=r"out has shape \(20, 2\); it must be \(20, 2, 1, 1\)"):
-        fitted.transform(wide(), out=np.empty((20, 2)))
-    with pytest.raises(TypeError, match="out is of int64; it must be an array of floating-point"):
-        fitted.transform(wide(), out=np.empty((20, 2, 1, 1), np.int64))
+@pytest.mark.parametrize(
+    ("x", "options", "error", "message"),
+    [
+        (wide(), {"depth": 4}, ValueError, "depth is 4; it must be at most 3"),
+        (wide(), {"depth": 0}, ValueError, "depth is 0; it must be an integer of at least 1"),
+        (wide(), {"depth": 1.0}, TypeError, "depth is 1.0; it must be an integer of at least 1"),
+        (images(channels=2, width=13), {}, ValueError, "X has 2 channels .* it must have 1, as in"),
+        (images(), {}, ValueError, "X has images of 8x7 pixels; they must be 8x13"),
+        (np.full((9, 1, 8, 13), np.nan), {}, ValueError, "X has the value nan in image 0"),
+        (wide(), {"out": np.empty((20, 2))}, ValueError, r"\(20, 2\); it must be \(20, 2, 1, 1\)"),
+        (wide(), {"out": np.empty((20, 2, 1, 1), int)}, TypeError, "out is of int64; it must be"),
+    ],
+    ids=lambda value: str(value)[:20].split("[")[0],
+)
+def test_what_cannot_be_encoded_is_refused(fitted, x, options, error, message):
+    with pytest.raises(error, match=message):
+        fitted.transform(x, **options)

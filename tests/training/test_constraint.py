@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minisca
+from minisca.preprocessing import ZCA, contrast_normalise
 from tests.support.layers import layer, variance
 
 
@@ -25,16 +26,6 @@ def test_winner_take_all_uses_every_map_where_k_largest_leaves_most_of_them_dead
     assert winners.score(digits) > largest.score(digits)
 
 
-def whitened(images, epsilon=0.1):
-    """Contrast normalisation, then ZCA over the pixels of an image."""
-    flat = images.reshape(len(images), -1).astype(np.float64)
-    flat = (flat - flat.mean(axis=1, keepdims=True)) / flat.std(axis=1, keepdims=True)
-    flat -= flat.mean(axis=0)
-    values, vectors = np.linalg.eigh(flat.T @ flat / len(flat))
-    flat = flat @ (vectors / np.sqrt(np.maximum(values, 0) + epsilon)) @ vectors.T
-    return flat.reshape(images.shape).astype(np.float32)
-
-
 def largest_tap_share(filters):
     """The share of each filter's energy that lies in its largest tap: 1 for a delta."""
     energy = filters.reshape(len(filters), -1) ** 2
@@ -42,7 +33,7 @@ def largest_tap_share(filters):
 
 
 def test_without_the_constraint_filters_become_deltas_that_copy_the_image(digits):
-    x = whitened(digits[:300, :, 7:20, 7:20])
+    x = ZCA().fit_transform(contrast_normalise(digits[:300, :, 7:20, 7:20]))
     settings = {"n_maps": 8, "filter_width": 5, "n_epochs": 60, "batch_size": 30}
     winners = layer(**settings, learning_rate=0.025, init_scale=0.01).fit(x)
     every_unit = layer(**settings, learning_rate=0.01, init_scale=0.01, sparsity="none").fit(x)
