@@ -4,6 +4,8 @@
     python scripts/benchmark.py all             growth and classifier too
     python scripts/benchmark.py steps --json out/steps.json
     python scripts/benchmark.py --backend cupy,numba_cuda     on a device
+    python scripts/benchmark.py all --json reference/measured/benchmark.json \\
+        --output reference/measured/figures                   the published figures
 
 steps       a training step of five layers, its phases, PyTorch's step
 transform   convolution, ReLU and pooling in one pass beside the step's own encoder
@@ -29,9 +31,9 @@ PyTorch is the measured peer and nothing else: `pip install torch` adds its colu
 was checked to give the same loss, gradients and winners. Best on a machine with nothing else to do.
 """
 
+import itertools
 import json
 import os
-import shutil
 import sys
 from functools import cached_property
 from importlib.metadata import version
@@ -39,6 +41,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
+from bench.children import can_measure_memory
 from bench.classifier import measure_classifier, report_classifier
 from bench.cold import measure_cold, report_cold
 from bench.growth import draw_growth, measure_growth, report_growth
@@ -51,7 +54,7 @@ from bench.threads import measure_threads, report_threads
 from bench.timing import caches
 from common.locks import check_packages
 from common.options import check_counts, make_parser
-from common.records import ROOT, environment
+from common.records import environment
 
 from minisca.files.atomic import atomic_write
 
@@ -71,7 +74,8 @@ OF_THE_CPU = {
     "classifier": "logistic regression runs on the CPU, whatever the features were computed on",
     "memory": "it is the host's; a step's memory on the device is a column of steps",
 }
-MEASURED = ROOT / "reference" / "measured"
+#: The sections that read Linux's /proc.
+OF_LINUX = ("memory", "classifier")
 
 
 def parse_arguments(arguments=None):
@@ -83,17 +87,7 @@ def parse_arguments(arguments=None):
         help=f"of {', '.join(SECTIONS)}, or all; default: {' '.join(DEFAULT_SECTIONS)}",
     )
     parser.add_argument("--repetitions", type=int, default=5, help="default: 5")
-    parser.add_argument("--fits", type=int, default=1, help="of each classifier; default: 1")
     parser.add_argument("--no-peer", action="store_true", help="leave PyTorch out")
-    parser.add_argument(
-        "--no-slow-peer",
-        action="store_true",
-        help="leave PyTorch out of the largest layer, where a step of it takes half a minute "
-        "(otherwise that one is repeated twice only)",
-    )
-    parser.add_argument(
-        "--record", action="store_true", help="copy JSON and plot into reference/measured/"
-    )
     parser.add_argument("--data-dir", help="directory with MNIST's IDX files")
     parser.add_argument(
         "--backend", default="cpu", help="cpu, cupy, numba_cuda, or cupy,numba_cuda; default: cpu"
@@ -102,23 +96,17 @@ def parse_arguments(arguments=None):
     output = "out/benchmark"
     parser.add_argument("--output", default=output, help=f"directory to write; default: {output}")
     parser.add_argument("--quick", action="store_true", help="tiny layers, to try the script out")
-    parser.add_argument("--scale", choices=("full", "tiny"), help="tiny is --quick")
     parsed = parser.parse_args(arguments)
     parsed.backend = parsed.backend.split(",")
     if parsed.backend != ["cpu"] and not {*parsed.backend} <= {"cupy", "numba_cuda"}:
         parser.error("--backend must be cpu, or one or both of cupy,numba_cuda")
-    parsed.quick |= parsed.scale == "tiny"
-    known = list(SECTIONS)
-    if parsed.backend != ["cpu"]:
-        known = [section for section in SECTIONS if section not in OF_THE_CPU]
+    known = [name for name in SECTIONS if parsed.backend == ["cpu"] or name not in OF_THE_CPU]
     for section in parsed.sections:
         if section in SECTIONS and section not in known:
             parser.error(f"section is {section!r}, which is the CPU's own: {OF_THE_CPU[section]}")
         if section not in (*known, "all"):
             parser.error(f"section is {section!r}; it must be one of {', '.join(known)}, all")
-    check_counts(parser, parsed, "repetitions", "fits")
-    if parsed.record and parsed.quick:
-        parser.error("--record keeps figures that mean something; those of --quick do not")
+    check_counts(parser, parsed, "repetitions")
     chosen = known if "all" in parsed.sections else parsed.sections or DEFAULT_SECTIONS
     parsed.sections = [section for section in known if section in chosen]
     parsed.json = Path(parsed.json or Path(parsed.output) / "benchmark.json")
@@ -130,14 +118,11 @@ class Bench:
 
     def __init__(self, arguments):
         self.repetitions = arguments.repetitions
-        self.fits = arguments.fits
         self.tiny = arguments.quick
         self.data_dir = arguments.data_dir
-        self.skip_slow_peer = arguments.no_slow_peer
         self.threads = numba.get_num_threads()
         self.torch = None if arguments.no_peer else import_torch(self.threads)
         self.torch_device = "cpu"
-        self.classifier_shape = (600, 400) if self.tiny else (60_000, 12_800)
 
     @cached_property
     def digits(self):
@@ -217,9 +202,11 @@ def main():
     if machines[0].is_device:
         bench.torch, bench.torch_device = peer_on_device(bench.torch)
     print_environment(bench.environment())
-    plots = []
-    for machine, section in [(m, section) for m in machines for section in arguments.sections]:
+    for machine, section in itertools.product(machines, arguments.sections):
         print()
+        if section in OF_LINUX and not can_measure_memory():
+            print(f"{section}: not measured, its memory is measured through Linux's /proc")
+            continue
         name = f"{section} on {machine.name}" if machine.is_device else section
         measure, report = SECTIONS[section]
         result = measure(bench, machine)
@@ -229,16 +216,14 @@ def main():
         write_section(arguments.json, name, {"environment": bench.environment(), **result})
         report(result)
         if section == "growth" and pictures:
-            plots.append(Path(arguments.output) / f"benchmark-{name.replace(' ', '-')}.png")
-            draw_growth(plots[-1], result)
-            print(f"Plot: {plots[-1]}")
+            plot = Path(arguments.output) / f"benchmark-{name.replace(' ', '-')}.png"
+            draw_growth(plot, result)
+            print(f"Plot: {plot}")
     if arguments.backend != ["cpu"]:
         print("\nNot of a device, but the CPU's own:")
         for name, why in OF_THE_CPU.items():
             print(f"{name}: {why}")
     print(f"\nEvery repetition: {arguments.json}")
-    if arguments.record:
-        record(arguments.json, plots)
 
 
 def read_sections(path):
@@ -251,15 +236,6 @@ def write_section(path, name, section):
     sections = read_sections(path) | {name: section}
     with atomic_write(path) as file:
         file.write(json.dumps({"sections": sections}, indent=1).encode() + b"\n")
-
-
-def record(path, plots):
-    """Copy the JSON and the plots to where the figures that count are kept."""
-    (MEASURED / "figures").mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, MEASURED / "benchmark.json")
-    for plot in plots:
-        shutil.copyfile(plot, MEASURED / "figures" / plot.name)
-    print(f"Recorded in {(MEASURED / 'benchmark.json').relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Measurements that need a process of their own: one script, one JSON argument, one JSON answer."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -44,9 +45,10 @@ class PeakMemory:
     """
 
     def __enter__(self):
-        self.reset = _reset_peak()
+        with contextlib.suppress(OSError):  # where it is not allowed, the peak is the process's
+            Path("/proc/self/clear_refs").write_text("5")
         before = memory()
-        self.before, self._private_before = before["VmRSS"], before["RssAnon"]
+        self._before, self._private_before = before["VmRSS"], before["RssAnon"]
         self._private_peak = self._private_before
         self._done = threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
@@ -60,8 +62,7 @@ class PeakMemory:
     def __exit__(self, *exception):
         self._done.set()
         self._sampler.join()
-        self.peak = memory()["VmHWM"]
-        self.beyond = self.peak - self.before
+        self.beyond = memory()["VmHWM"] - self._before
         self.private_beyond = self._private_peak - self._private_before
 
 
@@ -75,12 +76,3 @@ def memory():
     with open("/proc/self/status") as file:
         lines = (line.partition(":") for line in file)
         return {name: 1024 * int(text.split()[0]) for name, _, text in lines if name in wanted}
-
-
-def _reset_peak():
-    """Let VmHWM start anew; False where the system does not allow it."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return False
-    return True

@@ -6,11 +6,12 @@ not allowed as much memory as a copy of it would take. Each in a process of its 
 
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from bench.children import MB, PeakMemory, answer, can_measure_memory, memory, run_child
-from common.records import print_table
+from bench.children import MB, PeakMemory, answer, memory, run_child
+from bench.timing import show
 
 from minisca.chunks import slices
 
@@ -19,38 +20,23 @@ N_CLASSES = 10
 
 
 def measure_classifier(bench, machine):
-    if not can_measure_memory():
-        return {"unavailable": "memory is measured through Linux's /proc"}
-    rows, n_features = bench.classifier_shape
-    fits = []
+    rows, n_features = (600, 400) if bench.tiny else (60_000, 12_800)
+    task = {"rows": rows, "features": n_features}
     with tempfile.TemporaryDirectory(prefix="minisca-benchmark-") as directory:
-        for kind in KINDS:
-            task = {"rows": rows, "features": n_features, "kind": kind}
-            for _ in range(bench.fits):
-                fits.append(run_child("bench.classifier", task | {"directory": directory}))
-    return {"rows": rows, "features": n_features, "fits": fits}
+        own = ({"kind": kind, "directory": directory} for kind in KINDS)
+        return task | {"fits": [run_child("bench.classifier", task | kind) for kind in own]}
 
 
 def report_classifier(result):
-    if "unavailable" in result:
-        print(f"classifier: not measured, {result['unavailable']}")
-        return
-    rows = [
-        [
-            fit["kind"],
-            f"{fit['seconds']:.1f}",
-            f"{fit['iterations']}",
-            f"{fit['evaluations']}",
-            "yes" if fit["converged"] else "no",
-            f"{fit['features_bytes'] / MB:.0f}",
-            f"{fit['beyond_bytes'] / MB:.0f}",
-            f"{100 * fit['beyond_bytes'] / fit['features_bytes']:.1f} %",
-        ]
-        for fit in result["fits"]
-    ]
     print(f"logistic regression on {result['rows']:,} x {result['features']:,} features")
-    header = ["features", "seconds", "iterations", "evaluations", "converged", "MB", "MB beyond"]
-    print_table([*header, "of features"], rows)
+    rows = []
+    for fit in result["fits"]:
+        size, beyond = fit["features_bytes"], fit["beyond_bytes"]
+        row = {"features": fit["kind"], "seconds": f"{fit['seconds']:.1f}"}
+        row |= {name: fit[name] for name in ("iterations", "evaluations", "converged")}
+        row |= {"MB": round(size / MB), "MB beyond": round(beyond / MB)}
+        rows.append(row | {"of features": f"{beyond / size:.1%}"})
+    show(rows)
 
 
 def fit(task):
@@ -86,8 +72,6 @@ def fit(task):
         "converged": model.converged_,
         "loss": model.loss_,
         "features_bytes": features.nbytes,
-        "before_bytes": peak.before,
-        "peak_bytes": peak.peak,
         # the pages of a mapped file are the system's, and go when memory is wanted
         "beyond_bytes": peak.private_beyond if mapped else peak.beyond,
         "private_limit_bytes": limit,
@@ -118,11 +102,10 @@ def _features(task):
     """
     rows, n_features = task["rows"], task["features"]
     dtype = np.float32 if task["kind"] == "float32" else np.float16
-    if task["kind"].startswith("memory-mapped"):
-        path = Path(task["directory"]) / "features.npy"
-        features = np.lib.format.open_memmap(path, "w+", dtype, (rows, n_features))
-    else:
-        path, features = None, np.empty((rows, n_features), dtype)
+    path = Path(task["directory"]) / "features.npy"
+    mapped = task["kind"].startswith("memory-mapped")
+    make = partial(np.lib.format.open_memmap, path, "w+") if mapped else np.empty
+    features = make(dtype=dtype, shape=(rows, n_features))
     random = np.random.default_rng(1)
     causes = 40
     means = 0.6 * random.standard_normal((N_CLASSES, causes), np.float32)
@@ -137,11 +120,11 @@ def _features(task):
             row += 0.3 * noise[start : start + n_features]
         np.maximum(block, 0, out=block)
         features[part] = block
-    if path is None:
-        return features
-    features.flush()
-    del features
-    return np.load(path, mmap_mode="r")
+    if mapped:
+        features.flush()
+        del features
+        features = np.load(path, mmap_mode="r")
+    return features
 
 
 if __name__ == "__main__":

@@ -37,21 +37,20 @@ def measure_cold(bench, machine):
                 cold.append(run_child("bench.first_step", task, **caches))
                 for _ in range(2):
                     warm.append(run_child("bench.first_step", task, **caches))
-        layers.append(
-            {
-                **describe(layer),
-                "cold": cold,
-                "warm": warm,
-                "median_cold_seconds": median([answer["first_step"] for answer in cold]),
-                "median_warm_seconds": median([answer["first_step"] for answer in warm]),
-            }
-        )
+        found = {**describe(layer), "cold": cold, "warm": warm}
+        found["median_cold_seconds"] = _median(cold, "first_step")
+        found["median_warm_seconds"] = _median(warm, "first_step")
+        layers.append(found)
     return {
         "imports": imports,
-        "median_import_seconds": median([answer["import_minisca"] for answer in imports]),
-        "median_import_numpy_seconds": median([answer["import_numpy"] for answer in imports]),
+        "median_import_seconds": _median(imports, "import_minisca"),
+        "median_import_numpy_seconds": _median(imports, "import_numpy"),
         "layers": layers,
     }
+
+
+def _median(answers, key):
+    return median([answer[key] for answer in answers])
 
 
 def report_cold(result):
@@ -61,6 +60,5 @@ def report_cold(result):
         for state in ("cold", "warm"):
             seconds = f"{layer[f'median_{state}_seconds']:.2f}"
             rows.append([f"first step, {state} cache: {layer['layer']}", seconds])
-        second = median([answer["second_step"] for answer in layer["warm"]])
-        rows.append(["  the step after it", f"{second:.2f}"])
+        rows.append(["  the step after it", f"{_median(layer['warm'], 'second_step'):.2f}"])
     print_table(["waiting, seconds", "median"], rows)

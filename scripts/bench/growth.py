@@ -9,9 +9,8 @@ from dataclasses import replace
 import numpy as np
 from bench.layers import Layer, Step, make_images, make_parameters
 from bench.peer import PeerStep, check_agreement
-from bench.steps import beside_ceilings, times
-from bench.timing import take_turns
-from common.records import print_table
+from bench.steps import beside_ceilings
+from bench.timing import show, take_turns, times
 from tqdm import tqdm
 
 from minisca.figures.page import COLOURS, FAINT, INK, Page
@@ -88,63 +87,54 @@ def report_growth(result):
         for point in axis["points"]:
             medians, floor = point["median_seconds"], point["floor_seconds"]
             theirs, ours = medians.get("pytorch"), medians["minisca"]
-            row = [str(point["at"]), _microseconds(floor, point), _microseconds(ours, point)]
-            row += [times(floor and ours / floor, 2), _microseconds(theirs, point)]
-            rows.append([*row, times(theirs and theirs / ours)])
-        header = [AXES[name][0] + "; µs an image", "floor", "minisca", "of floor"]
-        print_table([*header, "PyTorch", "faster"], rows)
-        first, second = axis["worst_step_between"]
+            row = {AXES[name][0] + "; µs an image": point["at"], "floor": _shown(floor, point)}
+            row |= {"minisca": _shown(ours, point), "of floor": times(floor and ours / floor, 2)}
+            row |= {"PyTorch": _shown(theirs, point), "faster": times(theirs and theirs / ours)}
+            rows.append(row)
+        show(rows)
         slope = axis["slope_of_larger_half"]
         if slope is not None:
-            print(
-                f"slope of the larger half: {slope:.2f} (floor: {axis['slope_of_floor']}); ", end=""
-            )
+            print(f"slope of the larger half: {slope:.2f} (floor: {axis['slope_of_floor']})")
+        first, second = axis["worst_step_between"]
         print(f"worst step: {axis['worst_step']:.2f} x the floor's, from {first} to {second}\n")
 
 
+def _shown(seconds, point):
+    return seconds and f"{_microseconds(seconds, point):.3g}"
+
+
 def _microseconds(seconds, point):
-    return "-" if seconds is None else f"{1e6 * seconds / point['batch']:.3g}"
+    """An image's."""
+    return 1e6 * seconds / point["batch"]
 
 
 def draw_growth(path, result):
     """Four panels, time of an image against each number: minisca, its floor, PyTorch."""
     page = Page(2000, 1500)
-    lines = {"pytorch": ("PyTorch", COLOURS[1]), "minisca": ("minisca", COLOURS[0])}
     for index, (name, axis) in enumerate(result["axes"].items()):
-        left, top = 170 + (index % 2) * 980, 130 + (index // 2) * 690
-        axes = page.axes(left, top, 780, 500)
-        if axis["points"][0]["floor_seconds"] is not None:
-            floor = [_point(point, point["floor_seconds"]) for point in axis["points"]]
-            axes.plot(*zip(*floor, strict=True), "--", color=FAINT, lw=1, label="floor")
-        for call, (label, colour) in lines.items():
-            line = [
-                _point(point, point["median_seconds"][call])
-                for point in axis["points"]
-                if call in point["median_seconds"]
-            ]
+        axes = page.axes(170 + (index % 2) * 980, 130 + (index // 2) * 690, 780, 500)
+        seconds = {
+            label: [(point, point["median_seconds"].get(call)) for point in axis["points"]]
+            for label, call in (("PyTorch", "pytorch"), ("minisca", "minisca"))
+        }
+        seconds["floor"] = [(point, point["floor_seconds"]) for point in axis["points"]]
+        styles = (COLOURS[1], "o-"), (COLOURS[0], "o-"), (FAINT, "--")
+        for (label, found), (colour, style) in zip(seconds.items(), styles, strict=True):
+            line = [(point["at"], _microseconds(s, point)) for point, s in found if s is not None]
             if line:
-                axes.plot(*zip(*line, strict=True), "o-", color=colour, ms=3, lw=1.2, label=label)
-        _dress(axes, [point["at"] for point in axis["points"]], AXES[name][0])
+                axes.plot(*zip(*line, strict=True), style, color=colour, ms=3, lw=1.2, label=label)
+        axes.set(xscale="log", yscale="log")
+        sizes = [point["at"] for point in axis["points"]]
+        axes.set_xticks(sizes, [str(size) for size in sizes])
+        axes.minorticks_off()
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_xlabel(AXES[name][0], fontsize=8, color=INK)
+        axes.tick_params(which="both", labelsize=7, color=FAINT, labelcolor=INK, width=0.6)
+        axes.grid(color="#e6e6e6", linewidth=0.5)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
         if index == 0:
             axes.legend(frameon=False, fontsize=7)
     title = "A training step of MNIST's first layer (128 maps, 7×7, 28×28, 100 images), one number "
     page.text(170, 55, title + "varied: microseconds an image", 8)
     page.save(path)
-
-
-def _point(point, seconds):
-    return point["at"], 1e6 * seconds / point["batch"]
-
-
-def _dress(axes, sizes, label):
-    """Logarithmic axes with plain numbers, ticks at the sizes that were measured."""
-    axes.set(xscale="log", yscale="log")
-    axes.set_xticks(sizes, [str(size) for size in sizes])
-    axes.minorticks_off()
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_xlabel(label, fontsize=8, color=INK)
-    axes.tick_params(which="both", labelsize=7, color=FAINT, labelcolor=INK, width=0.6)
-    axes.grid(color="#e6e6e6", linewidth=0.5)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)

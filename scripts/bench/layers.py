@@ -37,9 +37,8 @@ class Layer:
 
     def tiny(self):
         """The same kind of layer, small enough for a test."""
-        return replace(
-            self, n_maps=max(4, self.n_maps // 64), channels=min(self.channels, 8), batch=5
-        )
+        n_maps, channels = max(4, self.n_maps // 512), min(self.channels, 4)
+        return replace(self, n_maps=n_maps, channels=channels, batch=5)
 
 
 LAYERS = (

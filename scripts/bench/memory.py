@@ -4,9 +4,9 @@ For two numbers of images, each in a process of its own: what is left must not d
 """
 
 import numpy as np
-from bench.children import MB, PeakMemory, answer, can_measure_memory, run_child
+from bench.children import MB, PeakMemory, answer, run_child
 from bench.layers import LAYERS, describe
-from common.records import print_table
+from bench.timing import show
 
 #: By the layer's name: two numbers of images.
 IMAGES = {
@@ -17,8 +17,6 @@ IMAGES = {
 
 
 def measure_memory(bench, machine):
-    if not can_measure_memory():
-        return {"unavailable": "memory is measured through Linux's /proc"}
     found = []
     for layer in bench.layers(layer for layer in LAYERS if layer.name in IMAGES):
         shape = describe(layer)["shape"]
@@ -32,22 +30,14 @@ def measure_memory(bench, machine):
 
 
 def report_memory(result):
-    if "unavailable" in result:
-        print(f"memory: not measured, {result['unavailable']}")
-        return
-    rows = [
-        [
-            layer["layer"],
-            f"{run['images']:,}",
-            f"{run['images_bytes'] / MB:.0f}",
-            f"{run['parameter_bytes'] / MB:.0f}",
-            f"{run['beyond_bytes'] / MB:.0f}",
-        ]
-        for layer in result["layers"]
-        for run in layer["runs"]
-    ]
-    header = ["training's memory, MB", "images", "images' own", "parameters x 3", "beyond"]
-    print_table(header, rows)
+    rows = []
+    for layer in result["layers"]:
+        for run in layer["runs"]:
+            row = {"training's memory, MB": layer["layer"], "images": f"{run['images']:,}"}
+            row |= {"images' own": round(run["images_bytes"] / MB)}
+            row |= {"parameters x 3": round(run["parameter_bytes"] / MB)}
+            rows.append(row | {"beyond": round(run["beyond_bytes"] / MB)})
+    show(rows)
 
 
 def train(task):
@@ -62,17 +52,9 @@ def train(task):
     for image in images:
         image[:] = np.abs(random.standard_normal(size, np.float32))
     get_backend("cpu")
-    layer = minisca.SparseConvAutoencoder(
-        shape["n_maps"],
-        shape["width"],
-        *task["pool"],
-        n_epochs=1,
-        batch_size=shape["batch"],
-        init_scale=task["init_scale"],
-        learning_rate=1e-6,
-        random_state=0,
-        verbose=False,
-    )
+    options = {"n_epochs": 1, "batch_size": shape["batch"], "init_scale": task["init_scale"]}
+    options |= {"learning_rate": 1e-6, "random_state": 0, "verbose": False}
+    layer = minisca.SparseConvAutoencoder(shape["n_maps"], shape["width"], *task["pool"], **options)
     with PeakMemory() as peak:
         layer.fit(images)
     filters = layer.encoder_filters_.nbytes + layer.decoder_filters_.nbytes
@@ -81,8 +63,6 @@ def train(task):
         "images": task["images"],
         "images_bytes": images.nbytes,
         "parameter_bytes": 3 * parameters,  # themselves, velocities, gradients
-        "before_bytes": peak.before,
-        "peak_bytes": peak.peak,
         "beyond_bytes": peak.beyond - 3 * parameters,
     }
 

@@ -2,8 +2,7 @@
 
 from bench.layers import LAYERS, Step, describe, make_images, make_parameters
 from bench.peer import PeerStep, check_agreement, check_update
-from bench.timing import median, medians, milliseconds, take_turns
-from common.records import print_table
+from bench.timing import median, medians, milliseconds, show, take_turns, times
 
 #: A peer's step whose floor alone takes longer than so many seconds is repeated twice, no more.
 SLOW_FLOOR = 2.0
@@ -27,12 +26,11 @@ def measure_step(layer, bench, machine):
         sides = layer.n_maps, taps, layer.batch * layer.size**2
         calls["cublas on patches"] = machine.product(*sides)
     limits, agreement = {}, None
-    slow = bench.torch is not None and is_slow(layer, machine, ceilings)
-    if bench.torch is not None and not (slow and bench.skip_slow_peer):
+    if bench.torch is not None:
         peer = PeerStep(bench.torch, x, parameters, bench.torch_device)
         agreement = check_agreement(step, peer)
         calls |= {"pytorch convolution": peer.convolve, "pytorch": peer}
-        limits = {"pytorch": 2} if slow else {}
+        limits = {"pytorch": 2} if is_slow(layer, machine, ceilings) else {}
     seconds = take_turns(machine, calls, bench.repetitions, limits, layer.name)
     phase_seconds = {name: seconds.pop(name) for name in phases}
     found = {**describe(layer), **beside_ceilings(layer, ceilings, seconds)}
@@ -76,31 +74,37 @@ def is_slow(layer, machine, ceilings):
 
 
 def report_steps(result):
-    rows, phase_rows, device_rows = [], [], []
+    steps, phases, beside_device = [], [], []
     for layer in result["layers"]:
-        found, multiple = layer["median_seconds"], layer["multiple_of_floor"]
-        ours, theirs = found["minisca"], found.get("pytorch")
-        name, floor = layer["layer"], layer["floor_seconds"]
-        row = [name, milliseconds(floor), milliseconds(ours), times(multiple["minisca"], 2)]
-        row += [milliseconds(theirs), times(multiple.get("pytorch"))]
-        row += [times(multiple.get("pytorch convolution")), times(theirs and theirs / ours)]
-        rows.append(row)
-        phases = medians(layer["phase_seconds"])
-        phase_rows.append([name, *map(milliseconds, phases.values())])
+        found, floor = layer["median_seconds"], layer["floor_seconds"]
+        of_floor, theirs = layer["multiple_of_floor"], found.get("pytorch")
+        steps.append(
+            {
+                "training step, ms": layer["layer"],
+                "floor": milliseconds(floor),
+                "minisca": milliseconds(found["minisca"]),
+                "of floor": times(of_floor["minisca"], 2),
+                "PyTorch": milliseconds(theirs),
+                "PyTorch of floor": times(of_floor.get("pytorch")),
+                "its convolution": times(of_floor.get("pytorch convolution")),
+                "faster": times(theirs and theirs / found["minisca"]),
+            }
+        )
+        spent = medians(layer["phase_seconds"])
+        texts = {name: milliseconds(seconds) for name, seconds in spent.items()}
+        phases.append({"phases, ms": layer["layer"], **texts})
         if "update_share_of_copy" in layer:
-            n_bytes = layer["memory_bytes"]
-            row = [name, milliseconds(found.get("cublas on patches"))]
-            row += [f"{floor / phases['encode']:.0%}" if floor else "-"]
-            row += [f"{layer['update_share_of_copy']:.0%}"]
-            device_rows.append([*row, "-" if n_bytes is None else f"{n_bytes / 1e6:.0f}"])
-    header = ["training step, ms", "floor", "minisca", "of floor"]
-    print_table([*header, "PyTorch", "of floor", "its convolution", "faster"], rows)
-    print()
-    print_table(["phases, ms", *phases], phase_rows)
-    print()
-    if device_rows:
-        header = ["beside the device", "cuBLAS on patches, ms", "encode of product"]
-        print_table([*header, "update of copy", "MB of a step"], device_rows)
+            beside_device.append(
+                {
+                    "beside the device": layer["layer"],
+                    "cuBLAS on patches, ms": milliseconds(found.get("cublas on patches")),
+                    "encode of product": floor and f"{floor / spent['encode']:.0%}",
+                    "update of copy": f"{layer['update_share_of_copy']:.0%}",
+                    "MB of a step": layer["memory_bytes"] and round(layer["memory_bytes"] / 1e6),
+                }
+            )
+    for rows in filter(None, (steps, phases, beside_device)):
+        show(rows)
         print()
     for layer in result["layers"]:
         print(note(layer))
@@ -129,11 +133,6 @@ def agreement_line(agreement):
     )
 
 
-def times(multiple, digits=1):
-    """A multiple as text; "-" of None."""
-    return "-" if multiple is None else f"{multiple:.{digits}f} x"
-
-
 def measure_transform(bench, machine):
     """Seconds of convolution, ReLU and pooling in one pass beside the step's own encoder."""
     found = []
@@ -154,6 +153,7 @@ def measure_transform(bench, machine):
 def report_transform(result):
     rows = []
     for layer in result["layers"]:
-        middle = layer["median_seconds"].values()
-        rows.append([layer["layer"], *map(milliseconds, middle), times(layer["ratio"], 2)])
-    print_table(["transform, ms", "step's encoder", "transform", "of encoder"], rows)
+        step, transform = map(milliseconds, layer["median_seconds"].values())
+        row = {"transform, ms": layer["layer"], "step's encoder": step, "transform": transform}
+        rows.append(row | {"of encoder": times(layer["ratio"], 2)})
+    show(rows)

@@ -4,14 +4,14 @@ The first by Numba's own switch, in turns within this process; the second in pro
 by CPU time over wall time, for each of the ways in which a user limits threads.
 """
 
+import contextlib
 import time
 
 import numba
 import numpy as np
 from bench.children import answer, run_child
 from bench.layers import LAYERS, Step, describe, load_digits, make_images, make_parameters
-from bench.timing import medians, milliseconds, take_turns
-from common.records import print_table
+from bench.timing import medians, milliseconds, show, take_turns, times
 
 from minisca.backends import get_backend
 
@@ -42,22 +42,12 @@ def measure_threads(bench, machine):
         finally:
             numba.set_num_threads(bench.threads)
         middle = medians(seconds)
-        one_core = run_child(
-            "bench.threads",
-            {"layer": layer.name, "tiny": bench.tiny, "data_dir": bench.data_dir},
-            **LIMITS["both"],
-        )
-        layers.append(
-            {
-                **describe(layer),
-                "seconds": seconds,
-                "median_seconds": middle,
-                "speed_up": middle["1"] / middle[str(two)],
-                "same_bits": identical,
-                "cores_used_by_one_thread": one_core["cores_used"],
-            }
-        )
-    return {"layers": layers, "threads": two, "limits": _limits(bench)}
+        found = {**describe(layer), "seconds": seconds, "median_seconds": middle}
+        found |= {"speed_up": middle["1"] / middle[str(two)], "same_bits": identical}
+        one_core = _child(bench, layer, "both")["cores_used"]
+        layers.append(found | {"cores_used_by_one_thread": one_core})
+    limits = {limit: _child(bench, LAYERS[0], limit) for limit in LIMITS}
+    return {"layers": layers, "threads": two, "limits": limits}
 
 
 def _on_threads(step, threads):
@@ -75,47 +65,44 @@ def _same_bits(step, runs):
     return all(result == results[0] for result in results)
 
 
-def _limits(bench):
-    """Cores used by the first layer's step under every way of limiting threads."""
-    found = {}
-    for limit, variables in LIMITS.items():
-        task = {"layer": LAYERS[0].name, "tiny": bench.tiny, "data_dir": bench.data_dir}
-        task["threadpoolctl"] = limit == "threadpoolctl"
-        found[limit] = run_child("bench.threads", task, **dict.fromkeys(VARIABLES) | variables)
-    return found
+def _child(bench, layer, limit):
+    """What a process that is limited in this way uses for the layer's steps."""
+    task = {"layer": layer.name, "tiny": bench.tiny, "data_dir": bench.data_dir}
+    task["threadpoolctl"] = limit == "threadpoolctl"
+    return run_child("bench.threads", task, **dict.fromkeys(VARIABLES) | LIMITS[limit])
 
 
 def report_threads(result):
     two = str(result["threads"])
-    rows = [
+    show(
         [
-            layer["layer"],
-            milliseconds(layer["median_seconds"]["1"]),
-            milliseconds(layer["median_seconds"][two]),
-            f"{layer['speed_up']:.2f} x",
-            f"{layer['cores_used_by_one_thread']:.2f}",
-            "same" if layer["same_bits"] else "DIFFERENT",
+            {
+                "threads, ms a step": layer["layer"],
+                "1 thread": milliseconds(layer["median_seconds"]["1"]),
+                f"{two} threads": milliseconds(layer["median_seconds"][two]),
+                "faster": times(layer["speed_up"], 2),
+                "cores used by 1": f"{layer['cores_used_by_one_thread']:.2f}",
+                "results": "same" if layer["same_bits"] else "DIFFERENT",
+            }
+            for layer in result["layers"]
         ]
-        for layer in result["layers"]
-    ]
-    header = ["threads, ms a step", "1 thread", f"{two} threads", "faster"]
-    print_table([*header, "cores used by 1", "results"], rows)
+    )
     print()
-    rows = [
-        [limit, _cores(found), found["threading_layer"], found["stderr"] or "none"]
-        for limit, found in result["limits"].items()
-    ]
-    print_table(["threads limited by", "cores used", "Numba's threads", "warnings"], rows)
-
-
-def _cores(found):
-    return "-" if found["cores_used"] is None else f"{found['cores_used']:.2f}"
+    show(
+        [
+            {
+                "threads limited by": limit,
+                "cores used": found["cores_used"] and f"{found['cores_used']:.2f}",
+                "Numba's threads": found["threading_layer"],
+                "warnings": found["stderr"] or "none",
+            }
+            for limit, found in result["limits"].items()
+        ]
+    )
 
 
 def use_cores(task):
     """In a child: CPU time over wall time of training steps, after a warm-up."""
-    import contextlib
-
     layer = next(layer for layer in LAYERS if layer.name == task["layer"])
     layer = layer.tiny() if task["tiny"] else layer
     images = make_images(layer, load_digits(task["data_dir"]))
@@ -134,11 +121,8 @@ def use_cores(task):
             step()
             steps += 1
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return {
-        "cores_used": cpu / wall,
-        "steps": steps,
-        "threading_layer": numba.threading_layer(),
-    }
+    used = {"cores_used": cpu / wall, "steps": steps}
+    return used | {"threading_layer": numba.threading_layer()}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from common.records import print_table
 from tqdm import tqdm
 
 
@@ -56,11 +57,20 @@ def medians(seconds):
     return {name: median(values) for name, values in seconds.items()}
 
 
+def show(rows):
+    """Print a table; rows: dicts of {heading: a cell} with the same headings, None a "-"."""
+    cells = [["-" if cell is None else str(cell) for cell in row.values()] for row in rows]
+    print_table([*rows[0]], cells)
+
+
 def milliseconds(seconds):
-    """Three digits of them, as text; "-" of None."""
-    if seconds is None:
-        return "-"
-    return f"{1e3 * seconds:.3g}" if seconds < 1 else f"{1e3 * seconds:.0f}"
+    """Three digits of them, or all before the point, as text; None of None."""
+    return seconds and (f"{1e3 * seconds:.3g}" if seconds < 1 else f"{1e3 * seconds:.0f}")
+
+
+def times(multiple, digits=1):
+    """A multiple as text; None of None."""
+    return multiple and f"{multiple:.{digits}f} x"
 
 
 def caches():

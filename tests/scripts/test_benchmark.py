@@ -20,7 +20,7 @@ def tiny_run(tmp_path_factory):
     path.write_text(json.dumps({"sections": {"cold": EARLIER}}))
     done = run_script(
         "benchmark.py",
-        *("steps", "transform", "classifier", "--quick", "--repetitions", 2, "--fits", 1),
+        *("steps", "transform", "classifier", "--quick", "--repetitions", 2),
         *("--output", output, "--json", path),
     )
     assert done.returncode == 0, done.stderr
@@ -29,8 +29,8 @@ def tiny_run(tmp_path_factory):
     return done.stdout, sections
 
 
-def test_every_repetition_of_every_layer_is_written_down(tiny_run):
-    _, sections = tiny_run
+def test_every_repetition_and_phase_of_every_layer_is_printed_and_written_down(tiny_run):
+    printed, sections = tiny_run
     assert set(sections) == {"steps", "transform", "classifier"}
     for section, calls in (
         ("steps", {"product", "minisca"}),
@@ -41,12 +41,10 @@ def test_every_repetition_of_every_layer_is_written_down(tiny_run):
             assert calls <= set(layer["seconds"]) == set(layer["median_seconds"])
             assert all(len(values) == 2 for values in layer["seconds"].values())
             assert all(value > 0 for value in layer["median_seconds"].values())
-
-
-def test_phases_are_those_of_a_step(tiny_run):
-    for layer in tiny_run[1]["steps"]["layers"]:
+    for layer in sections["steps"]["layers"]:
         phases = ["encode", "decode", "error", "backward", "update"]
         assert list(layer["phase_seconds"]) == phases
+        assert printed.count(layer["layer"]) == 4  # steps, phases, notes, transform
 
 
 def test_the_classifier_is_fitted_to_every_kind_of_features(tiny_run):
@@ -69,12 +67,6 @@ def test_a_section_names_machine_versions_threads_and_command(tiny_run):
         assert environment["command"].startswith("python scripts/benchmark.py")
 
 
-def test_the_table_shows_every_layer(tiny_run):
-    printed, sections = tiny_run
-    for layer in sections["steps"]["layers"]:
-        assert printed.count(layer["layer"]) == 4  # steps, phases, notes, transform
-
-
 def test_the_peer_computes_the_same_loss_and_gradients(tiny_run):
     if importlib.util.find_spec("torch") is None:
         pytest.skip("PyTorch is not installed: there is no peer to compare with")
@@ -91,9 +83,7 @@ def test_the_peer_computes_the_same_loss_and_gradients(tiny_run):
 
 def test_without_the_peer_the_table_says_so(monkeypatch, capsys):
     benchmark = import_script(monkeypatch, "benchmark")
-    monkeypatch.setattr("sys.argv", ["benchmark.py"])
-    bench = benchmark.Bench(benchmark.parse_arguments(["--no-peer", "--scale", "tiny"]))
-    assert bench.tiny
+    bench = benchmark.Bench(benchmark.parse_arguments(["--no-peer"]))
     benchmark.print_environment(bench.environment())
     assert "pip install torch" in capsys.readouterr().out
 
@@ -103,8 +93,11 @@ def test_without_the_peer_the_table_says_so(monkeypatch, capsys):
     [
         (["fastest"], "section is 'fastest'; it must be one of steps"),
         (["--repetitions", "0"], "--repetitions is 0; it must be at least 1"),
-        (["--quick", "--record"], "those of --quick do not"),
-        (["--scale", "tiny", "--record"], "those of --quick do not"),
+        (["--backend", "cuda"], "--backend must be cpu, or one or both of cupy,numba_cuda"),
+        (["--backend", "cpu,cupy"], "--backend must be cpu, or one or both of"),
+        (["--backend", "cupy", "fastest"], "section is 'fastest'; it must be one of steps"),
+        (["--backend", "cupy", "threads"], "section is 'threads', which is the CPU's own: it comp"),
+        (["--backend", "numba_cuda", "classifier"], "'classifier', which is the CPU's own: logist"),
     ],
 )
 def test_bad_arguments_are_refused(monkeypatch, arguments, message):
