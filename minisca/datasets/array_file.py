@@ -3,6 +3,7 @@
 A header is a claim: nothing is allocated for it before the file has shown as many bytes.
 """
 
+import gzip
 import math
 import os
 
@@ -10,17 +11,17 @@ import numpy as np
 
 from minisca.datasets.errors import DatasetError
 from minisca.datasets.packing import GZIP_MAGIC, LARGEST_RATIO, is_packed, unpacked
+from minisca.files.atomic import atomic_write
 
 CHUNK = 1 << 20
 
 
 def read_array(path, read_header):
-    """Read a file, gzipped where `path` ends in .gz: a header and exactly what it declares.
+    """A writable array in native byte order: a header and exactly what it declares.
 
     read_header(file, path) returns the dtype and the shape that the header declares, the header's
-    bytes, and the shape as text for messages. Returns a writable array, in native byte order.
-    Raises DatasetError for another number of bytes, before anything is read where the file's size
-    shows it, and for a damaged gzip file. Memory grows with the bytes that are there.
+    bytes, and the shape as text for messages. Raises DatasetError for another number of bytes
+    (before anything is read where the file's size shows it) and for a damaged gzip file.
     """
     path = os.fspath(path)
     with open(path, "rb") as file, unpacked(file, path) as contents:
@@ -37,6 +38,15 @@ def read_array(path, read_header):
                 f"{claim}; after its header there must be exactly as many, but there are {found}"
             )
     return np.frombuffer(payload, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+
+
+def write_array(path, header, array):
+    """Write whole or not at all; gzipped, where `path` ends in .gz, with neither name nor time."""
+    contents = header + array.tobytes()
+    if is_packed(path):
+        contents = gzip.compress(contents, mtime=0)
+    with atomic_write(path) as file:
+        file.write(contents)
 
 
 def read_magic(file, path, expected):

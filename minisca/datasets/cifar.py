@@ -13,7 +13,7 @@ import numpy as np
 from minisca.datasets.dataset import Dataset
 from minisca.datasets.download import download as download_file
 from minisca.datasets.errors import DatasetError, DatasetNotFoundError
-from minisca.datasets.locate import Source, find, first_present, name_after
+from minisca.datasets.locate import Source, check_checksum, find, name_after
 
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
 ARCHIVE = "cifar-10-binary.tar.gz"
@@ -49,9 +49,8 @@ def load_cifar10(data_dir=None, download=True):
 
     The archive cifar-10-binary.tar.gz, or the files data_batch_1.bin to data_batch_5.bin and
     test_batch.bin out of it, are looked for as `load_mnist` looks for its files: in a directory,
-    in its folder `cifar-10-batches-bin`, in the cache `minisca/cifar-10`. An archive must be
-    CIFAR-10's own, by its MD5. Unpacked files may have any number of records up to CIFAR-10's
-    10,000 a file.
+    in its folder `cifar-10-batches-bin`, in the cache `minisca/cifar-10`. An archive must have
+    CIFAR-10's MD5; unpacked files may have any number of records up to its 10,000 a file.
 
     Parameters
     ----------
@@ -81,14 +80,6 @@ def load_cifar10(data_dir=None, download=True):
     return _load(paths)
 
 
-def _present(folder):
-    """The paths of those of the six files that `folder` has; the archive stands for all six."""
-    archive = folder / ARCHIVE
-    if archive.is_file():
-        return dict.fromkeys(FILES, archive)
-    return first_present(folder, {name: (name,) for name in FILES})
-
-
 def _fetch(cache):
     if not (cache / ARCHIVE).is_file():
         urls = [f"{mirror}{ARCHIVE}" for mirror in MIRRORS]
@@ -96,7 +87,9 @@ def _fetch(cache):
         download_file(urls, cache / ARCHIVE, MD5, **options)
 
 
-SOURCE = Source(FOLDER, "cifar-10", FILES, f"{ARCHIVE} or the six files in it", _present, _fetch)
+CANDIDATES = {name: (ARCHIVE, name) for name in FILES}  # the archive stands for all six
+CALLED = f"{ARCHIVE} or the six files in it"
+SOURCE = Source(FOLDER, "cifar-10", FILES, CANDIDATES, CALLED, _fetch)
 
 
 def _load(paths):
@@ -104,7 +97,10 @@ def _load(paths):
     if source.name == ARCHIVE:
         records = _read_archive(source)
     else:
-        records = {name: _read_file(path) for name, path in paths.items()}
+        records = {}
+        for name, path in paths.items():
+            with open(path, "rb") as file:
+                records[name] = _read_records(file, os.fstat(file.fileno()).st_size, path)
     halves = {half: [records[name] for name in names] for half, names in HALVES.items()}
     original = all(_pixel_sums(halves[half]) == sums for half, sums in PIXEL_SUMS.items())
     folder = source.parent.resolve()
@@ -122,10 +118,7 @@ def _read_archive(path):
     """The records of the six files in the archive, by name: nothing is unpacked onto the disk."""
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, "md5").hexdigest()
-        if found != MD5:
-            raise DatasetError(
-                f"{path} has MD5 {found}, but CIFAR-10's has {MD5}; delete it to download it again"
-            )
+        check_checksum(path, "MD5", found, "CIFAR-10's has", MD5)
         file.seek(0)
         with tarfile.open(fileobj=file, mode="r:gz") as archive:
             # In the archive's own order: to look a member up would unpack it all again.
@@ -135,11 +128,6 @@ def _read_archive(path):
                 for name, member in members
                 if name in FILES
             }
-
-
-def _read_file(path):
-    with open(path, "rb") as file:
-        return _read_records(file, os.fstat(file.fileno()).st_size, path)
 
 
 def _read_records(file, size, path):

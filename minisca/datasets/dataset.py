@@ -33,8 +33,8 @@ class Dataset:
         Parameters
         ----------
         n : int or None (default)
-            The number of validation images, the last ones of the training set. By default 10,000,
-            or a fifth of the training set where that is less: MNIST gives 50,000 and 10,000.
+            How many of the last training images are held out: by default 10,000, or a fifth of them
+            where that is less.
 
         Returns
         -------

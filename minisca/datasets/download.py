@@ -19,36 +19,11 @@ def download(
 ):
     """Download `target` from the first of `urls` whose contents have the given checksum.
 
-    Parameters
-    ----------
-    urls : sequence of str
-        The same file's addresses, tried in turn.
-    target : path
-        Written whole or not at all, where there is a file already too; missing directories are
-        created.
-    checksum : str
-        Hexadecimal, of the unpacked contents (unpacked where `target` ends in .gz: mirrors compress
-        the same file differently).
-    timeout : float, default 5
-        Seconds to wait for a connection, and for each next piece of the file.
-    max_bytes : int, default 1 << 30
-        The most bytes that the file may have, served or unpacked.
-    algorithm : "sha256" (default) or "md5"
-        The latter where a file's owner publishes nothing better.
-    as_served : bool, default False
-        Whether the checksum is of the file as it is served, packed or not.
-
-    Returns
-    -------
-    pathlib.Path of `target`
-
-    Raises
-    ------
-    DownloadError naming the file, and each mirror and why it failed.
-
-    Notes
-    -----
-    A progress bar is shown where standard error is a terminal.
+    The file, a pathlib.Path, is written whole or not at all and may have at most `max_bytes`,
+    packed or not. checksum: hexadecimal, of the contents, unpacked where `target` ends in .gz
+    (mirrors compress differently), or of the file `as_served`; algorithm: "md5" where its owner
+    publishes nothing better. timeout: seconds, for a connection and each next piece of the file.
+    Raises DownloadError, naming each mirror and why it failed.
     """
     import http.client  # longer to import than the rest of minisca.datasets
     import urllib.request

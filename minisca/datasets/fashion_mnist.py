@@ -18,19 +18,15 @@ FOLDER = "fashion-mnist"
 def load_fashion_mnist(data_dir=None):
     """Load Fashion-MNIST from its four IDX files, which have the names of MNIST's.
 
-    They are looked for in `data_dir` or its folder `fashion-mnist`; if it is None, in the folder
-    `fashion-mnist` of the directory that the environment variable MINISCA_DATA names, and then in
-    /usr/share/datasets/fashion-mnist, where Debian's package dataset-fashion-mnist puts them.
-
     Parameters
     ----------
     data_dir : path or None (default)
+        A directory that has them, or its folder `fashion-mnist` does. None: that folder of
+        $MINISCA_DATA, then /usr/share/datasets/fashion-mnist, where Debian's package puts them.
 
     Returns
     -------
     Dataset, as `load_mnist` returns it
-        Its `name` is "Fashion-MNIST" only where all four checksums are its own, else that of the
-        directory.
 
     Raises
     ------
@@ -41,12 +37,10 @@ def load_fashion_mnist(data_dir=None):
     ----------
     H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST", arXiv 1708.07747.
     """
+    what = "data_dir"
     if data_dir is None:
         data_dir, what = _usual_place(), "Fashion-MNIST's directory"
-    else:
-        what = "data_dir"
-    source = SOURCE._replace(folder=FOLDER)
-    data = load_files(locate(source, data_dir, what, required=True))
+    data = load_files(locate(SOURCE._replace(folder=FOLDER), data_dir, what, required=True))
     if data.name == "MNIST":
         raise DatasetError(f"{data.source} holds MNIST; it must hold Fashion-MNIST")
     return data

@@ -7,10 +7,8 @@ import struct
 
 import numpy as np
 
-from minisca.datasets.array_file import read_array, read_field, read_magic
+from minisca.datasets.array_file import read_array, read_field, read_magic, write_array
 from minisca.datasets.errors import DatasetError
-from minisca.datasets.packing import packed
-from minisca.files.atomic import atomic_write
 
 UINT8 = 0x08
 OTHER_TYPES = {0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
@@ -30,10 +28,8 @@ def read_idx(path):
 
     Raises
     ------
-    DatasetError (a ValueError) if the file is not exactly such a file: another magic number, type
-    or rank, a side of 0, fewer or more bytes than the header declares, a damaged gzip file; OSError
-    if it cannot be opened. Memory grows with the bytes that are there, never with those that the
-    header promises.
+    DatasetError (a ValueError) for any other file and a damaged or truncated one; OSError if it
+    cannot be opened. Memory grows with the bytes that are there, not with those that are declared.
     """
     return read_array(path, _read_header)
 
@@ -53,17 +49,11 @@ def write_idx(path, array):
     array = np.asarray(array)
     if array.dtype != np.uint8:
         raise TypeError(f"array has dtype {array.dtype}; it must be uint8")
-    header = idx_header(array.shape)
-    with atomic_write(path) as file, packed(file, path) as contents:
-        contents.write(header)
-        contents.write(np.ascontiguousarray(array))
+    write_array(path, idx_header(array.shape), array)
 
 
 def idx_header(shape):
-    """The bytes that an IDX file of a uint8 array of this `shape` starts with.
-
-    Raises ValueError if the rank is not 1 to 4 or a side is not 1 to 2³² − 1.
-    """
+    """The first bytes of an IDX file of this `shape`; ValueError if there is no such file."""
     if not 1 <= len(shape) <= LARGEST_RANK:
         raise ValueError(f"array has shape {shape}; an IDX file here has rank 1 to {LARGEST_RANK}")
     if not all(1 <= side < 1 << 32 for side in shape):

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from minisca.datasets.errors import DatasetNotFoundError, DownloadError
+from minisca.datasets.download import download as download_file
+from minisca.datasets.errors import DatasetError, DatasetNotFoundError, DownloadError
 
 
 class Source(NamedTuple):
@@ -14,18 +15,24 @@ class Source(NamedTuple):
     folder: str  # of a directory that was named, in which they may lie
     cache: str  # their folder in minisca's cache
     names: dict  # {role: file name}, all of them
+    candidates: dict  # {role: file names}, the first that is there counts
     called: str  # what they are called together, in messages
-    present: Callable  # (directory) -> {role: path} of those that it has
     fetch: Callable  # (directory): download what it lacks, or raise DownloadError
 
+    def present(self, folder):
+        """{role: path} of those of the files that `folder` has."""
+        found = {
+            role: next((folder / name for name in names if (folder / name).is_file()), None)
+            for role, names in self.candidates.items()
+        }
+        return {role: path for role, path in found.items() if path}
 
-def first_present(folder, candidates):
-    """{role: path} of the first of each role's file names that `folder` has."""
-    found = {
-        role: next((folder / name for name in names if (folder / name).is_file()), None)
-        for role, names in candidates.items()
-    }
-    return {role: path for role, path in found.items() if path}
+    def fetch_gzipped(self, cache, mirrors, checksums, **options):
+        """Download into `cache` those files, gzipped, that it lacks; options as of `download`."""
+        for role, name in self.names.items():
+            if role not in self.present(cache):
+                urls = [f"{mirror}{name}.gz" for mirror in mirrors]
+                download_file(urls, cache / f"{name}.gz", checksums[role], **options)
 
 
 def cache_directory(name):
@@ -66,9 +73,8 @@ def find(source, data_dir, download):
 def locate(source, directory, what, required):
     """{role: path} of a data set's files in `directory` or in its folder of them.
 
-    what: what named the directory, "data_dir" or "MINISCA_DATA". required: whether it is an error
-    that there is none of them. Raises DatasetNotFoundError if `directory` is none, or has some of
-    the files but not all.
+    what: what named the directory. required: whether it is an error that there is none of them.
+    Raises DatasetNotFoundError if `directory` is none, or has some of the files but not all.
     """
     directory = Path(directory).expanduser()
     if not directory.is_dir():
@@ -82,6 +88,15 @@ def locate(source, directory, what, required):
             f"{source.called}, missing are {missing}"
         )
     return fullest
+
+
+def check_checksum(path, kind, found, whose, expected, advice=""):
+    """Refuse a file in the cache that is not the original's."""
+    if found != expected:
+        raise DatasetError(
+            f"{path} has {kind} {found}, but {whose} {expected}; "
+            f"delete it to download it again{advice}"
+        )
 
 
 def name_after(folder, *official, note="not the original files"):

@@ -10,10 +10,9 @@ from importlib import resources
 import numpy as np
 
 from minisca.datasets.dataset import Dataset, check_one_size
-from minisca.datasets.download import download as download_file
 from minisca.datasets.errors import DatasetError, SampleWarning
 from minisca.datasets.idx import idx_header, read_idx
-from minisca.datasets.locate import Source, find, first_present, name_after
+from minisca.datasets.locate import Source, check_checksum, find, name_after
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -52,8 +51,8 @@ def load_mnist(data_dir=None, download=True):
     2. in the directory that the environment variable MINISCA_DATA names, or its folder `mnist`;
     3. in the cache, `minisca/mnist` under $XDG_CACHE_HOME or ~/.cache (Windows: %LOCALAPPDATA%),
        into which what is missing is downloaded;
-    4. failing all these, a sample of 5,000 of MNIST's digits that comes with minisca is used
-       instead, with a SampleWarning: nothing measured on it compares with a published figure.
+    4. failing all these, a bundled sample of 5,000 of MNIST's digits is used instead, with a
+       SampleWarning: nothing measured on it compares with a published figure.
 
     Files in the cache must have MNIST's checksums. Files elsewhere may be any images of one size
     with labels from 0 to 255.
@@ -72,9 +71,8 @@ def load_mnist(data_dir=None, download=True):
 
     Raises
     ------
-    DatasetNotFoundError if `data_dir` or $MINISCA_DATA is no directory, if `data_dir` does not have
-    the files, or if a directory has some of the four but not all; DatasetError if a file is damaged
-    or the four do not fit together.
+    DatasetNotFoundError if `data_dir` or $MINISCA_DATA is no directory or lacks files (the latter
+    may lack all); DatasetError if a file is damaged or the four do not fit together.
 
     References
     ----------
@@ -98,12 +96,8 @@ def load_mnist(data_dir=None, download=True):
 def load_mnist_sample():
     """Load the bundled 5,000 digits of MNIST's training set: 4,000 to train on, 1,000 to test on.
 
-    They are the first 500 of each class, in turn 0, 1, ..., 9, 0, 1, ..., so that any run of them
-    is balanced. For trying things out: nothing measured on them compares with a published figure.
-
-    Returns
-    -------
-    Dataset, as `load_mnist` returns it
+    A Dataset of the first 500 of each class, in turn 0, 1, ..., 9, 0, 1, ..., so that any run of
+    them is balanced. Nothing measured on them compares with a published figure.
     """
     sample = resources.files("minisca.datasets") / "mnist_sample.npz"
     with sample.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -111,26 +105,16 @@ def load_mnist_sample():
     return _as_dataset(arrays, SAMPLE_NAME, "bundled with minisca")
 
 
-def present(folder):
-    """The paths of those of the four files that `folder` has, by role."""
-    stems = {role: (name, name.replace("-idx", ".idx")) for role, name in FILES.items()}
-    endings = ("", ".gz")
-    return first_present(
-        folder, {role: [s + e for s in names for e in endings] for role, names in stems.items()}
-    )
-
-
 def _fetch(cache):
-    here = present(cache)
-    for role, name in FILES.items():
-        if role not in here:
-            urls = [f"{mirror}{name}.gz" for mirror in MIRRORS]
-            download_file(urls, cache / f"{name}.gz", SHA256[role], max_bytes=MAX_BYTES)
+    SOURCE.fetch_gzipped(cache, MIRRORS, SHA256, max_bytes=MAX_BYTES)
 
 
-SOURCE = Source(
-    "mnist", "mnist", FILES, "the four IDX files (each may end in .gz)", present, _fetch
-)
+CANDIDATES = {
+    role: [stem + end for stem in (name, name.replace("-idx", ".idx")) for end in ("", ".gz")]
+    for role, name in FILES.items()
+}
+CALLED = "the four IDX files (each may end in .gz)"
+SOURCE = Source("mnist", "mnist", FILES, CANDIDATES, CALLED, _fetch)
 
 
 def load_files(paths, only_mnist=False):
@@ -138,7 +122,10 @@ def load_files(paths, only_mnist=False):
     arrays = {role: read_idx(path) for role, path in paths.items()}
     found = {role: _sha256(array) for role, array in arrays.items()}
     if only_mnist:
-        _check_sha256(found, paths)
+        advice = " (another data set is loaded by its directory, data_dir)"
+        for role, path in paths.items():
+            kind = "contents of SHA-256"
+            check_checksum(path, kind, found[role], "MNIST's have", SHA256[role], advice)
     _check_fit(arrays, paths)
     folder = paths["train_images"].parent.resolve()
     known = {"MNIST": SHA256, "Fashion-MNIST": FASHION_SHA256}
@@ -154,16 +141,6 @@ def _sha256(array):
     return digest.hexdigest()
 
 
-def _check_sha256(found, paths):
-    for role, path in paths.items():
-        if found[role] != SHA256[role]:
-            raise DatasetError(
-                f"{path} has contents of SHA-256 {found[role]}, but MNIST's have {SHA256[role]}; "
-                "delete it to download it again (another data set is loaded by its directory, "
-                "data_dir)"
-            )
-
-
 def _check_fit(arrays, paths):
     """Refuse images that are no images, and sets that differ in count or in image size."""
     for half in ("train", "test"):
@@ -173,15 +150,12 @@ def _check_fit(arrays, paths):
                 f"{paths[images]} holds labels and {paths[labels]} holds images; "
                 "the two files are swapped"
             )
-        if arrays[images].ndim != 3:
-            raise DatasetError(
-                f"{paths[images]} has shape {arrays[images].shape}; "
-                "images must be of rank 3, (n, height, width)"
-            )
-        if arrays[labels].ndim != 1:
-            raise DatasetError(
-                f"{paths[labels]} has shape {arrays[labels].shape}; labels must be of rank 1, (n,)"
-            )
+        for role, rank, what in (
+            (images, 3, "images must be of rank 3, (n, height, width)"),
+            (labels, 1, "labels must be of rank 1, (n,)"),
+        ):
+            if arrays[role].ndim != rank:
+                raise DatasetError(f"{paths[role]} has shape {arrays[role].shape}; {what}")
         if len(arrays[images]) != len(arrays[labels]):
             raise DatasetError(
                 f"{paths[images]} has {len(arrays[images])} images but {paths[labels]} has "

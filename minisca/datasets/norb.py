@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minisca.datasets.dataset import Dataset, check_one_size
-from minisca.datasets.download import download as download_file
 from minisca.datasets.errors import DatasetError, DatasetNotFoundError
-from minisca.datasets.locate import Source, find, first_present, name_after
+from minisca.datasets.locate import Source, check_checksum, find, name_after
 from minisca.datasets.norb_matrix import read_norb_matrix
 
 MIRRORS = ("https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/",)
@@ -45,16 +44,15 @@ MAX_BYTES = 512 << 20  # the largest of the six unpacks to 447,897,624
 
 @dataclass(frozen=True, eq=False)
 class StereoDataset(Dataset):
-    """Labelled stereo pairs in two sets.
+    """A Dataset of stereo pairs.
 
     Attributes
     ----------
-    train_images, test_images : uint8 arrays (n, 2, height, width): the left and the right view, as
-        the files hold them (small NORB would take 3.6 GB in float32)
-    train_labels, test_labels : int64 arrays (n,)
-    train_info, test_info : int32 arrays (n, 4): instance (0 to 9), elevation (0 to 8), azimuth (0
-        to 34, in tens of degrees) and lighting (0 to 5)
-    name, source : as in Dataset
+    train_images, test_images : uint8 arrays (n, 2, height, width)
+        The left and the right view, as in the files (float32 would take small NORB 3.6 GB).
+    train_info, test_info : int32 arrays (n, 4)
+        Instance (0 to 9), elevation (0 to 8), azimuth (0 to 34, in tens of degrees) and lighting (0
+        to 5).
     """
 
     train_info: np.ndarray = field(repr=False)
@@ -67,8 +65,8 @@ def load_norb(data_dir=None, download=True):
     The files smallnorb-5x46789x9x18x6x2x96x96-training-dat.mat, -cat.mat and -info.mat, and
     smallnorb-5x01235x9x18x6x2x96x96-testing-dat.mat and so on, plain or .gz, are looked for as
     `load_mnist` looks for its files: in a directory, in its folder `smallnorb`, in the cache
-    `minisca/smallnorb`. Files in the cache must have small NORB's checksums. Files elsewhere may be
-    any pairs of one size, any number of them.
+    `minisca/smallnorb`, where they must have small NORB's checksums. Elsewhere they may be any
+    pairs of one size, any number of them.
 
     Parameters
     ----------
@@ -100,34 +98,22 @@ def load_norb(data_dir=None, download=True):
     return _load(paths, only_norb=cached)
 
 
-def _present(folder):
-    """The paths of those of the six files that `folder` has, by role."""
-    return first_present(folder, {role: (f"{name}.gz", name) for role, name in FILES.items()})
-
-
 def _fetch(cache):
-    here = _present(cache)
-    for role, name in FILES.items():
-        if role not in here:
-            urls = [f"{mirror}{name}.gz" for mirror in MIRRORS]
-            options = {"max_bytes": MAX_BYTES, "as_served": True}
-            download_file(urls, cache / f"{name}.gz", SHA256[role], **options)
+    SOURCE.fetch_gzipped(cache, MIRRORS, SHA256, max_bytes=MAX_BYTES, as_served=True)
 
 
-SOURCE = Source(
-    FOLDER, FOLDER, FILES, "the six files of small NORB (each may end in .gz)", _present, _fetch
-)
+CANDIDATES = {role: (f"{name}.gz", name) for role, name in FILES.items()}
+CALLED = "the six files of small NORB (each may end in .gz)"
+SOURCE = Source(FOLDER, FOLDER, FILES, CANDIDATES, CALLED, _fetch)
 
 
 def _load(paths, only_norb=False):
-    found = {role: _sha256(path) for role, path in paths.items()}
-    if only_norb:
-        for role, path in paths.items():
-            if found[role] != SHA256[role]:
-                raise DatasetError(
-                    f"{path} has SHA-256 {found[role]}, but small NORB's has {SHA256[role]}; "
-                    "delete it to download it again"
-                )
+    found = {}
+    for role, path in paths.items():
+        with open(path, "rb") as file:
+            found[role] = hashlib.file_digest(file, "sha256").hexdigest()
+        if only_norb:
+            check_checksum(path, "SHA-256", found[role], "small NORB's has", SHA256[role])
     arrays = {role: read_norb_matrix(path) for role, path in paths.items()}
     for half in HALVES:
         _check_half(half, arrays, paths)
@@ -135,21 +121,12 @@ def _load(paths, only_norb=False):
     folder = paths["train_dat"].parent.resolve()
     note = "not the original files, or unpacked"
     name = "small NORB" if found == SHA256 else name_after(folder, FOLDER, "norb", note=note)
-    return StereoDataset(
-        arrays["train_dat"],
-        arrays["train_cat"].astype(np.int64),
-        arrays["test_dat"],
-        arrays["test_cat"].astype(np.int64),
-        name=name,
-        source=str(folder),
-        train_info=arrays["train_info"],
-        test_info=arrays["test_info"],
-    )
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    roles = {}
+    for half in HALVES:
+        roles[f"{half}_images"] = arrays[f"{half}_dat"]
+        roles[f"{half}_labels"] = arrays[f"{half}_cat"].astype(np.int64)
+        roles[f"{half}_info"] = arrays[f"{half}_info"]
+    return StereoDataset(**roles, name=name, source=str(folder))
 
 
 def _check_half(half, arrays, paths):

@@ -8,10 +8,8 @@ import struct
 
 import numpy as np
 
-from minisca.datasets.array_file import read_array, read_field, read_magic
+from minisca.datasets.array_file import read_array, read_field, read_magic, write_array
 from minisca.datasets.errors import DatasetError
-from minisca.datasets.packing import packed
-from minisca.files.atomic import atomic_write
 
 #: Element types by magic number, as they lie in the file.
 TYPES = {
@@ -40,10 +38,7 @@ def read_norb_matrix(path):
 
     Raises
     ------
-    DatasetError (a ValueError) if the file is not exactly such a file: another magic number or
-    rank, a side below 1, fewer or more bytes than the header declares, a damaged gzip file; and for
-    the packed matrices that the format knows but NORB does not use. OSError if it cannot be opened.
-    Memory grows with the bytes that are there, never with those that the header promises.
+    As `read_idx`; DatasetError also for packed matrices, which NORB does not use.
     """
     return read_array(path, _read_header)
 
@@ -71,14 +66,19 @@ def write_norb_matrix(path, array):
             f"array has shape {array.shape}; it must have rank 1 to {LARGEST_RANK} and no side of 0"
         )
     sides = [*array.shape, *[1] * (LEAST_SIDES - array.ndim)]
-    with atomic_write(path) as file, packed(file, path) as contents:
-        contents.write(struct.pack(f"<Ii{len(sides)}i", magic, array.ndim, *sides))
-        contents.write(np.ascontiguousarray(array, TYPES[magic]))
+    header = struct.pack(f"<Ii{len(sides)}i", magic, array.ndim, *sides)
+    write_array(path, header, array.astype(TYPES[magic], copy=False))
 
 
 def _read_header(file, path):
     """dtype, shape, bytes of the header, shape and dtype as text; checked field by field."""
-    dtype = _read_type(file, path)
+    expected = "it must be 51, 53, 54, 55 or 56 and 4c 3d 1e: a matrix of NORB's"
+    magic, found = read_magic(file, path, expected)
+    (number,) = struct.unpack("<I", magic)
+    if number == PACKED_MATRIX:
+        raise DatasetError(f"{found}, a packed matrix, which NORB does not use; {expected}")
+    if number not in TYPES:
+        raise DatasetError(f"{found}; {expected}")
     rank = _read_int(file, path, "its rank")
     if not 1 <= rank <= LARGEST_RANK:
         raise DatasetError(f"{path} declares a rank of {rank}; it must be 1 to {LARGEST_RANK}")
@@ -90,18 +90,8 @@ def _read_header(file, path):
                 f"{path} declares that side {axis} of {rank} is {side}; it must be 1 or more"
             )
     shape = tuple(sides[:rank])
-    return dtype, shape, 8 + 4 * declared, f"{' x '.join(map(str, shape))} of {dtype.name}"
-
-
-def _read_type(file, path):
-    expected = "it must be 51, 53, 54, 55 or 56 and 4c 3d 1e: a matrix of NORB's"
-    magic, found = read_magic(file, path, expected)
-    (number,) = struct.unpack("<I", magic)
-    if number == PACKED_MATRIX:
-        raise DatasetError(f"{found}, a packed matrix, which NORB does not use; {expected}")
-    if number not in TYPES:
-        raise DatasetError(f"{found}; {expected}")
-    return TYPES[number]
+    text = f"{' x '.join(map(str, shape))} of {TYPES[number].name}"
+    return TYPES[number], shape, 8 + 4 * declared, text
 
 
 def _read_int(file, path, what):

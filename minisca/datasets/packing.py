@@ -19,23 +19,9 @@ def is_packed(path):
 
 
 @contextlib.contextmanager
-def packed(file, path):
-    """Write contents into `file`, an open binary file: gzipped where `path` ends in .gz.
-
-    Equal contents give equal files: neither a name nor a time is stored.
-    """
-    if not is_packed(path):
-        yield file
-        return
-    with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as contents:
-        yield contents
-
-
-@contextlib.contextmanager
 def unpacked(file, path):
-    """Read the contents of `file`, an open binary file: unpacked where `path` ends in .gz.
+    """Yield `file`, or what reads it unpacked where `path` ends in .gz.
 
-    Yields a binary file to read from, which checks gzip's own checksum when it is read to its end.
     Raises DatasetError if a .gz file is no gzip file, ends too early or is damaged.
     """
     if not is_packed(path):
