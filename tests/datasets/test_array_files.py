@@ -1,4 +1,7 @@
-"""IDX and NORB's matrix files are read exactly or refused; messages say what was found."""
+"""IDX and NORB's matrix files are read exactly or refused; messages say what was found.
+
+So are gzip files that are damaged, cut or wrongly named.
+"""
 
 import contextlib
 import gzip
@@ -8,6 +11,7 @@ import re
 import struct
 import tracemalloc
 from collections.abc import Callable
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -26,41 +30,27 @@ ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 
 
 class Format(NamedTuple):
-    """How to read and write a format, and `contents(array)`, its bytes, by nothing of minisca's."""
+    """How to read and write a format, and its bytes, by nothing of minisca's."""
 
     read: Callable
     write: Callable
-    contents: Callable
+    files: ModuleType
     sides: str  # what the header of ARRAY declares, in messages
-    header: Callable  # (dtype, sides) -> bytes
 
     @property
     def whole(self):
-        return self.contents(ARRAY)
+        return self.files.contents(ARRAY)
 
 
-def idx_header(dtype, sides):
-    return bytes([0, 0, 8, len(sides)]) + struct.pack(f">{len(sides)}I", *sides)
-
-
-def norb_header(dtype, sides):
-    magic = bytes([norb_files.MAGIC[dtype], 0x4C, 0x3D, 0x1E])
-    return magic + struct.pack(f"<i{len(sides)}i", len(sides), *sides)
-
-
-IDX = Format(read_idx, write_idx, mnist_files.contents, "2 x 3 x 4", idx_header)
-NORB = Format(
-    read_norb_matrix, write_norb_matrix, norb_files.matrix, "2 x 3 x 4 of uint8", norb_header
-)
+IDX = Format(read_idx, write_idx, mnist_files, "2 x 3 x 4")
+NORB = Format(read_norb_matrix, write_norb_matrix, norb_files, "2 x 3 x 4 of uint8")
 formats = pytest.mark.parametrize("form", [IDX, NORB], ids=["idx", "norb"])
 endings = pytest.mark.parametrize("name", ["a-file", "a-file.gz"])
 
 
 def put(directory, name, contents):
     """Write `contents` as a file, gzipped where the name says so, by nothing of minisca's."""
-    path = directory / name
-    path.write_bytes(gzip.compress(contents) if name.endswith(".gz") else contents)
-    return path
+    return mnist_files.write(directory, {name: contents}) / name
 
 
 def refuses(form, path, *words):
@@ -79,9 +69,6 @@ def allocating_less_than(n_bytes):
         assert tracemalloc.get_traced_memory()[1] < n_bytes
     finally:
         tracemalloc.stop()
-
-
-# ---- reading and writing
 
 
 @endings
@@ -108,7 +95,7 @@ KINDS = ["uint8", "int16", "int32", "float32", "float64"]
 )
 def test_every_type_of_every_rank_is_read_and_written(tmp_path, name, form, dtype, shape):
     array = (100 * np.random.default_rng(0).standard_normal(shape)).astype(dtype)
-    contents = form.contents(array)
+    contents = form.files.contents(array)
     found = form.read(put(tmp_path, name, contents))
     np.testing.assert_array_equal(found, array, strict=True)
     assert found.dtype.isnative
@@ -118,16 +105,11 @@ def test_every_type_of_every_rank_is_read_and_written(tmp_path, name, form, dtyp
 
 
 @formats
-def test_arrays_that_are_not_contiguous_are_written(tmp_path, form):
+def test_arrays_that_are_not_contiguous_are_written_and_equal_ones_give_equal_files(tmp_path, form):
     array = ARRAY.reshape(4, 6)[:, ::2].T
-    form.write(tmp_path / "a", array)
-    np.testing.assert_array_equal(form.read(tmp_path / "a"), array)
-
-
-@formats
-def test_equal_arrays_give_equal_gzip_files(tmp_path, form):
-    for name in ("a.gz", "b.gz"):
-        form.write(tmp_path / name, np.ones((3, 3), np.uint8))
+    form.write(tmp_path / "a.gz", array)
+    form.write(tmp_path / "b.gz", array.copy())
+    np.testing.assert_array_equal(form.read(tmp_path / "a.gz"), array)
     assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
 
 
@@ -155,9 +137,6 @@ def test_what_could_not_be_read_is_not_written(tmp_path, form, array, error, mes
     with pytest.raises(error, match=re.escape(message)):
         form.write(tmp_path / "a", array)
     assert os.listdir(tmp_path) == []
-
-
-# ---- damaged headers
 
 
 @endings
@@ -197,32 +176,21 @@ def test_a_wrong_magic_number_is_refused(tmp_path, name, form, magic, message):
     refuses(form, put(tmp_path, name, bytes.fromhex(magic) + form.whole[4:]), message)
 
 
-@endings
-@pytest.mark.parametrize("rank", [0, -1, 9, 2**31 - 1, -(2**31)])
-def test_a_rank_that_is_none_is_refused(tmp_path, name, rank):
-    contents = NORB.whole[:4] + struct.pack("<i", rank) + NORB.whole[8:]
-    path = put(tmp_path, name, contents)
-    refuses(NORB, path, f"declares a rank of {rank}; it must be 1 to 8")
+RANKS = (0, -1, 9, 2**31 - 1, -(2**31))
+AXES = (1, 2, 3)
 
 
 @endings
-@pytest.mark.parametrize("axis", [1, 2, 3])
 @pytest.mark.parametrize(
-    ("form", "side", "message"),
-    [
-        (IDX, 0, "is 0; it must not be"),
-        (NORB, 0, "is 0; it must be 1 or more"),
-        (NORB, -1, "is -1; it must be 1 or more"),
-        (NORB, -(2**31), "is -2147483648; it must be 1 or more"),
-    ],
+    ("form", "field", "values", "message"),
+    [(NORB, 1, RANKS, "declares a rank of {}; it must be 1 to 8")]
+    + [(IDX, axis, (0,), f"side {axis} of 3 is {{}}; it must not be") for axis in AXES]
+    + [(NORB, 1 + a, (0, -1, -(2**31)), f"side {a} of 3 is {{}}; it must be 1 or") for a in AXES],
 )
-def test_a_side_below_1_is_refused(tmp_path, name, form, axis, side, message):
-    at = len(form.whole) - 24 - 4 * (4 - axis)
-    contents = form.whole[:at] + struct.pack("<i", side) + form.whole[at + 4 :]
-    refuses(form, put(tmp_path, name, contents), f"side {axis} of 3 {message}")
-
-
-# ---- contents that are not what the header declares
+def test_a_rank_or_side_that_is_none_is_refused(tmp_path, name, form, field, values, message):
+    for value in values:
+        contents = form.whole[: 4 * field] + struct.pack("<i", value) + form.whole[4 * field + 4 :]
+        refuses(form, put(tmp_path, name, contents), message.format(value))
 
 
 @formats
@@ -258,14 +226,14 @@ def test_another_number_of_bytes_than_declared_is_refused(tmp_path, name, form, 
     ],
 )
 def test_nothing_is_allocated_for_sides_that_lie(tmp_path, name, form, dtype, sides):
-    path = put(tmp_path, name, form.header(dtype, sides) + bytes(24))
+    path = put(tmp_path, name, form.files.header(dtype, sides) + bytes(24))
     with allocating_less_than(1 << 20):
         refuses(form, path, f"= {math.prod(sides) * np.dtype(dtype).itemsize} bytes")
 
 
 @formats
 def test_a_gzip_file_that_falls_short_is_read_only_as_far_as_it_goes(tmp_path, form):
-    header = form.header("uint8", (6000, 1000, 10))
+    header = form.files.header("uint8", (6000, 1000, 10))
     path = put(tmp_path, "short.gz", header + np.random.default_rng(0).bytes(65_536))
     with allocating_less_than(4 << 20):
         refuses(form, path, "= 60000000 bytes", "only 65536")
@@ -282,3 +250,50 @@ def test_the_most_compressible_file_is_still_read(tmp_path):
     """The bound on what gzip can unpack to refuses nothing real."""
     write_idx(tmp_path / "zeros.gz", np.zeros((1000, 10_000), np.uint8))
     assert not read_idx(tmp_path / "zeros.gz").any()
+
+
+@formats
+def test_a_gzip_file_truncated_anywhere_is_refused(tmp_path, form):
+    packed, path = gzip.compress(form.whole), tmp_path / "a.gz"
+    for length in range(2, len(packed)):
+        path.write_bytes(packed[:length])
+        refuses(form, path, "is a truncated gzip file: it ends before")
+
+
+@formats
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("plain.gz", "; a gzip file (its name ends in .gz) starts with"),
+        ("empty.gz", "is empty; a gzip file"),
+        ("packed", "a gzip file, but its name does not end in .gz; rename it"),
+        ("empty", "ends inside its magic number, after 0 of 4 bytes"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path, form, name, message):
+    contents = {"plain.gz": form.whole, "packed": gzip.compress(form.whole)}.get(name, b"")
+    (tmp_path / name).write_bytes(contents)
+    refuses(form, tmp_path / name, message)
+
+
+@pytest.mark.parametrize("bit", [0x01, 0x10, 0x80])
+def test_a_gzip_file_altered_anywhere_is_refused_or_unpacks_to_the_same(tmp_path, bit):
+    packed, refused = gzip.compress(IDX.whole), 0
+    for position in range(len(packed)):
+        altered = bytearray(packed)
+        altered[position] ^= bit
+        (tmp_path / "a.gz").write_bytes(altered)
+        try:
+            array = read_idx(tmp_path / "a.gz")
+        except DatasetError as error:
+            assert str(tmp_path / "a.gz") in str(error)  # noqa: PT017 (refused, or else equal)
+            refused += 1
+        else:  # a bit of padding, or of the time in gzip's header
+            np.testing.assert_array_equal(array, ARRAY)
+    assert refused > len(packed) / 2
+
+
+@formats
+def test_a_missing_file_is_named(tmp_path, form):
+    with pytest.raises(FileNotFoundError, match="absent"):
+        form.read(tmp_path / "absent")

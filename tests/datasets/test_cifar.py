@@ -9,36 +9,25 @@ import pytest
 from minisca.datasets import DatasetError, DatasetNotFoundError, cifar, load_cifar10
 from tests.support.cifar_files import FOLDER, NAMES, noise, put, put_archive
 
-TRAIN = NAMES[:5]
+HALVES = {"train": NAMES[:5], "test": NAMES[5:]}
 
 
 @pytest.fixture
 def packed(monkeypatch, tmp_path):
-    """The directory of an archive whose checksum is CIFAR-10's for this test."""
+    """The directory of an archive that is CIFAR-10's for this test."""
     directory = put_archive(tmp_path / "packed", noise())
     checksum = hashlib.md5((directory / cifar.ARCHIVE).read_bytes()).hexdigest()
     monkeypatch.setattr(cifar, "MD5", checksum)
     return directory
 
 
-def pretend_sums(monkeypatch, batches):
-    """Make the sums of these pixels CIFAR-10's."""
-    sums = {}
-    for half, names in (("train", TRAIN), ("test", NAMES[5:])):
-        images = np.concatenate([batches[name][1] for name in names])
-        sums[half] = tuple(images.sum(axis=(0, 2, 3)).tolist())
-    monkeypatch.setattr(cifar, "PIXEL_SUMS", sums)
-
-
 def check(data, batches):
     """The data set holds the batches' images and labels, in the files' order."""
-    for half, names in (("train", TRAIN), ("test", NAMES[5:])):
-        images, labels = getattr(data, f"{half}_images"), getattr(data, f"{half}_labels")
-        raw = np.concatenate([batches[name][1] for name in names]).astype(np.float32)
-        assert images.dtype == np.float32
-        assert labels.dtype == np.int64
-        np.testing.assert_array_equal(images, raw / np.float32(255))
-        np.testing.assert_array_equal(labels, np.concatenate([batches[n][0] for n in names]))
+    for half, names in HALVES.items():
+        labels, images = map(np.concatenate, zip(*map(batches.get, names), strict=True))
+        images = images.astype(np.float32) / np.float32(255)
+        for found, expected in (("images", images), ("labels", labels)):
+            np.testing.assert_array_equal(getattr(data, f"{half}_{found}"), expected, strict=True)
 
 
 def refuses(directory, *words, kind=DatasetError):
@@ -46,9 +35,6 @@ def refuses(directory, *words, kind=DatasetError):
         load_cifar10(directory)
     for word in words:
         assert str(word) in str(error.value)
-
-
-# ---- what is loaded
 
 
 @pytest.mark.parametrize("folder", [".", FOLDER])
@@ -87,18 +73,15 @@ def test_the_archive_is_read_without_being_unpacked(packed):
     assert os.listdir(packed) == [cifar.ARCHIVE]
 
 
-# ---- what it is called
-
-
-def test_unpacked_files_are_cifar_10_by_their_pixels_sums(tmp_path, monkeypatch):
-    pretend_sums(monkeypatch, noise())
-    assert load_cifar10(put(tmp_path, noise())).name == "CIFAR-10"
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_one_grey_level_more_and_it_is_not_cifar_10(tmp_path, monkeypatch, name):
+def test_pixels_sums_make_it_cifar_10_and_one_grey_level_more_not(tmp_path, monkeypatch, name):
     batches = noise()
-    pretend_sums(monkeypatch, batches)
+    sums = {}
+    for half, names in HALVES.items():
+        images = np.concatenate([batches[name][1] for name in names])
+        sums[half] = tuple(images.sum(axis=(0, 2, 3)).tolist())
+    monkeypatch.setattr(cifar, "PIXEL_SUMS", sums)
+    assert load_cifar10(put(tmp_path / "original", batches)).name == "CIFAR-10"
     images = batches[name][1]
     images[0, 1, 2, 3] += 1 if images[0, 1, 2, 3] < 255 else -1
     assert load_cifar10(put(tmp_path / "other", batches)).name == "other"
@@ -114,9 +97,6 @@ def test_the_sums_are_those_of_the_published_means():
 @pytest.mark.parametrize("name", ["CIFAR-10", "cifar10"])
 def test_a_directory_named_cifar_10_does_not_make_it_cifar_10(tmp_path, name):
     assert load_cifar10(put(tmp_path / name, noise())).name == f"{name} (not the original files)"
-
-
-# ---- damaged files
 
 
 def test_the_pickled_version_is_not_understood(tmp_path):

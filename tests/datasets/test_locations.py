@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -25,18 +26,16 @@ from tests.support.local_server import serving
 
 
 class Case(NamedTuple):
-    """A data set: put(directory, seed, served) writes its files, unpacked or as a mirror has them.
-
-    pretend(monkeypatch, directory) makes the files in a directory, as a mirror has them, the
-    original.
-    """
+    """A data set, its loader, and the module that makes its files for tests."""
 
     name: str
-    module: object
+    module: ModuleType
     load: Callable
-    files: list
-    put: Callable
-    pretend: Callable
+    maker: ModuleType
+
+    @property
+    def files(self):
+        return list(self.module.FILES.values())
 
     @property
     def folder(self):
@@ -45,37 +44,37 @@ class Case(NamedTuple):
     def cache(self, caches):
         return caches / self.module.SOURCE.cache
 
+    def put(self, directory, seed=0, served=False):
+        """Write its files, unpacked or as a mirror has them; returns the directory."""
+        noise = self.maker.noise(seed=seed)
+        if self.module is cifar:
+            return (cifar_files.put_archive if served else cifar_files.put)(directory, noise)
+        return self.maker.put(directory, noise, ".gz" if served else "")
 
-def put_mnist(directory, seed=0, served=False):
-    return mnist_files.put(directory, mnist_files.noise(seed), ".gz" if served else "")
+    def put_original(self, monkeypatch, directory):
+        """Write its files as a mirror has them, and make them the original."""
+        self.put(directory, served=True)
+        if self.module is cifar:
+            found = hashlib.md5((directory / cifar.ARCHIVE).read_bytes()).hexdigest()
+        else:
+            of = mnist_files.noise() if self.module is mnist else directory
+            found = self.maker.checksums(of)
+        monkeypatch.setattr(self.module, "MD5" if self.module is cifar else "SHA256", found)
+        return directory
 
-
-def pretend_mnist(monkeypatch, directory):
-    monkeypatch.setattr(mnist, "SHA256", mnist_files.checksums(mnist_files.noise()))
-
-
-def put_cifar(directory, seed=0, served=False):
-    put = cifar_files.put_archive if served else cifar_files.put
-    return put(directory, cifar_files.noise(seed=seed))
-
-
-def pretend_cifar(monkeypatch, directory):
-    packed = (directory / cifar.ARCHIVE).read_bytes()
-    monkeypatch.setattr(cifar, "MD5", hashlib.md5(packed).hexdigest())
-
-
-def put_norb(directory, seed=0, served=False):
-    return norb_files.put_noise(directory, norb_files.noise(seed=seed), ".gz" if served else "")
-
-
-def pretend_norb(monkeypatch, directory):
-    monkeypatch.setattr(norb, "SHA256", norb_files.checksums(directory))
+    @contextlib.contextmanager
+    def served_from(self, monkeypatch, directory):
+        """A server that has the directory's files is the last of the mirrors."""
+        files = {f"/{path.name}": path.read_bytes() for path in directory.iterdir()}
+        with serving(files) as server:
+            monkeypatch.setattr(self.module, "MIRRORS", (*self.module.MIRRORS, f"{server}/"))
+            yield
 
 
 CASES = [
-    Case("MNIST", mnist, load_mnist, list(mnist.FILES.values()), put_mnist, pretend_mnist),
-    Case("CIFAR-10", cifar, load_cifar10, cifar_files.NAMES, put_cifar, pretend_cifar),
-    Case("small NORB", norb, load_norb, list(norb.FILES.values()), put_norb, pretend_norb),
+    Case("MNIST", mnist, load_mnist, mnist_files),
+    Case("CIFAR-10", cifar, load_cifar10, cifar_files),
+    Case("small NORB", norb, load_norb, norb_files),
 ]
 FILES = [(case, name) for case in CASES for name in case.files]
 each = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
@@ -107,7 +106,7 @@ def test_the_argument_comes_before_the_environment(tmp_path, monkeypatch, case):
 @each
 @pytest.mark.parametrize("inside", [False, True])
 def test_the_environment_comes_before_the_cache(tmp_path, monkeypatch, caches, case, inside):
-    case.pretend(monkeypatch, case.put(case.cache(caches), served=True))
+    case.put_original(monkeypatch, case.cache(caches))
     monkeypatch.setenv("MINISCA_DATA", str(tmp_path / "environment"))
     here = tmp_path / "environment" / (case.folder if inside else ".")
     case.put(here, 1)
@@ -118,8 +117,7 @@ def test_the_environment_comes_before_the_cache(tmp_path, monkeypatch, caches, c
 def test_an_environment_without_the_files_leads_on_to_the_cache(
     tmp_path, monkeypatch, caches, case
 ):
-    cache = case.put(case.cache(caches), served=True)
-    case.pretend(monkeypatch, cache)
+    cache = case.put_original(monkeypatch, case.cache(caches))
     for directory in ("", str(tmp_path)):
         monkeypatch.setenv("MINISCA_DATA", directory)
         data = case.load()
@@ -143,12 +141,9 @@ def test_an_argument_without_the_files_is_an_error_whatever_lies_elsewhere(
     with pytest.raises(FileNotFoundError) as error:
         case.load(tmp_path / "argument")
     assert isinstance(error.value, DatasetNotFoundError)
-    words = (
-        f"data_dir is {str(tmp_path / 'argument')!r}",
-        f"its folder {case.folder} must have {case.module.SOURCE.called}",
-    )
-    for word in (*words, f"missing are {', '.join(case.files)}"):
-        assert word in str(error.value)
+    assert str(error.value).startswith(f"data_dir is {str(tmp_path / 'argument')!r}")
+    words = f"{case.folder} must have {case.module.SOURCE.called}, missing are "
+    assert f"its folder {words}{', '.join(case.files)}" in str(error.value)
 
 
 @pytest.mark.parametrize(("case", "name"), FILES, ids=[name for _, name in FILES])
@@ -162,14 +157,11 @@ def test_a_missing_file_is_named(tmp_path, monkeypatch, case, name):
 
 @each
 def test_what_is_no_directory_is_an_error(tmp_path, monkeypatch, case):
-    absent = tmp_path / "absent"
-    with pytest.raises(
-        DatasetNotFoundError, match=r"data_dir is .*absent'; it must be a directory"
-    ):
-        case.load(absent)
-    monkeypatch.setenv("MINISCA_DATA", str(absent))
-    with pytest.raises(DatasetNotFoundError, match=r"MINISCA_DATA is .*absent'; it must be a dir"):
-        case.load()
+    monkeypatch.setenv("MINISCA_DATA", str(tmp_path / "absent"))
+    for data_dir, what in ((tmp_path / "absent", "data_dir"), (None, "MINISCA_DATA")):
+        message = rf"{what} is .*absent'; it must be a directory"
+        with pytest.raises(DatasetNotFoundError, match=message):
+            case.load(data_dir)
 
 
 @each
@@ -179,20 +171,10 @@ def test_a_directory_of_that_name_does_not_make_it_the_original(tmp_path, case):
         assert found.startswith(f"{name} (not the original files")
 
 
-# ---- downloading
-
-
-def served(directory):
-    """What a mirror serves: path -> bytes."""
-    return {f"/{path.name}": path.read_bytes() for path in directory.iterdir()}
-
-
 @each
 def test_what_is_missing_is_downloaded_into_the_cache_once(tmp_path, monkeypatch, caches, case):
-    mirror = case.put(tmp_path / "mirror", served=True)
-    case.pretend(monkeypatch, mirror)
-    with serving(served(mirror)) as server:
-        monkeypatch.setattr(case.module, "MIRRORS", (*case.module.MIRRORS, f"{server}/"))
+    mirror = case.put_original(monkeypatch, tmp_path / "mirror")
+    with case.served_from(monkeypatch, mirror):
         first = case.load()
     again = case.load()  # the server is gone
     assert first.name == again.name == case.name
@@ -203,37 +185,33 @@ def test_what_is_missing_is_downloaded_into_the_cache_once(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("case", [CASES[0], CASES[2]], ids=["MNIST", "small NORB"])
 def test_an_interrupted_download_goes_on_where_it_stopped(tmp_path, monkeypatch, caches, case):
-    mirror = case.put(tmp_path / "mirror", served=True)
-    case.pretend(monkeypatch, mirror)
+    mirror = case.put_original(monkeypatch, tmp_path / "mirror")
     name = f"{case.files[0]}.gz"
     case.cache(caches).mkdir(parents=True)
     (mirror / name).rename(case.cache(caches) / name)
-    with serving(served(mirror)) as server:
-        monkeypatch.setattr(case.module, "MIRRORS", (f"{server}/",))
+    with case.served_from(monkeypatch, mirror):
         assert case.load().name == case.name
 
 
 @each
 def test_another_data_set_on_a_mirror_is_not_taken_for_it(tmp_path, monkeypatch, caches, case):
-    if case.module is cifar:
-        words = "have MD5", f"they must have {cifar.MD5}"
-    else:
-        words = "have SHA-256", f"they must have {next(iter(case.module.SHA256.values()))}"
-    with serving(served(case.put(tmp_path / "mirror", served=True))) as server:
-        monkeypatch.setattr(case.module, "MIRRORS", (f"{server}/",))
-        with does_without(case, *words, case.cache(caches)):
-            assert case.load().name == mnist.SAMPLE_NAME
+    words = ["have MD5", f"they must have {cifar.MD5}"]
+    if case.module is not cifar:
+        words = ["have SHA-256", f"they must have {next(iter(case.module.SHA256.values()))}"]
+    mirror = case.put(tmp_path / "mirror", served=True)
+    with (
+        case.served_from(monkeypatch, mirror),
+        does_without(case, *words, case.cache(caches)),
+    ):
+        assert case.load().name == mnist.SAMPLE_NAME
     assert os.listdir(case.cache(caches)) == []
 
 
 @each
 def test_nothing_is_downloaded_when_it_is_not_allowed(tmp_path, monkeypatch, caches, case):
-    mirror = case.put(tmp_path / "mirror", served=True)
-    case.pretend(monkeypatch, mirror)
-    with serving(served(mirror)) as server:
-        monkeypatch.setattr(case.module, "MIRRORS", (f"{server}/",))
-        with does_without(case, "download=False"):
-            assert case.load(download=False).name == mnist.SAMPLE_NAME
+    mirror = case.put_original(monkeypatch, tmp_path / "mirror")
+    with case.served_from(monkeypatch, mirror), does_without(case, "download=False"):
+        assert case.load(download=False).name == mnist.SAMPLE_NAME
     assert not (case.cache(caches)).exists()
 
 
@@ -246,8 +224,7 @@ def test_offline_it_is_said_where_to_put_the_files(caches, case):
 
 @each
 def test_an_altered_file_in_the_cache_is_an_error(monkeypatch, caches, case):
-    cache = case.put(case.cache(caches), served=True)
-    case.pretend(monkeypatch, cache)
+    cache = case.put_original(monkeypatch, case.cache(caches))
     case.put(cache, 1, served=True)
     with pytest.raises(DatasetError, match=r"delete it to download it again") as error:
         case.load()

@@ -14,47 +14,29 @@ from tests.support.mnist_files import NAMES, checksums, noise, put
 REAL = os.environ.get("MINISCA_DATA")
 
 
-# ---- what is loaded
-
-
 @pytest.mark.parametrize("dotted", [False, True])
 @pytest.mark.parametrize("ending", ["", ".gz"])
 @pytest.mark.parametrize("folder", [".", "mnist"])
 def test_loads_the_four_files_however_they_are_named(tmp_path, ending, dotted, folder):
     arrays = noise()
+    arrays["train_images"][0, 0, :2] = 0, 255
     put(tmp_path / "digits" / folder, arrays, ending, dotted)
     data = load_mnist(tmp_path / "digits")
+    assert (data.train_images.min(), data.train_images.max()) == (0, 1)
     for half in ("train", "test"):
-        images, labels = getattr(data, f"{half}_images"), getattr(data, f"{half}_labels")
-        assert images.dtype == np.float32
-        assert labels.dtype == np.int64
-        raw = arrays[f"{half}_images"].astype(np.float32)[:, np.newaxis]
-        np.testing.assert_array_equal(images, raw / np.float32(255))
-        np.testing.assert_array_equal(labels, arrays[f"{half}_labels"])
-
-
-def test_pixels_run_from_0_to_1(tmp_path):
-    arrays = noise()
-    arrays["train_images"][0, 0, :2] = 0, 255
-    data = load_mnist(put(tmp_path / "digits", arrays))
-    assert data.train_images.min() == 0
-    assert data.train_images.max() == 1
-
-
-def test_mnist_is_known_by_its_checksums_wherever_it_lies(tmp_path, monkeypatch):
-    monkeypatch.setattr(mnist, "SHA256", checksums(noise()))
-    assert load_mnist(put(tmp_path / "plain", noise())).name == "MNIST"
-    assert load_mnist(put(tmp_path / "packed", noise(), ".gz")).name == "MNIST"
+        pixels = arrays[f"{half}_images"].astype(np.float32)[:, np.newaxis] / np.float32(255)
+        labels = arrays[f"{half}_labels"].astype(np.int64)
+        for found, expected in (("images", pixels), ("labels", labels)):
+            np.testing.assert_array_equal(getattr(data, f"{half}_{found}"), expected, strict=True)
 
 
 @pytest.mark.parametrize("role", NAMES)
-def test_one_other_file_and_it_is_not_mnist(tmp_path, monkeypatch, role):
+def test_checksums_make_it_mnist_and_one_other_file_not(tmp_path, monkeypatch, role):
     monkeypatch.setattr(mnist, "SHA256", checksums(noise()))
+    assert load_mnist(put(tmp_path / "plain", noise())).name == "MNIST"
+    assert load_mnist(put(tmp_path / "packed", noise(), ".gz")).name == "MNIST"
     mixed = noise() | {role: noise(seed=1)[role]}
     assert load_mnist(put(tmp_path / "mixed", mixed)).name == "mixed"
-
-
-# ---- files that do not fit together
 
 
 GOOD = noise()
@@ -85,14 +67,10 @@ def test_files_that_do_not_fit_together_are_refused(tmp_path, changes, words):
 
 @pytest.mark.parametrize("role", NAMES)
 def test_a_truncated_file_is_named(tmp_path, role):
-    directory = put(tmp_path / "digits", noise())
-    path = directory / NAMES[role]
+    path = put(tmp_path, noise()) / NAMES[role]
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DatasetError, match=f"{NAMES[role]} declares .* exactly as many"):
-        load_mnist(directory)
-
-
-# ---- the sample
+        load_mnist(tmp_path)
 
 
 def test_offline_the_sample_is_used_and_says_so():
@@ -130,9 +108,6 @@ def test_the_sample_is_small_and_bundled_with_its_origin():
         assert word in note
 
 
-# ---- the validation split
-
-
 def test_the_sample_keeps_its_last_fifth_for_validation_balanced():
     data = load_mnist_sample()
     (images, labels), (held_images, held_labels) = data.validation_split()
@@ -145,7 +120,7 @@ def test_the_sample_keeps_its_last_fifth_for_validation_balanced():
 
 @pytest.mark.parametrize("n", [1, 7, 19])
 def test_the_validation_split_takes_the_last_n(tmp_path, n):
-    data = load_mnist(put(tmp_path / "digits", noise()))
+    data = load_mnist(put(tmp_path, noise()))
     (images, labels), (held_images, held_labels) = data.validation_split(n)
     assert len(held_images) == len(held_labels) == n
     np.testing.assert_array_equal(np.concatenate([images, held_images]), data.train_images)
@@ -165,8 +140,6 @@ def test_the_validation_split_leaves_images_on_both_sides(tmp_path, n, error, me
     with pytest.raises(error, match=message):
         data.validation_split(n)
 
-
-# ---- the real thing
 
 needs_mnist = pytest.mark.skipif(
     not REAL or not locate(mnist.SOURCE, REAL, "MINISCA_DATA", required=False),

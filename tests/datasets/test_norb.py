@@ -4,15 +4,7 @@ import numpy as np
 import pytest
 
 from minisca.datasets import DatasetError, load_norb, norb
-from tests.support.norb_files import (
-    HALVES,
-    INSTANCES,
-    checksums,
-    noise,
-    put,
-    put_noise,
-    put_solids,
-)
+from tests.support.norb_files import HALVES, INSTANCES, checksums, noise, put, put_solids
 
 
 def refuses(directory, *words):
@@ -22,20 +14,16 @@ def refuses(directory, *words):
         assert str(word) in str(error.value)
 
 
-# ---- what is loaded
-
-
 @pytest.mark.parametrize("ending", ["", ".gz"])
 @pytest.mark.parametrize("folder", [".", "smallnorb"])
 def test_loads_the_six_files(tmp_path, ending, folder):
     halves = noise()
-    directory = put_noise(tmp_path / "toys" / folder, halves, ending)
+    directory = put(tmp_path / "toys" / folder, halves, ending)
     data = load_norb(tmp_path / "toys")
     for half, (pairs, labels, infos) in halves.items():
-        np.testing.assert_array_equal(getattr(data, f"{half}_images"), pairs, strict=True)
-        expected = labels.astype(np.int64)
-        np.testing.assert_array_equal(getattr(data, f"{half}_labels"), expected, strict=True)
-        np.testing.assert_array_equal(getattr(data, f"{half}_info"), infos, strict=True)
+        expected = {"images": pairs, "labels": labels.astype(np.int64), "info": infos}
+        for what, array in expected.items():
+            np.testing.assert_array_equal(getattr(data, f"{half}_{what}"), array, strict=True)
     assert data.source == str(directory.resolve())
 
 
@@ -47,62 +35,44 @@ def test_the_generated_solids_load_as_pairs_of_96_pixels_seen_by_two_cameras(tmp
     assert not np.array_equal(data.train_images[:, 0], data.train_images[:, 1])
 
 
-# ---- what it is called
-
-
-def test_small_norb_is_known_by_the_checksums_of_its_gzipped_files(tmp_path, monkeypatch):
-    directory = put_noise(tmp_path / "wherever", noise(), ".gz")
-    monkeypatch.setattr(norb, "SHA256", checksums(directory))
-    assert load_norb(directory).name == "small NORB"
-
-
 @pytest.mark.parametrize("half", HALVES)
 @pytest.mark.parametrize("which", range(3))
-def test_one_other_file_and_it_is_not_small_norb(tmp_path, monkeypatch, half, which):
-    directory = put_noise(tmp_path / "mixed", noise(), ".gz")
+def test_its_gzipped_files_are_small_norb_unless_one_is_another(tmp_path, monkeypatch, half, which):
+    directory = put(tmp_path / "mixed", noise(), ".gz")
     monkeypatch.setattr(norb, "SHA256", checksums(directory))
+    assert load_norb(directory).name == "small NORB"
     arrays = list(noise()[half])
     arrays[which] = noise(seed=1)[half][which]
-    put(directory, half, *arrays, ".gz")
+    put(directory, {half: arrays}, ".gz")
     assert load_norb(directory).name == "mixed"
 
 
 def test_unpacked_files_do_not_pass_for_small_norb(tmp_path):
-    name = load_norb(put_noise(tmp_path / "smallnorb", noise())).name
+    name = load_norb(put(tmp_path / "smallnorb", noise())).name
     assert name == "smallnorb (not the original files, or unpacked)"
 
 
-# ---- files that do not fit
-
-
 def altered(tmp_path, half, which, change):
-    """The directory of a small set, one array of it changed, and that array's file."""
+    """The file of one array, changed by a function or a number at a place, of a small set."""
     halves = noise()
     arrays = list(halves[half])
-    arrays[which] = change(arrays[which])
-    directory = put_noise(tmp_path, halves | {half: arrays})
+    if callable(change):
+        arrays[which] = change(arrays[which])
+    else:
+        place, value = change
+        arrays[which][place] = value
     kind = ("dat", "cat", "info")[which]
-    return directory, directory / norb.FILES[f"{half}_{kind}"]
+    return put(tmp_path, halves | {half: arrays}) / norb.FILES[f"{half}_{kind}"]
 
 
 @pytest.mark.parametrize("half", HALVES)
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_a_truncated_and_an_oversized_file_are_refused(tmp_path, half, which):
-    directory, path = altered(tmp_path, half, which, lambda array: array)
+    path = altered(tmp_path, half, which, lambda array: array)
     whole = path.read_bytes()
     for contents in (whole[:-1], whole + b"\0"):
         path.write_bytes(contents)
-        refuses(directory, path, "exactly as many")
-
-
-def put_in(place, value):
-    """A change that puts one number into an array."""
-
-    def change(array):
-        array[place] = value
-        return array
-
-    return change
+        refuses(tmp_path, path, "exactly as many")
 
 
 @pytest.mark.parametrize(
@@ -117,20 +87,19 @@ def put_in(place, value):
         (2, lambda infos: infos.astype(np.int16), "holds int16 of shape (7, 4)"),
         (1, lambda labels: labels[:-1], "has 7 pairs but"),
         (2, lambda infos: infos[:-1], "has 6 infos; there must be one a pair"),
-        (1, put_in(3, -1), "the label -1 for pair 3; it must be from 0 to 4"),
-        (1, put_in(3, 5), "the label 5 for pair 3; it must be from 0 to 4"),
-        (2, put_in((6, 0), 10), "the instance 10 for pair 6; it must be from 0 to 9"),
-        (2, put_in((6, 1), 9), "the elevation 9 for pair 6; it must be from 0 to 8"),
-        (2, put_in((6, 2), 36), "the azimuth 36 for pair 6; it must be from 0 to 34"),
-        (2, put_in((6, 3), -1), "the lighting -1 for pair 6; it must be from 0 to 5"),
+        (1, (3, -1), "the label -1 for pair 3; it must be from 0 to 4"),
+        (1, (3, 5), "the label 5 for pair 3; it must be from 0 to 4"),
+        (2, ((6, 0), 10), "the instance 10 for pair 6; it must be from 0 to 9"),
+        (2, ((6, 1), 9), "the elevation 9 for pair 6; it must be from 0 to 8"),
+        (2, ((6, 2), 36), "the azimuth 36 for pair 6; it must be from 0 to 34"),
+        (2, ((6, 3), -1), "the lighting -1 for pair 6; it must be from 0 to 5"),
     ],
 )
 @pytest.mark.parametrize("half", HALVES)
 def test_arrays_that_do_not_fit_are_refused(tmp_path, half, which, change, message):
-    directory, path = altered(tmp_path, half, which, change)
-    refuses(directory, path, message)
+    refuses(tmp_path, altered(tmp_path, half, which, change), message)
 
 
 def test_both_halves_must_have_images_of_one_size(tmp_path):
     halves = noise() | {"test": noise(size=5)["test"]}
-    refuses(put_noise(tmp_path, halves), "images of 5x6 pixels; they must be 4x5, as in")
+    refuses(put(tmp_path, halves), "images of 5x6 pixels; they must be 4x5, as in")

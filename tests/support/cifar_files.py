@@ -1,10 +1,11 @@
 """Small data sets in the files of CIFAR-10's binary version, written by nothing of minisca's."""
 
-import gzip
 import io
 import tarfile
 
 import numpy as np
+
+from tests.support.mnist_files import write
 
 FOLDER = "cifar-10-batches-bin"
 NAMES = [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]
@@ -33,27 +34,21 @@ def bars(n, seed=0):
 
 def contents(labels, images):
     """A file's bytes, record by record."""
-    return b"".join(
-        bytes([label]) + bytes(image.astype(np.uint8).ravel())
-        for label, image in zip(labels, images, strict=True)
-    )
+    return np.column_stack([labels, images.reshape(len(images), -1)]).astype(np.uint8).tobytes()
 
 
 def put(directory, batches):
     """Write {file name: (labels, images)} into a directory; returns it."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, batch in batches.items():
-        (directory / name).write_bytes(contents(*batch))
-    return directory
+    return write(directory, {name: contents(*batch) for name, batch in batches.items()})
 
 
 def put_bars(directory, n_per_file=20):
-    """A whole data set of bars; returns the directory."""
+    """Write a whole data set of bars; returns the directory."""
     return put(directory, {name: bars(n_per_file, seed) for seed, name in enumerate(NAMES)})
 
 
-def archive(batches):
-    """The bytes of the archive that holds these files, in an order of its own."""
+def put_archive(directory, batches):
+    """Write the archive of these files, in an order of its own, into a directory; returns it."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         files = {name: contents(*batch) for name, batch in reversed(batches.items())}
@@ -61,11 +56,4 @@ def archive(batches):
             member = tarfile.TarInfo(f"{FOLDER}/{name}")
             member.size = len(body)
             tar.addfile(member, io.BytesIO(body))
-    return gzip.compress(packed.getvalue(), mtime=0)
-
-
-def put_archive(directory, batches):
-    """Write the archive of these files into a directory; returns it."""
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "cifar-10-binary.tar.gz").write_bytes(archive(batches))
-    return directory
+    return write(directory, {"cifar-10-binary.tar.gz": packed.getvalue()})

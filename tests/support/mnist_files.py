@@ -14,6 +14,15 @@ NAMES = {
 }
 
 
+def write(directory, files):
+    """Write {file name: bytes} into a directory, gzipped where a name ends in .gz; returns it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, body in files.items():
+        packed = gzip.compress(body, 1, mtime=0) if name.endswith(".gz") else body
+        (directory / name).write_bytes(packed)
+    return directory
+
+
 def noise(seed=0, size=(6, 5), n_train=20, n_test=10):
     """{role: array} of random bytes: images (n, *size) and labels (n,)."""
     rng = np.random.default_rng(seed)
@@ -24,10 +33,13 @@ def noise(seed=0, size=(6, 5), n_train=20, n_test=10):
     }
 
 
+def header(dtype, shape):
+    return bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
+
+
 def contents(array):
     """The bytes of an IDX file."""
-    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    return header + array.tobytes()
+    return header(array.dtype, array.shape) + array.tobytes()
 
 
 def checksums(arrays):
@@ -37,9 +49,8 @@ def checksums(arrays):
 
 def put(directory, arrays, ending="", dotted=False):
     """Write {role: array} into a directory, gzipped for the ending ".gz"; returns it."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for role, array in arrays.items():
-        name = NAMES[role].replace("-idx", ".idx") if dotted else NAMES[role]
-        body = contents(array)
-        (directory / f"{name}{ending}").write_bytes(gzip.compress(body) if ending else body)
-    return directory
+    names = {
+        role: NAMES[role].replace("-idx", ".idx") if dotted else NAMES[role] for role in arrays
+    }
+    files = {f"{names[role]}{ending}": contents(array) for role, array in arrays.items()}
+    return write(directory, files)

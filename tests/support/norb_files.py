@@ -4,16 +4,21 @@ Five convex solids stand where NORB has toys: lit from six directions, turned, t
 seen by two cameras.
 """
 
-import gzip
 import hashlib
 import struct
-from pathlib import Path
 
 import numpy as np
+
+from tests.support.mnist_files import write
 
 HALVES = {
     "train": "smallnorb-5x46789x9x18x6x2x96x96-training",
     "test": "smallnorb-5x01235x9x18x6x2x96x96-testing",
+}
+NAMES = {
+    f"{half}_{kind}": f"{stem}-{kind}.mat"
+    for half, stem in HALVES.items()
+    for kind in ("dat", "cat", "info")
 }
 INSTANCES = {"train": (4, 6, 7, 8, 9), "test": (0, 1, 2, 3, 5)}
 MAGIC = {"float32": 0x51, "float64": 0x53, "int32": 0x54, "uint8": 0x55, "int16": 0x56}
@@ -74,29 +79,33 @@ def draw(half, n, size=96, seed=0):
     return np.array(pairs), labels, info
 
 
-def matrix(array):
-    """The bytes of a matrix file: at least three sides, whatever the rank."""
-    sides = [*array.shape, *[1] * (3 - array.ndim)]
-    magic = bytes([MAGIC[array.dtype.name], 0x4C, 0x3D, 0x1E])
-    header = magic + struct.pack(f"<i{len(sides)}i", array.ndim, *sides)
-    return header + array.astype(array.dtype.newbyteorder("<")).tobytes()
+def header(dtype, shape):
+    """What a matrix file starts with: at least three sides, whatever the rank."""
+    sides = [*shape, *[1] * (3 - len(shape))]
+    magic = bytes([MAGIC[np.dtype(dtype).name], 0x4C, 0x3D, 0x1E])
+    return magic + struct.pack(f"<i{len(sides)}i", len(shape), *sides)
 
 
-def put(directory, half, dat, cat, info, ending=""):
-    """Write the three files of one half; returns the directory."""
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    for kind, array in (("dat", dat), ("cat", cat), ("info", info)):
-        body = matrix(array)
-        path = directory / f"{HALVES[half]}-{kind}.mat{ending}"
-        path.write_bytes(gzip.compress(body, 1, mtime=0) if ending == ".gz" else body)
-    return directory
+def contents(array):
+    """The bytes of a matrix file."""
+    return header(array.dtype, array.shape) + array.astype(array.dtype.newbyteorder("<")).tobytes()
 
 
-def put_solids(directory, n_train=100, n_test=40, size=96, ending=""):
+def put(directory, halves, ending=""):
+    """Write {half: (pairs, labels, infos)}; returns the directory."""
+    arrays = {
+        f"{half}_{kind}": array
+        for half, found in halves.items()
+        for kind, array in zip(("dat", "cat", "info"), found, strict=True)
+    }
+    files = {f"{NAMES[role]}{ending}": contents(array) for role, array in arrays.items()}
+    return write(directory, files)
+
+
+def put_solids(directory, n_train, n_test, ending=""):
     """Write a whole data set; returns the directory."""
-    put(directory, "train", *draw("train", n_train, size, seed=0), ending)
-    return put(directory, "test", *draw("test", n_test, size, seed=1), ending)
+    halves = {"train": draw("train", n_train, seed=0), "test": draw("test", n_test, seed=1)}
+    return put(directory, halves, ending)
 
 
 def noise(n=7, size=4, seed=0):
@@ -112,19 +121,7 @@ def noise(n=7, size=4, seed=0):
     }
 
 
-def put_noise(directory, halves, ending=""):
-    """Write what `noise` returned; returns the directory."""
-    for half, arrays in halves.items():
-        put(directory, half, *arrays, ending)
-    return directory
-
-
 def checksums(directory):
     """{role: SHA-256 of its gzipped file}."""
-    return {
-        f"{half}_{kind}": hashlib.sha256(
-            (directory / f"{stem}-{kind}.mat.gz").read_bytes()
-        ).hexdigest()
-        for half, stem in HALVES.items()
-        for kind in ("dat", "cat", "info")
-    }
+    files = {role: (directory / f"{name}.gz").read_bytes() for role, name in NAMES.items()}
+    return {role: hashlib.sha256(body).hexdigest() for role, body in files.items()}
