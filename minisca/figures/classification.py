@@ -46,38 +46,22 @@ def confusion_matrix(true_labels, predicted_labels, n_classes=None):
 
 
 def misclassified(true_labels, predicted_labels):
-    """Which labels were predicted wrongly.
+    """The rows whose two labels differ, an int64 array, rising.
 
-    Parameters
-    ----------
-    true_labels, predicted_labels : (n,) integers or text
-
-    Returns
-    -------
-    int64 array of the rows whose two labels differ, rising
-
-    Raises
-    ------
-    ValueError or TypeError for labels of another shape or kind.
+    Parameters and what is raised: as of `confusion_matrix`.
     """
     true_labels, predicted_labels = _labels(true_labels, predicted_labels)
     return np.flatnonzero(true_labels != predicted_labels)
 
 
-def save_confusion_matrix(path, true_labels, predicted_labels, class_names=None, title=None):
+def save_confusion_matrix(path, true_labels, predicted_labels, class_names=None):
     """Write the confusion matrix to the PNG `path`, coloured by its errors alone.
 
     Parameters
     ----------
-    true_labels, predicted_labels : (n,) integers or text
+    true_labels, predicted_labels : as of `confusion_matrix`, and what is raised
     class_names : sequence of str or None
         Names of the integer labels 0, 1, ...; by default the labels that occur name themselves.
-    title : str or None
-        Stands before the error rate.
-
-    Raises
-    ------
-    As `confusion_matrix`.
     """
     n_classes = None if class_names is None else len(class_names)
     counts, classes = confusion_matrix(true_labels, predicted_labels, n_classes)
@@ -88,7 +72,7 @@ def save_confusion_matrix(path, true_labels, predicted_labels, class_names=None,
     tilted = longest > 3
     left, head, foot = 110 + 15 * longest, 90, 100 + (11 * longest if tilted else 0)
     side = cell * len(names)
-    headline = _headline(title, counts.sum(), counts.sum() - counts.trace())
+    headline = _headline(counts.sum(), counts.sum() - counts.trace())
     page = Page(left + max(side, text_width(headline, 9)) + 40, head + side + foot)
     axes = page.axes(left, head, side, side)
     _draw_counts(axes, counts)
@@ -102,7 +86,7 @@ def save_confusion_matrix(path, true_labels, predicted_labels, class_names=None,
     page.save(path)
 
 
-def save_misclassified(path, images, true_labels, predicted_labels, limit=100, title=None):
+def save_misclassified(path, images, true_labels, predicted_labels, limit=100):
     """Write the images whose label was predicted wrongly, each with "true → predicted".
 
     Without a wrong one the PNG says so.
@@ -114,8 +98,6 @@ def save_misclassified(path, images, true_labels, predicted_labels, limit=100, t
     true_labels, predicted_labels : (n,) integers or text
     limit : int
         Of more wrong ones the first so many are shown; the head says so.
-    title : str or None
-        Stands before the error rate.
 
     Raises
     ------
@@ -126,7 +108,7 @@ def save_misclassified(path, images, true_labels, predicted_labels, limit=100, t
     true_labels, predicted_labels = _labels(true_labels, predicted_labels, images.shape[0])
     wrong = misclassified(true_labels, predicted_labels)
     shown = wrong[:limit]
-    headline = _headline(title, len(true_labels), len(wrong))
+    headline = _headline(len(true_labels), len(wrong))
     if len(shown) < len(wrong):
         headline += f"; the first {len(shown)}"
     if not len(shown):
@@ -155,9 +137,8 @@ def _labels(true_labels, predicted_labels, n=None):
     return true_labels, predicted_labels
 
 
-def _headline(title, n, wrong):
-    rate = f"{wrong:,} of {n:,} misclassified: {100 * wrong / n:.2f} %"
-    return f"{title}: {rate}" if title else rate
+def _headline(n, wrong):
+    return f"{wrong:,} of {n:,} misclassified: {100 * wrong / n:.2f} %"
 
 
 def _draw_counts(axes, counts):

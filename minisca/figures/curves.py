@@ -60,7 +60,6 @@ def save_curves(path, curves, xlabel="epoch", ylabel="loss", title=None, log=Fal
 
 
 def _points(label, values, log):
-    """x and y of one curve, checked."""
     name = f"curves[{label!r}]"
     values = np.asarray(values)
     if values.dtype.kind not in "fiub":

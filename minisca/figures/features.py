@@ -11,7 +11,6 @@ from minisca.figures.page import (
     FAINT,
     Page,
     check_pictures,
-    corner,
     import_matplotlib,
     near_square,
     stretch,
@@ -35,20 +34,12 @@ class Panel(NamedTuple):
 
 
 def winner_maps(values, positions, size):
-    """Maps that are 0 everywhere but at their winner, as while training.
+    """Maps (n, m, *size) that are 0 everywhere but at their winner, as while training.
 
     Parameters
     ----------
     values, positions : arrays (n, m), as `SparseConvAutoencoder.winners` returns them
-    size : (h, w) of the maps
-
-    Returns
-    -------
-    array (n, m, h, w) of the values' dtype
-
-    Raises
-    ------
-    ValueError if they do not fit each other.
+    size : (h, w) of the maps; ValueError if it does not fit
     """
     values, positions = np.asarray(values), np.asarray(positions)
     if values.ndim != 2 or values.shape != positions.shape:
@@ -68,12 +59,12 @@ def winner_maps(values, positions, size):
 
 
 def save_feature_panels(path, image, model, max_maps=48):
-    """Write the paper's Figure 3 of one image to the PNG `path`.
+    """Write the paper's Figure 3 (arXiv 1409.2752v1) of one image to the PNG `path`.
 
-    a the image; b the first layer's decoder filters; c its maps with their winners alone, as while
-    training: each ringed, and its value written if there are few maps; d its maps after ReLU, the
-    sparsity turned off; e the same after overlapping max-pooling; f for a Stack of two layers or
-    more, the second layer's maps after pooling. The maps of c, d and e share one scale.
+    a the image; b the first layer's decoder filters; c its maps with their winners alone: each
+    ringed, and its value written if there are few maps; d its maps with the sparsity turned off; e
+    the same after max-pooling; f for a Stack of two layers or more, the second layer's maps after
+    pooling. The maps of c, d and e share one scale.
 
     Parameters
     ----------
@@ -86,10 +77,6 @@ def save_feature_panels(path, image, model, max_maps=48):
     ------
     ValueError or TypeError for an image unlike those of `fit` or one that cannot be shown,
     NotFittedError before `fit`.
-
-    References
-    ----------
-    arXiv 1409.2752v1, Figure 3.
     """
     layers = _layers(model)
     max_maps = check_integer("max_maps", max_maps)
@@ -191,7 +178,10 @@ def _ring_winners(axes, winners, largest, room):
     zoom = zoom_to(room, columns, side[1], BORDER)
     ring = {"s": (max(9, 3 * zoom) * 72 / DPI) ** 2, "facecolor": "none", "linewidth": 0.6}
     for index, winner in enumerate(winners):
-        top, left = corner(index, columns, side, BORDER, zoom)
+        top, left = (
+            BORDER + at * (zoom * length + BORDER)
+            for at, length in zip(divmod(index, columns), side, strict=True)
+        )
         row, column = np.unravel_index(winner.argmax(), side)
         value = winner[row, column]
         if value > 0:

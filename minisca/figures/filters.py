@@ -19,7 +19,7 @@ def filter_grid(filters, columns=None, shared_scale=False, border=1, zoom=1):
         False: each filter reaches black or white at its own largest |weight|. True: all of them at
         the largest of all, so that weak filters look weak.
     border, zoom : int
-        Pixels between and around the filters, white; pixels to the side of a weight.
+        White pixels between and around the filters; pixels to the side of a weight.
 
     Returns
     -------
@@ -32,22 +32,25 @@ def filter_grid(filters, columns=None, shared_scale=False, border=1, zoom=1):
     filters = _check_filters(filters)
     largest = np.abs(filters).max(axis=None if shared_scale else (1, 2, 3), keepdims=True)
     brightness = 0.5 + 0.5 * filters / np.where(largest > 0, largest, 1)
-    return tile(brightness, _columns(filters, columns), border, zoom)
+    if columns is None:
+        columns = near_square(len(filters))
+    else:
+        columns = min(check_integer("columns", columns), len(filters))
+    return tile(brightness, columns, border, zoom)
 
 
-def save_filters(path, filters, title=None, columns=None, shared_scale=False):
-    """Write `filter_grid(filters, columns, shared_scale)`, enlarged, to the PNG `path`.
+def save_filters(path, filters, title=None):
+    """Write `filter_grid(filters)`, enlarged, to the PNG `path`, under a title if there is one.
 
     Parameters
     ----------
-    filters, columns, shared_scale : as of `filter_grid`, and what is raised
+    filters : as of `filter_grid`, and what is raised
     title : str or None
-        Stands above the grid.
     """
     filters = _check_filters(filters)
     border, margin, head = 6, 18, 60 if title else 18
-    zoom = zoom_to(1000, _columns(filters, columns), filters.shape[3], border)
-    grid = filter_grid(filters, columns, shared_scale, border, zoom)
+    zoom = zoom_to(1000, near_square(len(filters)), filters.shape[3], border)
+    grid = filter_grid(filters, border=border, zoom=zoom)
     height, width = grid.shape[:2]
     page = Page(max(width, text_width(title, 9)) + 2 * margin, height + head + margin)
     if title:
@@ -57,10 +60,7 @@ def save_filters(path, filters, title=None, columns=None, shared_scale=False):
 
 
 def project_filters(stack, layer_index):
-    """Decoder filters of a Stack's layer, seen in pixels.
-
-    Every weight of a filter pastes the decoder filter of the map below it, at the stride of the
-    pooling between.
+    """Decoder filters of a Stack's layer in pixels: every weight pastes the filter below it.
 
     Parameters
     ----------
@@ -78,9 +78,9 @@ def project_filters(stack, layer_index):
 
     Notes
     -----
-    This approximates what the layer stands for: a pooled value does not say where in its window the
-    largest unit was, so the middle is taken; the same unit, seen by overlapping windows, is pasted
-    by each of them; and the layers' biases and rectifications are left out.
+    An approximation: a pooled value does not say where in its window the largest unit was, so the
+    middle is taken; a unit seen by overlapping windows is pasted by each; biases and rectifications
+    are left out.
     """
     if not isinstance(stack, Stack):
         raise TypeError(f"stack is {stack!r}; it must be a Stack")
@@ -107,9 +107,3 @@ def project_filters(stack, layer_index):
 def _check_filters(filters):
     advice = "; see a deeper layer's filters in pixels by project_filters(stack, layer_index)"
     return check_pictures(filters, "filters", advice)
-
-
-def _columns(filters, columns):
-    if columns is None:
-        return near_square(len(filters))
-    return min(check_integer("columns", columns), len(filters))

@@ -108,32 +108,22 @@ def near_square(n):
     return next(full, root)
 
 
-def tile(cells, columns, border=1, zoom=1, blank=1.0):
+def tile(cells, columns, border=1, zoom=1):
     """Lay cells (n, c, h, w) out row by row: (H, W), or (H, W, 3) if c = 3.
 
-    Each pixel becomes zoom x zoom; lines of `border` pixels of brightness `blank` run between and
-    around the cells, H = rows * (zoom * h + border) + border and so on.
+    Each pixel becomes zoom x zoom; lines of `border` white pixels run between and around the cells.
     """
     columns = check_integer("columns", columns)
     border = check_integer("border", border, minimum=0)
     cells = np.asarray(cells).repeat(check_integer("zoom", zoom), axis=2).repeat(zoom, axis=3)
     n, c, h, w = cells.shape
     rows = ceil_div(n, columns)
-    grid = np.full((rows * columns, h + border, w + border, c), blank)
+    grid = np.ones((rows * columns, h + border, w + border, c))
     grid[:n, :h, :w] = cells.transpose(0, 2, 3, 1)
     grid = grid.reshape(rows, columns, h + border, w + border, c).swapaxes(1, 2)
     grid = grid.reshape(rows * (h + border), columns * (w + border), c)
-    grid = np.pad(grid, ((border, 0), (border, 0), (0, 0)), constant_values=blank)
+    grid = np.pad(grid, ((border, 0), (border, 0), (0, 0)), constant_values=1)
     return grid[:, :, 0] if c == 1 else grid
-
-
-def corner(index, columns, side, border, zoom):
-    """Row and column, in what `tile` returns, of the first pixel of cell `index`; side = (h, w)."""
-    row, column = divmod(index, columns)
-    return (
-        border + row * (zoom * side[0] + border),
-        border + column * (zoom * side[1] + border),
-    )
 
 
 def zoom_to(width, columns, side, border=0, largest=24):
