@@ -22,7 +22,7 @@ from minisca.validation import (
 
 
 def contrast_normalise(X, epsilon=1e-3):
-    """Global contrast normalisation: each image less its mean, divided by its contrast.
+    """Each image less its mean, divided by its contrast (arXiv 1409.2752v1, section 3.2).
 
     x <- (x - mean(x)) / (std(x) + epsilon), over all of an image's channels and pixels.
 
@@ -30,8 +30,7 @@ def contrast_normalise(X, epsilon=1e-3):
     ----------
     X : array (n, c, h, w) of any real dtype that slices along its first axis
     epsilon : float > 0, default 1e-3
-        Keeps flat images finite: they become 0. For pixels in [0, 1] the default is a quarter of
-        one of 256 grey levels, so that an image that is flat but for rounding stays nearly flat.
+        Keeps flat images finite: they become 0. The default is a quarter of a grey level of 256.
 
     Returns
     -------
@@ -40,10 +39,6 @@ def contrast_normalise(X, epsilon=1e-3):
     Raises
     ------
     ValueError or TypeError for other or non-finite images, and for another epsilon.
-
-    References
-    ----------
-    arXiv 1409.2752v1, sections 3.2 and 3.3.
     """
     X = check_images(X)
     epsilon = check_number("epsilon", epsilon, low_open=True)
@@ -56,11 +51,11 @@ def contrast_normalise(X, epsilon=1e-3):
 
 
 class ZCA(Estimator):
-    """Whitening that keeps images images: decorrelates their values, changing them least.
+    """Whitening that keeps images images (arXiv 1409.2752v1, sections 3.2 and 3.3).
 
     x <- U (S + epsilon)^(-1/2) U' (x - mean), where U S U' is the covariance of the images of
-    `fit`. Directions of a variance far above epsilon get variance 1; those far below, noise and
-    what contrast normalisation took out, are not blown up.
+    `fit`. Directions of a variance far above epsilon get variance 1; those far below, noise, are
+    not blown up.
 
     Parameters
     ----------
@@ -74,10 +69,6 @@ class ZCA(Estimator):
         S, the largest first; d = c * h * w.
     whitening_, dewhitening_ : float32 arrays (d, d)
         U (S + epsilon)^(-1/2) U' and its inverse.
-
-    References
-    ----------
-    arXiv 1409.2752v1, sections 3.2 and 3.3.
 
     Examples
     --------
@@ -96,17 +87,13 @@ class ZCA(Estimator):
         self.epsilon = epsilon
 
     def fit(self, X, y=None):
-        """Measure the images' mean and covariance.
+        """Measure the images' mean and covariance; returns self.
 
         Parameters
         ----------
         X : array (n, c, h, w) that slices along its first axis
             Read twice, in blocks; beside them, a few arrays of d x d float64 are all that is held.
         y : ignored
-
-        Returns
-        -------
-        self
 
         Raises
         ------
@@ -115,7 +102,12 @@ class ZCA(Estimator):
         X = check_images(X)
         epsilon = check_number("epsilon", self.epsilon, low_open=True)
         mean = sum(x.sum(axis=0) for _, x in _blocks(X)) / X.shape[0]
-        values, vectors = np.linalg.eigh(_covariance(X, mean))
+        covariance = np.zeros((len(mean), len(mean)))
+        product = np.empty_like(covariance)
+        for _, x in _blocks(X):
+            x -= mean
+            covariance += np.matmul(x.T, x, out=product)
+        values, vectors = np.linalg.eigh(covariance / X.shape[0])
         values = np.maximum(values, 0)  # none is negative but by rounding
         roots = np.sqrt(values + epsilon)
         self.mean_ = mean.reshape(X.shape[1:])
@@ -152,20 +144,7 @@ class ZCA(Estimator):
         return self.fit(X).transform(X)
 
     def inverse_transform(self, X):
-        """The images that `transform` made X of.
-
-        Parameters
-        ----------
-        X : array (n, c, h, w), as `transform` returns it
-
-        Returns
-        -------
-        float32 array of X's shape
-
-        Raises
-        ------
-        As `transform`.
-        """
+        """The images, a float32 array (n, c, h, w), that `transform` made X of; raises as that."""
         X = self._check_new(X)
         out = np.empty(X.shape, np.float32)
         for rows, x in _blocks(X):
@@ -203,21 +182,9 @@ class ZCA(Estimator):
 
 
 def crop_centre(X, side):
-    """The inner pixels of images.
+    """The inner pixels of images (n, c, h, w): a view (n, c, side, side).
 
-    Of an odd number of rows or columns that go, the lower or right edge loses one more.
-
-    Parameters
-    ----------
-    X : array (n, c, h, w)
-    side : int >= 1, no more than h and w
-
-    Returns
-    -------
-    view (n, c, side, side) of X
-
-    Raises
-    ------
+    Of an odd number of rows or columns that go, the lower or right edge loses one more. Raises
     ValueError or TypeError for other images, and if they are smaller than `side`.
     """
     X = check_images(X)
@@ -247,11 +214,9 @@ def resize_bilinear(X, side):
 
     Notes
     -----
-    A pixel is the centre of a unit square (`align_corners=False` of other libraries): the centre of
-    output row i lies at (i + 1/2) h / side - 1/2 in rows of X, where the two nearest rows are
-    mixed; beyond the outermost centres, the outermost row counts. At half the size this is exactly
-    the mean of each 2 x 2 pixels. Nothing is blurred before, so that at less than half the size
-    pixels are skipped.
+    The centre of output row i lies at (i + 1/2) h / side - 1/2 in rows of X, where the two nearest
+    are mixed (`align_corners=False` of other libraries). At half the size this is exactly the mean
+    of each 2 x 2 pixels; at less, pixels are skipped.
     """
     X = check_images(X)
     side = check_integer("side", side)
@@ -271,16 +236,6 @@ def _between(size, side):
     places = np.clip((np.arange(side) + 0.5) * (size / side) - 0.5, 0, size - 1)
     first = np.floor(places).astype(np.intp)
     return first, np.minimum(first + 1, size - 1), (places - first).astype(np.float32)
-
-
-def _covariance(X, mean):
-    """Covariance (d, d) of the images' values, in float64, block after block."""
-    total = np.zeros((len(mean), len(mean)))
-    product = np.empty_like(total)
-    for _, x in _blocks(X):
-        x -= mean
-        total += np.matmul(x.T, x, out=product)
-    return total / X.shape[0]
 
 
 def _slices(X):

@@ -9,18 +9,11 @@ from minisca.validation import check_fitted, check_labels
 class Classifier(Estimator):
     """A classifier that is fitted once it has `classes_` (n_classes,), sorted, and `coef_`.
 
-    A subclass defines `_scores(X)` and `_count(X)`; all else follows from them.
+    A subclass defines `_scores(X)`, scores (n, n_classes) of X (n, ...), checked; the largest of a
+    row is its label's. And `_count(X)`, the n of X, checked as far as that takes no reading.
     """
 
     _estimator_type = "classifier"
-
-    def _scores(self, X):
-        """Scores (n, n_classes) of X (n, ...), checked; the largest of a row is its label's."""
-        raise NotImplementedError
-
-    def _count(self, X):
-        """The n of X (n, ...), checked as far as that takes no reading."""
-        raise NotImplementedError
 
     def decision_function(self, X):
         """Score every class.
@@ -46,15 +39,11 @@ class Classifier(Estimator):
 
         Parameters
         ----------
-        X : array (n, ...), as in `fit`
+        X : as of `decision_function`, and what is raised
 
         Returns
         -------
         array (n,) of the dtype of the labels of `fit`
-
-        Raises
-        ------
-        As `decision_function`.
         """
         scores = self._scores(X)
         return self.classes_[scores.argmax(axis=1)]

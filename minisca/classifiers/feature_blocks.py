@@ -25,51 +25,28 @@ _HALF_MAX = 65504
 class FeatureBlocks:
     """The rows of features (n, ...) as blocks (rows, n_features) of float32 or float64.
 
-    Iterating yields (slice of the rows, block). A block is valid until the next one is read: either
-    a view of the features or a buffer that is used again.
+    features: an array that slices along its first axis, or what `np.asarray` takes. float16,
+    float32 and small integers are read as float32, or as `dtype` where that is float64; everything
+    else as float64. TypeError for a sparse matrix and a dtype that is not real, ValueError for a
+    rank below 2 and no rows or features.
 
-    Parameters
-    ----------
-    features : array (n, ...) of any real dtype
-        It has a shape and a dtype and slices along its first axis (ndarray, np.memmap, HDF5 data
-        set), or is something that `np.asarray` makes an array of. float16, float32 and small
-        integers are read as float32, everything else as float64.
-    name : str
-        What messages call it.
-    dtype : np.float32 (default) or np.float64
-        Read as this dtype at least (float32 features for a float64 model).
-    block_bytes : int, default BLOCK_BYTES
-        The size of a block as it is read; at least one row.
-
-    Attributes
-    ----------
-    n, n_features : int
-    dtype : dtype of the blocks
-    rows : int, of a block; the last one may have fewer
-
-    Raises
-    ------
-    TypeError for a sparse matrix and for a dtype that is not real; ValueError for a rank below 2
-    and where there are no rows or no features.
+    Iterating yields (slice of the rows, block). A block of `rows` rows, the last one of fewer, is
+    valid until the next one is read: either a view of the features or a buffer that is used again.
     """
 
-    def __init__(self, features, name="X", dtype=np.float32, block_bytes=None):
+    def __init__(self, features, dtype=np.float32, block_bytes=None):
         if hasattr(features, "toarray"):  # scipy.sparse
-            raise TypeError(
-                f"{name} is a sparse matrix; it must be dense, such as {name}.toarray()"
-            )
-        if not (
-            hasattr(features, "shape") and isinstance(getattr(features, "dtype", None), np.dtype)
-        ):
+            raise TypeError("X is a sparse matrix; it must be dense, such as X.toarray()")
+        has_shape = hasattr(features, "shape")
+        if not (has_shape and isinstance(getattr(features, "dtype", None), np.dtype)):
             features = np.asarray(features)
         shape = tuple(features.shape)
         if len(shape) < 2:
-            raise ValueError(f"{name} has shape {shape}; it must be (n, ...) of rank 2 or more")
+            raise ValueError(f"X has shape {shape}; it must be (n, ...) of rank 2 or more")
         if 0 in shape:
-            raise ValueError(f"{name} has shape {shape}; no side may be 0")
+            raise ValueError(f"X has shape {shape}; no side may be 0")
         if np.dtype(features.dtype).kind not in "fiub":
-            raise TypeError(f"{name} has dtype {features.dtype}; it must be a real number type")
-        self.name = name
+            raise TypeError(f"X has dtype {features.dtype}; it must be a real number type")
         self.features = features
         self.n = shape[0]
         self.n_features = int(np.prod(shape[1:], dtype=np.int64))
@@ -84,10 +61,9 @@ class FeatureBlocks:
             yield rows, self._read(rows)
 
     def shuffled(self, random):
-        """Yield all rows once, in blocks of rows from everywhere: (indices (rows,), block).
+        """Yield all rows once: (indices (rows,), block), in runs of neighbours from everywhere.
 
-        random: the NumPy generator that the order is drawn from. Rows are read in runs of
-        neighbours, and come shuffled beyond that. A block is valid until the next one is read.
+        random: the NumPy generator that the order is drawn from.
         """
         length = min(RUN, self.rows)
         runs = length * random.permutation(ceil_div(self.n, length))
@@ -127,14 +103,16 @@ class FeatureBlocks:
             else:
                 finite = np.isfinite(block).all()
             if not finite:
-                self._refuse(rows)
+                found = np.asarray(self.features[rows]).reshape(-1, self.n_features)
+                row, column = np.argwhere(~np.isfinite(found))[0]
+                raise ValueError(
+                    f"X has the value {found[row, column]} in row {rows.start + row}; "
+                    "every feature must be finite (no NaN, no infinity)"
+                )
             yield rows, block
 
     def moments(self):
-        """Every feature's mean (n_features,), and the mean of all features' squares, in float64.
-
-        Every feature is checked on the way.
-        """
+        """Every feature's mean (n_features,), and the mean of all squares, in float64; checked."""
         total, mean = 0.0, np.zeros(self.n_features)
         weights = np.full(self.rows, 1 / self.n, self.dtype)  # means, where sums might overflow
         for _, block in self.checked():
@@ -169,14 +147,6 @@ class FeatureBlocks:
             widen_halves(rows, buffer)
         else:
             np.copyto(buffer, rows, casting="unsafe")
-
-    def _refuse(self, rows):
-        found = np.asarray(self.features[rows]).reshape(-1, self.n_features)
-        row, column = np.argwhere(~np.isfinite(found))[0]
-        raise ValueError(
-            f"{self.name} has the value {found[row, column]} in row {rows.start + row}; "
-            "every feature must be finite (no NaN, no infinity)"
-        )
 
 
 def widen_halves(halves, out):

@@ -7,11 +7,10 @@ from minisca.progress import progress
 
 
 def minimise(problem, max_iter, tol, verbose):
-    """The minimum of a Problem's objective.
+    """The minimum of a Problem's objective: what `LinearClassifier._minimise` returns.
 
-    Returns weights (n_classes, n_features) and intercepts (n_classes,), float64, the objective
-    there, the iterations made, at most `max_iter`, and whether they suffice: whether no entry of
-    the gradient, by weights and intercepts as they are changed below, is larger than `tol`.
+    Iterations suffice if no entry of the gradient, by weights and intercepts as they are changed
+    below, is larger than `tol`.
     """
     from scipy.optimize import minimize as scipy_minimize  # longer to import than all of minisca
 

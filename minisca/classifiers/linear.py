@@ -32,27 +32,15 @@ class Problem(NamedTuple):
 class LinearClassifier(Classifier):
     """A classifier with `l2`, `max_iter`, `tol` and `verbose` whose scores are linear.
 
-    A subclass defines `_row_losses` and `_minimise`.
+    A subclass defines `_row_losses(scores, truth)`, as a Problem has it, and `_minimise(problem,
+    max_iter, tol)`: weights and intercepts, float64, the objective there, the iterations made, and
+    whether they sufficed.
     """
 
     _main = "coef"
     _learned_numbers: ClassVar = dict.fromkeys(
         ("loss", "n_iter", "converged"), lambda name, value: value
     )
-
-    def _row_losses(self, scores, truth):
-        """The sum of the losses of rows of scores (n, n_classes), and its gradient by them.
-
-        truth (n,): the class of each row, from 0.
-        """
-        raise NotImplementedError
-
-    def _minimise(self, problem, max_iter, tol):
-        """Weights and intercepts of a Problem, float64, the objective there, iterations, success.
-
-        Success is whether the iterations sufficed.
-        """
-        raise NotImplementedError
 
     def fit(self, X, y):
         """Learn from features and their labels.
@@ -83,7 +71,9 @@ class LinearClassifier(Classifier):
         if len(classes) < 2:
             raise ValueError(f"y has one class, {classes[0]!r}; it must have two or more")
         mean, mean_square = blocks.moments()
-        scale = _inverse_root(mean_square, blocks.name)
+        if not np.isfinite(mean_square):
+            raise ValueError("X has values too large to square; divide the features by a constant")
+        scale = 1 / np.sqrt(mean_square) if mean_square > 0 else 1.0
         problem = Problem(blocks, codes, len(classes), mean, scale, l2, self._row_losses)
         weights, intercept, loss, n_iter, converged = self._minimise(problem, max_iter, tol)
         if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
@@ -103,11 +93,7 @@ class LinearClassifier(Classifier):
         return self.coef_.shape[1]
 
     def _learned_shapes(self):
-        return {
-            "classes": ("classes",),
-            "coef": ("classes", "features"),
-            "intercept": ("classes",),
-        }
+        return {"classes": ("classes",), "coef": ("classes", "features"), "intercept": ("classes",)}
 
     def _scores(self, X):
         check_fitted(self, "coef_")
@@ -125,11 +111,9 @@ class LinearClassifier(Classifier):
 
 
 def loss_and_gradient(problem, weights, intercept):
-    """A Problem's objective and its gradient in one pass over the features.
+    """A Problem's objective, d_weights and d_intercept in one pass over the features.
 
-    weights (n_classes, n_features) of the features times `problem.scale`, intercept (n_classes,):
-    float64. Returns loss, d_weights, d_intercept, summed in float64 in an order that is always the
-    same.
+    All float64, summed in an order that is always the same.
     """
     from minisca.classifiers.kernels.products import accumulate_, pack_weights, project
 
@@ -152,12 +136,3 @@ def loss_and_gradient(problem, weights, intercept):
     d_weights *= scale / blocks.n
     d_weights += l2 * weights
     return float(loss), d_weights, d_intercept / blocks.n
-
-
-def _inverse_root(mean_square, name):
-    """1 / sqrt(mean_square), and 1 where the features are all zero."""
-    if not np.isfinite(mean_square):
-        raise ValueError(
-            f"{name} has values too large to square; divide the features by a constant"
-        )
-    return 1 / np.sqrt(mean_square) if mean_square > 0 else 1.0

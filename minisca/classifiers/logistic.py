@@ -6,6 +6,24 @@ from minisca.classifiers import lbfgs
 from minisca.classifiers.linear import LinearClassifier
 
 
+def log_softmax(logits):
+    """Logarithms of the softmax of each row of logits (n, n_classes); safe from overflow."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def cross_entropy(logits, truth):
+    """Sum over rows of the cross-entropy, and its gradient by the logits (n, n_classes).
+
+    truth (n,): the class of each row, from 0.
+    """
+    rows = np.arange(len(logits))
+    log_probabilities = log_softmax(logits)
+    residual = np.exp(log_probabilities)
+    residual[rows, truth] -= 1
+    return -log_probabilities[rows, truth].sum(), residual
+
+
 class LogisticRegression(LinearClassifier):
     """Softmax regression with an L2 penalty on the weights and none on the intercepts.
 
@@ -49,6 +67,8 @@ class LogisticRegression(LinearClassifier):
     >>> classifier.score(test_features, test_labels)
     """
 
+    _row_losses = staticmethod(cross_entropy)
+
     def __init__(self, l2=1e-3, max_iter=200, tol=1e-4, verbose=True):
         self.l2 = l2
         self.max_iter = max_iter
@@ -60,38 +80,13 @@ class LogisticRegression(LinearClassifier):
 
         Parameters
         ----------
-        X : array (n, ...), as in `fit`
+        X : as of `decision_function`, and what is raised
 
         Returns
         -------
         float64 array (n, n_classes), in the order of `classes_`
-
-        Raises
-        ------
-        As `decision_function`.
         """
         return np.exp(log_softmax(self._scores(X)))
 
-    def _row_losses(self, scores, truth):
-        return cross_entropy(scores, truth)
-
     def _minimise(self, problem, max_iter, tol):
         return lbfgs.minimise(problem, max_iter, tol, self.verbose)
-
-
-def log_softmax(logits):
-    """Logarithms of the softmax of each row of logits (n, n_classes); safe from overflow."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-
-
-def cross_entropy(logits, truth):
-    """Sum over rows of the cross-entropy, and its gradient by the logits (n, n_classes).
-
-    truth (n,): the class of each row, from 0.
-    """
-    rows = np.arange(len(logits))
-    log_probabilities = log_softmax(logits)
-    residual = np.exp(log_probabilities)
-    residual[rows, truth] -= 1
-    return -log_probabilities[rows, truth].sum(), residual

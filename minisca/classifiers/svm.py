@@ -11,6 +11,17 @@ from minisca.validation import check_number
 CONSTANT = 0.05
 
 
+def squared_hinge(scores, truth):
+    """Sum over rows and classes of max(0, 1 - t s)^2, and its gradient by scores (n, n_classes).
+
+    truth (n,): the class of each row, from 0; t is 1 there, else -1.
+    """
+    targets = np.full(scores.shape, -1.0)
+    targets[np.arange(len(scores)), truth] = 1
+    short = np.maximum(0, 1 - targets * scores)
+    return np.square(short).sum(), -2 * targets * short
+
+
 class LinearSVM(LinearClassifier):
     """One support vector machine a class against all others, with the squared hinge and L2.
 
@@ -48,6 +59,8 @@ class LinearSVM(LinearClassifier):
     >>> classifier.score(test_features, test_labels)
     """
 
+    _row_losses = staticmethod(squared_hinge)
+
     def __init__(self, l2=1e-2, max_iter=200, tol=1e-2, verbose=True):
         self.l2 = l2
         self.max_iter = max_iter
@@ -59,35 +72,20 @@ class LinearSVM(LinearClassifier):
         check_number("l2", self.l2, low_open=True)
         return super().fit(X, y)
 
-    def _row_losses(self, scores, truth):
-        return squared_hinge(scores, truth)
-
     def _minimise(self, problem, max_iter, tol):
         weights, intercept, *ended = descend(problem, max_iter, tol, self.verbose)
         loss, *_ = loss_and_gradient(problem, weights, intercept)
         return weights, intercept, loss, *ended
 
 
-def squared_hinge(scores, truth):
-    """Sum over rows and classes of max(0, 1 - t s)^2, and its gradient by scores (n, n_classes).
-
-    truth (n,): the class of each row, from 0; t is 1 there, else -1.
-    """
-    targets = np.full(scores.shape, -1.0)
-    targets[np.arange(len(scores)), truth] = 1
-    short = np.maximum(0, 1 - targets * scores)
-    return np.square(short).sum(), -2 * targets * short
-
-
 def descend(problem, max_iter, tol, verbose):
     """The minimum of the squared hinges by coordinate descent in the dual.
 
     One dual variable, of a row and a class, is changed at a time, to where the dual has its minimum
-    along it: a pass over the features makes as many steps as there are rows, where a gradient
-    method makes one. Rows come in an order that is drawn anew for every pass, the same in every
-    run. Returns weights (n_classes, n_features) and intercepts (n_classes,), float64, the passes
-    made, at most `max_iter`, and whether they suffice: whether no step of the last one, and no
-    intercept, had more than `tol` to put right, in units of the margin.
+    along it. Rows come in an order that is drawn anew for every pass, the same in every run.
+    Returns weights (n_classes, n_features) and intercepts (n_classes,), float64, the passes made,
+    and whether they suffice: whether no step of the last one, and no intercept, had more than `tol`
+    to put right, in units of the margin.
 
     With C = 1 / (l2 n), z a row's features and t its sign for a class, the class's machine
     minimises

@@ -1,4 +1,4 @@
-"""What the tests of the classifiers share: a problem, features that only slice."""
+"""What the tests of the classifiers share: a problem, and its objective."""
 
 import numpy as np
 
@@ -21,22 +21,3 @@ def objective(features, codes, weights, intercept, scale, l2, row_losses, block_
     mean = np.zeros(blocks.n_features)  # nothing that the loss depends on
     described = Problem(blocks, codes, len(intercept), mean, scale, l2, row_losses)
     return loss_and_gradient(described, weights, intercept)
-
-
-class Sliced:
-    """Like an HDF5 data set: it slices, and nothing else; it remembers the most rows asked for."""
-
-    def __init__(self, array):
-        self.array = array
-        self.shape = array.shape
-        self.dtype = array.dtype
-        self.most_rows = 0
-
-    def __getitem__(self, rows):
-        assert isinstance(rows, slice)
-        part = self.array[rows].copy()
-        self.most_rows = max(self.most_rows, len(part))
-        return part
-
-    def __array__(self, *args, **kwargs):
-        raise AssertionError("the whole array was asked for")

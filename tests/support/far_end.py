@@ -81,27 +81,6 @@ def end_of(array, axis, length):
     return array[(slice(None),) * axis + (slice(array.shape[axis] - length, None),)]
 
 
-def compare(function, args, axes, length, result_axes, last_blocks=24, numbers=0):
-    """Let `function` compute on the arguments and on long ones: their results must end alike.
-
-    axes: along which each argument is lengthened, and each result. `last_blocks` of every grid run;
-    where they do not reach all that the near arguments give, the last `numbers` are compared.
-    """
-    near = [_host(result) for result in as_tuple(function(*args))]
-    far_args = [lengthen(*each, length) for each in zip(args, axes, strict=True)]
-    usual, machine.platform = machine.platform, FarEnd(last_blocks)
-    try:
-        far = [_host(result) for result in as_tuple(function(*far_args))]
-    finally:
-        machine.platform = usual
-    arrays = [a for a in (*far_args, *far) if isinstance(a, np.ndarray)]
-    assert max(math.prod(np.shape(array)) for array in arrays) > FAR, "nothing is far away"
-    for found, right, axis in zip(far, near, result_axes, strict=True):
-        assert np.any(right) or right.dtype.kind == "i", "zeros show nothing"
-        end = end_of(found, axis, None if axis is None else right.shape[axis])
-        np.testing.assert_array_equal(end.reshape(-1)[-numbers:], right.reshape(-1)[-numbers:])
-
-
 def _host(result):
     return result.memory if isinstance(result, DeviceArray) else np.asarray(result)
 
@@ -133,22 +112,33 @@ def positions_below(n_positions, *shape):
 
 
 class Far(NamedTuple):
-    """A call of `compare`, in its order; `ways` are called with monkeypatch before."""
+    """A function on near arguments and on long ones: their results must end alike."""
 
     function: Callable
     args: tuple | Callable  # or a function that makes them
-    axes: tuple
+    axes: tuple  # along which each argument is lengthened
     length: int
-    result_axes: tuple
-    last_blocks: int = 24
-    numbers: int = 0
-    ways: tuple = ()
+    result_axes: tuple  # along which each result is longer
+    last_blocks: int = 24  # of every grid run
+    numbers: int = 0  # are compared, the last, where the blocks do not reach all; 0: all
+    ways: tuple = ()  # are called with monkeypatch before
 
     def check(self, monkeypatch):
         for way in self.ways:
             way(monkeypatch)
         args = self.args() if callable(self.args) else self.args
-        compare(self.function, args, *self[2:7])
+        near = [_host(result) for result in as_tuple(self.function(*args))]
+        far_args = [lengthen(*each, self.length) for each in zip(args, self.axes, strict=True)]
+        with monkeypatch.context() as patch:
+            patch.setattr(machine, "platform", FarEnd(self.last_blocks))
+            far = [_host(result) for result in as_tuple(self.function(*far_args))]
+        arrays = [a for a in (*far_args, *far) if isinstance(a, np.ndarray)]
+        assert max(math.prod(np.shape(array)) for array in arrays) > FAR, "nothing is far away"
+        for found, right, axis in zip(far, near, self.result_axes, strict=True):
+            assert np.any(right) or right.dtype.kind == "i", "zeros show nothing"
+            end = end_of(found, axis, None if axis is None else right.shape[axis])
+            end, right = (array.reshape(-1)[-self.numbers :] for array in (end, right))
+            np.testing.assert_array_equal(end, right)
 
 
 def many_images(function, args, axes, result_axes=(0,), last_blocks=24, ways=()):
