@@ -8,8 +8,10 @@ from minisca.files.checkpoint import CheckpointError
 from tests.support.classifier_problems import problem
 from tests.support.layers import rewrite
 
+kinds = pytest.mark.parametrize("kind", [LogisticRegression, LinearSVM])
 
-@pytest.mark.parametrize("kind", [LogisticRegression, LinearSVM])
+
+@kinds
 def test_two_fits_are_bit_identical(kind):
     features, labels = problem(dtype=np.float32)
     first, second = (kind().fit(features, labels) for _ in range(2))
@@ -17,7 +19,7 @@ def test_two_fits_are_bit_identical(kind):
     assert first.intercept_.tobytes() == second.intercept_.tobytes()
 
 
-@pytest.mark.parametrize("kind", [LogisticRegression, LinearSVM])
+@kinds
 @pytest.mark.parametrize("factor", [2.0**-200, 2.0**20])  # powers of two: not even rounding differs
 def test_the_scale_of_the_features_changes_nothing_but_the_coefficients(kind, factor):
     features, labels = problem()
@@ -27,9 +29,6 @@ def test_the_scale_of_the_features_changes_nothing_but_the_coefficients(kind, fa
     assert np.array_equal(other.coef_ * factor, first.coef_)
     scores = first.decision_function(features)
     assert np.array_equal(other.decision_function(factor * features), scores)
-
-
-# What the labels may be ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -88,9 +87,6 @@ def test_loading_names_what_is_wrong_with_the_file(tmp_path, name, value, messag
     rewrite(tmp_path / "classifier.npz", change)
     with pytest.raises(CheckpointError, match=message):
         LogisticRegression.load(tmp_path / "classifier.npz")
-
-
-# With scikit-learn ---------------------------------------------------------------------------
 
 
 def test_clone_pipeline_and_grid_search_work():

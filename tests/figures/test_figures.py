@@ -23,21 +23,12 @@ def read_png(path):
 def contains(page, picture):
     """Whether a grey picture stands somewhere on the page, pixel for pixel."""
     shades, wanted = (np.rint(255 * values).astype(int) for values in (page[..., 0], picture))
-    height, width = wanted.shape
-    fits = np.ones(
-        [whole - part + 1 for whole, part in zip(shades.shape, wanted.shape, strict=True)]
-    )
+    windows = np.lib.stride_tricks.sliding_window_view(shades, wanted.shape)
+    fits = np.ones(windows.shape[:2], bool)
     rng = np.random.default_rng(0)
     for row, column in rng.integers(0, wanted.shape, (50, 2)):  # leaves few places to look at
-        moved = shades[row : row + fits.shape[0], column : column + fits.shape[1]]
-        fits *= moved == wanted[row, column]
-    return any(
-        np.array_equal(shades[top : top + height, left : left + width], wanted)
-        for top, left in np.argwhere(fits)
-    )
-
-
-# the grid of filters ----------------------------------------------------------------------
+        fits &= windows[:, :, row, column] == wanted[row, column]
+    return any(np.array_equal(windows[top, left], wanted) for top, left in np.argwhere(fits))
 
 
 @pytest.mark.parametrize(
@@ -86,12 +77,8 @@ def test_zoom_repeats_every_weight():
 def test_saved_filters_are_the_grid_pixel_for_pixel(tmp_path):
     filters = np.random.default_rng(0).standard_normal((6, 1, 5, 5))
     figures.save_filters(tmp_path / "filters.png", filters, title="Six")
-    assert contains(
-        read_png(tmp_path / "filters.png"), figures.filter_grid(filters, border=6, zoom=24)
-    )
-
-
-# deeper layers in pixels --------------------------------------------------------------------
+    grid = figures.filter_grid(filters, border=6, zoom=24)
+    assert contains(read_png(tmp_path / "filters.png"), grid)
 
 
 def test_projected_filters_paste_lower_filters_at_the_pooling_stride(stack):
@@ -110,9 +97,6 @@ def test_projected_filters_paste_lower_filters_at_the_pooling_stride(stack):
 def test_first_layer_projects_to_its_own_filters(stack):
     own = stack.layers_[0].decoder_filters_
     np.testing.assert_array_equal(figures.project_filters(stack, 0), own)
-
-
-# feature maps -------------------------------------------------------------------------------
 
 
 def test_winner_maps_hold_the_winners_and_nothing_else(stack, images):
@@ -147,9 +131,6 @@ def test_feature_panels_of_silent_maps(tmp_path, images):
     assert read_png(tmp_path / "panels.png").size
 
 
-# reconstructions, curves ----------------------------------------------------------------------
-
-
 def test_reconstructions_stand_under_their_originals_on_one_scale(tmp_path):
     originals = np.random.default_rng(0).random((3, 1, 8, 8))
     originals[0, 0, 0, :2] = 0, 1
@@ -159,20 +140,14 @@ def test_reconstructions_stand_under_their_originals_on_one_scale(tmp_path):
         assert contains(page, np.kron(picture, np.ones((6, 6))))
 
 
-def test_reconstructions_wrap_and_may_be_coloured(tmp_path):
-    originals = np.random.default_rng(0).random((5, 3, 8, 8))
-    figures.save_reconstructions(tmp_path / "1.png", originals, originals, columns=5)
-    figures.save_reconstructions(tmp_path / "3.png", originals, originals, columns=2)
-    one, three = read_png(tmp_path / "1.png"), read_png(tmp_path / "3.png")
-    assert three.shape[0] > 2.5 * one.shape[0]
-    assert (one[..., 0] != one[..., 1]).any()
-
-
-def test_rows_of_reconstructions_are_about_equally_long(tmp_path):
-    images = np.random.default_rng(0).random((16, 1, 8, 8))
-    for columns in (8, 10):
-        figures.save_reconstructions(tmp_path / f"{columns}.png", images, images, columns=columns)
-    assert (tmp_path / "8.png").read_bytes() == (tmp_path / "10.png").read_bytes()
+def test_reconstructions_wrap_in_rows_about_equally_long_and_may_be_coloured(tmp_path):
+    images, pages = np.random.default_rng(0).random((16, 3, 8, 8)), {}
+    for columns in (16, 8, 10, 6):
+        figures.save_reconstructions(tmp_path / "r.png", images, images, columns=columns)
+        pages[columns] = read_png(tmp_path / "r.png")
+    assert pages[6].shape[0] > 2.5 * pages[16].shape[0]
+    assert (pages[8][..., 0] != pages[8][..., 1]).any()
+    np.testing.assert_array_equal(pages[8], pages[10])
 
 
 @pytest.mark.parametrize("log", [False, True, "x", "xy"])
@@ -181,9 +156,6 @@ def test_curves_are_written(tmp_path, log):
     path = tmp_path / "new" / "curves.png"
     figures.save_curves(path, curves, title="Loss", log=log)
     assert read_png(path).shape == (800, 1200, 3)
-
-
-# what a classifier got wrong --------------------------------------------------------------------
 
 
 def test_confusion_matrix_counts_true_classes_in_rows():
@@ -204,11 +176,9 @@ def test_confusion_matrix_keeps_classes_that_never_occur():
 def test_only_errors_are_coloured_in_the_confusion_matrix(tmp_path):
     path = tmp_path / "confusion.png"
     figures.save_confusion_matrix(path, [0] * 50 + [1] * 50, [0] * 50 + [1] * 50)
-    page = read_png(path)
-    assert np.ptp(page, axis=2).max() == 0
+    assert np.ptp(read_png(path), axis=2).max() == 0
     figures.save_confusion_matrix(path, [0, 1], [1, 1], class_names=["aeroplane", "$1"])
-    page = read_png(path)
-    assert np.ptp(page, axis=2).max() > 0.4
+    assert np.ptp(read_png(path), axis=2).max() > 0.4
 
 
 def test_misclassified_lists_exactly_the_wrong_ones():
@@ -245,9 +215,6 @@ def test_a_page_says_that_nothing_was_misclassified(tmp_path):
     page = read_png(tmp_path / "m.png")
     assert page.shape[0] < 200
     assert page.min() < 0.5
-
-
-# files, imports, errors ---------------------------------------------------------------------------
 
 
 def test_the_same_figure_is_the_same_file(tmp_path):
