@@ -1,8 +1,7 @@
 """The contract: every operation of minisca, once, with its shapes, dtypes and tie rules.
 
 A backend is a module that has each function below under the same name and with the same
-parameters. `reference/` holds the same operations as plain loops: it is what they mean. This file
-is longer than 300 lines because the whole contract stands in one place.
+parameters. `reference/` holds the same operations as plain loops: it is what they mean.
 
 Words
 -----
@@ -51,6 +50,10 @@ from typing import Protocol
 import numpy as np
 
 Array = np.ndarray
+Arrays = tuple[Array, ...]
+Maps = Array | None
+Size = tuple[int, int]
+Shape = tuple[int, int, int, int]
 
 
 class Backend(Protocol):
@@ -70,19 +73,10 @@ class Backend(Protocol):
         maps : (n, m, h, w), before any ReLU. Section 2.
         """
 
-    def conv2d_backward(
-        x: Array, filters: Array, d_maps: Array, needs_x: bool = True
-    ) -> tuple[Array | None, Array, Array]:
-        """Gradients of `conv2d`.
+    def conv2d_backward(x: Array, filters: Array, d_maps: Array, needs_x: bool = True) -> Arrays:
+        """Gradients of `conv2d`: d_x, d_filters, d_bias, of d_maps (n, m, h, w).
 
-        Parameters
-        ----------
-        x, filters, d_maps : (n, c, h, w), (m, c, k, k), (n, m, h, w)
-        needs_x : whether d_x is wanted, which costs more than the other two
-
-        Returns
-        -------
-        d_x, d_filters, d_bias : shaped like x (or None), filters and bias
+        Without `needs_x`, d_x is None: it costs more than the other two.
         """
 
     # deconv -----------------------------------------------------------------------------
@@ -102,19 +96,8 @@ class Backend(Protocol):
         images : (n, c, h, w). Section 2.
         """
 
-    def deconv2d_backward(
-        maps: Array, filters: Array, d_images: Array
-    ) -> tuple[Array, Array, Array]:
-        """Gradients of `deconv2d`.
-
-        Parameters
-        ----------
-        maps, filters, d_images : (n, m, h, w), (m, c, k, k), (n, c, h, w)
-
-        Returns
-        -------
-        d_maps, d_filters, d_bias : shaped like maps, filters and bias
-        """
+    def deconv2d_backward(maps: Array, filters: Array, d_images: Array) -> Arrays:
+        """Gradients of `deconv2d`: d_maps, d_filters, d_bias, of d_images (n, c, h, w)."""
 
     # winners ----------------------------------------------------------------------------
 
@@ -124,36 +107,24 @@ class Backend(Protocol):
     def relu_backward(d_activations: Array, maps: Array) -> Array:
         """d_activations where maps > 0, and 0 elsewhere (at exactly 0 too); any shape, the same."""
 
-    def winner_take_all(maps: Array) -> tuple[Array, Array]:
-        """The largest unit of every map of every image, after ReLU (section 2.1, step 2).
+    def winner_take_all(maps: Array) -> Arrays:
+        """The largest unit of every map (n, m, h, w), after ReLU (section 2.1, step 2).
 
         Ties go to the lowest position. A map without a positive unit is silent.
-
-        Parameters
-        ----------
-        maps : (n, m, h, w), before or after ReLU
 
         Returns
         -------
         values, positions : (n, m), at least 0; (n, m) int32
         """
 
-    def winner_take_all_backward(
-        d_values: Array, positions: Array, shape: tuple[int, int, int, int]
-    ) -> Array:
+    def winner_take_all_backward(d_values: Array, positions: Array, shape: Shape) -> Array:
         """d_values (n, m) put back at their positions in maps of that shape, 0 elsewhere."""
 
-    def encode_winners(x: Array, filters: Array, bias: Array) -> tuple[Array, Array]:
+    def encode_winners(x: Array, filters: Array, bias: Array) -> Arrays:
         """`winner_take_all(conv2d(x, filters, bias))`; no map is stored for longer than needed."""
 
-    def encode_top_n(
-        x: Array, filters: Array, bias: Array, n_active: int
-    ) -> tuple[Array, Array, Array]:
-        """The n_active largest positive units of every map (section 2.1, step 2).
-
-        Parameters
-        ----------
-        x, filters, bias : as of `conv2d`
+    def encode_top_n(x: Array, filters: Array, bias: Array, n_active: int) -> Arrays:
+        """The n_active largest positive units of every map of `conv2d` (section 2.1, step 2).
 
         Returns
         -------
@@ -162,14 +133,8 @@ class Backend(Protocol):
             Where a map has fewer positive units, its last slots are silent; they name their map.
         """
 
-    def encode_k_largest(
-        x: Array, filters: Array, bias: Array, n_active: int
-    ) -> tuple[Array, Array, Array]:
+    def encode_k_largest(x: Array, filters: Array, bias: Array, n_active: int) -> Arrays:
         """The n_active largest positive units of every image, whatever their map (section 2.1).
-
-        Parameters
-        ----------
-        x, filters, bias : as of `conv2d`
 
         Returns
         -------
@@ -179,38 +144,21 @@ class Backend(Protocol):
         """
 
     def lifetime_sparsity(values: Array, n_survivors: int) -> Array:
-        """Of every slot's values over the batch keep the n_survivors largest, and 0 for the rest.
+        """Of every slot's values (n, s) keep the n_survivors largest, of 1 to n; 0 for the rest.
 
         Equal values go to the lowest image. Source: section 2 of Makhzani and Frey,
         "Winner-Take-All Autoencoders", NIPS 2015, arXiv 1409.2752v2.
-
-        Parameters
-        ----------
-        values, n_survivors : (n, s); from 1 to n
-
-        Returns
-        -------
-        kept : (n, s)
         """
 
     def decode_winners(
-        values: Array,
-        positions: Array,
-        filters: Array,
-        bias: Array,
-        size: tuple[int, int],
-        maps: Array | None = None,
+        values: Array, positions: Array, filters: Array, bias: Array, size: Size, maps: Maps = None
     ) -> Array:
-        """`deconv2d` of a code, which touches its survivors alone.
+        """`deconv2d` of a code, images (n, c, h, w); it touches the survivors alone.
 
         Parameters
         ----------
         values, positions, maps : a code; without maps, one slot a map
         filters, bias, size : (m, c, k, k), (c,), (h, w) of the images
-
-        Returns
-        -------
-        images : (n, c, h, w)
         """
 
     def winners_backward(
@@ -220,8 +168,8 @@ class Backend(Protocol):
         positions: Array,
         encoder_filters: Array,
         decoder_filters: Array,
-        maps: Array | None = None,
-    ) -> tuple[Array, Array, Array, Array]:
+        maps: Maps = None,
+    ) -> Arrays:
         """Gradients of sum ||x_hat - x||^2 over the batch, through the survivors alone.
 
         With the k x k patches e_p of the error and x_p of the image around a survivor of value z:
@@ -241,34 +189,19 @@ class Backend(Protocol):
 
     # pooling ----------------------------------------------------------------------------
 
-    def max_pool(maps: Array, pool_width: int, pool_stride: int) -> tuple[Array, Array]:
-        """Overlapping max-pooling, windows clipped to the map (sections 2.1 and 3.1).
+    def max_pool(maps: Array, pool_width: int, pool_stride: int) -> Arrays:
+        """Overlapping max-pooling of maps (n, m, h, w), windows clipped (sections 2.1 and 3.1).
 
         A side of `size` has ceil(size / pool_stride) windows, the first of which starts at
         -floor(((windows - 1) * pool_stride + pool_width - size) / 2).
-
-        Parameters
-        ----------
-        maps : (n, m, h, w)
 
         Returns
         -------
         pooled, argmax : (n, m, oh, ow); the same, int32: positions, of equal units the lowest
         """
 
-    def max_pool_backward(
-        d_pooled: Array, argmax: Array, shape: tuple[int, int, int, int]
-    ) -> Array:
-        """Every unit of maps of that shape receives the sum of d_pooled over windows it won.
-
-        Parameters
-        ----------
-        d_pooled, argmax : (n, m, oh, ow), as of `max_pool`
-
-        Returns
-        -------
-        d_maps : of that shape, (n, m, h, w)
-        """
+    def max_pool_backward(d_pooled: Array, argmax: Array, shape: Shape) -> Array:
+        """Every unit of maps of that shape receives the sum of d_pooled over windows it won."""
 
     def encode_pooled(
         x: Array, filters: Array, bias: Array, pool_width: int, pool_stride: int
@@ -294,9 +227,7 @@ class Backend(Protocol):
         The largest weight is taken out first, so that no square over- or underflows; weights below
         the smallest normal number may count as 0.
 
-        Raises
-        ------
-        TypeError : for other numbers than float32 and float64, which could not hold the quotients
+        Raises TypeError for other numbers than float32 and float64, which could not hold quotients.
         """
 
 
@@ -324,9 +255,7 @@ class Support(Protocol):
     def to_device(array: Array) -> Array:
         """`array` where the backend computes, C-contiguous: itself if it is there, or a copy.
 
-        Raises
-        ------
-        MemoryError : where there is no room for it; the message says what would fit
+        Raises MemoryError where there is no room for it; the message says what would fit.
         """
 
     def to_host(array: Array) -> Array:
