@@ -35,34 +35,19 @@ def public_functions(module):
     }
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_every_operation_has_the_parameters_of_the_contract(operations, name):
-    assert parameters(getattr(operations, name)) == parameters(getattr(Backend, name))
-
-
-@pytest.mark.parametrize("room", ROOMS)
-def test_every_operation_lives_in_its_room(operations, room):
-    module = importlib.import_module(f"{operations.__name__}.{room}")
-    for name in ROOMS[room]:
-        assert inspect.unwrap(getattr(operations, name)) is getattr(module, name)
-        assert getattr(module, name).__module__ == module.__name__
-
-
-@pytest.mark.parametrize("name", SUPPORT)
-def test_every_backend_supports_training_with_the_parameters_of_the_contract(backend, name):
-    assert parameters(getattr(backend, name)) == parameters(getattr(Support, name))
-
-
-@pytest.mark.parametrize("room", SUPPORT_ROOMS)
-def test_what_supports_training_lives_in_its_room(backend, room):
-    module = importlib.import_module(f"{backend.__name__}.{room}")
-    for name in SUPPORT_ROOMS[room]:
-        assert inspect.unwrap(getattr(backend, name)) is getattr(module, name)
-
-
 CELLS = ROOMS | SUPPORT_ROOMS
 #: Every column of the table, whether or not it runs on this machine.
 COLUMNS = sorted(set(CHOICES) - {"auto"})
+
+
+def test_every_function_lives_in_its_room_and_has_the_parameters_of_the_contract(operations):
+    for room, names in (ROOMS if operations is reference else CELLS).items():
+        module = importlib.import_module(f"{operations.__name__}.{room}")
+        for name in names:
+            function, declared = getattr(module, name), Backend if room in ROOMS else Support
+            assert inspect.unwrap(getattr(operations, name)) is function
+            assert function.__module__ == module.__name__
+            assert parameters(function) == parameters(getattr(declared, name))
 
 
 @pytest.mark.parametrize("column", COLUMNS)

@@ -10,6 +10,7 @@ import pytest
 import reference
 from reference.autoencoder import loss_and_gradients, winner_mask
 from tests.support.helpers import check_gradient, spaced
+from tests.support.layers import one_thread  # noqa: F401 (a fixture)
 
 # n, c, h, w, m, k; the last but one: one pixel; the last: narrower than its filters
 SHAPES = [(2, 1, 6, 7, 3, 3), (1, 2, 4, 7, 2, 5), (2, 3, 1, 1, 1, 1), (3, 2, 2, 7, 5, 9)]
@@ -35,30 +36,20 @@ def no_selection(operation, weights):
     return lambda *arguments: (np.vdot(weights, operation(*arguments)), None)
 
 
+@pytest.mark.parametrize("name", ["conv2d", "deconv2d"])
 @over_shapes
-def test_conv2d_backward_is_the_derivative_of_conv2d(operations, shape, every_coordinate):
+def test_the_backward_pass_of_a_convolution_is_its_derivative(
+    operations, name, shape, every_coordinate
+):
     n, c, h, w, m, k = shape
-    x, filters, bias, weights = draw((n, c, h, w), (m, c, k, k), m, (n, m, h, w))
+    given, made = ((n, c, h, w), (n, m, h, w))[:: 1 if name == "conv2d" else -1]
+    x, filters, bias, weights = draw(given, (m, c, k, k), made[1], made)
     check_gradient(
-        no_selection(operations.conv2d, weights),
-        lambda *sizes: np.vdot(np.abs(weights), reference.conv2d(*sizes)),
+        no_selection(getattr(operations, name), weights),
+        lambda *sizes: np.vdot(np.abs(weights), getattr(reference, name)(*sizes)),
         [x, filters, bias],
-        operations.conv2d_backward(x, filters, weights),
-        roundings=c * k * k + 1 + weights.size,
-        every_coordinate=every_coordinate,
-    )
-
-
-@over_shapes
-def test_deconv2d_backward_is_the_derivative_of_deconv2d(operations, shape, every_coordinate):
-    n, c, h, w, m, k = shape
-    maps, filters, bias, weights = draw((n, m, h, w), (m, c, k, k), c, (n, c, h, w))
-    check_gradient(
-        no_selection(operations.deconv2d, weights),
-        lambda *sizes: np.vdot(np.abs(weights), reference.deconv2d(*sizes)),
-        [maps, filters, bias],
-        operations.deconv2d_backward(maps, filters, weights),
-        roundings=m * k * k + 1 + weights.size,
+        getattr(operations, f"{name}_backward")(x, filters, weights),
+        roundings=given[1] * k * k + 1 + weights.size,
         every_coordinate=every_coordinate,
     )
 
@@ -121,47 +112,41 @@ def test_max_pool_backward_is_the_derivative_of_max_pool(operations, width, stri
     )
 
 
-def one_winner_a_map(operations, x, filters, bias):
-    values, positions = operations.encode_winners(x, filters, bias)
-    return values, positions, None
+def encoder(rule, *n_active):
+    """encode(operations, x, filters, bias) -> a code."""
+    return lambda operations, *layer: getattr(operations, f"encode_{rule}")(*layer, *n_active)
 
 
-def top_3(operations, x, filters, bias):
-    return operations.encode_top_n(x, filters, bias, 3)
+def over_batch(encode):
+    """The encoder, and of every slot the larger half of the batch's values."""
+
+    def encode_and_keep(operations, *layer):
+        values, *places = encode(operations, *layer)
+        return operations.lifetime_sparsity(values, (len(values) + 1) // 2), *places
+
+    return encode_and_keep
 
 
-def k_largest(operations, x, filters, bias):
-    return operations.encode_k_largest(x, filters, bias, 4)
+ENCODERS = {
+    "winners": encoder("winners"),
+    "top_3": encoder("top_n", 3),
+    "4_largest": encoder("k_largest", 4),
+    "top_2_then_lifetime": over_batch(encoder("top_n", 2)),
+    "winners_then_lifetime": over_batch(encoder("winners")),
+}
 
 
-def top_2_then_lifetime(operations, x, filters, bias):
-    values, positions, maps = operations.encode_top_n(x, filters, bias, 2)
-    return operations.lifetime_sparsity(values, (len(values) + 1) // 2), positions, maps
-
-
-def winners_then_lifetime(operations, x, filters, bias):
-    values, positions = operations.encode_winners(x, filters, bias)
-    return operations.lifetime_sparsity(values, (len(values) + 1) // 2), positions, None
-
-
-ENCODERS = [one_winner_a_map, top_3, k_largest, top_2_then_lifetime, winners_then_lifetime]
-
-
-@pytest.mark.parametrize("encode", ENCODERS, ids=lambda encode: encode.__name__)
+@pytest.mark.parametrize("rule", ENCODERS)
 @over_shapes
 def test_winners_backward_is_the_derivative_of_the_squared_error(
-    operations, encode, shape, every_coordinate
+    operations, rule, shape, every_coordinate
 ):
     n, c, h, w, m, k = shape
     x, *parameters = draw((n, c, h, w), (m, c, k, k), m, (m, c, k, k), c, seed=4)
 
-    def reconstruct(encoder_filters, encoder_bias, decoder_filters, decoder_bias):
-        values, positions, maps = encode(operations, x, encoder_filters, encoder_bias)
-        code = (values, positions) if maps is None else (values, positions, maps)
-        x_hat = operations.decode_winners(
-            values, positions, decoder_filters, decoder_bias, (h, w), *code[2:]
-        )
-        return x_hat - x, code
+    def reconstruct(encoder_filters, encoder_bias, *decoder):
+        code = ENCODERS[rule](operations, x, encoder_filters, encoder_bias)
+        return operations.decode_winners(*code[:2], *decoder, (h, w), *code[2:]) - x, code
 
     def loss(*parameters):
         error, (values, *places) = reconstruct(*parameters)
@@ -171,9 +156,8 @@ def test_winners_backward_is_the_derivative_of_the_squared_error(
         _, (values, *places) = reconstruct(*parameters)
         largest = reference.conv2d(np.abs(x), encoder_filters, encoder_bias).max()
         sizes = np.where(values > 0, largest, 0)
-        decoded = reference.decode_winners(
-            sizes, places[0], decoder_filters, decoder_bias, (h, w), *places[1:]
-        )
+        decoder = decoder_filters, decoder_bias, (h, w)
+        decoded = reference.decode_winners(sizes, places[0], *decoder, *places[1:])
         return np.sum((decoded + np.abs(x)) ** 2)
 
     error, (values, positions, *maps) = reconstruct(*parameters)

@@ -13,6 +13,7 @@ from minisca.backends import get_backend
 from tests.support import cases
 from tests.support.cases import CALLS, CASES, CHANGED, Case, arguments, as_dtype, call
 from tests.support.helpers import as_tuple, assert_within, rounding_bound, whole_numbers
+from tests.test_gradients import encoder, over_batch
 
 # n, c, h, w, m, k
 SHAPES = [(2, 1, 28, 28, 5, 7), (3, 2, 8, 7, 33, 3), (2, 3, 1, 1, 5, 3), (1, 2, 13, 10, 3, 15)]
@@ -116,18 +117,13 @@ def test_winners_are_those_of_stored_maps(operations, shape):
     assert_equal(operations.encode_winners(x, *encoder), operations.winner_take_all(maps))
 
 
-def winners_over_batch(operations, *layer):
-    values, positions = operations.encode_winners(*layer)
-    return operations.lifetime_sparsity(values, 1), positions
-
-
 ENCODERS = {
-    "winners": lambda operations, *layer: operations.encode_winners(*layer),
-    "lifetime": winners_over_batch,
-    "top_2": lambda operations, *layer: operations.encode_top_n(*layer, 2),
-    "top_9": lambda operations, *layer: operations.encode_top_n(*layer, 9),
-    "2_largest": lambda operations, *layer: operations.encode_k_largest(*layer, 2),
-    "9_largest": lambda operations, *layer: operations.encode_k_largest(*layer, 9),
+    "winners": encoder("winners"),
+    "lifetime": over_batch(encoder("winners")),
+    "top_2": encoder("top_n", 2),
+    "top_9": encoder("top_n", 9),
+    "2_largest": encoder("k_largest", 2),
+    "9_largest": encoder("k_largest", 9),
 }
 
 
@@ -135,9 +131,8 @@ ENCODERS = {
 @pytest.mark.parametrize("rule", ENCODERS)
 def test_the_sparse_path_equals_the_dense_path(operations, shape, rule):
     x, encoder, decoder = draw_autoencoder(shape)
-    check_sparse_equals_dense(
-        operations, ENCODERS[rule](operations, x, *encoder), x, encoder, decoder
-    )
+    code = ENCODERS[rule](operations, x, *encoder)
+    check_sparse_equals_dense(operations, code, x, encoder, decoder)
 
 
 @over_shapes
