@@ -18,6 +18,7 @@ from minisca import chunks
 from minisca.backends import get_backend
 from minisca.baselines import SupervisedConvNet
 from minisca.training import batches, fit
+from tests.support.helpers import rounding_bound
 from tests.support.layers import (
     PARAMETERS,
     RULES,
@@ -201,6 +202,17 @@ def test_the_arithmetic_between_operations_is_numpys(device):
     for value in (np.nan, np.inf, -np.inf):
         a[3, 1, 2, 0] = value
         assert not backend.all_finite(backend.to_device(a))
+
+
+def test_the_squared_norm_is_taken_in_float64_and_repeats_its_bits(device, dtype):
+    backend = get_backend(device)
+    array = np.random.default_rng(0).standard_normal((3, 7, 110)).astype(dtype)
+    array[0, 0, 0] = 3e4  # in float32 the others would drown
+    norm = backend.kernels.sums.squared_norm(array)
+    assert isinstance(norm, float)
+    right = np.sum(array.astype(np.float64) ** 2)
+    assert abs(norm - right) <= rounding_bound(array.size, right, "float64")
+    assert backend.kernels.sums.squared_norm(backend.to_device(array)) == norm
 
 
 def test_the_supervised_baseline_learns_on_a_device_what_it_learns_on_the_cpu(device):

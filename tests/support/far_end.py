@@ -13,14 +13,26 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from minisca.backends.cupy.kernels import direct, sums
+from minisca.backends.cupy.kernels import direct, sums, tiles
 from minisca.backends.cupy.runtime import machine
-from tests.support.cuda_emulator import blocks, sparse_zeros
+from minisca.backends.cupy.runtime.arrays import on_device
+from tests.support.backends import EMULATED
+from tests.support.cuda_emulator import blocks, can_be_sparse, sparse_zeros
 from tests.support.emulated_device import Arrays, DeviceArray, Emulator, Kernel
 from tests.support.helpers import as_tuple, whole_numbers
 
 FIRST_BLOCKS = 8
 FAR = 2**31
+
+#: Marks of the modules whose tests need this.
+NEEDS_FAR_ADDRESSES = [
+    pytest.mark.emulated,
+    pytest.mark.usefixtures("emulator"),
+    pytest.mark.skipif(
+        not (EMULATED and can_be_sparse()),
+        reason="needs the emulator, and addresses without memory: no device, g++, Linux",
+    ),
+]
 
 
 class SparseArrays(Arrays):
@@ -109,6 +121,10 @@ def draw(*shape, low=-2, high=2, seed=0):
 
 def positions_below(n_positions, *shape):
     return np.random.default_rng(1).integers(0, n_positions, shape).astype(np.int32)
+
+
+def correlate(maps, images, k):
+    return tiles.correlate(*on_device(maps, images), k)
 
 
 class Far(NamedTuple):

@@ -180,15 +180,6 @@ def test_an_image_larger_than_a_tile_is_decoded_tile_by_tile(size, dtype):
     assert_within(images, reference.decode_winners(*args), bound)
 
 
-def test_the_squared_norm_is_taken_in_float64_and_repeats_its_bits(dtype):
-    array = np.random.default_rng(6).standard_normal((3, 100_000)).astype(dtype)
-    right = np.sum(array.astype(np.float64) ** 2)
-    found = sums.squared_norm(array)
-    assert isinstance(found, float)
-    assert abs(found - right) <= 1e-12 * right
-    assert sums.squared_norm(array) == found
-
-
 # What is said when it cannot be done ------------------------------------------------------
 
 

@@ -6,16 +6,15 @@ however they are cut up, so what is found must be what the end alone gives, to t
 """
 
 import numpy as np
-import pytest
 
 from minisca.backends import cupy
-from minisca.backends.cupy.kernels import selection, sums, tiles
+from minisca.backends.cupy.kernels import selection, sums
 from minisca.backends.cupy.runtime.arrays import on_device, zeros
-from tests.support.backends import EMULATED
-from tests.support.cuda_emulator import can_be_sparse
 from tests.support.far_end import (
     FAR,
+    NEEDS_FAR_ADDRESSES,
     Far,
+    correlate,
     draw,
     ends_only,
     last_piece,
@@ -25,14 +24,7 @@ from tests.support.far_end import (
     positions_below,
 )
 
-pytestmark = [
-    pytest.mark.emulated,
-    pytest.mark.usefixtures("emulator"),
-    pytest.mark.skipif(
-        not (EMULATED and can_be_sparse()),
-        reason="needs the emulator, and addresses without memory: no device, g++, Linux",
-    ),
-]
+pytestmark = NEEDS_FAR_ADDRESSES
 
 SIDE, M = 16, 2
 IMAGES = draw(3, 1, SIDE, SIDE)
@@ -43,10 +35,6 @@ ERROR = draw(3, 1, SIDE, SIDE, seed=5)
 WINDOWS = draw(*MAPS.shape), positions_below(9, *MAPS.shape)
 FIRST_SLOTS = VALUES[:, :1].copy(), POSITIONS[:, :1].copy()
 LAYER, OF_IMAGES = (IMAGES, FILTERS, BIAS), (0, None, None)
-
-
-def correlate(maps, images, k):
-    return tiles.correlate(*on_device(maps, images), k)
 
 
 def keep_k_largest(maps):

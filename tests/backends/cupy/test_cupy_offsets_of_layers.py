@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 from minisca.backends import cupy
-from minisca.backends.cupy.kernels import survivors, tiles
+from minisca.backends.cupy.kernels import survivors
 from minisca.backends.cupy.kernels.convolution import transposed
 from minisca.backends.cupy.runtime import launching, machine
 from minisca.backends.cupy.runtime.arrays import on_device, zeros
-from tests.support.backends import EMULATED
-from tests.support.cuda_emulator import RawKernel, blocks, can_be_sparse, sparse_zeros
+from tests.support.cuda_emulator import RawKernel, blocks, sparse_zeros
 from tests.support.far_end import (
     FAR,
+    NEEDS_FAR_ADDRESSES,
     Far,
     FarEnd,
+    correlate,
     draw,
     large_images,
     many_maps,
@@ -28,23 +29,12 @@ from tests.support.far_end import (
 )
 from tests.support.helpers import as_tuple
 
-pytestmark = [
-    pytest.mark.emulated,
-    pytest.mark.usefixtures("emulator"),
-    pytest.mark.skipif(
-        not (EMULATED and can_be_sparse()),
-        reason="needs the emulator, and addresses without memory: no device, g++, Linux",
-    ),
-]
+pytestmark = NEEDS_FAR_ADDRESSES
 
 WIDE_FILTERS, OWN_BIAS = draw(7, 1, 15, 15), draw(7, seed=1)
 ONE = draw(1, 1, 12, 12, seed=2)
 CODE_MAPS = np.array([[6, 0, 6]], np.int32)
 CODE = draw(1, 3, low=1), positions_below(144, 1, 3)
-
-
-def correlate(maps, images, k):
-    return tiles.correlate(*on_device(maps, images), k)
 
 
 def maps_at_the_end(filters, maps):

@@ -12,7 +12,7 @@ from tests.support.numba_cuda_kernels import KERNELS, PACKAGE
 
 pytest.importorskip("numba_cuda", reason="needs numba-cuda: pip install minisca[numba-cuda]")
 
-from minisca.backends.numba_cuda.kernels import convolution, sums, survivors
+from minisca.backends.numba_cuda.kernels import convolution, survivors
 from minisca.backends.numba_cuda.runtime import launching, machine
 
 pytestmark = [
@@ -117,16 +117,6 @@ def test_momentum_changes_device_arrays_in_place(numba_cuda, dtype):
     numba_cuda.sgd_momentum_(*args)  # host arrays
     np.testing.assert_array_equal(numba_cuda.to_host(parameter), args[0])
     np.testing.assert_array_equal(numba_cuda.to_host(velocity), args[2])
-
-
-def test_the_squared_norm_is_taken_in_float64_and_repeats_its_bits(numba_cuda, dtype):
-    array = np.random.default_rng(0).standard_normal((3, 7, 11)).astype(dtype)
-    array[0, 0, 0] = 3e4  # in float32 the others would drown
-    norm = sums.squared_norm(array)
-    assert isinstance(norm, float)
-    right = np.sum(array.astype(np.float64) ** 2)
-    assert abs(norm - right) <= rounding_bound(array.size, right, "float64")
-    assert sums.squared_norm(numba_cuda.to_device(array)) == norm
 
 
 def test_an_allocation_that_fails_says_what_was_asked_for_and_what_would_fit(

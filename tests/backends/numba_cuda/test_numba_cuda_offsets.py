@@ -8,7 +8,6 @@ right up to 2^63. What compiler and assembler make of it is theirs to answer for
 
 import operator
 import os
-from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -35,10 +34,9 @@ IN_SHARED_MEMORY = {"convolve_units": {"uint32"}}
 
 
 @pytest.fixture
-def typed(monkeypatch):
+def typed(pretend):
     """typed(function, signature) -> the inferred types of it and of all that it calls, by name."""
-    device = SimpleNamespace(compute_capability=(9, 0))
-    monkeypatch.setattr("numba.cuda.dispatcher.get_current_device", lambda: device)
+    pretend((9, 0))
 
     def typed(function, arguments):
         compiled = compiler.compile_cuda(function, None, arguments, cc=(9, 0))

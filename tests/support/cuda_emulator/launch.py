@@ -13,8 +13,7 @@ STATIC_LIMIT = 48 << 10  # bytes of shared memory a block has without asking
 OPT_IN_LIMIT = 99 << 10  # and on asking: the least of compute capabilities 8.0 and later
 
 _GRID_LIMITS, _BLOCK_LIMITS, _MAX_THREADS = (2**31 - 1, 65535, 65535), (1024, 1024, 64), 1024
-_order = ("forward", 0)
-_blocks = (_GRID_LIMITS[0] ** 2, 0)
+_settings = {"order": 0, "seed": 0, "first_blocks": _GRID_LIMITS[0] ** 2, "last_blocks": 0}
 
 
 class _Launch(ctypes.Structure):  # mirrored in runtime/runtime.h
@@ -44,31 +43,29 @@ class _Fault(ctypes.Structure):  # mirrored in runtime/runtime.h
 
 
 @contextlib.contextmanager
+def _with(**settings):
+    before = _settings | {}
+    _settings.update(settings)
+    try:
+        yield
+    finally:
+        _settings.update(before)
+
+
 def order(name, seed=0):
     """Within the block, threads between barriers and blocks run "forward", "reversed" or "random".
 
     The random order is drawn from `seed`, anew at every barrier.
     """
-    global _order
-    before, _order = _order, (name, seed)
-    try:
-        yield
-    finally:
-        _order = before
+    return _with(order=ORDERS.index(name), seed=seed)
 
 
-@contextlib.contextmanager
 def blocks(first, last):
     """Run only the `first` and the `last` so many blocks of a grid, blockIdx.x running fastest.
 
     So a grid of millions can be looked at where it ends. What a kernel sees is the whole grid.
     """
-    global _blocks
-    before, _blocks = _blocks, (first, last)
-    try:
-        yield
-    finally:
-        _blocks = before
+    return _with(first_blocks=first, last_blocks=last)
 
 
 class RawKernel:
@@ -124,7 +121,6 @@ class RawKernel:
             runtime().emulator_give_back()
 
     def _launch(self, grid, block, shared_mem, arguments):
-        name, seed = _order
         launch = _Launch(
             entry=self._entry,
             arguments=arguments.pointers,
@@ -132,10 +128,7 @@ class RawKernel:
             block=block,
             shared_bytes=shared_mem,
             shared_limit=STATIC_LIMIT if self._opted_in is None else OPT_IN_LIMIT,
-            order=ORDERS.index(name),
-            seed=seed,
-            first_blocks=_blocks[0],
-            last_blocks=_blocks[1],
+            **_settings,
         )
         fault = _Fault()
         if runtime().emulator_launch(ctypes.byref(launch), ctypes.byref(fault)):
