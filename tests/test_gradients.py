@@ -10,7 +10,6 @@ import pytest
 import reference
 from reference.autoencoder import loss_and_gradients, winner_mask
 from tests.support.helpers import check_gradient, spaced
-from tests.support.layers import one_thread  # noqa: F401 (a fixture)
 
 # n, c, h, w, m, k; the last but one: one pixel; the last: narrower than its filters
 SHAPES = [(2, 1, 6, 7, 3, 3), (1, 2, 4, 7, 2, 5), (2, 3, 1, 1, 1, 1), (3, 2, 2, 7, 5, 9)]
