@@ -11,10 +11,8 @@ import minisca
 from minisca import DivergenceError, NotFittedError
 from tests.support.layers import RULES, Slices, assert_same_state, images, layer, refusal
 
-X_METHODS = (
-    *("transform", "feature_maps", "winners", "reconstruct", "usage", "score"),
-    *("loss_and_gradients",),
-)
+X_METHODS = ("transform", "feature_maps", "winners", "reconstruct", "usage", "score")
+X_METHODS += ("loss_and_gradients",)
 FITS = ("fit", "partial_fit", "fit_transform")
 over_methods = pytest.mark.parametrize("method", X_METHODS)
 over_all = pytest.mark.parametrize("method", [*FITS, *X_METHODS])
@@ -36,25 +34,19 @@ def test_bad_parameters_are_refused_by_every_method_before_an_image_is_read(meth
 RANKS = [(12, 56), (8, 7), (), (6, 8, 7), (2, 3, 1, 8, 7)]
 EMPTY = [(0, 1, 8, 7), (6, 0, 8, 7), (6, 1, 0, 7), (6, 1, 8, 0)]
 NO_NUMBERS = ["complex64", "object", "U5", "S5", "M8[s]"]
+SHAPE = "X has shape {}; it must be (n, channels, height, width)"
 #: (images, error, what its message says)
 BAD_IMAGES = [
-    *(
-        (np.zeros(shape, np.float32), ValueError, f"X has shape {shape}; it must be (n, channels,")
-        for shape in RANKS
-    ),
+    *((np.zeros(shape, np.float32), ValueError, SHAPE.format(shape)) for shape in RANKS),
     *((np.zeros(shape, np.float32), ValueError, f"{shape}; no side may be 0") for shape in EMPTY),
     *(
-        (
-            np.zeros((6, 1, 8, 7), dtype),
-            TypeError,
-            f"X has dtype {np.dtype(dtype)}; it must be a real number type",
-        )
+        (np.zeros((6, 1, 8, 7), dtype), TypeError, f"dtype {np.dtype(dtype)}; it must be a real nu")
         for dtype in NO_NUMBERS
     ),
-    (None, ValueError, "X has shape (); it must be (n, channels, height, width)"),
-    ("images", ValueError, "X has shape (); it must be (n, channels, height, width)"),
+    (None, ValueError, SHAPE.format(())),
+    ("images", ValueError, SHAPE.format(())),
     ([[1, 2], [3]], ValueError, "X is a list that is no array"),
-    ([[1, 2], [3, 4]], ValueError, "X has shape (2, 2); it must be (n, channels, height, width)"),
+    ([[1, 2], [3, 4]], ValueError, SHAPE.format((2, 2))),
 ]
 
 
@@ -91,10 +83,8 @@ def test_a_pixel_that_is_not_finite_is_refused_naming_the_image(fitted, method, 
     made = fitted if method in X_METHODS else layer()
     x = images(n=12)
     x[7, 0, 3, 2] = value
-    message = (
-        f"X has the value {value} in image 7; every pixel must be finite (no NaN, no infinity)"
-    )
-    assert message in refusal(ValueError, getattr(made, method), x)
+    message = refusal(ValueError, getattr(made, method), x)
+    assert f"X has the value {value} in image 7; every pixel must be finite (no NaN" in message
 
 
 def test_the_image_is_counted_from_the_first_of_all_not_of_its_batch(fitted, monkeypatch):
@@ -156,11 +146,12 @@ def test_what_is_learned_is_neither_read_nor_written_before_fit():
     [images(n=6)[0], images(n=6).astype(complex), np.full((6, 1, 8, 7), np.nan)],
     ids=["rank", "dtype", "value"],
 )
-def test_a_refused_fit_leaves_what_was_learned_before(x):
+@pytest.mark.parametrize("method", FITS[:2])
+def test_a_refused_fit_leaves_what_was_learned_before(x, method):
     made = layer(n_epochs=1).fit(images(n=6))
     before = copy.deepcopy(made)
     with pytest.raises((ValueError, TypeError), match="X has"):
-        made.fit(x)
+        getattr(made, method)(x)
     assert_same_state(made, before)
 
 
@@ -183,7 +174,7 @@ def test_divergence_in_the_first_epoch_leaves_the_initial_filters(rule, learning
     assert (made.loss_history_, made.n_epochs_done_) == ([], 0)
 
 
-def test_divergence_in_a_later_epoch_leaves_the_filters_of_the_last_good_one():
+def test_divergence_in_a_later_epoch_leaves_everything_as_after_the_last_good_one():
     x = images(n=20)
     made = layer().fit(x)
     before = copy.deepcopy(made)
@@ -191,8 +182,8 @@ def test_divergence_in_a_later_epoch_leaves_the_filters_of_the_last_good_one():
     assert "in epoch 4, batch " in message
     assert "lower learning_rate, which is 0.01. The filters are those after epoch 3" in message
     assert_same_state(made, before)
-    assert made.n_epochs_done_ == 3
-    made.partial_fit(x)
+    # velocities and random state too: both go on alike
+    assert_same_state(made.partial_fit(x), before.partial_fit(x))
     assert made.loss_history_[-1] < made.loss_history_[0]
 
 

@@ -1,11 +1,9 @@
 """An interrupted fit resumes to the bits that an uninterrupted one reaches, or says why not."""
 
-import copy
-
 import numpy as np
 import pytest
 
-from minisca import CheckpointError, DivergenceError, SparseConvAutoencoder, Stack
+from minisca import CheckpointError, SparseConvAutoencoder, Stack
 from tests.support.layers import (
     RULES,
     Slices,
@@ -153,69 +151,31 @@ def test_an_interrupted_epoch_leaves_the_layer_as_it_was_before_it(rule, path, x
     assert_same_state(made.partial_fit(x), before.partial_fit(x))
 
 
-def test_a_bad_pixel_in_a_later_epoch_leaves_the_layer_as_it_was_before_it(x):
-    made = layer().fit(x)
-    before = copy.deepcopy(made)
-    x[7, 0, 0, 0] = np.inf
-    assert "in image 7" in refusal(ValueError, made.partial_fit, x)
-    assert_same_state(made, before)
-
-
-def test_divergence_leaves_the_state_and_the_file_of_the_last_good_epoch(path, x):
-    made = layer().fit(x, checkpoint=path)
-    before = path.read_bytes()
-    made.set_params(learning_rate=1e20)
-    message = refusal(DivergenceError, made.partial_fit, x)
-    assert "The filters are those after epoch 3" in message
-    made.set_params(learning_rate=0.01)
-    assert path.read_bytes() == before
-    assert_same_state(made, SparseConvAutoencoder.load(path))
-    assert_same_state(made.partial_fit(x), SparseConvAutoencoder.load(path).partial_fit(x))
-
-
 # Refusals -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "saved"),
+    ("name", "value"),
     [
-        ("n_maps", 5, "4"),
-        ("filter_width", 5, "3"),
-        ("pool_width", 2, "3"),
-        ("pool_stride", 3, "2"),
-        ("encoding_bias", 0.5, "1"),
-        ("sparsity", "none", "'winner-take-all'"),
-        ("lifetime", 0.5, "None"),
-        ("tied", True, "False"),
-        ("normalise_filters", True, "False"),
-        ("n_epochs", 4, "3"),
-        ("batch_size", 7, "6"),
-        ("learning_rate", 0.02, "0.01"),
-        ("schedule", "constant", "'linear'"),
-        ("warmup_steps", 10, "1000"),
-        ("momentum", 0.5, "0.9"),
-        ("init_scale", 0.2, "0.1"),
-        ("random_state", 1, "0"),
-        ("dtype", "float64", "'float32'"),
+        *(("n_maps", 5), ("filter_width", 5), ("pool_width", 2), ("pool_stride", 3)),
+        *(("encoding_bias", 0.5), ("sparsity", "none"), ("lifetime", 0.5), ("n_active", 3)),
+        *(("tied", True), ("normalise_filters", True), ("n_epochs", 4), ("batch_size", 7)),
+        *(("learning_rate", 0.02), ("schedule", "constant"), ("warmup_steps", 10)),
+        *(("momentum", 0.5), ("init_scale", 0.2), ("random_state", 1), ("dtype", "float64")),
     ],
 )
-def test_resuming_with_another_setting_names_it_and_both_values(path, x, name, value, saved):
-    interrupted(path, x, read=STEPS + 1)
+def test_resuming_with_another_setting_names_it_and_both_values(path, x, name, value):
+    settings = RULES["top-n"] if name == "n_active" else {}
+    interrupted(path, x, read=STEPS + 1, **settings)
     before = path.read_bytes()
-    made = layer(**{name: value})
+    made = layer(**settings | {name: value})
+    saved = getattr(layer(**settings), name)
     assert refusal(CheckpointError, made.fit, x, checkpoint=path, resume=True) == (
-        f"{path} was trained with {name}={saved}; to resume from it, "
+        f"{path} was trained with {name}={saved!r}; to resume from it, "
         f"{name} must be that, not {value!r}"
     )
     assert path.read_bytes() == before
     assert not hasattr(made, "encoder_filters_")
-
-
-def test_resuming_with_another_count_of_survivors_is_refused(path, x):
-    layer(sparsity="top-n", n_active=2).fit(x, checkpoint=path)
-    other = layer(sparsity="top-n", n_active=3)
-    message = refusal(CheckpointError, other.fit, x, checkpoint=path, resume=True)
-    assert "with n_active=2; to resume from it, n_active must be that, not 3" in message
 
 
 def test_verbose_and_backend_may_be_others_when_resuming(path, x):
@@ -238,21 +198,18 @@ def test_resuming_needs_a_path(x, made):
 
 
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    ("made", "part", "message"),
     [
-        (lambda whole: whole[: len(whole) // 2], "is damaged or cut short"),
-        (lambda whole: b"", "is empty; it must be a checkpoint saved by minisca"),
+        (layer(), slice(1000), "is damaged or cut short"),
+        (layer(), slice(0), "is empty; it must be a checkpoint saved by minisca"),
+        (Stack([layer()]), slice(None), "holds a Stack; it must hold a SparseConvAutoencoder"),
     ],
 )
-def test_resuming_from_a_damaged_file_is_refused_and_the_file_kept(path, x, damage, message):
-    layer().fit(x, checkpoint=path)
-    path.write_bytes(damage(path.read_bytes()))
+def test_resuming_from_another_or_a_damaged_file_is_refused_and_it_is_kept(
+    path, x, made, part, message
+):
+    made.fit(x).save(path)
+    path.write_bytes(path.read_bytes()[part])
     before = path.read_bytes()
     assert message in refusal(CheckpointError, layer().fit, x, checkpoint=path, resume=True)
     assert path.read_bytes() == before
-
-
-def test_resuming_a_layer_from_a_stack_is_refused(path, x):
-    Stack([layer()]).fit(x).save(path)
-    message = refusal(CheckpointError, layer().fit, x, checkpoint=path, resume=True)
-    assert "holds a Stack; it must hold a SparseConvAuto" in message
