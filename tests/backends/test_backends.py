@@ -9,11 +9,13 @@ import pytest
 
 import minisca
 from minisca import backends
+from minisca.backends import cupy
 from minisca.backends.cupy.runtime import machine as cupy_machine
 from tests.support.backends import AUTO_ORDER
 from tests.support.layers import assert_same_state, images, layer
 
-MISSING, NO_DEVICE = None, SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: False))
+MISSING = None
+NO_DEVICE = SimpleNamespace(__spec__="any", cuda=SimpleNamespace(is_available=lambda: False))
 
 
 @pytest.fixture
@@ -77,8 +79,10 @@ def refusal(request, monkeypatch):
 
 
 def test_a_backend_that_cannot_be_had_says_what_it_takes(refusal):
-    with pytest.raises(refusal[0], match=refusal[1]):
-        backends.get_backend("cupy")
+    assert not cupy.is_available()
+    for use in (lambda: backends.get_backend("cupy"), lambda: cupy.relu(np.zeros((1, 1, 1, 1)))):
+        with pytest.raises(refusal[0], match=refusal[1]):
+            use()
 
 
 def test_estimators_refuse_before_anything_is_trained(refusal):

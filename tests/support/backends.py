@@ -1,13 +1,15 @@
 """The backends that run here, as parameters of tests."""
 
+import functools
 import os
 
 import pytest
 
 from minisca import backends
 from minisca.backends import available_backends, get_backend
+from minisca.backends.interface import OPERATIONS
 from tests.support import emulated_device
-from tests.support.on_host import OnHost
+from tests.support.helpers import as_tuple
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 EMULATED = not SIMULATED and emulated_device.install()
@@ -35,6 +37,27 @@ def parameter(name):
 
 BACKENDS = [parameter(name) for name in FOUND]
 DEVICES = BACKENDS[1:]
+
+
+class OnHost:
+    """A backend's module, except that its operations return NumPy arrays."""
+
+    def __init__(self, module):
+        self.module = module
+
+    def __getattr__(self, name):
+        found = getattr(self.module, name)
+        if name not in OPERATIONS:
+            return found
+
+        @functools.wraps(found)
+        def operation(*args, **named):
+            results = as_tuple(found(*args, **named))
+            to_host = self.module.to_host
+            on_host = tuple(each if each is None else to_host(each) for each in results)
+            return on_host if len(on_host) > 1 else on_host[0]
+
+        return operation
 
 
 def on_host(name):

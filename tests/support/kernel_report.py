@@ -24,10 +24,6 @@ class Kernel(NamedTuple):
     spilled: int
 
 
-class CompilationError(RuntimeError):
-    """NVRTC refuses a text; the message is its log."""
-
-
 def import_nvrtc():
     """CuPy's wrapper of NVRTC. Raises ImportError without CuPy or without NVRTC's library."""
     from cupy.cuda import nvrtc
@@ -43,7 +39,7 @@ def compile_kernels(file, options, architecture):
     """The `Kernel`s of kernels/`file` as machine code of sm_`architecture` (90 is 9.0).
 
     options: as `launching.options` gives them; CuPy's RawKernel adds -ftz=true, and so does this.
-    Raises CompilationError.
+    Raises RuntimeError with NVRTC's log where it refuses the text.
     """
     nvrtc = import_nvrtc()
     program = nvrtc.createProgram(launching.source(file), file, (), ())
@@ -52,9 +48,9 @@ def compile_kernels(file, options, architecture):
     try:
         nvrtc.compileProgram(program, (*options, "-ftz=true", target, *report))
     except nvrtc.NVRTCError as error:
-        raise CompilationError(nvrtc.getProgramLog(program)) from error
+        raise RuntimeError(nvrtc.getProgramLog(program)) from error
     if not nvrtc.getCUBIN(program):
-        raise CompilationError(f"no machine code of {file} for sm_{architecture}")
+        raise RuntimeError(f"no machine code of {file} for sm_{architecture}")
     return [_kernel(match) for match in _REPORT.finditer(nvrtc.getProgramLog(program))]
 
 

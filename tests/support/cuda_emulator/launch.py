@@ -73,6 +73,7 @@ class RawKernel:
 
     code : str, with `extern "C" __global__ void name(...)` in it
     options : tuple of NVRTC's options: -D..., -std=c++17
+    max_dynamic_shared_size_bytes : what a launch may ask for; settable up to OPT_IN_LIMIT
 
     Raises CompileError with the compiler's message.
     """
@@ -86,20 +87,7 @@ class RawKernel:
         signature = ctypes.PYFUNCTYPE(ctypes.c_char_p)((f"{name}_signature", library))
         self._signature = signature().decode()
         self._launch_bound = library[f"{name}_launch_bound"]()
-        self._opted_in = None
-
-    @property
-    def max_dynamic_shared_size_bytes(self):
-        """How much dynamic shared memory a launch may ask for; settable up to OPT_IN_LIMIT."""
-        return STATIC_LIMIT if self._opted_in is None else self._opted_in
-
-    @max_dynamic_shared_size_bytes.setter
-    def max_dynamic_shared_size_bytes(self, n_bytes):
-        if not 0 <= n_bytes <= OPT_IN_LIMIT:
-            raise LaunchError(
-                f"max_dynamic_shared_size_bytes is {n_bytes}; it must be 0 to {OPT_IN_LIMIT}"
-            )
-        self._opted_in = n_bytes
+        self.max_dynamic_shared_size_bytes = STATIC_LIMIT
 
     def __call__(self, grid, block, args, *, shared_mem=0):
         """Run every block of the grid; arrays among `args` change when all of it went well.
@@ -121,13 +109,14 @@ class RawKernel:
             runtime().emulator_give_back()
 
     def _launch(self, grid, block, shared_mem, arguments):
+        granted = self.max_dynamic_shared_size_bytes
         launch = _Launch(
             entry=self._entry,
             arguments=arguments.pointers,
             grid=grid,
             block=block,
             shared_bytes=shared_mem,
-            shared_limit=STATIC_LIMIT if self._opted_in is None else OPT_IN_LIMIT,
+            shared_limit=OPT_IN_LIMIT if granted > STATIC_LIMIT else STATIC_LIMIT,
             **_settings,
         )
         fault = _Fault()
@@ -144,10 +133,15 @@ class RawKernel:
                 f"invalid configuration: a block of {block} has {math.prod(block)} threads, more "
                 f"than the {most} that kernel {self.name} may have"
             )
-        if not 0 <= shared_mem <= self.max_dynamic_shared_size_bytes:
+        granted = self.max_dynamic_shared_size_bytes
+        if not 0 <= granted <= OPT_IN_LIMIT:
+            raise LaunchError(
+                f"max_dynamic_shared_size_bytes is {granted}; it must be 0 to {OPT_IN_LIMIT}"
+            )
+        if not 0 <= shared_mem <= granted:
             raise LaunchError(
                 f"invalid configuration: {shared_mem} bytes of dynamic shared memory for kernel "
-                f"{self.name}; it must be 0 to {self.max_dynamic_shared_size_bytes} "
+                f"{self.name}; it must be 0 to {granted} "
                 "(kernel.max_dynamic_shared_size_bytes)"
             )
         return grid, block
