@@ -33,13 +33,10 @@ class Baseline(Estimator):
         self.check_parameters()
         for name, shape in self._learned_shapes().items():
             found = getattr(self, f"{name}_").shape
-            if any(
-                isinstance(side, int) and side != n for side, n in zip(shape, found, strict=True)
-            ):
-                raise ValueError(
-                    f"{name}_ has shape {found}; the parameters, changed since fit, ask for "
-                    f"{shape}: call fit again"
-                )
+            sides = zip(shape, found, strict=True)
+            if any(isinstance(side, int) and side != n for side, n in sides):
+                must = f"the parameters, changed since fit, ask for {shape}: call fit again"
+                raise ValueError(f"{name}_ has shape {found}; {must}")
 
     def _remember_images(self, X):
         self.n_channels_ = int(X.shape[1])

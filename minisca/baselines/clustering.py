@@ -6,7 +6,7 @@ It brings down the mean of ||x - c||^2, c being the centre nearest to x, which n
 import numpy as np
 
 from minisca.chunks import chunks
-from minisca.validation import check_integer
+from minisca.validation import check_floats, check_integer
 
 
 def kmeans(points, n_centres, n_iterations=20, random_state=None, tick=None):
@@ -100,14 +100,11 @@ def _check(points, n_centres):
     points = np.asarray(points)
     if points.ndim != 2 or 0 in points.shape:
         raise ValueError(f"points has shape {points.shape}; it must be (n, d), no side 0")
-    if points.dtype not in (np.float32, np.float64):
-        raise TypeError(f"points has dtype {points.dtype}; it must be float32 or float64")
+    check_floats("points", points)
     if not np.isfinite(points).all():
         raise ValueError("points has NaN or infinite values; every value must be finite")
     n_centres = check_integer("n_centres", n_centres)
     if n_centres > len(points):
-        raise ValueError(
-            f"points has {len(points)} rows; for n_centres = {n_centres} it must have as many at "
-            "least"
-        )
+        must = f"for n_centres = {n_centres} it must have as many at least"
+        raise ValueError(f"points has {len(points)} rows; {must}")
     return np.ascontiguousarray(points), n_centres

@@ -52,10 +52,8 @@ class SupervisedConvNet(Classifier, Baseline):
     ----------
     classes_ : array (n_classes,)
         The labels, sorted.
-    filters_ : array (m, c, k, k) of `dtype`
-    bias_ : array (m,) of `dtype`
-    coef_ : array (n_classes, m * h' * w') of `dtype`
-    intercept_ : array (n_classes,) of `dtype`
+    filters_, bias_ : arrays (m, c, k, k) and (m,) of `dtype`
+    coef_, intercept_ : arrays (n_classes, m * h' * w') and (n_classes,) of `dtype`
     loss_history_ : float64 array (n_epochs,)
         Mean of the objective over each epoch, measured on the batches while training.
     n_channels_, image_size_ : int and (int, int)
@@ -130,10 +128,8 @@ class SupervisedConvNet(Classifier, Baseline):
         labels = check_labels(y, X.shape[0])
         unknown = ~np.isin(labels, self.classes_)
         if unknown.any():
-            raise ValueError(
-                f"y has the label {labels[unknown][0]!r}; it must be one of those of fit, "
-                f"{self.classes_.tolist()}"
-            )
+            must = f"it must be one of those of fit, {self.classes_.tolist()}"
+            raise ValueError(f"y has the label {labels[unknown][0]!r}; {must}")
         x = read_batch(X, slice(0, X.shape[0]), self.filters_.dtype)
         codes = np.searchsorted(self.classes_, labels)
         parameters = {name: getattr(self, f"{name}_") for name in _PARAMETERS}

@@ -46,8 +46,7 @@ class KSparseAutoencoder(Baseline):
     ----------
     filters_ : array (m, c, h, w) of `dtype`
         Encoder and decoder in one.
-    encoder_bias_ : array (m,) of `dtype`
-    decoder_bias_ : array (c, h, w) of `dtype`
+    encoder_bias_, decoder_bias_ : arrays (m,) and (c, h, w) of `dtype`
     loss_history_ : float64 array (n_epochs,)
         Mean of ||x_hat - x||^2 over each epoch, measured on the batches while training.
     n_channels_, image_size_ : int and (int, int)

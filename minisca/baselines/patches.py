@@ -50,8 +50,6 @@ def check_patch_width(name, width, size):
     """Return `width` as an int if patches of it fit into images of `size`, or raise."""
     width = check_integer(name, width)
     if width > min(size):
-        raise ValueError(
-            f"{name} is {width}; for images of {size[0]}x{size[1]} pixels it must be at most "
-            f"{min(size)}"
-        )
+        pixels = f"images of {size[0]}x{size[1]} pixels"
+        raise ValueError(f"{name} is {width}; for {pixels} it must be at most {min(size)}")
     return width

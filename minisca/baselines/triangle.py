@@ -114,12 +114,11 @@ class TriangleKMeans(Baseline):
         self.check_parameters()
         X = check_images(X)
         n_places = X.shape[0] * self._check_fits(X.shape[2:])
-        if min(self.n_patches, n_places) < self.n_maps:
-            raise ValueError(
-                f"n_maps is {self.n_maps}; it must be at most the number of patches, which is "
-                f"{min(self.n_patches, n_places)} (n_patches = {self.n_patches}, places in X: "
-                f"{n_places})"
-            )
+        available = min(self.n_patches, n_places)
+        if available < self.n_maps:
+            why = f"{available} (n_patches = {self.n_patches}, places in X: {n_places})"
+            must = f"it must be at most the number of patches, which is {why}"
+            raise ValueError(f"n_maps is {self.n_maps}; {must}")
         random = np.random.default_rng(self.random_state)
         patches = draw_patches(X, self.n_patches, self.patch_width, random)
         self._remember_images(X)
@@ -235,10 +234,8 @@ class TriangleKMeans(Baseline):
         width = check_patch_width("patch_width", self.patch_width, size)
         sides = [len(range(0, side - width + 1, self.stride)) for side in size]
         if self.grid > min(sides):
-            raise ValueError(
-                f"grid is {self.grid}; for {sides[0]}x{sides[1]} places of patches it must be at "
-                f"most {min(sides)}"
-            )
+            places = f"{sides[0]}x{sides[1]} places of patches"
+            raise ValueError(f"grid is {self.grid}; for {places} it must be at most {min(sides)}")
         return (size[0] - width + 1) * (size[1] - width + 1)
 
     def _learned_shapes(self):

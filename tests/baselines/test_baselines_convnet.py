@@ -5,15 +5,10 @@ import pytest
 
 import minisca
 from minisca.datasets import load_mnist_sample
-from tests.support.baselines import bars, network
+from tests.support.baselines import bars, network, set_learned
 from tests.support.helpers import EPSILON, derivative_along, unit_directions
 
 NAMES = ("filters", "bias", "coef", "intercept")
-
-
-def set_parameters(made, values):
-    for name, value in zip(NAMES, values, strict=True):
-        setattr(made, f"{name}_", value)
 
 
 @pytest.mark.parametrize(
@@ -33,12 +28,12 @@ def test_its_gradients_are_those_of_finite_differences(shape, pooling):
     arguments = [0.5 * rng.standard_normal(getattr(made, f"{name}_").shape) for name in NAMES]
 
     def loss(*values):
-        set_parameters(made, values)
+        set_learned(made, NAMES, values)
         maps = minisca.backends.get_backend("cpu").conv2d(X, *values[:2])
         argmax = minisca.backends.get_backend("cpu").max_pool(np.maximum(maps, 0), *pooling)[1]
         return made.loss_and_gradients(X, y)[0], np.concatenate([argmax.ravel(), maps.ravel() > 0])
 
-    set_parameters(made, arguments)
+    set_learned(made, NAMES, arguments)
     _, gradients = made.loss_and_gradients(X, y)
     filters, bias, coef, intercept = map(np.abs, arguments)
     largest_unit = np.abs(X).sum(axis=(1, 2, 3)).max() * filters.max() + bias.max()

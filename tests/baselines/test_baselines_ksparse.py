@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.support.baselines import autoencoder, patches
+from tests.support.baselines import autoencoder, patches, set_learned
 from tests.support.helpers import check_gradient
 
 NAMES = ("filters", "encoder_bias", "decoder_bias")
@@ -38,12 +38,8 @@ def test_its_gradients_are_those_of_finite_differences():
     made = autoencoder(n_units=5, n_active=2, n_epochs=0, dtype="float64").fit(x)
     arguments = [rng.standard_normal(getattr(made, f"{name}_").shape) for name in NAMES]
 
-    def set_parameters(values):
-        for name, value in zip(NAMES, values, strict=True):
-            setattr(made, f"{name}_", value)
-
     def loss(*values):
-        set_parameters(values)
+        set_learned(made, NAMES, values)
         return made.loss_and_gradients(x)[0], made.transform(x) != 0
 
     def magnitude(filters, encoder_bias, decoder_bias):
@@ -52,7 +48,7 @@ def test_its_gradients_are_those_of_finite_differences():
         rebuilt = hidden @ filters + decoder_bias.reshape(-1) + np.abs(x).reshape(4, -1)
         return np.sum(rebuilt**2) / 4
 
-    set_parameters(arguments)
+    set_learned(made, NAMES, arguments)
     _, gradients = made.loss_and_gradients(x)
     check_gradient(
         loss,

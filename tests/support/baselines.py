@@ -27,6 +27,12 @@ def triangle(**parameters):
     return TriangleKMeans(**small | {"standardise": False} | QUICK | parameters)
 
 
+def set_learned(made, names, values):
+    """Replace what a baseline has learned under these names."""
+    for name, value in zip(names, values, strict=True):
+        setattr(made, f"{name}_", value)
+
+
 def bars(n=30, dtype=np.float32, seed=0):
     """Noise with a bright bar, upright or lying: X (n, 1, 8, 7) and y of two words."""
     rng = np.random.default_rng(seed)

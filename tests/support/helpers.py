@@ -28,13 +28,6 @@ def unit_directions(rng, arguments):
     return [direction / length for direction in directions]
 
 
-def along_coordinate(arguments, which, place):
-    """The direction of one coordinate of one argument."""
-    directions = [np.zeros(argument.shape) for argument in arguments]
-    directions[which][place] = 1.0
-    return directions
-
-
 def derivative_along(directions, loss, arguments, step):
     """Five-point central difference of `loss`; refuses to cross a change of selection.
 
@@ -68,11 +61,9 @@ def check_gradient(
     tolerance = 2 * roundings * EPSILON * magnitude(*sizes) / step
     rng = np.random.default_rng(seed)
     if every_coordinate:
-        lines = [
-            along_coordinate(arguments, which, place)
-            for which, argument in enumerate(arguments)
-            for place in np.ndindex(argument.shape)
-        ]
+        ends = np.cumsum([argument.size for argument in arguments])
+        parts = [np.split(unit, ends[:-1]) for unit in np.eye(ends[-1])]
+        lines = [list(map(np.reshape, split, map(np.shape, arguments))) for split in parts]
     else:
         lines = [unit_directions(rng, arguments) for _ in range(3)]
     for directions in lines:
