@@ -20,10 +20,12 @@ validation images', a part of the training set; the test images are not read.
 import itertools
 import json
 import sys
+from functools import cache
 
 import numpy as np
-from common.options import add_common, check_counts, check_seeds, make_parser, resolve_backend
+from common.options import add_common, make_parser, parse_checked
 from common.records import Results, Stopwatch, print_table
+from paper_figures.accuracy import ARCHITECTURE, scored
 from paper_figures.run import FigureRun
 
 import minisca
@@ -31,7 +33,6 @@ from minisca.backends import get_backend
 from minisca.baselines import TriangleKMeans
 from minisca.chunks import slices
 
-ARCHITECTURE = {"filter_width": 9, "pool_width": 5, "pool_stride": 4}
 ENCODINGS = (
     "winner-take-all",
     "winner-take-all, local",
@@ -56,11 +57,8 @@ def parse_arguments():
     parser.add_argument("--epochs", type=int, help="default: 5")
     data, quick = "CIFAR-10's binary version, packed or not", "400 images, 1 epoch, 4 maps"
     add_common(parser, data, "out/encodings", quick, label="the files")
-    arguments = parser.parse_args()
+    arguments = parse_checked(parser, "images", "epochs", "maps")
     arguments.maps = arguments.maps or ([4] if arguments.quick else [64, 256])
-    check_counts(parser, arguments, "images", "epochs", "maps")
-    check_seeds(parser, arguments)
-    print(f"Backend: {resolve_backend(parser, arguments.backend)}")
     return arguments
 
 
@@ -115,57 +113,38 @@ def standardise_(train, others):
 
 
 def measure(run, results, fitted, encoding, n_maps):
-    """{pooling: record} of one encoding, measured now unless the records are there.
+    """Yield (pooling, record) of one encoding, measured now unless the record is there.
 
     fitted: {a model's parameters: it}, for encodings that share one.
     """
     name, (images, labels), (validation, truth) = run.cifar(encoding != "k-means", 20_000)
     model = make_model(run, encoding, n_maps)
-    settings, found = {}, {}
-    for pooling in L2:
-        classifier = {"l2": L2[pooling], "max_iter": MAX_ITER}
-        settings[pooling] = run.settings(
-            encoding=encoding,
-            pooling=pooling,
-            model=model.get_params(),
-            classifier=classifier,
-            train_images=len(images),
-        )
-        row = row_name(encoding, pooling, n_maps)
-        found[pooling] = results.find(row, run.arguments.seed, name, settings[pooling])
-    if all(found.values()):
-        return found
-    watch = Stopwatch()
-    key = json.dumps(model.get_params(), sort_keys=True)
-    if key not in fitted:
+    key, watch = json.dumps(model.get_params(), sort_keys=True), Stopwatch()
+
+    @cache
+    def features():
         with watch("train"):
-            fitted[key] = model.fit(images)
-    model = fitted[key]
-    with watch("encode"):
-        features, checked = (encode(encoding, model, part) for part in (images, validation))
-    for pooling in L2:
-        classify = Stopwatch()
-        with classify("classify"):
-            standardise_(features[pooling], checked[pooling])
-            classifier = minisca.LogisticRegression(**settings[pooling]["classifier"])
-            classifier.fit(features[pooling], labels)
-            accuracy = round(100 * classifier.score(checked[pooling], truth), 4)
-        classify.seconds = watch.seconds | classify.seconds
-        record = run.record("", name, settings[pooling], classify, [])
-        record |= {
-            "row": row_name(encoding, pooling, n_maps),
-            "validation_error_percent": round(100 - accuracy, 4),
-            "validation_accuracy_percent": accuracy,
-            "n_features": features[pooling].shape[1],
-        }
-        results.add(record)
-        found[pooling] = record
-        print(f"{record['row']}: {accuracy:.2f} %", flush=True)
-    return found
+            if key not in fitted:
+                fitted[key] = model.fit(images)
+        with watch("encode"):
+            return [encode(encoding, fitted[key], part) for part in (images, validation)]
 
+    for pooling, l2 in L2.items():
+        settings = {"encoding": encoding, "pooling": pooling, "model": model.get_params()}
+        settings |= {"classifier": {"l2": l2, "max_iter": MAX_ITER}, "train_images": len(images)}
+        spent = Stopwatch()
 
-def row_name(encoding, pooling, n_maps):
-    return f"encoding-{encoding.replace(', ', '-').replace(' ', '-')}-{pooling}-{n_maps}"
+        def classify(pooling=pooling, settings=settings, spent=spent):
+            train, checked = (found[pooling] for found in features())
+            spent.seconds |= watch.seconds
+            with spent("classify"):
+                standardise_(train, checked)
+                classifier = minisca.LogisticRegression(**settings["classifier"])
+                accuracy = classifier.fit(train, labels).score(checked, truth)
+            return {"losses": [], "n_features": train.shape[1], **scored(accuracy, validation)}
+
+        row = f"encoding-{encoding.replace(', ', '-').replace(' ', '-')}-{pooling}-{n_maps}"
+        yield pooling, run.measured(results, row, name, settings, spent, classify)
 
 
 def main():
@@ -176,9 +155,10 @@ def main():
     for seed in arguments.seeds:
         arguments.seed, fitted = seed, {}
         for encoding, n_maps in itertools.product(ENCODINGS, arguments.maps):
-            for pooling, record in measure(run, results, fitted, encoding, n_maps).items():
-                cell = accuracies[encoding].setdefault(f"{n_maps} maps, {pooling}", [])
-                cell.append(record["validation_accuracy_percent"])
+            for pooling, record in measure(run, results, fitted, encoding, n_maps):
+                accuracy = record["validation_accuracy_percent"]
+                print(f"{record['row']}: {accuracy:.2f} %", flush=True)
+                accuracies[encoding].setdefault(f"{n_maps} maps, {pooling}", []).append(accuracy)
     rows = [
         [encoding, *(f"{np.mean(cell):.2f} %" for cell in cells.values())]
         for encoding, cells in accuracies.items()

@@ -12,18 +12,18 @@ decoder filters are, how sharp, and how many have a twin at another place. The t
 read. The picture shows the first seed's filters over the means of the numbers.
 """
 
+import itertools
 import sys
-from pathlib import Path
 
-import numpy as np
 from common.locks import check_packages
-from common.options import add_common, check_counts, check_seeds, make_parser, resolve_backend
-from common.records import Results, Stopwatch, environment, print_table
-from paper_figures.filter_measures import ALIVE, delta_share, repeated, sharpness, steepness
+from common.options import add_common, make_parser, parse_checked
+from common.records import Results, Stopwatch, print_rows
+from paper_figures.accuracy import scored
+from paper_figures.filter_measures import describe
+from paper_figures.run import FigureRun
 from paper_figures.sparsity_picture import draw_variants
 
 import minisca
-from minisca.backends import get_backend
 from minisca.preprocessing import ZCA, contrast_normalise
 
 #: Rate of the rules with one survivor a map.
@@ -40,17 +40,9 @@ def parse_arguments():
     parser.add_argument("--images", type=int, help="training images; default: 10,000 or all")
     parser.add_argument("--epochs", type=int, help="default: 10")
     parser.add_argument("--whitened", action="store_true", help="whiten the images first")
-    data, quick = "MNIST's IDX files, or files like them", "500 images, 2 epochs, unless given"
+    data, quick = "MNIST's IDX files, or files like them", "400 images, 1 epoch, unless given"
     add_common(parser, data, "out/sparsity", quick)
-    arguments = parser.parse_args()
-    if arguments.images is None:
-        arguments.images = 500 if arguments.quick else 10_000
-    if arguments.epochs is None:
-        arguments.epochs = 2 if arguments.quick else 10
-    check_counts(parser, arguments, "maps", "images", "epochs")
-    check_seeds(parser, arguments)
-    print(f"Backend: {resolve_backend(parser, arguments.backend)}")
-    return arguments
+    return parse_checked(parser, "maps", "images", "epochs")
 
 
 def variants(n_maps):
@@ -75,73 +67,47 @@ def variants(n_maps):
     }
 
 
-class Images:
-    """The same images for every rule: to train on, and to validate on; their labels; a name."""
-
-    def __init__(self, arguments):
-        data = minisca.datasets.load_mnist(arguments.data_dir)
-        (train, train_labels), (validation, labels) = data.validation_split()
-        n = min(arguments.images, len(train))
-        self.train, self.train_labels = train[:n], train_labels[:n]
-        self.validation, self.labels = validation[:n], labels[:n]
-        self.name = f"{data.name}, {n} training images"
-        self.source = data.source
-        if arguments.whitened:
-            whitener = ZCA()
-            self.train = whitener.fit_transform(contrast_normalise(self.train))
-            self.validation = whitener.transform(contrast_normalise(self.validation))
-            self.name += ", whitened"
+def load_images(run):
+    """A name; (images, labels) to train on, and as many or fewer to validate on: for every rule."""
+    halves = run.mnist.validation_split()
+    n = min(run.n_images(10_000), len(halves[0][0]))
+    (train, labels), (validation, truth) = ((part[:n] for part in half) for half in halves)
+    name = f"{run.mnist.name}, {n} training images"
+    if run.arguments.whitened:
+        whitener, name = ZCA(), f"{name}, whitened"
+        train = whitener.fit_transform(contrast_normalise(train))
+        validation = whitener.transform(contrast_normalise(validation))
+    return name, (train, labels), (validation, truth)
 
 
-def measure(name, seed, arguments, images, results):
-    """Train one variant, unless its record and layer are there already; returns both."""
-    layer = minisca.SparseConvAutoencoder(
-        n_maps=arguments.maps,
-        n_epochs=arguments.epochs,
-        random_state=seed,
-        backend=arguments.backend,
-        **{"learning_rate": RATE} | variants(arguments.maps)[name],
-    )
+def measure(run, results, rule, images):
+    """Train a layer by one rule, unless its record and file are there already; returns both."""
+    arguments, watch = run.arguments, Stopwatch()
+    name, (train, labels), (validation, truth) = images
+    options = {"learning_rate": RATE} | variants(arguments.maps)[rule]
+    layer = run.layer(n_maps=arguments.maps, n_epochs=run.epochs(10), **options)
     classifier = minisca.LogisticRegression()
-    settings = {
-        "layers": [layer.get_params(deep=False)],
-        "classifier": classifier.get_params(),
-        "train_images": len(images.train),
-        "quick": arguments.quick,
-    }
-    kind = "-whitened" if arguments.whitened else ""
-    path = Path(arguments.output) / "layers" / f"{name}-seed{seed}{kind}.npz"
-    record = results.find(f"sparsity-{name}", seed, images.name, settings)
-    if record is not None and path.exists():
-        return record, type(layer).load(path)
-    watch = Stopwatch()
+    settings = {"layers": [layer.get_params(deep=False)], "classifier": classifier.get_params()}
+    settings |= {"train_images": len(train), "quick": arguments.quick}
+    row, kind = f"sparsity-{rule}", "-whitened" if arguments.whitened else ""
+    path = run.output / "layers" / f"{rule}-seed{arguments.seed}{kind}.npz"
+    known = results.find(row, arguments.seed, name, settings) is not None
     with watch("train"):
-        layer.fit(images.train)
-    layer.save(path)
-    with watch("classify"):
-        classifier.fit(layer.transform(images.train), images.train_labels)
-        error = 1 - classifier.score(layer.transform(images.validation), images.labels)
-    usage = layer.usage(images.train)
-    record = {
-        "row": f"sparsity-{name}",
-        "seed": seed,
-        "data": images.name,
-        "validation_images": len(images.validation),
-        "validation_error_percent": round(100 * error, 4),
-        "reconstruction_error": -layer.score(images.validation),
-        "dead_maps": int((usage < ALIVE).sum()),
-        "usage": usage.tolist(),
-        "largest_share_of_survivors": share_of_busiest(layer, images.validation[:1000]),
-        **describe(learned_filters(layer, images.train), usage),
-        "paper_percent": None,
-        "test_error_percent": None,
-        "backend": layer.backend_,
-        "settings": settings,
-        "seconds": watch.seconds | {"total": round(sum(watch.seconds.values()), 2)},
-        "losses": [layer.loss_history_],
-    }
-    results.add(record | environment())
-    return results.records[-1], layer
+        layer.fit(train, checkpoint=path, resume=known)
+
+    def measured():
+        with watch("classify"):
+            classifier.fit(layer.transform(train), labels)
+            accuracy = classifier.score(layer.transform(validation), truth)
+        return {
+            **scored(accuracy, validation),
+            "reconstruction_error": -layer.score(validation),
+            **describe(learned_filters(layer, train), layer.usage(train)),
+            "backend": layer.backend_,
+            "losses": [layer.loss_history_],
+        }
+
+    return run.measured(results, row, name, settings, watch, measured), layer
 
 
 def learned_filters(layer, images):
@@ -153,35 +119,6 @@ def learned_filters(layer, images):
     return layer.decoder_filters_ - initial.decoder_filters_
 
 
-def describe(filters, usage):
-    """What the filters look like; medians over those of living maps, or over all if none lives."""
-    alive = usage >= ALIVE
-    shown = filters[alive] if alive.any() else filters
-    return {
-        "delta_share": delta_share(filters).tolist(),
-        "median_delta_share": float(np.median(delta_share(shown))),
-        "delta_share_of_busiest": float(delta_share(filters)[usage.argmax()]),
-        "sharpness": sharpness(filters).tolist(),
-        "median_sharpness": float(np.median(sharpness(shown))),
-        "median_steepness": float(np.median(steepness(shown))),
-        "repeated_filters": repeated(filters[alive]) if alive.any() else 0,
-        "living_filters": int(alive.sum()),
-    }
-
-
-def share_of_busiest(layer, images):
-    """Share of all the survivors that fall to one map, the busiest; None unless k-largest."""
-    if layer.sparsity != "k-largest":
-        return None
-    backend = get_backend(layer.backend)
-    code = backend.encode_k_largest(
-        images, layer.encoder_filters_, layer.encoder_bias_, layer.n_active
-    )
-    values, _, maps = map(backend.to_host, code)
-    counts = np.bincount(maps[values > 0], minlength=layer.n_maps)
-    return float(counts.max() / max(1, counts.sum()))
-
-
 def average(records):
     """One record of a rule's seeds: means of its numbers, the rest as in the first."""
     averaged = dict(records[0])
@@ -191,30 +128,22 @@ def average(records):
     return averaged
 
 
-def table_row(records):
-    """A rule's cells: means over its seeds."""
-    name = records[0]["row"].removeprefix("sparsity-")
-    (layer,) = records[0]["settings"]["layers"]
-    mean = average(records)
-    return [
-        name,
-        f"{layer['learning_rate']:g}",
-        f"{mean['reconstruction_error']:.2f}",
-        f"{mean['dead_maps']:.3g} of {layer['n_maps']}",
-        f"{mean['median_delta_share']:.2f}",
-        f"{mean['median_sharpness']:.2f}",
-        f"{mean['median_steepness']:.2f}",
-        f"{mean['repeated_filters']:.3g} of {mean['living_filters']:.3g}",
-        f"{mean['validation_error_percent']:.2f} %",
-        ", ".join(f"{record['validation_error_percent']:.2f}" for record in records),
-        f"{sum(record['seconds']['total'] for record in records):.0f} s",
-    ]
-
-
-HEADER = [
-    *("rule", "rate", "reconstruction", "dead maps", "delta share", "sharpness", "steepness"),
-    *("repeated", "validation error", "seeds", "time"),
-]
+def table_row(rule, records):
+    """A rule's line: means over its seeds."""
+    (layer,), mean = records[0]["settings"]["layers"], average(records)
+    return {
+        "rule": rule,
+        "rate": f"{layer['learning_rate']:g}",
+        "reconstruction": f"{mean['reconstruction_error']:.2f}",
+        "dead maps": f"{mean['dead_maps']:.3g} of {layer['n_maps']}",
+        "delta share": f"{mean['median_delta_share']:.2f}",
+        "sharpness": f"{mean['median_sharpness']:.2f}",
+        "steepness": f"{mean['median_steepness']:.2f}",
+        "repeated": f"{mean['repeated_filters']:.3g} of {mean['living_filters']:.3g}",
+        "validation error": f"{mean['validation_error_percent']:.2f} %",
+        "seeds": ", ".join(f"{record['validation_error_percent']:.2f}" for record in records),
+        "time": f"{sum(record['seconds']['total'] for record in records):.0f} s",
+    }
 
 
 NOTES = """\
@@ -230,33 +159,32 @@ Repeated: filters with another that correlates beyond 0.9 with them at some shif
 
 def main():
     arguments = parse_arguments()
-    pictures = check_packages()
-    images = Images(arguments)
+    run = FigureRun(arguments, pictures=check_packages())
+    images = load_images(run)
     results = Results(arguments.output, arguments.resume)
-    print(f"Data: {images.name} ({images.source})")
+    print(f"Data: {images[0]} ({run.mnist.source})")
     print(
-        f"{arguments.maps} maps, {arguments.epochs} epochs, seeds {arguments.seeds}. Everything is "
+        f"{arguments.maps} maps, {run.epochs(10)} epochs, seeds {arguments.seeds}. Everything is "
         "at its default but the learning rate of\nthe rules with more survivors: at the default "
         "it diverges, or every map falls silent."
     )
     records, layers = {}, {}
-    for seed in arguments.seeds:
-        for name in variants(arguments.maps):
-            try:
-                record, layer = measure(name, seed, arguments, images, results)
-            except minisca.DivergenceError as error:
-                print(f"{name}, seed {seed}: {error}")
-                continue
-            records.setdefault(name, []).append(record)
-            layers.setdefault(name, layer)
-    print_table(HEADER, [table_row(found) for found in records.values()])
+    for seed, rule in itertools.product(arguments.seeds, variants(arguments.maps)):
+        arguments.seed = seed
+        try:
+            record, layer = measure(run, results, rule, images)
+        except minisca.DivergenceError as error:
+            print(f"{rule}, seed {seed}: {error}")
+            continue
+        records.setdefault(rule, []).append(record)
+        layers.setdefault(rule, layer)
+    print_rows([table_row(rule, found) for rule, found in records.items()])
     print(NOTES)
-    picture = (
-        Path(arguments.output) / "pictures" / f"{'whitened' if arguments.whitened else 'raw'}.png"
-    )
     print(f"Records: {results.path}")
-    if pictures:
-        draw_variants(picture, {name: average(found) for name, found in records.items()}, layers)
+    if run.pictures:
+        name = "whitened" if arguments.whitened else "raw"
+        picture = run.output / "pictures" / f"{name}.png"
+        draw_variants(picture, {rule: average(found) for rule, found in records.items()}, layers)
         print(f"Filters: {picture}")
 
 

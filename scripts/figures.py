@@ -22,7 +22,7 @@ matplotlib there are the records and no pictures.
 import sys
 
 from common.locks import check_packages
-from common.options import add_common, check_counts, check_seeds, make_parser, resolve_backend
+from common.options import add_common, make_parser, parse_checked
 from paper_figures.accuracy import KINDS, METHODS, draw_accuracies
 from paper_figures.filters import (
     draw_convolutional_filters,
@@ -60,13 +60,10 @@ def parse_arguments():
     data = "the folders mnist, cifar-10-batches-bin and smallnorb, or one of them"
     quick, label = "few images, few epochs, few maps", "the CIFAR-10 files"
     add_common(parser, data, "out/figures", quick, seeds=False, label=label)
-    arguments = parser.parse_args()
+    arguments = parse_checked(parser, "images", "epochs", "maps")
     for name in arguments.names:
         if name not in FIGURES:
             parser.error(f"there is no figure {name!r}; the figures are {', '.join(FIGURES)}")
-    check_counts(parser, arguments, "images", "epochs", "maps")
-    check_seeds(parser, arguments)
-    print(f"Backend: {resolve_backend(parser, arguments.backend)}")
     return arguments
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from bench.children import MB, PeakMemory, answer, memory, run_child
-from bench.timing import show
+from common.records import print_rows
 
 from minisca.chunks import slices
 
@@ -36,7 +36,7 @@ def report_classifier(result):
         row |= {name: fit[name] for name in ("iterations", "evaluations", "converged")}
         row |= {"MB": round(size / MB), "MB beyond": round(beyond / MB)}
         rows.append(row | {"of features": f"{beyond / size:.1%}"})
-    show(rows)
+    print_rows(rows)
 
 
 def fit(task):

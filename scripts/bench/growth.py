@@ -10,7 +10,8 @@ import numpy as np
 from bench.layers import Layer, Step, make_images, make_parameters
 from bench.peer import PeerStep, check_agreement
 from bench.steps import beside_ceilings
-from bench.timing import show, take_turns, times
+from bench.timing import take_turns, times
+from common.records import print_rows
 from tqdm import tqdm
 
 from minisca.figures.page import COLOURS, FAINT, INK, Page
@@ -91,7 +92,7 @@ def report_growth(result):
             row |= {"minisca": _shown(ours, point), "of floor": times(floor and ours / floor, 2)}
             row |= {"PyTorch": _shown(theirs, point), "faster": times(theirs and theirs / ours)}
             rows.append(row)
-        show(rows)
+        print_rows(rows)
         slope = axis["slope_of_larger_half"]
         if slope is not None:
             print(f"slope of the larger half: {slope:.2f} (floor: {axis['slope_of_floor']})")

@@ -6,7 +6,7 @@ For two numbers of images, each in a process of its own: what is left must not d
 import numpy as np
 from bench.children import MB, PeakMemory, answer, run_child
 from bench.layers import LAYERS, describe
-from bench.timing import show
+from common.records import print_rows
 
 #: By the layer's name: two numbers of images.
 IMAGES = {
@@ -37,7 +37,7 @@ def report_memory(result):
             row |= {"images' own": round(run["images_bytes"] / MB)}
             row |= {"parameters x 3": round(run["parameter_bytes"] / MB)}
             rows.append(row | {"beyond": round(run["beyond_bytes"] / MB)})
-    show(rows)
+    print_rows(rows)
 
 
 def train(task):

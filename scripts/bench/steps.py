@@ -2,7 +2,8 @@
 
 from bench.layers import LAYERS, Step, describe, make_images, make_parameters
 from bench.peer import PeerStep, check_agreement, check_update
-from bench.timing import median, medians, milliseconds, show, take_turns, times
+from bench.timing import median, medians, milliseconds, take_turns, times
+from common.records import print_rows
 
 #: A peer's step whose floor alone takes longer than so many seconds is repeated twice, no more.
 SLOW_FLOOR = 2.0
@@ -104,7 +105,7 @@ def report_steps(result):
                 }
             )
     for rows in filter(None, (steps, phases, beside_device)):
-        show(rows)
+        print_rows(rows)
         print()
     for layer in result["layers"]:
         print(note(layer))
@@ -156,4 +157,4 @@ def report_transform(result):
         step, transform = map(milliseconds, layer["median_seconds"].values())
         row = {"transform, ms": layer["layer"], "step's encoder": step, "transform": transform}
         rows.append(row | {"of encoder": times(layer["ratio"], 2)})
-    show(rows)
+    print_rows(rows)

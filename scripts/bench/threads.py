@@ -11,7 +11,8 @@ import numba
 import numpy as np
 from bench.children import answer, run_child
 from bench.layers import LAYERS, Step, describe, load_digits, make_images, make_parameters
-from bench.timing import medians, milliseconds, show, take_turns, times
+from bench.timing import medians, milliseconds, take_turns, times
+from common.records import print_rows
 
 from minisca.backends import get_backend
 
@@ -74,7 +75,7 @@ def _child(bench, layer, limit):
 
 def report_threads(result):
     two = str(result["threads"])
-    show(
+    print_rows(
         [
             {
                 "threads, ms a step": layer["layer"],
@@ -88,7 +89,7 @@ def report_threads(result):
         ]
     )
     print()
-    show(
+    print_rows(
         [
             {
                 "threads limited by": limit,

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common.records import print_table
 from tqdm import tqdm
 
 
@@ -55,12 +54,6 @@ def median(values):
 def medians(seconds):
     """{name: the median} of {name: values}."""
     return {name: median(values) for name, values in seconds.items()}
-
-
-def show(rows):
-    """Print a table; rows: dicts of {heading: a cell} with the same headings, None a "-"."""
-    cells = [["-" if cell is None else str(cell) for cell in row.values()] for row in rows]
-    print_table([*rows[0]], cells)
 
 
 def milliseconds(seconds):

@@ -55,6 +55,15 @@ def add_backend_option(parser):
     )
 
 
+def parse_checked(parser, *counts):
+    """The arguments, their counts and seeds checked, their backend found and named."""
+    arguments = parser.parse_args()
+    check_counts(parser, arguments, *counts)
+    check_seeds(parser, arguments)
+    print(f"Backend: {resolve_backend(parser, arguments.backend)}")
+    return arguments
+
+
 def check_counts(parser, arguments, *names):
     """End the script where one of these options, a number, numbers or None, is below 1."""
     for name in names:

@@ -166,3 +166,9 @@ def print_table(header, rows):
         )
         if index == 0:
             print("  ".join("-" * width for width in widths))
+
+
+def print_rows(rows):
+    """A table of dicts {heading: a cell}, their headings the same; None is a "-"."""
+    cells = [["-" if cell is None else str(cell) for cell in row.values()] for row in rows]
+    print_table([*rows[0]], cells)

@@ -6,6 +6,8 @@ the same training images. Triangle k-means is that of Coates, Lee and Ng: 6 x 6 
 not, sums over quadrants; the others have 9 x 9 filters and max-pooling to 8 x 8.
 """
 
+from itertools import product
+
 from common.records import Stopwatch, print_table
 
 import minisca
@@ -35,61 +37,79 @@ L2 = {
 def draw_accuracies(run, name):
     """Measure every point that has no record yet, cheap methods first; draw them all."""
     maps = run.arguments.maps or (QUICK_MAPS if run.arguments.quick else MAPS)
-    results = run.results(name)
-    points = {}
-    for method in run.arguments.methods:
-        for whitened in (kind == "whitened" for kind in run.arguments.kinds):
-            for n_maps in maps:
-                record = measure(run, results, method, n_maps, whitened)
-                points[method, whitened, n_maps] = record["validation_accuracy_percent"]
-                say(record)
-                run.draw(draw, name, points)
-    print_table(["maps", *labels(points).values()], list(table(points, maps)))
+    results, curves = run.results(name), {}
+    for method, kind, n_maps in product(run.arguments.methods, run.arguments.kinds, maps):
+        record = measure(run, results, method, n_maps, kind)
+        percent, seconds = record["validation_accuracy_percent"], record["seconds"]["total"]
+        print(f"{method}-{n_maps}-{kind}: {percent:.2f} %, {seconds:.0f} s", flush=True)
+        curves.setdefault((method, kind), {})[n_maps] = percent
+        run.draw(draw, name, labelled(curves))
+    shown = labelled(curves)
+    rows = [[str(n), *(f"{curve[n]:.2f}" for curve in shown.values())] for n in maps]
+    print_table(["maps", *shown], rows)
 
 
-def measure(run, results, method, n_maps, whitened):
+def labelled(curves):
+    """{what a curve is called: it} of {(method, kind): it}, whitened ones first."""
+    return {
+        f"{name}, {kind}": curves[method, kind]
+        for kind in KINDS
+        for method, name in METHODS.items()
+        if (method, kind) in curves
+    }
+
+
+def draw(path, curves):
+    """{label: {maps: accuracy}}; one colour a method, raw dashed."""
+    lines = {
+        label: list(zip(*sorted(curve.items()), strict=True)) for label, curve in curves.items()
+    }
+    labels = {"xlabel": "feature maps", "ylabel": "validation accuracy, %"}
+    figures.save_curves(path, lines, **labels, log="x", n_colours=len(METHODS))
+
+
+def measure(run, results, method, n_maps, kind):
     """One point: its record, made now unless it is there."""
+    whitened = kind == "whitened"
     prepared = whitened and method != "k-means"  # which whitens its patches instead
     data, (images, image_labels), (validation, validation_labels) = run.cifar(prepared)
     model = make_model(run, method, n_maps, whitened)
     classifier = None
     if method != "supervised":
-        classifier = minisca.LogisticRegression(l2=L2[method, kind(whitened)])
-    settings = run.settings(
-        method=method,
-        model=model.get_params(),
-        classifier=classifier and classifier.get_params(),
-        whitened=whitened,
-        train_images=len(images),
-    )
-    row = f"1c-{method}-{n_maps}-{kind(whitened)}"
-    record = results.find(f"figure-{row}", run.arguments.seed, data, settings)
-    if record is not None:
-        return record
+        classifier = minisca.LogisticRegression(l2=L2[method, kind])
+    settings = {"method": method, "model": model.get_params(), "whitened": whitened}
+    settings |= {"classifier": classifier and classifier.get_params(), "train_images": len(images)}
     watch = Stopwatch()
-    if classifier is None:
-        with watch("train"):
-            model.fit(images, image_labels)
-        with watch("classify"):
-            accuracy = model.score(validation, validation_labels)
-    else:
-        with watch("train"):
-            model.fit(images)
-        with watch("encode"):
-            features, checked = model.transform(images), model.transform(validation)
-        with watch("classify"):
-            classifier.fit(features, image_labels)
-            accuracy = classifier.score(checked, validation_labels)
-    history = model.objective_history_ if method == "k-means" else model.loss_history_
+
+    def fit_and_score():
+        if classifier is None:
+            with watch("train"):
+                model.fit(images, image_labels)
+            with watch("classify"):
+                accuracy = model.score(validation, validation_labels)
+        else:
+            with watch("train"):
+                model.fit(images)
+            with watch("encode"):
+                features, checked = model.transform(images), model.transform(validation)
+            with watch("classify"):
+                classifier.fit(features, image_labels)
+                accuracy = classifier.score(checked, validation_labels)
+        history = model.objective_history_ if method == "k-means" else model.loss_history_
+        return {"losses": [list(map(float, history))], **scored(accuracy, validation)}
+
+    row = f"figure-1c-{method}-{n_maps}-{kind}"
+    return run.measured(results, row, data, settings, watch, fit_and_score)
+
+
+def scored(accuracy, images):
+    """What a record says of an accuracy on validation images."""
     percent = round(100 * accuracy, 4)
-    found = {
+    return {
         "validation_error_percent": round(100 - percent, 4),
         "validation_accuracy_percent": percent,
-        "validation_images": len(validation),
+        "validation_images": len(images),
     }
-    losses = [[float(loss) for loss in history]]
-    results.add(run.record(row, data, settings, watch, losses) | found)
-    return results.records[-1]
 
 
 def make_model(run, method, n_maps, whitened):
@@ -102,46 +122,3 @@ def make_model(run, method, n_maps, whitened):
     options = {"n_epochs": run.epochs(8), "backend": run.arguments.backend}
     options["learning_rate"] = SUPERVISED_RATE if method == "supervised" else RATE
     return make(**shared, **ARCHITECTURE, **options)
-
-
-def draw(path, points):
-    """The curves of the points {(method, whitened, maps): accuracy} that there are."""
-    curves = {}
-    for key, label in labels(points).items():
-        found = sorted((n, value) for (*rest, n), value in points.items() if tuple(rest) == key)
-        curves[label] = list(zip(*found, strict=True))
-    figures.save_curves(
-        path,
-        curves,
-        xlabel="feature maps",
-        ylabel="validation accuracy, %",
-        log="x",
-        n_colours=len(METHODS),
-    )
-
-
-def labels(points):
-    """{(method, whitened): what its curve is called}; one colour a method, raw dashed."""
-    measured = {tuple(curve) for *curve, _ in points}
-    return {
-        (method, whitened): f"{name}, {kind(whitened)}"
-        for whitened in (True, False)
-        for method, name in METHODS.items()
-        if (method, whitened) in measured
-    }
-
-
-def table(points, maps):
-    """A row for every number of maps."""
-    for n in maps:
-        yield [str(n), *(f"{points[(*curve, n)]:.2f}" for curve in labels(points))]
-
-
-def kind(whitened):
-    return KINDS[0] if whitened else KINDS[1]
-
-
-def say(record):
-    row = record["row"].removeprefix("figure-1c-")
-    seconds = record["seconds"]["total"]
-    print(f"{row}: {record['validation_accuracy_percent']:.2f} %, {seconds:.0f} s", flush=True)

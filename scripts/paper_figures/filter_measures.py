@@ -4,6 +4,28 @@ import numpy as np
 
 #: A map with survivors in a smaller share of the images is dead.
 ALIVE = 0.001
+#: A filter with this share of its energy in one pixel is called a delta.
+DELTA = 0.5
+
+
+def describe(filters, usage):
+    """What a record says of filters (m, c, k, k) whose maps are in use so often, a share each.
+
+    Medians are over those of living maps, or over all if none lives.
+    """
+    alive, share = usage >= ALIVE, delta_share(filters)
+    shown = alive if alive.any() else ~alive
+    return {
+        "usage": usage.round(5).tolist(),
+        "dead_maps": int((~alive).sum()),
+        "living_filters": int(alive.sum()),
+        "delta_share": share.round(4).tolist(),
+        "median_delta_share": float(np.median(share[shown])),
+        "deltas": int((share >= DELTA).sum()),
+        "median_sharpness": float(np.median(sharpness(filters[shown]))),
+        "median_steepness": float(np.median(steepness(filters[shown]))),
+        "repeated_filters": repeated(filters[alive]) if alive.any() else 0,
+    }
 
 
 def delta_share(filters):

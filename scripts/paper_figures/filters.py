@@ -1,18 +1,14 @@
 """The figures that show filters (1a, 1b, 2b, 2c, 4, 5), and a digit on its way through (3)."""
 
-import numpy as np
 from common.pictures import as_stack
 from common.records import Stopwatch
-from paper_figures.filter_measures import ALIVE, delta_share, repeated, sharpness
+from paper_figures.filter_measures import describe
 
 from minisca import figures
 from minisca.baselines import KSparseAutoencoder, draw_patches
 
 #: Training images whose survivors say which maps are alive, and that the loss is measured on.
 MEASURED_IMAGES = 2000
-#: A filter with this share of its energy in one pixel is called a delta.
-DELTA = 0.5
-
 #: Of layers on CIFAR-10. Its rate is what these figures were drawn with.
 WIDE = {"filter_width": 9, "pool_width": 5, "pool_stride": 4, "learning_rate": 0.1}
 DIGITS = {"filter_width": 7, "pool_width": 5, "pool_stride": 3}
@@ -63,13 +59,16 @@ def draw_patch_filters(run, name):
         model.fit(patches)
     model.save(run.path(name, "npz"))
     usage = (model.transform(patches[: 5 * MEASURED_IMAGES]) != 0).mean(axis=0)
-    settings = run.settings(model=model.get_params(), train_patches=len(patches))
-    measured = describe(model.filters_, usage)
-    losses = [model.loss_history_.tolist()]
-    record = run.record(name, data, settings, watch, losses, **measured)
-    run.results(name).add(record)
-    title = f"from patches: {in_words(record)}"
-    save_filters(run, name, model.filters_, title)
+    settings = {"model": model.get_params(), "train_patches": len(patches)}
+    record = run.measured(
+        run.results(name),
+        f"figure-{name}",
+        data,
+        settings,
+        watch,
+        lambda: {"losses": [model.loss_history_.tolist()]} | describe(model.filters_, usage),
+    )
+    save_filters(run, name, model.filters_, f"from patches: {in_words(record)}")
 
 
 def draw_digit(run, name):
@@ -91,32 +90,16 @@ def train_layer(run, name, data, images, options):
     watch = Stopwatch()
     with watch("train"):
         layer.fit(images, checkpoint=run.path(name, "npz"), resume=run.arguments.resume)
-    settings = run.settings(layers=[layer.get_params(deep=False)], train_images=len(images))
-    results = run.results(name)
-    found = results.find(f"figure-{name}", run.arguments.seed, data, settings)
-    if found is not None:
-        return layer, found
     seen = images[:MEASURED_IMAGES]
-    measured = describe(layer.decoder_filters_, layer.usage(seen))
-    measured["reconstruction_error"] = -layer.score(seen)
-    record = run.record(name, data, settings, watch, [layer.loss_history_], **measured)
-    results.add(record)
-    return layer, record
+    settings = {"layers": [layer.get_params(deep=False)], "train_images": len(images)}
 
+    def measure():
+        measured = describe(layer.decoder_filters_, layer.usage(seen))
+        measured["reconstruction_error"] = -layer.score(seen)
+        return measured | {"losses": [layer.loss_history_]}
 
-def describe(filters, usage):
-    """What is measured of filters (m, c, k, k) whose maps are in use so often."""
-    alive = usage >= ALIVE
-    return {
-        "usage": usage.round(5).tolist(),
-        "dead_maps": int((~alive).sum()),
-        "delta_share": delta_share(filters).round(4).tolist(),
-        "median_delta_share": float(np.median(delta_share(filters))),
-        "deltas": int((delta_share(filters) >= DELTA).sum()),
-        "median_sharpness": float(np.median(sharpness(filters))),
-        "repeated_filters": repeated(filters[alive]) if alive.any() else 0,
-        "living_filters": int(alive.sum()),
-    }
+    row = f"figure-{name}"
+    return layer, run.measured(run.results(name), row, data, settings, watch, measure)
 
 
 def in_words(record):

@@ -1,7 +1,7 @@
 """The options of the commands that reproduce a table of the paper."""
 
 from common.locks import check_packages
-from common.options import add_common, check_counts, check_seeds, make_parser, resolve_backend
+from common.options import add_common, make_parser, parse_checked
 
 
 def make_table_parser(description, rows, default_rows, quick_rows, data, output, label=None):
@@ -37,10 +37,7 @@ def parse(parser):
 
     Ends the script where a package is missing that it needs in the end.
     """
-    arguments = parser.parse_args()
-    check_counts(parser, arguments, "epochs", "deep_epochs")
-    check_seeds(parser, arguments)
-    print(f"Backend: {resolve_backend(parser, arguments.backend)}")
+    arguments = parse_checked(parser, "epochs", "deep_epochs")
     arguments.pictures = check_packages()
     chosen = arguments.quick_rows if arguments.quick else arguments.default_rows
     arguments.rows = arguments.rows or chosen
