@@ -149,14 +149,6 @@ def test_one_slot_a_map_is_the_general_code_with_its_maps_named(operations, dtyp
 
 
 @over_shapes
-def test_the_largest_unit_of_every_map_is_top_1(operations, dtype, shape):
-    x, encoder, _ = draw_autoencoder(shape, dtype)
-    *code, maps = operations.encode_top_n(x, *encoder, 1)
-    assert_equal(code, operations.encode_winners(x, *encoder))
-    np.testing.assert_array_equal(maps, np.tile(np.arange(shape[4]), (shape[0], 1)))
-
-
-@over_shapes
 @pytest.mark.parametrize("rule", ["encode_top_n", "encode_k_largest"])
 def test_when_every_unit_may_survive_the_autoencoder_is_the_plain_one(operations, shape, rule):
     shape = (*shape[:2], min(shape[2], 8), *shape[3:])
@@ -166,11 +158,6 @@ def test_when_every_unit_may_survive_the_autoencoder_is_the_plain_one(operations
     images = operations.decode_winners(values, positions, *decoder, shape[2:4], maps)
     activations = operations.relu(operations.conv2d(x, *encoder))
     np.testing.assert_array_equal(images, operations.deconv2d(activations, *decoder))
-
-
-def test_lifetime_sparsity_that_keeps_every_image_takes_nothing(operations, dtype):
-    values = whole_numbers(np.random.default_rng(3), 7, 5, low=0).astype(dtype)
-    np.testing.assert_array_equal(operations.lifetime_sparsity(values, 7), values)
 
 
 @over_shapes
@@ -190,14 +177,6 @@ def test_max_pool_gives_the_papers_sizes(operations, size, pool_width, stride, p
     maps = np.random.default_rng(4).standard_normal((1, 2, size, size))
     pooled, argmax = operations.max_pool(maps, pool_width, stride)
     assert pooled.shape == argmax.shape == (1, 2, pooled_size, pooled_size)
-
-
-@pytest.mark.parametrize("pool", [(5, 3), (3, 2), (2, 2), (40, 7)])
-def test_a_pooled_value_is_the_unit_at_its_argmax(operations, dtype, pool):
-    maps = np.random.default_rng(5).standard_normal((2, 3, 13, 10)).astype(dtype)
-    pooled, argmax = operations.max_pool(maps, *pool)
-    units = np.take_along_axis(maps.reshape(2, 3, -1), argmax.reshape(2, 3, -1), axis=2)
-    np.testing.assert_array_equal(pooled, units.reshape(pooled.shape))
 
 
 over_calls = pytest.mark.parametrize("name", CALLS)

@@ -63,18 +63,13 @@ def test_training_in_float32_follows_the_cpus(device):
 
 
 def test_a_repeated_run_ends_in_the_same_bits_however_the_images_arrive(device, monkeypatch):
-    fits = []
-    for share in (0.5, 0.5, 0):
+    monkeypatch.setattr(batches, "SHARE", 0.5)
+    first = small(backend=device).fit(few())
+    three_images = 3 * 5 * 4 * 8  # brought at a time
+    for share, chunk in ((0.5, chunks.CHUNK_BYTES), (0.5, three_images), (0, chunks.CHUNK_BYTES)):
         monkeypatch.setattr(batches, "SHARE", share)
-        fits.append(small(backend=device).fit(few()))
-    assert_same_state(fits[0], fits[1])
-    assert_same_state(fits[0], fits[2])
-
-
-def test_images_that_are_brought_in_parts_are_the_same_images(device, monkeypatch):
-    whole = small(backend=device).fit(few())
-    monkeypatch.setattr(chunks, "CHUNK_BYTES", 3 * 5 * 4 * 8)  # three images at a time
-    assert_same_state(small(backend=device).fit(few()), whole)
+        monkeypatch.setattr(chunks, "CHUNK_BYTES", chunk)
+        assert_same_state(small(backend=device).fit(few()), first)
 
 
 @over_rules

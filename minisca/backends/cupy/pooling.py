@@ -13,7 +13,7 @@ from minisca.backends.cupy.kernels import direct
 from minisca.backends.cupy.kernels.convolution import map_chunks
 from minisca.backends.cupy.runtime.arrays import on_device
 from minisca.backends.cupy.runtime.launching import kernel, launch_over
-from minisca.chunks import ceil_div
+from minisca.backends.devices import pool_windows
 
 FILE = "pooling.cu"
 
@@ -21,20 +21,12 @@ FILE = "pooling.cu"
 def max_pool(maps, pool_width, pool_stride):
     """See `minisca.backends.interface.Backend.max_pool`."""
     maps = to_device(maps)
-    sides, first = _windows(maps.shape[2:], pool_width, pool_stride)
+    sides, first = pool_windows(maps.shape[2:], pool_width, pool_stride)
     pooled = empty((*maps.shape[:2], *sides), maps.dtype)
     argmax = empty(pooled.shape, np.int32)
     sizes = *maps.shape[2:], *sides, pool_width, pool_stride, *first
     launch_over(kernel(FILE, "max_pool", maps.dtype), pooled.size, maps, *sizes, pooled, argmax)
     return pooled, argmax
-
-
-def _windows(size, pool_width, stride):
-    """For both sides: how many windows, and where the first begins (before the map, if < 0)."""
-    sides = [ceil_div(side, stride) for side in size]
-    return sides, [
-        -(((n - 1) * stride + pool_width - side) // 2) for n, side in zip(sides, size, strict=True)
-    ]
 
 
 def max_pool_backward(d_pooled, argmax, shape):
@@ -50,7 +42,7 @@ def max_pool_backward(d_pooled, argmax, shape):
 def encode_pooled(x, filters, bias, pool_width, pool_stride):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
     x, filters, bias = on_device(x, filters, bias)
-    sides, first = _windows(x.shape[2:], pool_width, pool_stride)
+    sides, first = pool_windows(x.shape[2:], pool_width, pool_stride)
     pooled = empty((len(x), len(filters), *sides), x.dtype)
     windows = *sides, pool_width, pool_stride, *first
     layout = direct.make_layout(x, filters, units_stored=True)

@@ -6,31 +6,23 @@ sections 2.1 and 3.1).
 
 from numba import cuda
 
+from minisca.backends.devices import pool_windows
 from minisca.backends.numba_cuda.device import empty, to_device
 from minisca.backends.numba_cuda.kernels import direct
 from minisca.backends.numba_cuda.kernels.convolution import map_chunks
 from minisca.backends.numba_cuda.runtime.arrays import on_device
 from minisca.backends.numba_cuda.runtime.launching import launch_over
 from minisca.backends.numba_cuda.winners import relu
-from minisca.chunks import ceil_div
 
 
 def max_pool(maps, pool_width, pool_stride):
     """See `minisca.backends.interface.Backend.max_pool`."""
     maps = to_device(maps)
-    sides, first = _windows(maps.shape[2:], pool_width, pool_stride)
+    sides, first = pool_windows(maps.shape[2:], pool_width, pool_stride)
     pooled = empty((*maps.shape[:2], *sides), maps.dtype)
     argmax = empty(pooled.shape, "int32")
     launch_over(_max_pool, pooled.size, maps, pool_width, pool_stride, *first, pooled, argmax)
     return pooled, argmax
-
-
-def _windows(size, pool_width, stride):
-    """For both sides: how many windows, and where the first begins (before the map, if < 0)."""
-    sides = [ceil_div(side, stride) for side in size]
-    return sides, [
-        -(((n - 1) * stride + pool_width - side) // 2) for n, side in zip(sides, size, strict=True)
-    ]
 
 
 @cuda.jit
@@ -81,7 +73,7 @@ def _max_pool_backward(d_pooled, argmax, d_maps):
 def encode_pooled(x, filters, bias, pool_width, pool_stride):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
     x, filters, bias = on_device(x, filters, bias)
-    sides, first = _windows(x.shape[2:], pool_width, pool_stride)
+    sides, first = pool_windows(x.shape[2:], pool_width, pool_stride)
     pooled = empty((x.shape[0], filters.shape[0], *sides), x.dtype)
     windows = pool_width, pool_stride, *first
     if direct.fits(n_bytes := direct.shared_bytes(x, filters, units_stored=True)):

@@ -113,15 +113,10 @@ def test_a_block_never_asks_for_more_shared_memory_than_there_is(monkeypatch, li
 
     monkeypatch.setattr(machine, "platform", Less())
     layout = direct.make_layout(x, filters)
+    assert layout is None or limit > 1 << 10  # a layer without room is left to tiles
     assert layout is None or layout.shared_bytes + direct.STATIC_BYTES <= limit
     np.testing.assert_array_equal(cupy.to_host(cupy.encode_winners(x, filters, bias)[0]), right)
     assert asked
-
-
-def test_without_room_for_a_block_a_layer_is_left_to_tiles(monkeypatch):
-    x, filters, _ = arguments("conv2d", ODD)
-    monkeypatch.setattr(machine, "platform", SimpleNamespace(shared_limit=100))
-    assert direct.make_layout(x, filters) is None
 
 
 @pytest.mark.parametrize(("image_width", "strip", "k"), [(28, 7, 7), (32, 8, 9)])  # the paper's

@@ -6,12 +6,8 @@ package too, is the same with both.
 
 import functools
 import importlib.util
-import math
 
-_INSTALL = (
-    "the backend 'cupy' needs the package CuPy: pip install minisca[cupy] "
-    "(backend='cpu' runs everywhere)"
-)
+from minisca.backends.devices import no_device, no_room
 
 
 class CuPy:
@@ -23,12 +19,12 @@ class CuPy:
         try:
             import cupy
         except ImportError as error:
-            raise ImportError(_INSTALL) from error
-        if not cupy.cuda.is_available():
-            raise RuntimeError(
-                "the backend 'cupy' found no CUDA device; it needs an NVIDIA GPU with a driver "
+            raise ImportError(
+                "the backend 'cupy' needs the package CuPy: pip install minisca[cupy] "
                 "(backend='cpu' runs everywhere)"
-            )
+            ) from error
+        if not cupy.cuda.is_available():
+            raise no_device("cupy")
         return cupy
 
     def is_available(self):
@@ -85,10 +81,4 @@ def allocate(shape, dtype, make):
     try:
         return make()
     except out_of_memory as error:
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        free, row = platform.free_bytes, math.prod(shape[1:]) * dtype.itemsize
-        raise MemoryError(
-            f"an array of shape {shape} and dtype {dtype}, {math.prod(shape[:1]) * row} "
-            f"bytes, was asked of the device, which has {free} bytes free: room for at most "
-            f"{free // max(1, row)} instead of {math.prod(shape[:1])} along its first axis"
-        ) from error
+        raise no_room(shape, dtype, platform.free_bytes, error) from error

@@ -1,9 +1,6 @@
 """The machine as Numba shows it: whether there is a device, and memory of it."""
 
 import functools
-import math
-
-import numpy as np
 
 try:
     import numba_cuda  # noqa: F401  (the package that provides numba.cuda)
@@ -15,6 +12,8 @@ except ImportError as error:
 from numba import cuda
 from numba.cuda.cudadrv.driver import CudaAPIError
 
+from minisca.backends.devices import no_device, no_room
+
 
 @functools.cache
 def is_available():
@@ -25,10 +24,7 @@ def is_available():
 def require():
     """Raise RuntimeError without a device, saying what it takes."""
     if not is_available():
-        raise RuntimeError(
-            "the backend 'numba_cuda' found no CUDA device; it needs an NVIDIA GPU with a driver "
-            "(backend='cpu' runs everywhere)"
-        )
+        raise no_device("numba_cuda")
 
 
 def free_bytes():
@@ -42,10 +38,4 @@ def allocate(shape, dtype, make):
     try:
         return make()
     except CudaAPIError as error:
-        free, n = free_bytes(), math.prod(shape[:1])
-        row = math.prod(shape[1:]) * np.dtype(dtype).itemsize
-        raise MemoryError(
-            f"an array of shape {shape} and dtype {dtype}, {n * row} bytes, was asked of the "
-            f"device, which has {free} bytes free: room for at most {free // max(1, row)} instead "
-            f"of {n} along its first axis ({error})"
-        ) from error
+        raise no_room(shape, dtype, free_bytes(), error) from error

@@ -2,7 +2,6 @@
 #include "runtime.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <utility>
 

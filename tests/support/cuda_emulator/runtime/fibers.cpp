@@ -6,8 +6,6 @@
 // next block's thread: stacks are made once in the life of the process.
 #include "runtime.h"
 
-#include <cstdarg>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
@@ -90,7 +88,7 @@ __attribute__((noinline)) void wait() {
     arrive(current->stack);
 }
 
-[[noreturn]] static void give_up() {
+void give_up() {
     leave(current->stack, scheduler_stack);
     jump(scheduler);
 }
@@ -107,40 +105,17 @@ const char *short_name(const char *place) {
     return slash ? slash + 1 : place;
 }
 
-static void write_fault(const Fiber &fiber, const char *place, const char *format,
-                        va_list details) {
-    vsnprintf(fault->message, sizeof fault->message, format, details);
+void locate(const Fiber &fiber, const char *place) {
     snprintf(fault->place, sizeof fault->place, "%s", short_name(place));
-    const Dim thread = thread_index(fiber.number);
-    fault->thread[0] = thread.x, fault->thread[1] = thread.y, fault->thread[2] = thread.z;
-    fault->block[0] = blockIdx.x, fault->block[1] = blockIdx.y, fault->block[2] = blockIdx.z;
+    fault->thread = thread_index(fiber.number);
+    fault->block = blockIdx;
 }
 
-void describe(const Fiber &fiber, const char *place, const char *format, ...) {
-    va_list details;
-    va_start(details, format);
-    write_fault(fiber, place, format, details);
-    va_end(details);
-}
-
-void fail(const char *place, const char *format, ...) {
-    va_list details;
-    va_start(details, format);
-    write_fault(*current, place, format, details);
-    va_end(details);
-    give_up();
-}
-
-void fail_at(const void *instruction, const char *format, ...) {
-    va_list details;
-    va_start(details, format);
-    write_fault(*current, "", format, details);
-    va_end(details);
+void locate(const void *instruction) {
     Dl_info image;
     if (dladdr(instruction, &image))
         fault->address = static_cast<const char *>(instruction)
                          - static_cast<const char *>(image.dli_fbase) - 1;  // within the call
-    give_up();
 }
 
 }  // namespace emulator

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 
 #include "sanitizer.h"
 
@@ -51,7 +52,7 @@ struct Launch {  // mirrored in launch.py
 
 struct Fault {  // mirrored in launch.py
     char message[512];
-    unsigned block[3], thread[3];
+    Dim block, thread;
     char place[256];   // "file:line"; empty: to be looked up from the address
     uint64_t address;  // of the instruction, within the kernel's library
     int is_launch_error;
@@ -73,12 +74,29 @@ void wait();                 // back to the scheduler
 void forget_fibers();        // after a fault: none of the suspended calls will be resumed
 
 // faults: the first one ends the launch
-void describe(const Fiber &fiber, const char *place, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-[[noreturn]] void fail(const char *place, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-[[noreturn]] void fail_at(const void *instruction, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void locate(const Fiber &fiber, const char *place);
+void locate(const void *instruction);
+[[noreturn]] void give_up();
+
+template <class... Details>
+void describe(const Fiber &fiber, const char *place, const char *format, Details... details) {
+    snprintf(fault->message, sizeof fault->message, format, details...);
+    locate(fiber, place);
+}
+
+template <class... Details>
+[[noreturn]] void fail(const char *place, const char *format, Details... details) {
+    describe(*current, place, format, details...);
+    give_up();
+}
+
+template <class... Details>
+[[noreturn]] void fail_at(const void *instruction, const char *format, Details... details) {
+    describe(*current, "", format, details...);
+    locate(instruction);
+    give_up();
+}
+
 const char *short_name(const char *place);  // without the folders
 
 // warp.cpp
