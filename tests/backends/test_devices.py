@@ -151,7 +151,9 @@ def test_a_stack_is_trained_and_encodes_on_a_device(device):
     np.testing.assert_allclose(there.transform(few()), here.transform(few()), rtol=1e-9)
 
 
-def test_pixels_that_are_not_finite_are_refused_on_the_way_to_a_device(device, arrival):
+@pytest.mark.parametrize("share", [0.5, 0])  # of the memory: images come at once, or in batches
+def test_pixels_that_are_not_finite_are_refused_on_the_way_to_a_device(device, share, monkeypatch):
+    monkeypatch.setattr(batches, "SHARE", share)
     bad = few()
     bad[5, 0, 1, 2] = np.nan
     made = small(backend=device)

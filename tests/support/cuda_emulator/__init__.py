@@ -47,14 +47,14 @@ temporary directory (build.py).
 """
 
 from .build import COMPILER as COMPILER
-from .errors import CompileError as CompileError
-from .errors import KernelError as KernelError
-from .errors import LaunchError as LaunchError
 from .launch import OPT_IN_LIMIT as OPT_IN_LIMIT
 from .launch import ORDERS as ORDERS
 from .launch import STATIC_LIMIT as STATIC_LIMIT
+from .launch import KernelError as KernelError
+from .launch import LaunchError as LaunchError
 from .launch import RawKernel as RawKernel
 from .launch import blocks as blocks
 from .launch import order as order
+from .rewrite import CompileError as CompileError
 from .sparse import can_be_sparse as can_be_sparse
 from .sparse import sparse_zeros as sparse_zeros

@@ -15,8 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .errors import CompileError
-from .rewrite import entries, rewrite_shared
+from .rewrite import CompileError, entries, rewrite_shared
 
 #: What judges the accesses: "thread", every one of them announced to the runtime, or "address",
 #: AddressSanitizer, whose library the process must have been started with.

@@ -6,7 +6,7 @@ import math
 
 from .arguments import Arguments
 from .build import build_kernels, place_of, runtime
-from .errors import CompileError, KernelError, LaunchError
+from .rewrite import CompileError
 
 ORDERS = ("forward", "reversed", "random")
 STATIC_LIMIT = 48 << 10  # bytes of shared memory a block has without asking
@@ -66,6 +66,14 @@ def blocks(first, last):
     So a grid of millions can be looked at where it ends. What a kernel sees is the whole grid.
     """
     return _with(first_blocks=first, last_blocks=last)
+
+
+class LaunchError(ValueError):
+    """A launch that a real device refuses: grid, block, shared memory."""
+
+
+class KernelError(RuntimeError):
+    """A kernel did what CUDA forbids; the message names kernel, block, thread and line."""
 
 
 class RawKernel:

@@ -5,7 +5,10 @@ Works on preprocessed text: no comments, no macros, every `#include` already in 
 
 import re
 
-from .errors import CompileError
+
+class CompileError(Exception):
+    """The kernel's text is not CUDA C++ as the emulator knows it; the message is the compiler's."""
+
 
 _DECLARATION = re.compile(r"(?P<extern>\bextern\s+)?\b__shared__\b(?P<rest>[^;]*);")
 _ALIGNMENT = re.compile(r"__align__\s*\([^()]*\)")
