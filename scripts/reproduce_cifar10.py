@@ -18,7 +18,7 @@ and schedule are those that served MNIST, with fewer epochs and a lower rate for
 
 import sys
 
-from tables.arguments import add_preparation, make_table_parser, parse
+from tables.arguments import make_table_parser, parse
 from tables.images import as_images, first_images, labelled
 from tables.rows import SECOND_LAYER, Row, Table, prepared
 from tables.run import run_table
@@ -54,22 +54,10 @@ ROWS = {
 TABLE = Table("cifar", "CIFAR-10", ROWS, accuracies=True, quick_maps=64)
 
 
-def parse_arguments():
-    parser = make_table_parser(
-        __doc__,
-        ROWS,
-        default_rows=["512"],
-        quick_rows=list(ROWS),
-        data="CIFAR-10's binary version, packed or not, or files like them",
-        output="out/cifar10",
-        label="the data",
-    )
-    add_preparation(parser)
-    return parse(parser)
-
-
 def main():
-    arguments = parse_arguments()
+    data = "CIFAR-10's binary version, packed or not, or files like them"
+    parser = make_table_parser(__doc__, ROWS, ["512"], list(ROWS), data, "out/cifar10")
+    arguments = parse(parser)
     data = labelled(datasets.load_cifar10(arguments.data_dir), arguments.label, TABLE.original)
     images = as_images(first_images(data) if arguments.quick else data, CLASS_NAMES)
     run_table(TABLE, prepared(ROWS, arguments), images, arguments)

@@ -24,7 +24,6 @@ from tables.run import run_table
 from minisca import LinearSVM, LogisticRegression, datasets
 
 FIRST_LAYER = {"filter_width": 7, "pool_width": 5, "pool_stride": 3}
-
 FIRST_128 = {"n_maps": 128, **FIRST_LAYER}
 FIRST_512 = {"n_maps": 512, **FIRST_LAYER}
 #: How long a second layer is trained hardly matters, how its filters start does: at the default
@@ -73,6 +72,7 @@ def parse_arguments():
         quick_rows=["16", "128", "deep"],
         data="MNIST's IDX files, or files like them",
         output="out/mnist",
+        prepared=False,
     )
     parser.add_argument(
         "--data", choices=LOADERS, default="mnist", help="default: mnist; each has an --output"

@@ -20,7 +20,7 @@ import dataclasses
 import sys
 
 import numpy as np
-from tables.arguments import add_preparation, make_table_parser, parse
+from tables.arguments import make_table_parser, parse
 from tables.images import QUICK_IMAGES, as_images, labelled
 from tables.rows import SECOND_LAYER, Row, Table, prepared
 from tables.run import run_table
@@ -77,22 +77,10 @@ def pairs_as_images(data):
     return as_images(data, CLASS_NAMES, int((instances == instances[-1]).sum()))
 
 
-def parse_arguments():
-    parser = make_table_parser(
-        __doc__,
-        ROWS,
-        default_rows=["128"],
-        quick_rows=list(ROWS),
-        data="small NORB's six files, or files like them",
-        output="out/norb",
-        label="the data",
-    )
-    add_preparation(parser)
-    return parse(parser)
-
-
 def main():
-    arguments = parse_arguments()
+    data = "small NORB's six files, or files like them"
+    parser = make_table_parser(__doc__, ROWS, ["128"], list(ROWS), data, "out/norb")
+    arguments = parse(parser)
     data = labelled(datasets.load_norb(arguments.data_dir), arguments.label, TABLE.original)
     images = pairs_as_images(arranged(data, arguments.quick))
     run_table(TABLE, prepared(ROWS, arguments), images, arguments)

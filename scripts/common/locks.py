@@ -7,18 +7,10 @@ INSTALL = 'pip install ".[scripts]"'
 
 
 def lock(path):
-    """The lock of the file `path`, which lies beside it as `<path>.lock`.
+    """The `filelock.FileLock` of a file, existing or not: `<path>.lock`, in a folder that is made.
 
-    Parameters
-    ----------
-    path : str or Path
-        What is locked; it need not exist. The folder is made where it is missing.
-
-    Returns
-    -------
-    filelock.FileLock
-        `with lock(path):` waits for it; `acquire(blocking=False)` raises `filelock.Timeout` where
-        another process holds it.
+    `with lock(path):` waits for it; `acquire(blocking=False)` raises `filelock.Timeout` where
+    another process holds it.
     """
     from filelock import FileLock
 
@@ -27,14 +19,9 @@ def lock(path):
 
 
 def check_packages():
-    """End the script where filelock is missing; say so, and return False, where matplotlib is.
+    """Whether pictures can be drawn: says so where matplotlib is missing.
 
-    Called before anything is trained.
-
-    Returns
-    -------
-    bool
-        Whether pictures can be drawn.
+    Ends the script where filelock is. Called before anything is trained.
     """
     if find_spec("filelock") is None:
         raise SystemExit(f"The package filelock is missing: {INSTALL}")

@@ -15,18 +15,9 @@ def make_parser(description):
 def add_common(parser, data, output, quick=None, seeds=True, resume=True, label=None):
     """Add --seeds, --data-dir, --label, --backend, --output, --resume and --quick.
 
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-    data : str
-        What the directory of --data-dir holds.
-    output : str or None
-        Default of --output; None: the command names it after what it does.
-    quick, label : str or None
-        What --quick leaves of the work, and whose files --label names; None: there is no such
-        option.
-    seeds, resume : bool
-        Whether there are --seeds (else --seed, a single one) and --resume.
+    data: what the directory of --data-dir holds. output: the default; None where the command names
+    it after what it does. quick, label: what --quick leaves of the work, and whose files --label
+    names; None where there is no such option. seeds: whether there are --seeds, not one --seed.
     """
     if seeds:
         parser.add_argument(

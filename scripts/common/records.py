@@ -80,9 +80,8 @@ def _relative(argument):
 def _cpu_name():
     try:
         with open("/proc/cpuinfo") as file:
-            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
-        return names[0]
-    except (OSError, IndexError):
+            return next(line.partition(":")[2].strip() for line in file if "model name" in line)
+    except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 
 
@@ -158,14 +157,9 @@ class Stopwatch:
 
 def print_table(header, rows):
     """A table on the terminal, columns as wide as their longest cell."""
-    cells = [header, *rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    for index, row in enumerate(cells):
-        print(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
-        if index == 0:
-            print("  ".join("-" * width for width in widths))
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, ["-" * width for width in widths], *rows):
+        print("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
 def print_rows(rows):

@@ -26,23 +26,9 @@ class Section(NamedTuple):
 
 
 def write_report(path, title, sections, note=""):
-    """Write the page to `path`, whole or not at all.
+    """Write the page to `path`, whole or not at all; note: a paragraph under the title.
 
-    Parameters
-    ----------
-    path : str or Path
-        File to write; its folder is made where it is missing.
-    title : str
-        The page's name, shown at its top.
-    sections : sequence of Section
-        Shown in this order.
-    note : str
-        A paragraph under the title.
-
-    Raises
-    ------
-    ValueError
-        A row is not as long as its header, or a picture is no PNG.
+    Raises ValueError where a row is not as long as its header, or a picture is no PNG.
     """
     body = [_element("h1", title), *_paragraphs(note)]
     for section in sections:

@@ -31,8 +31,8 @@ class FeatureScaling:
             for part in _parts(features):
                 total += np.square(part, dtype=np.float32).sum(axis=(0, 2, 3), dtype=np.float64)
             mean = total / (len(features) * np.prod(features.shape[2:]))
-            self.factors_ = np.where(mean > 0, 1 / np.sqrt(np.where(mean > 0, mean, 1)), 0)
-            self.factors_ = self.factors_.astype(np.float32)[:, None, None]
+            factors = np.divide(1, np.sqrt(mean), out=np.zeros_like(mean), where=mean > 0)
+            self.factors_ = factors.astype(np.float32)[:, None, None]
         return self
 
     def apply_(self, features):

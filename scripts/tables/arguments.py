@@ -4,11 +4,11 @@ from common.locks import check_packages
 from common.options import add_common, make_parser, parse_checked
 
 
-def make_table_parser(description, rows, default_rows, quick_rows, data, output, label=None):
+def make_table_parser(description, rows, default_rows, quick_rows, data, output, prepared=True):
     """A parser of the options that all of these commands have.
 
     default_rows, quick_rows: names of the rows where --rows is not given, without and with --quick.
-    data, output, label: as `add_common` has them.
+    data, output: as `add_common` has them. prepared: whether there are --label, --whitened, --raw.
     """
     parser = make_parser(description)
     named = f"default: {' '.join(default_rows)}; with --quick: {' '.join(quick_rows)}"
@@ -16,20 +16,14 @@ def make_table_parser(description, rows, default_rows, quick_rows, data, output,
     parser.add_argument("--epochs", type=int, help="epochs of the first layer")
     parser.add_argument("--deep-epochs", type=int, help="epochs of the second layer")
     quick = "few images, few epochs, every row"
-    add_common(parser, data=data, output=output, quick=quick, label=label)
-    parser.set_defaults(default_rows=default_rows, quick_rows=quick_rows)
+    add_common(parser, data, output, quick, label="the data" if prepared else None)
+    parser.set_defaults(default_rows=default_rows, quick_rows=quick_rows, whitened=True)
+    if prepared:
+        either = parser.add_mutually_exclusive_group()
+        whitened, raw = "contrast-normalise, whiten (default)", "contrast-normalise only"
+        either.add_argument("--whitened", action="store_true", help=whitened)
+        either.add_argument("--raw", action="store_false", dest="whitened", help=raw)
     return parser
-
-
-def add_preparation(parser):
-    """--whitened and --raw."""
-    either = parser.add_mutually_exclusive_group()
-    either.add_argument(
-        "--whitened", action="store_true", default=True, help="contrast-normalise, whiten (default)"
-    )
-    either.add_argument(
-        "--raw", action="store_false", dest="whitened", help="contrast-normalise only"
-    )
 
 
 def parse(parser):

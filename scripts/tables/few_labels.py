@@ -23,31 +23,21 @@ DRAWS = 10
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
-class PCA:
-    """The projections of images on the directions of largest variance."""
-
-    def __init__(self, n_components):
-        self.n_components = n_components
-
-    def fit(self, images):
-        flat = images.reshape(len(images), -1)
-        self.mean_ = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
-        centred = flat - self.mean_
-        _, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64))
-        self.directions_ = directions[:, ::-1][:, : self.n_components].astype(np.float32)
-        return self
-
-    def transform(self, images):
-        return (images.reshape(len(images), -1) - self.mean_) @ self.directions_
+def flat(images):
+    return images.reshape(len(images), -1)
 
 
-class Pixels:
-    def transform(self, images):
-        return images.reshape(len(images), -1)
+def pca(images, n_components):
+    """The function that projects images on the directions of largest variance of these."""
+    mean = flat(images).mean(axis=0, dtype=np.float64).astype(np.float32)
+    centred = flat(images) - mean
+    _, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64))
+    directions = directions[:, ::-1][:, :n_components].astype(np.float32)
+    return lambda images: (flat(images) - mean) @ directions
 
 
 def encoders(layer, images, seed):
-    """{kind: function that learns what transforms images}, baselines as large as the layer.
+    """{kind: function that learns the function of images}, baselines as large as the layer.
 
     k-means has as many maps, patches as wide as the filters, and as fine a grid as the pooled
     maps. PCA has as many components as there are maps: images have no more directions than pixels.
@@ -56,10 +46,10 @@ def encoders(layer, images, seed):
     width = layer.filter_width
     means = TriangleKMeans(layer.n_maps, patch_width=width, grid=grid, random_state=seed)
     return {
-        "winner-take-all": lambda: layer,
-        "triangle-k-means": lambda: means.fit(images),
-        "pca": lambda: PCA(layer.n_maps).fit(images),
-        "pixels": Pixels,
+        "winner-take-all": lambda: layer.transform,
+        "triangle-k-means": lambda: means.fit(images).transform,
+        "pca": lambda: pca(images, layer.n_maps),
+        "pixels": lambda: flat,
     }
 
 
@@ -77,17 +67,13 @@ def measure_few_labels(run, layer, images, results, watch):
     The layer is trained already; `watch` has how long that took.
     """
     labels = images.train_labels[: images.n_fit]
-    quick = run["settings"]["quick"]
     least = np.unique(labels, return_counts=True)[1].min()
     numbers = [n for n in LABELS_PER_CLASS if n <= least]
-    settings = run["settings"] | {
-        "labels_per_class": numbers,
-        "draws": 2 if quick else DRAWS,
-        "l2": list(PENALTIES),
-    }
+    n_draws = 2 if run["settings"]["quick"] else DRAWS
+    chosen = {"labels_per_class": numbers, "draws": n_draws, "l2": list(PENALTIES)}
+    settings = run["settings"] | chosen
     draws = {
-        n: [draw_rows(labels, n, run["seed"], draw) for draw in range(settings["draws"])]
-        for n in numbers
+        n: [draw_rows(labels, n, run["seed"], draw) for draw in range(n_draws)] for n in numbers
     }
     drawn = np.unique(np.concatenate([rows for found in draws.values() for rows in found]))
     truths = {"validation": images.train_labels[images.n_fit :], "test": images.test_labels}
@@ -97,12 +83,12 @@ def measure_few_labels(run, layer, images, results, watch):
             print(f"{own['row']}, seed {own['seed']}: already in {results.path}")
             continue
         with watch("train"):
-            encoder = learn()
+            encode = learn()
         with watch("encode"):
             sets = {
-                "drawn": encoder.transform(images.train[drawn]),
-                "validation": encoder.transform(images.train[images.n_fit :]),
-                "test": encoder.transform(images.test),
+                "drawn": encode(images.train[drawn]),
+                "validation": encode(images.train[images.n_fit :]),
+                "test": encode(images.test),
             }
         with watch("classify"), tqdm(total=len(numbers), desc=kind, disable=None) as bar:
             curve = []
@@ -113,7 +99,7 @@ def measure_few_labels(run, layer, images, results, watch):
         record = own | {"curve": curve, "n_features": int(np.prod(sets["drawn"].shape[1:]))}
         record |= dict.fromkeys(("test_error_percent", "validation_error_percent"))
         record |= {"paper_percent": None, "backend": layer.backend_}
-        record |= {"losses": [layer.loss_history_] if encoder is layer else []}
+        record |= {"losses": [layer.loss_history_] if kind == "winner-take-all" else []}
         record |= {"seconds": watch.seconds | {"total": round(sum(watch.seconds.values()), 2)}}
         results.add(record | environment())
         watch = Stopwatch()

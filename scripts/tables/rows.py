@@ -15,6 +15,16 @@ SECOND_LAYER = {"filter_width": 5, "pool_width": 3, "pool_stride": 2}
 #: What --shifts adds to a row's name: scores are averaged over an image and its shifts.
 SHIFTS = "shifts"
 
+#: The options that make other rows of it, and what they add to its name.
+EXTENSIONS = {
+    "classifier": "-{}",
+    "l2": "-l2-{:g}",
+    "concatenate": "-concatenated",
+    "lifetime": "-lifetime-{:g}",
+    "feature_scaling": "-{}",
+    "augment": "-augmented",
+}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -54,7 +64,9 @@ class Row:
     @property
     def variant(self):
         """What its records' and files' names end with: "-logistic-concatenated", say."""
-        return ("-raw" if self.preparation == "raw" else "") + label(self.extensions)
+        names = (EXTENSIONS[name].format(value) for name, value in self.extensions.items())
+        name = "".join(names).replace("-none", "-unscaled")
+        return f"-raw{name}" if self.preparation == "raw" else name
 
     @property
     def ways(self):
@@ -66,7 +78,7 @@ class Row:
         classifier = self.classifier
         found = {
             "layers": list(self.layers),
-            "classifier": None if classifier is None else classifier.get_params(deep=False),
+            "classifier": classifier and classifier.get_params(deep=False),
             "train_images": n_images,
             "quick": quick,
         }
@@ -149,28 +161,8 @@ def extensions(arguments):
 
     --shifts is none of them: it scores the same classifier a second time.
     """
-    chosen = {
-        "classifier": "logistic" if arguments.classifier == "logistic" else None,
-        "l2": arguments.l2,
-        "concatenate": arguments.concatenate or None,
-        "lifetime": arguments.lifetime,
-        "feature_scaling": arguments.feature_scaling,
-        "augment": arguments.augment or None,
-    }
-    return {name: value for name, value in chosen.items() if value is not None}
-
-
-def label(chosen):
-    """What tells a row with extensions from the plain one."""
-    names = {
-        "classifier": lambda kind: f"-{kind}",
-        "l2": lambda l2: f"-l2-{l2:g}",
-        "concatenate": lambda _: "-concatenated",
-        "lifetime": lambda share: f"-lifetime-{share:g}",
-        "feature_scaling": lambda kind: f"-{'unscaled' if kind == 'none' else kind}",
-        "augment": lambda _: "-augmented",
-    }
-    return "".join(names[name](value) for name, value in chosen.items())
+    chosen = {name: getattr(arguments, name) for name in EXTENSIONS}
+    return {name: value for name, value in chosen.items() if value not in (None, False, "svm")}
 
 
 def extended(row, chosen, shifts=False):

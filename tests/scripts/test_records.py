@@ -20,23 +20,24 @@ FILES = ("mnist.json", "cifar10.json", "sparsity.json", "figures.json")
 def of_today(settings):
     """The settings as a script of today has them, its layers' with all that there are."""
     known = minisca.SparseConvAutoencoder().get_params()
-    return settings | {"layers": [known | keep(layer, known) for layer in settings["layers"]]}
+    layers = [
+        known | {name: layer[name] for name in layer.keys() & known.keys()}
+        for layer in settings["layers"]
+    ]
+    return settings | {"layers": layers}
 
 
-def keep(settings, known):
-    """The settings without those that layers had once and have no more."""
-    return {name: value for name, value in settings.items() if name in known}
-
-
-def of_layers(records):
-    return [record for record in records if "layers" in record["settings"]]
+def measured(name):
+    """The results of a file, and those of its records that have layers."""
+    results = Results(MEASURED, resume=True, name=name)
+    return results, [record for record in results.records if "layers" in record["settings"]]
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_what_was_measured_is_found_with_todays_settings(name):
-    results = Results(MEASURED, resume=True, name=name)
-    assert of_layers(results.records)
-    for record in of_layers(results.records):
+    results, records = measured(name)
+    assert records
+    for record in records:
         found = [record[key] for key in ("row", "seed", "data")]
         assert results.find(*found, of_today(record["settings"])) is record
 
@@ -47,8 +48,7 @@ def test_what_was_measured_is_found_with_todays_settings(name):
     ids=str,
 )
 def test_with_another_setting_than_the_default_that_it_lacks_it_is_another_run(other):
-    results = Results(MEASURED, resume=True, name="mnist.json")
-    (record, *_) = of_layers(results.records)
+    results, (record, *_) = measured("mnist.json")
     wanted = of_today(record["settings"])
     wanted["layers"][0] |= other
     assert results.find(record["row"], record["seed"], record["data"], wanted) is None

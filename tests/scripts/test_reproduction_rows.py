@@ -7,6 +7,7 @@ import pytest
 import reproduce_cifar10
 import reproduce_mnist
 import reproduce_norb
+from common.records import published
 from features.files import feature_shape
 from tables.report import results_table
 from tables.rows import planned
@@ -92,3 +93,12 @@ def test_the_table_has_the_papers_figure_and_the_mean_of_several_seeds():
         ["", "mean", "2.53 %", "3.50 ± 0.71 %", "-", ""],
         ["norb-128-raw", "0", "-", "3.00 %", "-", "61 s"],
     ]
+
+
+def test_only_the_original_whitened_is_set_beside_the_paper():
+    table = reproduce_cifar10.TABLE
+    assert table.comparable("CIFAR-10", quick=False)
+    assert not table.comparable("CIFAR-10", quick=True)
+    assert not table.comparable("CIFAR-10, JPEG", quick=False)
+    assert published("cifar-512") == 72.7
+    assert published("cifar-512-raw") is None

@@ -5,46 +5,40 @@ import pytest
 from features.joined import JoinedFeatures, unit_variance
 from features.scaling import FeatureScaling
 from features.shifts import augmented, shifted
-from tables.few_labels import PCA, draw_rows
+from tables.few_labels import draw_rows, pca
 
 from minisca import LogisticRegression
 
 
+def windows(images, places):
+    """The images moved so that they show what began at (row, column) of them padded by one zero."""
+    padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    height, width = images.shape[2:]
+    return [padded[:, :, row : row + height, column : column + width] for row, column in places]
+
+
 def test_the_eight_shifts_move_by_one_pixel_and_let_zeros_in():
     image = np.arange(1.0, 13).reshape(1, 1, 3, 4)
-    padded = np.pad(image, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    windows = [padded[:, :, r : r + 3, c : c + 4] for r, c in np.ndindex(3, 3) if (r, c) != (1, 1)]
+    expected = windows(image, [place for place in np.ndindex(3, 3) if place != (1, 1)])
     found = [moved.tobytes() for moved in shifted(image)]
     assert len(found) == 8
-    assert set(found) == {window.tobytes() for window in windows}
+    assert set(found) == {window.tobytes() for window in expected}
 
 
-def test_augmented_features_are_the_images_own_and_of_four_shifts_with_their_labels():
+@pytest.mark.parametrize(
+    "encode",
+    [lambda images: 2 * images, lambda images: JoinedFeatures([images, images[:, :, :2]], [2, 1])],
+    ids=["array", "joined"],
+)
+def test_augmented_features_are_the_images_own_and_of_four_shifts_with_their_labels(encode):
     images = np.random.default_rng(0).random((1100, 1, 5, 6)).astype(np.float16)
     labels = np.arange(1100) % 10
-
-    def encode(images):
-        return 2 * images
-
     features, repeated = augmented(encode(images), labels, images, encode)
     assert features.dtype == np.float16
-    padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    windows = [(1, 1), (2, 1), (1, 2), (1, 0), (0, 1)]  # the image itself, up, left, right, down
-    for place, (row, column) in enumerate(windows):
-        part = slice(1100 * place, 1100 * (place + 1))
-        expected = 2 * padded[:, :, row : row + 5, column : column + 6]
-        np.testing.assert_array_equal(features[part], expected)
-        np.testing.assert_array_equal(repeated[part], labels)
-    assert len(features) == len(repeated) == 5500
-
-    def joined(images):
-        return JoinedFeatures([images, images[:, :, :2]], [2, 1])
-
-    features, _ = augmented(joined(images), labels, images, joined)
-    for place, (row, column) in enumerate(windows):
-        part = slice(1100 * place, 1100 * (place + 1))
-        moved = padded[:, :, row : row + 5, column : column + 6]
-        np.testing.assert_array_equal(features[part], np.asarray(joined(moved)))
+    places = [(1, 1), (2, 1), (1, 2), (1, 0), (0, 1)]  # the image itself, up, left, right, down
+    expected = [np.asarray(encode(moved)) for moved in windows(images, places)]
+    np.testing.assert_array_equal(features, np.concatenate(expected))
+    np.testing.assert_array_equal(repeated, np.tile(labels, 5))
 
 
 def test_layers_side_by_side_are_read_as_if_they_were_copied():
@@ -90,15 +84,15 @@ def test_a_draw_has_as_many_labels_of_every_class_and_is_repeatable():
     rows = draw_rows(labels, 10, 0, 0)
     assert np.bincount(labels[rows]).tolist() == [10] * 4
     assert len(set(rows)) == 40
-    assert np.array_equal(rows, draw_rows(labels, 10, 0, 0))
-    assert not np.array_equal(rows, draw_rows(labels, 10, 0, 1))
-    assert not np.array_equal(rows, draw_rows(labels, 10, 1, 0))
+    for seed, draw in ((0, 0), (0, 1), (1, 0)):
+        same = np.array_equal(rows, draw_rows(labels, 10, seed, draw))
+        assert same == (seed == draw == 0)
 
 
 def test_pca_keeps_the_directions_of_largest_variance():
     rng = np.random.default_rng(0)
     images = (5 + rng.standard_normal((500, 4)) * [1, 9, 3, 0.1]).astype(np.float32)
-    found = PCA(2).fit(images.reshape(500, 1, 2, 2)).transform(images.reshape(500, 1, 2, 2))
+    found = pca(images.reshape(500, 1, 2, 2), 2)(images.reshape(500, 1, 2, 2))
     variances = np.linalg.eigvalsh(np.cov(images.T.astype(np.float64)))[::-1]
     np.testing.assert_allclose(found.var(axis=0, ddof=1), variances[:2], rtol=1e-4)
     np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)

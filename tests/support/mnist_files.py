@@ -54,3 +54,21 @@ def put(directory, arrays, ending="", dotted=False):
     }
     files = {f"{names[role]}{ending}": contents(array) for role, array in arrays.items()}
     return write(directory, files)
+
+
+def put_bars(directory, n_train, n_test, side=28, classes=4):
+    """Write images of an upright or a lying bar, at one of two places: up to four classes in turn.
+
+    Returns the directory.
+    """
+    random = np.random.default_rng(0)
+    arrays = {}
+    for half, n in (("train", n_train), ("test", n_test)):
+        labels = np.arange(n, dtype=np.uint8) % classes
+        images = random.integers(0, 40, (n, side, side), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            place = 4 + 5 * (label // 2)
+            bar = np.s_[place : place + 3, 2:-2] if label % 2 else np.s_[2:-2, place : place + 3]
+            image[bar] = 255
+        arrays |= {f"{half}_images": images, f"{half}_labels": labels}
+    return put(directory, arrays)

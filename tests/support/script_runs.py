@@ -79,20 +79,3 @@ def read_records(output):
         assert set(record) >= FIELDS
         assert all(np.isfinite(loss) for losses in record["losses"] for loss in losses)
     return records
-
-
-def check_resuming(script, output, options, rows):
-    """Assert that a finished run of so many rows, resumed, measures nothing again."""
-    before = (output / "results.json").read_bytes()
-    printed = run_here(script, *options, "--resume")
-    assert printed.count("already in") == rows
-    assert (output / "results.json").read_bytes() == before
-
-
-def check_pictures(output, first):
-    """Assert which pictures there are of two rows of colour images: `first`, of one layer, deep."""
-    kinds = ("encoder-filters", "decoder-filters", "reconstructions")
-    wanted = {f"{first}-{kind}.png" for kind in kinds} | {"deep-projected-filters.png"}
-    for kind in ("figure3", "loss", "confusion", "misclassified"):
-        wanted |= {f"{first}-{kind}.png", f"deep-{kind}.png"}
-    assert {path.name for path in (output / "pictures").iterdir()} == wanted

@@ -1,0 +1,257 @@
+"""The commands of the paper's tables, run as a user runs them, on data small enough for a test."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import compare_sparsity
+import numpy as np
+import pytest
+import reproduce_cifar10
+import reproduce_mnist
+import reproduce_norb
+
+import minisca
+from minisca.backends import has_driver
+from minisca.preprocessing import ZCA, contrast_normalise
+from tests.support import cifar_files, mnist_files, norb_files
+from tests.support.layers import Slices, assert_same_state
+from tests.support.script_runs import read_records, refusal, run_here, run_script
+
+SCRIPTS = {"mnist": reproduce_mnist, "cifar10": reproduce_cifar10, "norb": reproduce_norb}
+#: What each command is given beside --quick: four bars, bars in colour, five solids.
+OPTIONS = {
+    "mnist": ["--rows", "16", "deep", "reconstruction"],
+    "cifar10": ["--label", "Bars, drawn"],
+    "norb": [],
+}
+
+
+class Run(NamedTuple):
+    """A finished run of a command."""
+
+    script: object
+    data: Path
+    output: Path
+    options: list
+    done: object
+
+    def load(self, kind, name):
+        """What the run left in a folder."""
+        folder = "layers" if kind in (ZCA, minisca.SparseConvAutoencoder) else "classifiers"
+        return kind.load(self.output / folder / f"{name}.npz")
+
+
+@pytest.fixture(scope="module", params=SCRIPTS)
+def run(request, tmp_path_factory):
+    name = request.param
+    data, output = (tmp_path_factory.mktemp(name) / place for place in ("data", "out"))
+    if name == "mnist":
+        mnist_files.put_bars(data, 100, 40)
+    elif name == "cifar10":
+        cifar_files.put_bars(data)
+    else:
+        norb_files.put_solids(data, 600, 200, ending=".gz")
+    options = [*OPTIONS[name], "--quick", "--data-dir", data, "--output", output]
+    script = SCRIPTS[name]
+    return Run(script, data, output, options, run_script(f"{script.__name__}.py", *options))
+
+
+def only(name):
+    return pytest.mark.parametrize("run", [name], indirect=True)
+
+
+def test_every_row_leaves_a_record_that_is_not_set_beside_the_papers(run):
+    assert run.done.returncode == 0, run.done.stderr
+    records = read_records(run.output)
+    table = run.script.TABLE
+    names = ["16", "deep", "reconstruction"] if table.prefix == "mnist" else list(table.rows)
+    assert [record["row"] for record in records] == [f"{table.prefix}-{name}" for name in names]
+    name = "Bars, drawn" if table.prefix == "cifar" else "data"
+    assert {(record["data"], record["paper_percent"]) for record in records} == {(name, None)}
+    assert f"Data: {name} (" in run.done.stdout
+    assert "compare with nothing published" in run.done.stdout
+
+
+def test_the_backend_in_use_is_printed_and_recorded(run):
+    backend = "cpu" if not has_driver() else run.done.stdout.split()[1]
+    assert run.done.stdout.startswith(f"Backend: {backend}\n")
+    assert {record["backend"] for record in read_records(run.output)} == {backend}
+
+
+def test_every_picture_is_written(run):
+    both = {"figure3", "loss"}
+    first = {"encoder-filters", "decoder-filters", "reconstructions"} | both
+    errors = {"confusion", "misclassified"}
+    wanted = {next(iter(run.script.ROWS)): first | errors}
+    wanted["deep"] = {"projected-filters"} | both | errors
+    if run.script is reproduce_mnist:
+        wanted["16"] |= {"without-constraint", "with-constraint", "largest-across-maps"}
+        wanted["reconstruction"] = first
+    names = {f"{row}-{kind}.png" for row, kinds in wanted.items() for kind in kinds}
+    assert {path.name for path in (run.output / "pictures").iterdir()} == names
+
+
+def test_all_of_it_is_on_one_page_that_needs_nothing_beside_itself(run):
+    page = (run.output / "report.html").read_text()
+    assert f"All of it on one page: {run.output / 'report.html'}" in run.done.stdout
+    pictures = list((run.output / "pictures").iterdir())
+    assert page.count("data:image/png;base64,") == len(pictures)
+    for record in read_records(run.output):
+        assert f"<td>{record['row']}</td>" in page
+    assert "compare with nothing published" in page
+    assert "<dt>layer 2</dt>" in page
+
+
+def test_resuming_a_finished_run_measures_nothing_again(run):
+    path = run.output / "results.json"
+    before = path.read_bytes()
+    printed = run_here(run.script, *run.options, "--resume")
+    assert printed.count("already in") == len(json.loads(before))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("run", "arguments", "message"),
+    [
+        ("mnist", ["--rows", "17"], "invalid choice: '17'"),
+        ("mnist", ["--epochs", "0"], "--epochs is 0; it must be at least 1"),
+        ("mnist", ["--seeds", "-1"], "--seeds has -1"),
+        ("mnist", ["--backend", "abacus"], "invalid choice: 'abacus'"),
+        ("mnist", ["--lifetime", "0"], "--lifetime is 0.0; it must be in (0, 1]"),
+        ("mnist", ["--l2", "-1"], "--l2 is -1.0; it must be more than 0"),
+        ("mnist", ["--rows", "few-labels", "--shifts"], "the row few-labels has no extensions"),
+        ("mnist", ["--classifier", "forest"], "invalid choice: 'forest'"),
+        ("cifar10", ["--rows", "17"], "invalid choice: '17'"),
+        ("cifar10", ["--raw", "--whitened"], "not allowed with argument"),
+        ("cifar10", ["--label", "cifar-10"], "that is the original, which"),
+        ("norb", ["--rows", "512"], "invalid choice: '512'"),
+        ("norb", ["--label", "Small NORB"], "that is the original, which"),
+    ],
+    indirect=["run"],
+)
+def test_a_wrong_flag_is_named(run, arguments, message):
+    assert message in refusal(run.script, *arguments, "--data-dir", run.data)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_directory_without_the_data_is_named(name):
+    with pytest.raises(minisca.datasets.DatasetNotFoundError, match="nowhere"):
+        run_here(SCRIPTS[name], "--data-dir", "nowhere")
+
+
+# Each data set ----------------------------------------------------------------------------
+
+
+@only("mnist")
+def test_digits_are_learned_and_what_was_learned_is_left_to_load(run):
+    records = read_records(run.output)
+    assert records[0]["test_error_percent"] <= 10  # four bars are easy
+    assert records[2]["reconstruction_error"] > 0
+    layer = run.load(minisca.SparseConvAutoencoder, "16-width7-seed0")
+    assert layer.encoder_filters_.shape == (16, 1, 7, 7)
+    assert run.load(minisca.LinearSVM, "16-seed0").n_features_in_ == 1600
+
+
+@only("mnist")
+def test_without_matplotlib_a_run_says_so_first_and_ends_without_pictures(run, tmp_path):
+    options = ["--rows", "16", "--epochs", "1", "--data-dir", run.data, "--output", tmp_path]
+    done = run_script("reproduce_mnist.py", *options, "--quick", without="matplotlib")
+    assert done.returncode == 0, done.stderr
+    first, second, *_ = done.stdout.splitlines()
+    assert first.startswith("Backend: ")
+    assert second.startswith("No pictures will be drawn: the package matplotlib is missing (pip ")
+    assert [record["row"] for record in read_records(tmp_path)] == ["mnist-16"]
+    assert not (tmp_path / "pictures").exists()
+    assert "<td>mnist-16</td>" in (tmp_path / "report.html").read_text()
+
+
+@only("mnist")
+def test_a_run_interrupted_in_training_resumes_to_the_same_layer(run, tmp_path):
+    settings = read_records(run.output)[0]["settings"]["layers"][0]
+    images = minisca.datasets.load_mnist(run.data).train_images
+    path = tmp_path / "layers" / "16-width7-seed0.npz"
+    layer = minisca.SparseConvAutoencoder(**settings)
+    with pytest.raises(KeyboardInterrupt):  # one read measures the images, one is the first epoch
+        layer.fit(Slices(images, fail_at=2), checkpoint=path)
+    assert layer.n_epochs_done_ == 1
+
+    arguments = ["--rows", "16", "--quick", "--data-dir", run.data, "--resume"]
+    run_here(reproduce_mnist, *arguments, "--output", tmp_path)
+    whole = run.load(minisca.SparseConvAutoencoder, "16-width7-seed0")
+    assert_same_state(minisca.SparseConvAutoencoder.load(path), whole)
+
+
+@only("cifar10")
+def test_records_of_colour_images_have_accuracies(run):
+    records = read_records(run.output)
+    for record in records:
+        assert record["settings"]["zca_epsilon"] == 0.1
+        assert record["test_accuracy_percent"] == 100 - record["test_error_percent"]
+        assert record["validation_accuracy_percent"] == 100 - record["validation_error_percent"]
+    # Four classes: 25 by chance. Not of test images: what whitening learned from 100 images says
+    # nothing about others, which come out of it larger.
+    assert records[0]["validation_accuracy_percent"] >= 70
+    assert "test accuracy" in run.done.stdout
+    assert "72.7" not in run.done.stdout
+
+
+@only("cifar10")
+def test_whitening_layers_and_classifiers_are_left_to_load(run):
+    first, second = (
+        run.load(minisca.SparseConvAutoencoder, f"{name}-seed0")
+        for name in ("64-width9", "64-64-width5")
+    )
+    assert first.encoder_filters_.shape == (64, 3, 9, 9)
+    data = minisca.datasets.load_cifar10(run.data)
+    images = run.load(ZCA, "zca").transform(contrast_normalise(data.test_images))
+    features = second.transform(first.transform(images))
+    classifier = run.load(minisca.LogisticRegression, "deep-seed0")
+    error = 1 - classifier.score(features, data.test_labels)
+    assert round(100 * error, 4) == read_records(run.output)[1]["test_error_percent"]
+
+
+@only("norb")
+def test_the_classifier_sees_both_views_of_a_pair_and_learns(run):
+    """The recorded error, computed again pair by pair from the files that the run left."""
+    records = read_records(run.output)
+    for record in records:
+        assert record["settings"]["train_images"] == 600
+        assert record["test_error_percent"] <= 40  # of five categories: 80 by chance
+    whitener = run.load(ZCA, "zca")
+    layer = run.load(minisca.SparseConvAutoencoder, "64-width9-seed0")
+    classifier = run.load(minisca.LogisticRegression, "128-seed0")
+    assert layer.n_channels_ == 1
+    assert layer.image_size_ == (32, 32)
+    data = minisca.datasets.load_norb(run.data)
+    pairs = reproduce_norb.inner_half(data.test_images)
+    wrong = 0
+    for pair, label in zip(pairs, data.test_labels, strict=True):
+        views = whitener.transform(contrast_normalise(pair[:, None]))
+        both = np.concatenate([layer.transform(view[None])[0].ravel() for view in views])
+        wrong += classifier.predict(both[None])[0] != label
+    assert round(100 * wrong / len(pairs), 4) == records[0]["test_error_percent"]
+
+
+# What is missing --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "script", [*SCRIPTS.values(), compare_sparsity], ids=lambda script: script.__name__
+)
+@pytest.mark.parametrize("backend", ["cupy", "numba_cuda"])
+def test_a_backend_that_does_not_run_here_is_refused_with_what_it_takes(script, backend):
+    if has_driver():
+        pytest.skip("there is a CUDA driver")
+    said = refusal(script, "--backend", backend)
+    assert f"--backend is {backend}: the backend '{backend}'" in said
+    package = f"pip install minisca[{backend.replace('_', '-')}]"
+    assert package in said or "found no CUDA device" in said
+
+
+def test_without_filelock_nothing_is_trained(tmp_path):
+    options = ["--quick", "--output", tmp_path / "out"]
+    done = run_script("reproduce_mnist.py", *options, without="filelock")
+    assert done.returncode == 1
+    assert done.stderr == 'The package filelock is missing: pip install ".[scripts]"\n'
+    assert not (tmp_path / "out").exists()
