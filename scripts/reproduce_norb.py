@@ -53,16 +53,12 @@ def arranged(data, quick):
             for rows, n in zip((train, test), QUICK_IMAGES, strict=True)
         )
         name = f"{name}, {len(train):,} training and {len(test):,} test pairs"
-    return dataclasses.replace(
-        data,
-        train_images=inner_half(data.train_images[train]),
-        train_labels=data.train_labels[train],
-        train_info=data.train_info[train],
-        test_images=inner_half(data.test_images[test]),
-        test_labels=data.test_labels[test],
-        test_info=data.test_info[test],
-        name=name,
-    )
+    found = {}
+    for half, rows in (("train", train), ("test", test)):
+        found[f"{half}_images"] = inner_half(getattr(data, f"{half}_images")[rows])
+        for part in (f"{half}_labels", f"{half}_info"):
+            found[part] = getattr(data, part)[rows]
+    return dataclasses.replace(data, **found, name=name)
 
 
 def inner_half(pairs):

@@ -23,17 +23,13 @@ def feature_shape(layer, images):
     return (len(images), layer.n_maps, *sides)
 
 
-def float32_bytes(shape):
-    return 4 * int(np.prod(shape, dtype=np.int64))
-
-
 def encode_layer(layer, images, files=None):
     """The layer's features; those too large for float32 in float16, in a file if there are `files`.
 
     layer: a fitted SparseConvAutoencoder. files: `FeatureFiles` or None.
     """
     shape = feature_shape(layer, images)
-    if float32_bytes(shape) <= FLOAT32_BYTES:
+    if 4 * np.prod(shape, dtype=np.int64) <= FLOAT32_BYTES:
         return layer.transform(images)
     if files is None:
         return layer.transform(images, out=np.empty(shape, np.float16))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from common.records import ROOT
+from tables.few_labels import few_labels_table
 
 MEASURED = ROOT / "reference" / "measured"
 NONE = "–"
@@ -34,7 +35,6 @@ EXTENSIONS = {
     "-7x7": "filters of 7 × 7, every image's features of one length",
 }
 
-FEW_LABELS = ("winner-take-all", "triangle-k-means", "pca", "pixels")
 ENCODINGS = {
     "winner-take-all": "winner-take-all",
     "winner-take-all-local": "the same maps, divided by the local deviation",
@@ -151,17 +151,7 @@ def reconstruction():
 
 def few_labels():
     """Test error by labels a class, mean and deviation over draws, of every kind of features."""
-    records = by_row("mnist")
-    rows = []
-    for kind in FEW_LABELS:
-        (record,) = records[f"mnist-few-labels-{kind}"]
-        errors = {
-            point["labels_per_class"]: f"{point['mean_test_error_percent']:.2f} ± "
-            f"{point['deviation']:.2f} %"
-            for point in record["curve"]
-        }
-        rows.append([kind, f"{record['n_features']:,}", *errors.values()])
-    return Table(["labels a class", "features", *map(str, errors)], rows)
+    return Table(*few_labels_table([record for record in read("mnist") if "curve" in record]))
 
 
 def fashion():

@@ -134,11 +134,15 @@ def _score(sets, truths, labels, draws):
     }
 
 
+def kind_of(record):
+    return record["row"].partition(f"{ROW}-")[2]
+
+
 def errors_by_kind(records):
     """{kind of features: {labels a class: every draw's test error}}, over all seeds."""
     found = {}
     for record in records:
-        kind = found.setdefault(record["row"].partition(f"{ROW}-")[2], {})
+        kind = found.setdefault(kind_of(record), {})
         for point in record["curve"]:
             kind.setdefault(point["labels_per_class"], []).extend(point["test_errors_percent"])
     return found
@@ -148,16 +152,16 @@ def few_labels_table(records):
     """Header and rows of a table of mean test errors by labels a class."""
     found = errors_by_kind(records)
     numbers = sorted(set().union(*found.values()))
-    sizes = {r["row"].partition(f"{ROW}-")[2]: str(r["n_features"]) for r in reversed(records)}
+    sizes = {kind_of(record): f"{record['n_features']:,}" for record in reversed(records)}
+
+    def cell(errors):
+        return f"{np.mean(errors):.2f} ± {np.std(errors, ddof=1):.2f} %" if errors else "-"
+
     rows = [
         [kind, sizes[kind], *(cell(errors.get(n)) for n in numbers)]
         for kind, errors in found.items()
     ]
-    return ["features", "number", *map(str, numbers)], rows
-
-
-def cell(errors):
-    return f"{np.mean(errors):.2f} ± {np.std(errors, ddof=1):.2f} %" if errors else "-"
+    return ["labels a class", "features", *map(str, numbers)], rows
 
 
 def draw_curves(path, records):

@@ -16,7 +16,11 @@ def draw_row(directory, name, row, layers, images, predicted, quick):
         return directory / f"{name}-{what}.png"
 
     if len(layers) == 1:
-        draw_layer(path, layers[0], images.test[:16])
+        for kind in ("decoder", "encoder"):
+            filters = getattr(layers[0], f"{kind}_filters_")
+            figures.save_filters(path(f"{kind}-filters"), filters, title=f"{kind} filters")
+        shown = images.test[:16]
+        figures.save_reconstructions(path("reconstructions"), shown, layers[0].reconstruct(shown))
     stack = as_stack(layers)
     if row.figures and not row.variant:
         draw_other_rules(path, images.train, quick, layers[0].backend)
@@ -30,24 +34,11 @@ def draw_row(directory, name, row, layers, images, predicted, quick):
     axes = {"xlabel": "epoch", "ylabel": "mean squared error per image", "log": len(layers) > 1}
     figures.save_curves(path("loss"), curves, **axes)
     if predicted is not None:
-        draw_results(path, images, predicted)
-
-
-def draw_layer(path, layer, images):
-    """A first layer's filters, and what it makes of some images."""
-    for kind in ("decoder", "encoder"):
-        filters = getattr(layer, f"{kind}_filters_")
-        figures.save_filters(path(f"{kind}-filters"), filters, title=f"{kind} filters")
-    figures.save_reconstructions(path("reconstructions"), images, layer.reconstruct(images))
-
-
-def draw_results(path, images, predicted):
-    """The confusion matrix, and the test images that were misclassified."""
-    labels, names = images.test_labels, images.class_names
-    figures.save_confusion_matrix(path("confusion"), labels, predicted, names)
-    if names is not None:
-        labels, predicted = (np.array(names)[codes] for codes in (labels, predicted))
-    figures.save_misclassified(path("misclassified"), images.shown, labels, predicted)
+        labels, names = images.test_labels, images.class_names
+        figures.save_confusion_matrix(path("confusion"), labels, predicted, names)
+        if names is not None:
+            labels, predicted = (np.array(names)[codes] for codes in (labels, predicted))
+        figures.save_misclassified(path("misclassified"), images.shown, labels, predicted)
 
 
 def draw_other_rules(path, images, quick, backend):

@@ -41,13 +41,13 @@ class Row:
         Of the images: as they are, contrast-normalised, or whitened too.
     scaling : one of `features.scaling.SCALINGS`
         Of the features, before the classifier sees them.
-    concatenate, augment, shifts : bool
-        The classifier sees the features of all layers; it learns from shifted images as well; it is
-        scored a second time, over shifted images, which is a record of its own.
+    shifts : bool
+        The classifier is scored a second time, over shifted images, which is a record of its own.
     figures : bool
         The small layers of the paper's Figures 2 and 3 are trained and drawn too.
     extensions : dict
-        The options that made it another than the plain row, for its records.
+        The options that made it another than the plain row: with "concatenate" the classifier sees
+        the features of all layers, with "augment" it learns from shifted images as well.
     """
 
     layers: tuple
@@ -55,8 +55,6 @@ class Row:
     logistic: object = None
     preparation: str = "none"
     scaling: str = "none"
-    concatenate: bool = False
-    augment: bool = False
     shifts: bool = False
     figures: bool = False
     extensions: dict = field(default_factory=dict)
@@ -178,8 +176,6 @@ def extended(row, chosen, shifts=False):
         layers=layers,
         classifier=classifier,
         scaling=chosen.get("feature_scaling", row.scaling),
-        concatenate="concatenate" in chosen,
-        augment="augment" in chosen,
         shifts=shifts,
         extensions=chosen,
     )

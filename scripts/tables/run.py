@@ -112,7 +112,7 @@ def train_layers(row, images, layer_files, feature_files, watch):
         if row.classifier is not None:
             with watch("encode"):
                 features = encode_layer(layers[-1], features, feature_files)
-            outputs = [*outputs, features] if row.concatenate else [features]
+            outputs = [*outputs, features] if "concatenate" in row.extensions else [features]
     return layers, outputs
 
 
@@ -121,7 +121,7 @@ def encode(row, layers, images, feature_files):
     features, outputs = images, []
     for layer in layers:
         features = encode_layer(layer, features, feature_files)
-        outputs = [*outputs, features] if row.concatenate else [features]
+        outputs = [*outputs, features] if "concatenate" in row.extensions else [features]
     return outputs
 
 
@@ -152,7 +152,7 @@ def evaluate(row, layers, outputs, images, feature_files, watch):
         return seen.transform(encode(row, layers, new, feature_files))
 
     def fit(features, images, labels):
-        if row.augment:
+        if "augment" in row.extensions:
             with watch("encode"):
                 features, labels = augmented(features, labels, images, see)
         with watch("classify"):

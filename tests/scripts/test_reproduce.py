@@ -1,6 +1,7 @@
 """The commands of the paper's tables, run as a user runs them, on data small enough for a test."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,12 @@ from tests.support.layers import Slices, assert_same_state
 from tests.support.script_runs import read_records, refusal, run_here, run_script
 
 SCRIPTS = {"mnist": reproduce_mnist, "cifar10": reproduce_cifar10, "norb": reproduce_norb}
-#: What each command is given beside --quick: four bars, bars in colour, five solids.
+#: What each command learns from: four bars, bars in colour, five solids; its options.
+DATA = {
+    "mnist": lambda directory: mnist_files.put_bars(directory, 100, 40),
+    "cifar10": cifar_files.put_bars,
+    "norb": lambda directory: norb_files.put_solids(directory, 600, 200, ending=".gz"),
+}
 OPTIONS = {
     "mnist": ["--rows", "16", "deep", "reconstruction"],
     "cifar10": ["--label", "Bars, drawn"],
@@ -42,19 +48,29 @@ class Run(NamedTuple):
         return kind.load(self.output / folder / f"{name}.npz")
 
 
-@pytest.fixture(scope="module", params=SCRIPTS)
-def run(request, tmp_path_factory):
-    name = request.param
-    data, output = (tmp_path_factory.mktemp(name) / place for place in ("data", "out"))
-    if name == "mnist":
-        mnist_files.put_bars(data, 100, 40)
-    elif name == "cifar10":
-        cifar_files.put_bars(data)
-    else:
-        norb_files.put_solids(data, 600, 200, ending=".gz")
-    options = [*OPTIONS[name], "--quick", "--data-dir", data, "--output", output]
-    script = SCRIPTS[name]
-    return Run(script, data, output, options, run_script(f"{script.__name__}.py", *options))
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Makes a command's data once; a function, for pytest would run a parameter's again."""
+    return cache(lambda name: DATA[name](tmp_path_factory.mktemp(name) / "data"))
+
+
+@pytest.fixture(scope="module")
+def finished(data):
+    """Runs a command once."""
+
+    @cache
+    def run(name):
+        script, output = SCRIPTS[name], data(name).parent / "out"
+        options = [*OPTIONS[name], "--quick", "--data-dir", data(name), "--output", output]
+        done = run_script(f"{script.__name__}.py", *options)
+        return Run(script, data(name), output, options, done)
+
+    return run
+
+
+@pytest.fixture(params=SCRIPTS)
+def run(request, finished):
+    return finished(request.param)
 
 
 def only(name):
@@ -112,7 +128,7 @@ def test_resuming_a_finished_run_measures_nothing_again(run):
 
 
 @pytest.mark.parametrize(
-    ("run", "arguments", "message"),
+    ("name", "arguments", "message"),
     [
         ("mnist", ["--rows", "17"], "invalid choice: '17'"),
         ("mnist", ["--epochs", "0"], "--epochs is 0; it must be at least 1"),
@@ -128,10 +144,9 @@ def test_resuming_a_finished_run_measures_nothing_again(run):
         ("norb", ["--rows", "512"], "invalid choice: '512'"),
         ("norb", ["--label", "Small NORB"], "that is the original, which"),
     ],
-    indirect=["run"],
 )
-def test_a_wrong_flag_is_named(run, arguments, message):
-    assert message in refusal(run.script, *arguments, "--data-dir", run.data)
+def test_a_wrong_flag_is_named(data, name, arguments, message):
+    assert message in refusal(SCRIPTS[name], *arguments, "--data-dir", data(name))
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
