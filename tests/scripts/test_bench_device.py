@@ -4,12 +4,16 @@ import time
 from operator import attrgetter
 from types import SimpleNamespace
 
+import benchmark
 import numpy as np
 import pytest
+from bench import cold as bench_cold
+from bench import growth, layers, machines, timing
+from bench.first_step import first_step
 
 from minisca.backends import get_backend, has_driver
 from tests.support.backends import DEVICES
-from tests.support.script_runs import import_script, run_script
+from tests.support.script_runs import run_script
 
 LAYERS = 5
 SMALL = {"batch": 2, "channels": 1, "size": 5, "n_maps": 3, "width": 3}
@@ -27,8 +31,6 @@ class Moment:
 @pytest.fixture(params=DEVICES)
 def scripts(request, monkeypatch):
     """benchmark.py, with a stand-in of the device where it opens one."""
-    benchmark = import_script(monkeypatch, "benchmark")
-    machines = import_script(monkeypatch, "bench.machines")
 
     class StandIn(machines.Device):
         event = Moment
@@ -45,9 +47,6 @@ def scripts(request, monkeypatch):
 
         def description(self):
             return {"name": f"a stand-in of {self.name}"}
-
-    first_step = import_script(monkeypatch, "bench.first_step").first_step
-    bench_cold = import_script(monkeypatch, "bench.cold")
 
     def child_in_this_process(script, task, **caches):
         """Where the stand-in is; a layer of its own size would take the simulator minutes."""
@@ -101,10 +100,8 @@ def test_every_layer_is_measured_beside_ceilings_and_peers(scripts, monkeypatch,
         assert printed.count(layer["layer"]) == tables
 
 
-def test_the_phases_of_a_step_are_calls_that_can_be_repeated(scripts, monkeypatch):
+def test_the_phases_of_a_step_are_calls_that_can_be_repeated(scripts):
     benchmark, backend = scripts
-    layers = import_script(monkeypatch, "bench.layers")
-    timing = import_script(monkeypatch, "bench.timing")
     layer = layers.Layer("small", "normal", n_maps=3, channels=1, size=5, width=3, batch=2)
     x, parameters = layers.make_images(layer, None), layers.make_parameters(layer)
     machine = benchmark.open_machine(backend)
@@ -150,7 +147,6 @@ def test_first_steps_are_taken_on_the_device_with_caches_empty_and_full(
 
 def test_growth_has_a_point_for_every_size(scripts, monkeypatch, tmp_path, capsys):
     benchmark, backend = scripts
-    growth = import_script(monkeypatch, "bench.growth")
     found = run(benchmark, monkeypatch, tmp_path, "growth", "--backend", backend)
     axes = found[f"growth on {backend}"]["axes"]
     sizes = {name: tuple(p["at"] for p in axis["points"]) for name, axis in axes.items()}
@@ -180,7 +176,7 @@ def test_a_clock_of_a_device_takes_the_mean_of_its_calls(scripts, monkeypatch):
     assert n_bytes == 8000
 
 
-def test_memory_of_a_call_is_what_the_pool_grows_by_from_empty(monkeypatch):
+def test_memory_of_a_call_is_what_the_pool_grows_by_from_empty():
     """On CuPy; what the pool held before the call, free or not, is no part of it."""
 
     class Pool:
@@ -194,7 +190,6 @@ def test_memory_of_a_call_is_what_the_pool_grows_by_from_empty(monkeypatch):
             return self.used + self.free
 
     pool = Pool()
-    machines = import_script(monkeypatch, "bench.machines")
     device = machines.CuPyDevice.__new__(machines.CuPyDevice)
     device.cupy = SimpleNamespace(get_default_memory_pool=lambda: pool)
 

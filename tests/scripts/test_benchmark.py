@@ -3,10 +3,13 @@
 import importlib.util
 import json
 
+import benchmark
 import pytest
+from bench import layers
+from bench import peer as peers
 
 from minisca.backends import get_backend
-from tests.support.script_runs import import_script, refusal, run_script
+from tests.support.script_runs import refusal, run_script
 
 LAYERS = 5
 EARLIER = {"kept": True}
@@ -81,8 +84,7 @@ def test_the_peer_computes_the_same_loss_and_gradients(tiny_run):
         assert len(layer["seconds"]["pytorch"]) == 2
 
 
-def test_without_the_peer_the_table_says_so(monkeypatch, capsys):
-    benchmark = import_script(monkeypatch, "benchmark")
+def test_without_the_peer_the_table_says_so(capsys):
     bench = benchmark.Bench(benchmark.parse_arguments(["--no-peer"]))
     benchmark.print_environment(bench.environment())
     assert "pip install torch" in capsys.readouterr().out
@@ -100,14 +102,12 @@ def test_without_the_peer_the_table_says_so(monkeypatch, capsys):
         (["--backend", "numba_cuda", "classifier"], "'classifier', which is the CPU's own: logist"),
     ],
 )
-def test_bad_arguments_are_refused(monkeypatch, arguments, message):
-    assert message in refusal(import_script(monkeypatch, "benchmark"), *arguments)
+def test_bad_arguments_are_refused(arguments, message):
+    assert message in refusal(benchmark, *arguments)
 
 
-def test_a_peer_that_computes_something_else_stops_the_benchmark(monkeypatch):
+def test_a_peer_that_computes_something_else_stops_the_benchmark():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: there is no peer")
-    peers = import_script(monkeypatch, "bench.peer")
-    layers = import_script(monkeypatch, "bench.layers")
     layer = next(layer for layer in layers.LAYERS if layer.images == "sparse").tiny()
     x, parameters = layers.make_images(layer, None), layers.make_parameters(layer)
     step = layers.Step(get_backend("cpu"), x, parameters)

@@ -2,6 +2,7 @@
 
 import json
 
+import compare_encodings as script
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ from minisca.backends import get_backend
 from minisca.baselines import TriangleKMeans
 from minisca.baselines.triangle import triangle
 from tests.support import cifar_files
-from tests.support.script_runs import import_script, refusal, run_script
+from tests.support.script_runs import refusal, run_script
 
 SCRIPT = "compare_encodings.py"
 
@@ -40,16 +41,11 @@ def test_every_encoding_is_scored_with_every_pooling(data, tmp_path):
     assert max(record["validation_accuracy_percent"] for record in records) > 40  # 25: chance
 
 
-@pytest.fixture
-def script(monkeypatch):
-    return import_script(monkeypatch, "compare_encodings")
-
-
-def test_a_wrong_flag_is_named(script):
+def test_a_wrong_flag_is_named():
     assert "--maps is 0; it must be at least 1" in refusal(script, "--maps", "0")
 
 
-def test_local_maps_do_not_change_with_the_contrast_of_a_strong_image(script):
+def test_local_maps_do_not_change_with_the_contrast_of_a_strong_image():
     """Without a bias, what is large beside LOCAL_EPSILON cancels."""
     random = np.random.default_rng(0)
     images = random.normal(size=(6, 3, 9, 9)).astype(np.float32)
@@ -60,7 +56,7 @@ def test_local_maps_do_not_change_with_the_contrast_of_a_strong_image(script):
     np.testing.assert_array_equal(plain, layer.feature_maps(images))
 
 
-def test_pooling_by_quadrants_sums_and_by_maximum_is_the_layers_own(script):
+def test_pooling_by_quadrants_sums_and_by_maximum_is_the_layers_own():
     maps = np.random.default_rng(1).random((2, 3, 27, 27)).astype(np.float32)
     quadrants = script.pooled("quadrants", maps)
     np.testing.assert_allclose(quadrants[:, :, 0, 1], maps[:, :, :13, 13:].sum((2, 3)), 1e-5)

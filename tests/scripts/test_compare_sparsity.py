@@ -1,37 +1,31 @@
 """The comparison of sparsity rules: its measures, and the script as a user runs it."""
 
-import importlib
 import json
-from pathlib import Path
 
+import compare_sparsity
 import numpy as np
 import pytest
+from paper_figures import filter_measures as measures
 from scipy.signal import correlate2d
 
-from minisca.datasets import DatasetNotFoundError, write_idx
-from tests.support.script_runs import import_script, refusal, run_here, run_script
+from minisca.datasets import DatasetNotFoundError
+from tests.support.mnist_files import put_bars
+from tests.support.script_runs import refusal, run_here, run_script
 
-ROOT = Path(__file__).resolve().parents[2]
 VARIANTS = ["winner-take-all", "top-2", "top-4", "top-8", "k-largest", "none", "tied", "lifetime"]
-
-
-@pytest.fixture
-def measures(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "scripts")
-    return importlib.import_module("paper_figures.filter_measures")
 
 
 # Measures -------------------------------------------------------------------------------------
 
 
-def test_a_delta_has_all_its_energy_in_one_pixel_and_a_flat_filter_as_little_as_can_be(measures):
+def test_a_delta_has_all_its_energy_in_one_pixel_and_a_flat_filter_as_little_as_can_be():
     filters = np.zeros((3, 2, 5, 5))
     filters[0, :, 1, 3] = 3, -4
     filters[1] = 7
     np.testing.assert_allclose(measures.delta_share(filters), [1, 1 / 25, 0])
 
 
-def test_sharpness_of_a_delta_is_4_of_noise_nearly_and_of_an_edge_less(measures):
+def test_sharpness_of_a_delta_is_4_of_noise_nearly_and_of_an_edge_less():
     filters = np.zeros((3, 1, 9, 9))
     filters[0, 0, 4, 4] = -2
     filters[1] = np.random.default_rng(0).standard_normal((9, 9))
@@ -43,7 +37,7 @@ def test_sharpness_of_a_delta_is_4_of_noise_nearly_and_of_an_edge_less(measures)
     assert found[2] == pytest.approx((9 * (1 + 4 + 1) + 9 * 2) / 81)
 
 
-def test_steepness_of_a_delta_is_1_and_that_of_a_ramp_a_share_of_its_range(measures):
+def test_steepness_of_a_delta_is_1_and_that_of_a_ramp_a_share_of_its_range():
     filters = np.zeros((3, 1, 9, 9))
     filters[0, 0, 4, 4] = -2
     filters[1, 0, 1:8, 1:8] = 3  # a large spot is as crisp as a small one
@@ -56,7 +50,7 @@ def test_steepness_of_a_delta_is_1_and_that_of_a_ramp_a_share_of_its_range(measu
     np.testing.assert_allclose(measures.steepness(np.zeros((1, 2, 3, 3))), 0)
 
 
-def test_shifted_correlations_are_those_of_a_loop_over_pairs(measures):
+def test_shifted_correlations_are_those_of_a_loop_over_pairs():
     filters = np.random.default_rng(1).standard_normal((4, 3, 5, 5))
     found = measures.shifted_correlations(filters)
     for i, j in np.ndindex(4, 4):
@@ -68,7 +62,7 @@ def test_shifted_correlations_are_those_of_a_loop_over_pairs(measures):
         assert found[i, j] == pytest.approx(total.max() / norms, rel=1e-9)
 
 
-def test_a_shifted_copy_is_a_repetition_and_one_of_the_other_sign_is_not(measures):
+def test_a_shifted_copy_is_a_repetition_and_one_of_the_other_sign_is_not():
     filters = np.zeros((4, 1, 7, 7))
     filters[0, 0, 1:4, 1:4] = np.random.default_rng(2).standard_normal((3, 3))
     filters[1, 0, 3:6, 2:5] = 5 * filters[0, 0, 1:4, 1:4]
@@ -86,16 +80,7 @@ def test_a_shifted_copy_is_a_repetition_and_one_of_the_other_sign_is_not(measure
 @pytest.fixture(scope="module")
 def bars(tmp_path_factory):
     """A directory of IDX files: 50 images of an upright or a lying bar, two classes."""
-    directory = tmp_path_factory.mktemp("bars")
-    random = np.random.default_rng(0)
-    for split, n in (("train", 50), ("t10k", 2)):
-        images = random.integers(0, 40, (n, 12, 12), dtype=np.uint8)
-        images[::2, 2:10, 5:7] = 255
-        images[1::2, 5:7, 2:10] = 255
-        write_idx(directory / f"{split}-images-idx3-ubyte", images)
-        labels = (np.arange(n) % 2).astype(np.uint8)
-        write_idx(directory / f"{split}-labels-idx1-ubyte", labels)
-    return directory
+    return put_bars(tmp_path_factory.mktemp("bars"), 50, 2, side=12, classes=2)
 
 
 @pytest.fixture(scope="module")
@@ -170,10 +155,10 @@ def test_the_picture_is_written_and_resuming_measures_nothing_again(small_run):
         (["--seeds", "0", "-1"], "--seeds has -1; it must be 0 or larger"),
     ],
 )
-def test_a_wrong_flag_is_named(monkeypatch, arguments, message):
-    assert message in refusal(import_script(monkeypatch, "compare_sparsity"), *arguments)
+def test_a_wrong_flag_is_named(arguments, message):
+    assert message in refusal(compare_sparsity, *arguments)
 
 
-def test_a_folder_without_data_is_named(monkeypatch):
+def test_a_folder_without_data_is_named():
     with pytest.raises(DatasetNotFoundError, match="nowhere"):
-        run_here(import_script(monkeypatch, "compare_sparsity"), "--data-dir", "nowhere")
+        run_here(compare_sparsity, "--data-dir", "nowhere")

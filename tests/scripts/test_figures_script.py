@@ -3,13 +3,14 @@
 import json
 import shutil
 
+import figures
 import numpy as np
 import pytest
+from paper_figures import filter_measures
 
 import minisca
-from minisca.datasets import write_idx
-from tests.support import cifar_files, norb_files
-from tests.support.script_runs import import_script, refusal, run_script
+from tests.support import cifar_files, mnist_files, norb_files
+from tests.support.script_runs import refusal, run_script
 
 SCRIPT = "figures.py"
 NAMES = ["1a", "1b", "1c", "2b", "2c", "3", "4", "5"]
@@ -23,16 +24,7 @@ def data(tmp_path_factory):
     directory = tmp_path_factory.mktemp("data")
     cifar_files.put_bars(directory / "cifar-10-batches-bin", 20)
     norb_files.put_solids(directory / "smallnorb", 15, 5)
-    random = np.random.default_rng(0)
-    for split, n in (("train", 60), ("t10k", 10)):
-        images = random.integers(0, 50, (n, 28, 28), dtype=np.uint8)
-        images[::2, 4:24, 12:15] = 255
-        images[1::2, 12:15, 4:24] = 255
-        (directory / "mnist").mkdir(exist_ok=True)
-        write_idx(directory / "mnist" / f"{split}-images-idx3-ubyte", images)
-        write_idx(
-            directory / "mnist" / f"{split}-labels-idx1-ubyte", (np.arange(n) % 2).astype(np.uint8)
-        )
+    mnist_files.put_bars(directory / "mnist", 60, 10)
     return directory
 
 
@@ -69,13 +61,12 @@ def test_the_label_stands_in_every_record_of_cifars_files_and_in_no_other(whole_
         assert LABEL not in {record["data"] for record in read(output, name)}
 
 
-def test_the_numbers_are_those_of_the_filters_that_were_saved(whole_run, monkeypatch):
+def test_the_numbers_are_those_of_the_filters_that_were_saved(whole_run):
     _, output, _ = whole_run
-    measures = import_script(monkeypatch, "paper_figures.filter_measures")
     (record,) = read(output, "2b")
     layer = minisca.SparseConvAutoencoder.load(output / "figure-2b.npz")
     assert layer.sparsity == "none"
-    share = measures.delta_share(layer.decoder_filters_)
+    share = filter_measures.delta_share(layer.decoder_filters_)
     np.testing.assert_allclose(record["delta_share"], share, atol=1e-4)
     assert record["deltas"] == (share >= 0.5).sum()
 
@@ -129,10 +120,10 @@ def only_mnist(data, tmp_path_factory):
 
 
 def test_a_figure_whose_data_set_is_missing_is_left_out_and_its_files_are_named(
-    monkeypatch, only_mnist, tmp_path
+    only_mnist, tmp_path
 ):
     options = ["--quick", "--data-dir", only_mnist, "--output", tmp_path]
-    said = refusal(import_script(monkeypatch, "figures"), "5", *options)
+    said = refusal(figures, "5", *options)
     assert "Figure 5 is left out." in said
     assert "smallnorb-5x46789x9x18x6x2x96x96-training-dat.mat" in said
     assert not list(tmp_path.iterdir())
@@ -163,5 +154,5 @@ def test_of_all_figures_those_without_a_data_set_are_left_out_in_peace(only_mnis
         (["3", "--data-dir", "nowhere"], "nowhere"),
     ],
 )
-def test_a_wrong_flag_is_named(monkeypatch, arguments, message):
-    assert message in refusal(import_script(monkeypatch, "figures"), *arguments)
+def test_a_wrong_flag_is_named(arguments, message):
+    assert message in refusal(figures, *arguments)

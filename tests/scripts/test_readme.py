@@ -7,9 +7,11 @@ import sys
 from dataclasses import replace
 
 import pytest
+from published.tables import name_of_extended
+from update_results import updated
 
 import minisca
-from tests.support.script_runs import FIELDS, ROOT, import_script
+from tests.support.script_runs import FIELDS, ROOT
 
 MEASURED = ROOT / "reference" / "measured"
 FOLDERS = ("", "reference", "scripts", "minisca/**", "tests/**")
@@ -29,8 +31,7 @@ def test_the_tables_and_the_report_are_made_from_the_records():
     run("scripts/update_results.py", "--check")
 
 
-def test_a_stale_table_is_noticed_and_made_anew(monkeypatch):
-    updated = import_script(monkeypatch, "update_results").updated
+def test_a_stale_table_is_noticed_and_made_anew():
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "1.15 %" in page
     assert updated(page.replace("1.15 %", "1.14 %")) == page
@@ -111,5 +112,5 @@ SHIFTS = "scores averaged over one-pixel shifts"
         ),
     ],
 )
-def test_rows_with_extensions_are_told_from_plain_ones(monkeypatch, row, expected):
-    assert import_script(monkeypatch, "published.tables").name_of_extended(row) == expected
+def test_rows_with_extensions_are_told_from_plain_ones(row, expected):
+    assert name_of_extended(row) == expected

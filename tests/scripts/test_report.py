@@ -6,19 +6,15 @@ import tomllib
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from common import report
 
-from tests.support.script_runs import ROOT, import_script
+from tests.support.script_runs import ROOT
 
 PICTURE = ROOT / "reference" / "measured" / "figures" / "mnist-without-constraint.png"
 
 
 @pytest.fixture
-def report(monkeypatch):
-    return import_script(monkeypatch, "common.report")
-
-
-@pytest.fixture
-def page(report, tmp_path):
+def page(tmp_path):
     """A page with a section of every kind."""
     path = tmp_path / "out" / "report.html"
     sections = [
@@ -75,7 +71,7 @@ def test_every_published_figure_of_the_paper_stands_in_the_published_report():
     assert sorted(ours) == sorted(values)
 
 
-def test_a_row_of_another_length_and_a_picture_that_is_none_are_refused(report, tmp_path):
+def test_a_row_of_another_length_and_a_picture_that_is_none_are_refused(tmp_path):
     path, write = tmp_path / "report.html", report.write_report
     with pytest.raises(ValueError, match=r"row of 'T' has 1 cells; its header has 2"):
         write(path, "", [report.Section("T", ["a", "b"], [["1"]])])

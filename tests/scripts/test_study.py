@@ -11,10 +11,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from studies.measure import Images, Measure
+from studies.space import read_space
 
 import minisca
 from minisca.datasets import Dataset, write_idx
-from tests.support.script_runs import ROOT, import_script
+from tests.support.script_runs import ROOT
 
 SPACE = """
 design = "star"
@@ -29,11 +31,6 @@ l2 = [1e-3, 1e-2]
 """
 
 
-@pytest.fixture
-def space_module(monkeypatch):
-    return import_script(monkeypatch, "studies.space")
-
-
 def declare(directory, text=SPACE):
     path = directory / "small.toml"
     path.write_text(text)
@@ -43,8 +40,8 @@ def declare(directory, text=SPACE):
 # What is run ----------------------------------------------------------------------------------
 
 
-def test_a_star_is_the_base_and_every_other_value_by_itself(space_module, tmp_path):
-    space = space_module.read_space(declare(tmp_path))
+def test_a_star_is_the_base_and_every_other_value_by_itself(tmp_path):
+    space = read_space(declare(tmp_path))
     runs = space.runs([0, 1])
     changed = []
     for run in runs:
@@ -55,8 +52,8 @@ def test_a_star_is_the_base_and_every_other_value_by_itself(space_module, tmp_pa
     )
 
 
-def test_a_grid_is_every_combination_and_runs_of_a_layer_stand_together(space_module, tmp_path):
-    space = space_module.read_space(declare(tmp_path, SPACE.replace("star", "grid")))
+def test_a_grid_is_every_combination_and_runs_of_a_layer_stand_together(tmp_path):
+    space = read_space(declare(tmp_path, SPACE.replace("star", "grid")))
     runs = space.runs([0, 1])
     assert len({json.dumps(run) for run in runs}) == len(runs) == 2 * 16
     layers = [json.dumps((run.training, run.seed)) for run in runs]
@@ -64,22 +61,20 @@ def test_a_grid_is_every_combination_and_runs_of_a_layer_stand_together(space_mo
     assert changes + 1 == len(set(layers)) == 4
 
 
-def test_a_random_design_draws_the_same_runs_again_and_none_twice(space_module, tmp_path):
+def test_a_random_design_draws_the_same_runs_again_and_none_twice(tmp_path):
     text = SPACE.replace('"star"', '"random"\nruns = 7')
-    space = space_module.read_space(declare(tmp_path, text))
+    space = read_space(declare(tmp_path, text))
     runs = space.runs([0])
     assert len({json.dumps(run) for run in runs}) == 7
     assert runs == space.runs([0])
     assert len(space._replace(n_runs=1000).runs([0])) == 16
 
 
-def test_off_is_none_and_what_is_not_declared_has_the_estimators_default(space_module, tmp_path):
+def test_off_is_none_and_what_is_not_declared_has_the_estimators_default(tmp_path):
     text = SPACE.replace("n_maps = 4", 'n_maps = 4\nlifetime = ["off", 0.2]')
-    found = {
-        r.training["lifetime"] for r in space_module.read_space(declare(tmp_path, text)).runs([0])
-    }
+    found = {r.training["lifetime"] for r in read_space(declare(tmp_path, text)).runs([0])}
     assert found == {None, 0.2}
-    run = space_module.read_space(declare(tmp_path)).runs([0])[0]
+    run = read_space(declare(tmp_path)).runs([0])[0]
     assert run.training["momentum"] == 0.9
     assert run.encoding["classifier"] == "logistic"
 
@@ -100,46 +95,44 @@ def test_off_is_none_and_what_is_not_declared_has_the_estimators_default(space_m
         (("design", "design design"), "is no TOML"),
     ],
 )
-def test_a_wrong_file_is_refused(space_module, tmp_path, change, message):
+def test_a_wrong_file_is_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
-        space_module.read_space(declare(tmp_path, SPACE.replace(*change)))
+        read_space(declare(tmp_path, SPACE.replace(*change)))
 
 
-def test_the_studies_of_the_repository_are_valid(space_module):
+def test_the_studies_of_the_repository_are_valid():
     paths = sorted((ROOT / "scripts" / "studies").glob("*.toml"))
     assert len(paths) >= 4
     for path in paths:
-        assert space_module.read_space(path).runs([0])
+        assert read_space(path).runs([0])
 
 
 # Nothing twice --------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def measure(monkeypatch, space_module, tmp_path):
+def measure(tmp_path):
     """What names the runs of a study; its images are never looked at."""
-    space = space_module.read_space(declare(tmp_path))
+    space = read_space(declare(tmp_path))
     images = SimpleNamespace(name="few images")
-    return import_script(monkeypatch, "studies.measure").Measure(images, space, None, "cpu")
+    return Measure(images, space, None, "cpu")
 
 
 @pytest.mark.parametrize(
     "other", [{"schedule": "constant"}, {"n_epochs": 3}, {"normalise_filters": True}], ids=str
 )
-def test_every_other_setting_has_a_name_of_its_own(space_module, measure, tmp_path, other):
-    run = space_module.read_space(declare(tmp_path)).runs([3])[0]
+def test_every_other_setting_has_a_name_of_its_own(measure, tmp_path, other):
+    run = read_space(declare(tmp_path)).runs([3])[0]
     changed = run._replace(training=run.training | other)
     assert measure.layer_key(changed) != measure.layer_key(run)
     assert measure.key(changed) != measure.key(run)
 
 
-def test_only_a_study_that_limits_the_labels_has_them_in_its_runs(space_module, tmp_path):
-    (run,) = {
-        r.encoding.get("labels") for r in space_module.read_space(declare(tmp_path)).runs([0])
-    }
+def test_only_a_study_that_limits_the_labels_has_them_in_its_runs(tmp_path):
+    (run,) = {r.encoding.get("labels") for r in read_space(declare(tmp_path)).runs([0])}
     assert run is None
     limited = declare(tmp_path, SPACE.replace("[encoding]", "[encoding]\nlabels = [20, 10]"))
-    found = {r.encoding["labels"] for r in space_module.read_space(limited).runs([0])}
+    found = {r.encoding["labels"] for r in read_space(limited).runs([0])}
     assert found == {10, 20}
 
 
@@ -177,11 +170,11 @@ class Unreadable(np.ndarray):
         raise AssertionError("the test set was read")
 
 
-def test_the_test_set_is_not_read(monkeypatch):
+def test_the_test_set_is_not_read():
     images = np.arange(10.0, dtype=np.float32).reshape(10, 1, 1, 1)
     unread = images.view(Unreadable)
     data = Dataset(images, np.arange(10), unread, unread, name="d", source="s")
-    split = import_script(monkeypatch, "studies.measure").Images(data, 5)
+    split = Images(data, 5)
     assert split.train.ravel().tolist() == [0, 1, 2, 3, 4]
     assert split.validation.ravel().tolist() == [8, 9]
 

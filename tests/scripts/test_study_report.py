@@ -5,22 +5,20 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from studies.measure import Measure
+from studies.report import effects, report, seed_spread
+from studies.space import read_space
 
-from tests.support.script_runs import ROOT, import_script
+from tests.support.script_runs import ROOT
 
 MEASURED = ROOT / "reference" / "measured"
-
-
-@pytest.fixture
-def report_module(monkeypatch):
-    return import_script(monkeypatch, "studies.report")
 
 
 def made_up(settings, seed, score):
     return {"settings": settings, "seed": seed, "validation_error_percent": score}
 
 
-def test_in_a_star_an_effect_is_the_mean_of_paired_differences(report_module):
+def test_in_a_star_an_effect_is_the_mean_of_paired_differences():
     rng = np.random.default_rng(0)
     base = {"a": 1, "b": 1}
     points = [base, {"a": 2, "b": 1}, {"a": 1, "b": 2}]
@@ -30,7 +28,7 @@ def test_in_a_star_an_effect_is_the_mean_of_paired_differences(report_module):
         for place, point in enumerate(points)
         for seed in range(4)
     ]
-    found = report_module.effects(records, base, "validation_error_percent")
+    found = effects(records, base, "validation_error_percent")
     by_value = {(entry["setting"], entry["value"]): entry for entry in found}
     for key, place in ((("a", 2), 1), (("b", 2), 2)):
         expected = (scores[place] - scores[0]).mean()
@@ -39,7 +37,7 @@ def test_in_a_star_an_effect_is_the_mean_of_paired_differences(report_module):
     assert by_value["a", 1]["difference"] == 0
 
 
-def test_a_random_design_finds_the_effects_that_made_the_scores(report_module):
+def test_a_random_design_finds_the_effects_that_made_the_scores():
     rng = np.random.default_rng(1)
     adds = {("a", 2): 0.3, ("b", "x"): -0.2, ("b", None): 0.1}
     records = []
@@ -49,29 +47,29 @@ def test_a_random_design_finds_the_effects_that_made_the_scores(report_module):
         score = 1 + 0.05 * seed + sum(adds.get(item, 0) for item in point.items())
         records.append(made_up(point, seed, score))
     base = {"a": 1, "b": "w"}
-    found = report_module.effects(records, base, "validation_error_percent")
+    found = effects(records, base, "validation_error_percent")
     for entry in found:
         expected = adds.get((entry["setting"], entry["value"]), 0)
         assert entry["difference"] == pytest.approx(expected, abs=1e-9)
 
 
-def test_effects_that_were_always_changed_together_are_not_told_apart(report_module):
+def test_effects_that_were_always_changed_together_are_not_told_apart():
     points = [{"a": 1, "b": 1, "c": 1}, {"a": 2, "b": 2, "c": 1}, {"a": 1, "b": 1, "c": 2}]
     records = [made_up(point, 0, score) for point, score in zip(points, (1, 3, 2), strict=True)]
-    found = report_module.effects(records, points[0], "validation_error_percent")
+    found = effects(records, points[0], "validation_error_percent")
     by_value = {(entry["setting"], entry["value"]): entry["difference"] for entry in found}
     assert by_value["a", 2] is by_value["b", 2] is None
     assert by_value["c", 2] == pytest.approx(1)
 
 
-def test_the_spread_of_seeds_is_pooled_within_settings(report_module):
+def test_the_spread_of_seeds_is_pooled_within_settings():
     records = [made_up({"a": a}, seed, 10 * a + seed) for a in (1, 2) for seed in (0, 2)]
     score = "validation_error_percent"
-    assert report_module.seed_spread(records, score) == pytest.approx(np.sqrt(2))
-    assert report_module.seed_spread(records[::2], score) is None
+    assert seed_spread(records, score) == pytest.approx(np.sqrt(2))
+    assert seed_spread(records[::2], score) is None
 
 
-def test_a_kept_report_has_what_is_common_and_every_run_beside_it(report_module, tmp_path):
+def test_a_kept_report_has_what_is_common_and_every_run_beside_it(tmp_path):
     records = [
         made_up({"a": a, "c": 5}, seed, 10.0 * a + seed)
         | {"data": "d", "key": "k", "seconds": 1.5, "machine": "m", "command": "study"}
@@ -80,9 +78,9 @@ def test_a_kept_report_has_what_is_common_and_every_run_beside_it(report_module,
     ]
     space = SimpleNamespace(score="validation_error_percent", name="s", base=lambda: {"a": 1})
     kept = [tmp_path / name for name in ("kept.json", "kept.png", "kept.jsonl")]
-    report_module.report(records, space, tmp_path / "out", kept)
-    report, picture, runs = (path.read_bytes() for path in kept)
-    assert report == (tmp_path / "out" / "report.json").read_bytes()
+    report(records, space, tmp_path / "out", kept)
+    written, picture, runs = (path.read_bytes() for path in kept)
+    assert written == (tmp_path / "out" / "report.json").read_bytes()
     assert picture == (tmp_path / "out" / "report.png").read_bytes()
     assert json.loads(report)["common_settings"] == {"c": 5}
     assert [json.loads(line) for line in runs.splitlines()] == records
@@ -91,16 +89,15 @@ def test_a_kept_report_has_what_is_common_and_every_run_beside_it(report_module,
 @pytest.mark.parametrize(
     "path", sorted((MEASURED / "studies").glob("*.jsonl")), ids=lambda path: path.stem
 )
-def test_the_kept_reports_are_those_of_the_kept_runs(monkeypatch, report_module, tmp_path, path):
+def test_the_kept_reports_are_those_of_the_kept_runs(tmp_path, path):
     """Of values that layers no longer take, too: the file of the study has them no more."""
     kept = json.loads((MEASURED / f"study-{path.stem}.json").read_text())
-    read_space = import_script(monkeypatch, "studies.space").read_space
     space = read_space(ROOT / "scripts" / "studies" / f"{path.stem}.toml")
     records = [json.loads(line) for line in path.read_text().splitlines()]
     own = space.own(records)
     assert own == records
     space = space._replace(score=kept["score"])
-    report_module.report(own, space, tmp_path, pictures=False)
+    report(own, space, tmp_path, pictures=False)
     assert not (tmp_path / "report.png").exists()
     assert_same(json.loads((tmp_path / "report.json").read_text()), kept)
 
@@ -118,12 +115,10 @@ def assert_same(found, kept):
         assert found == kept
 
 
-def test_runs_of_long_ago_have_the_names_of_todays(monkeypatch):
+def test_runs_of_long_ago_have_the_names_of_todays():
     """So that they are gone on from."""
-    read_space = import_script(monkeypatch, "studies.space").read_space
-    measure_class = import_script(monkeypatch, "studies.measure").Measure
     space = read_space(ROOT / "scripts" / "studies" / "mnist-128-layers.toml")
     lines = (MEASURED / "studies" / "mnist-128-layers.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
-    measure = measure_class(SimpleNamespace(name=records[0]["data"]), space, None, "cpu")
+    measure = Measure(SimpleNamespace(name=records[0]["data"]), space, None, "cpu")
     assert {record["key"] for record in records} <= {measure.key(run) for run in space.runs([0, 1])}

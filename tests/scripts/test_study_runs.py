@@ -4,18 +4,13 @@ import subprocess
 import sys
 import threading
 
-import pytest
+from studies.runs import Runs, lock
 
-from tests.support.script_runs import ROOT, import_script
-
-
-@pytest.fixture
-def runs_module(monkeypatch):
-    return import_script(monkeypatch, "studies.runs")
+from tests.support.script_runs import ROOT
 
 
-def test_lines_appended_at_once_are_all_whole(runs_module, tmp_path):
-    runs = runs_module.Runs(tmp_path)
+def test_lines_appended_at_once_are_all_whole(tmp_path):
+    runs = Runs(tmp_path)
 
     def append(writer):
         for number in range(20):
@@ -29,9 +24,9 @@ def test_lines_appended_at_once_are_all_whole(runs_module, tmp_path):
     assert len(runs.path.read_text().splitlines()) == len(runs.finished()) == 80
 
 
-def test_a_line_waits_for_another_that_is_half_written(runs_module, tmp_path):
-    runs = runs_module.Runs(tmp_path)
-    with runs_module.lock(runs.path), open(runs.path, "ab", buffering=0) as file:
+def test_a_line_waits_for_another_that_is_half_written(tmp_path):
+    runs = Runs(tmp_path)
+    with lock(runs.path), open(runs.path, "ab", buffering=0) as file:
         file.write(b'{"key": "a", ')
         second = threading.Thread(target=runs.append, args=({"key": "b"},))
         second.start()
@@ -41,8 +36,8 @@ def test_a_line_waits_for_another_that_is_half_written(runs_module, tmp_path):
     assert runs.path.read_text() == '{"key": "a", "text": "x"}\n{"key": "b"}\n'
 
 
-def test_half_a_line_is_passed_over_and_does_not_spoil_the_next(runs_module, tmp_path):
-    runs = runs_module.Runs(tmp_path)
+def test_half_a_line_is_passed_over_and_does_not_spoil_the_next(tmp_path):
+    runs = Runs(tmp_path)
     runs.append({"key": "a"})
     with open(runs.path, "ab") as file:
         file.write(b'{"key": "b", "sec')
@@ -60,12 +55,12 @@ with Runs(sys.argv[1]).hold("layer") as ours:
 """
 
 
-def test_what_a_process_holds_is_its_alone_until_it_is_killed(runs_module, tmp_path):
+def test_what_a_process_holds_is_its_alone_until_it_is_killed(tmp_path):
     command = [sys.executable, "-c", HOLD, tmp_path]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     try:
         assert process.stdout.readline() == b"True\n"
-        runs = runs_module.Runs(tmp_path)
+        runs = Runs(tmp_path)
         with runs.hold("layer") as ours, runs.hold("other") as free:
             assert (ours, free) == (False, True)
     finally:
@@ -75,14 +70,14 @@ def test_what_a_process_holds_is_its_alone_until_it_is_killed(runs_module, tmp_p
         assert ours
 
 
-def test_who_waits_gets_what_another_lets_go_of(runs_module, tmp_path):
+def test_who_waits_gets_what_another_lets_go_of(tmp_path):
     found = []
 
     def wait():
-        with runs_module.Runs(tmp_path).hold("layer", wait=True) as ours:
+        with Runs(tmp_path).hold("layer", wait=True) as ours:
             found.append(ours)
 
-    with runs_module.Runs(tmp_path).hold("layer") as ours:
+    with Runs(tmp_path).hold("layer") as ours:
         assert ours
         waiting = threading.Thread(target=wait)
         waiting.start()

@@ -1,6 +1,5 @@
 """What tests of the scripts share: run one as a user does, or in this process; read its records."""
 
-import importlib
 import io
 import json
 import os
@@ -64,12 +63,6 @@ def refusal(script, *arguments):
         run_here(script, *arguments)
     assert caught.value.code not in (0, None)
     return f"{said.getvalue()}{caught.value}"
-
-
-def import_script(monkeypatch, name):
-    """A module of scripts/, imported as it is when a script runs."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    return importlib.import_module(name)
 
 
 def read_records(output):
