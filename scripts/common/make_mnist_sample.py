@@ -17,26 +17,20 @@ CLASSES, PER_CLASS, TEST_PER_CLASS, SIDE = 10, 500, 100, 28
 SAMPLE = Path(__file__).parents[2] / "minisca" / "datasets" / "mnist_sample.npz"
 
 
-def read_digits(path):
-    """Images uint8 (5000, 28, 28) and labels uint8 (5000,), sorted by class."""
+def main(path):
     rows = np.loadtxt(path, delimiter=",", dtype=np.uint8)
     expected = np.repeat(np.arange(CLASSES, dtype=np.uint8), PER_CLASS)
     if rows.shape != (expected.size, SIDE * SIDE + 1) or not np.array_equal(rows[:, -1], expected):
         raise SystemExit(
             f"{path} must have {PER_CLASS} rows a class: {SIDE * SIDE} pixels, a label"
         )
-    return rows[:, :-1].reshape(-1, SIDE, SIDE), rows[:, -1]
-
-
-def main(path):
-    images, labels = read_digits(path)
     # One of each class in turn, so that the last digits, and any others in a row, are balanced.
-    interleaved = np.arange(images.shape[0]).reshape(CLASSES, PER_CLASS).T.ravel()
-    images, labels = images[interleaved], labels[interleaved]
-    n_train = CLASSES * (PER_CLASS - TEST_PER_CLASS)
+    rows = rows.reshape(CLASSES, PER_CLASS, -1).swapaxes(0, 1).reshape(rows.shape)
     arrays = {}
-    for half, rows in (("train", slice(n_train)), ("test", slice(n_train, None))):
-        arrays |= {f"{half}_images": images[rows], f"{half}_labels": labels[rows]}
+    n_test = CLASSES * TEST_PER_CLASS
+    for half, part in (("train", rows[:-n_test]), ("test", rows[-n_test:])):
+        arrays[f"{half}_images"] = part[:, :-1].reshape(-1, SIDE, SIDE)
+        arrays[f"{half}_labels"] = part[:, -1]
     with atomic_write(SAMPLE) as file:
         np.savez_compressed(file, **arrays)
     print(f"{SAMPLE}: {SAMPLE.stat().st_size} bytes")

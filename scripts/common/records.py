@@ -1,8 +1,4 @@
-"""What every script writes down about a run: one JSON record a row and seed, in one form.
-
-A results.json is a list of records: row, seed, the measured figures, paper_percent, data, settings,
-seconds by phase, losses, versions, machine, peak memory, command.
-"""
+"""What every script writes down about a run: one JSON record a row and seed, in one form."""
 
 import json
 import os
@@ -86,9 +82,9 @@ def _cpu_name():
 
 
 def _memory_gib():
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
-    return None
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):
+        return None
+    return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
 
 
 class Results:

@@ -24,10 +24,7 @@ def feature_shape(layer, images):
 
 
 def encode_layer(layer, images, files=None):
-    """The layer's features; those too large for float32 in float16, in a file if there are `files`.
-
-    layer: a fitted SparseConvAutoencoder. files: `FeatureFiles` or None.
-    """
+    """The features; those too large for float32 in float16, in a file if there are `files`."""
     shape = feature_shape(layer, images)
     if 4 * np.prod(shape, dtype=np.int64) <= FLOAT32_BYTES:
         return layer.transform(images)
@@ -37,11 +34,7 @@ def encode_layer(layer, images, files=None):
 
 
 class FeatureFiles:
-    """Files of features in a directory of their own; they are removed when the block ends.
-
-    >>> with FeatureFiles("out/cifar10/features") as files:
-    ...     features = files.encode(layer, images)
-    """
+    """Files of features in a directory of their own; they are removed when the block ends."""
 
     def __init__(self, directory):
         self.directory = Path(directory)

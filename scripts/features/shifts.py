@@ -20,18 +20,15 @@ def shifted(images, shifts=ALL_AROUND):
 def augmented(features, labels, images, encode):
     """The features (n, ...) with those of the images shifted to the four sides; all their labels.
 
-    encode: makes features of images. Returns float16 (5 n, ...) and (5 n,), the shifts one after
-    the other.
+    encode: makes features of images. Returns float16 (5 n, ...) and (5 n,), shift after shift.
     """
-    n = len(features)
-    together = np.empty(((1 + len(SIDES)) * n, *features.shape[1:]), np.float16)
-    _copy_rows(features, together[:n])
-    for place, moved in enumerate(shifted(images, SIDES), start=1):
-        _copy_rows(encode(moved), together[place * n : (place + 1) * n])
-    return together, np.tile(labels, 1 + len(SIDES))
+    together = np.empty((1 + len(SIDES), *features.shape), np.float16)
 
+    def copy(features, out):  # some rows at a time: layers' features are joined when they are read
+        for rows in slices(len(out), 1000):
+            out[rows] = features[rows]
 
-def _copy_rows(features, out):
-    """A few rows at a time, for features that are put together when they are read."""
-    for rows in slices(len(out), 1000):
-        out[rows] = features[rows]
+    copy(features, together[0])
+    for out, moved in zip(together[1:], shifted(images, SIDES), strict=True):
+        copy(encode(moved), out)
+    return together.reshape(-1, *features.shape[1:]), np.tile(labels, len(together))

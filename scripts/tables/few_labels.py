@@ -2,10 +2,8 @@
 
 Every kind of features is learned from all training images, without their labels. The classifier is
 logistic regression on 10 to 300 labels a class, drawn at random ten times, the same draws for every
-kind. Its L2 penalty is the one with the lowest error on the validation images (the last of the
-training set, of which no label is drawn), as a mean over the draws, for each kind and number by
-itself; those validation labels are more than the few that the classifier has. With it, every draw's
-classifier is then scored on the test images.
+kind. Its penalty is, for each kind and number, the one with the lowest mean error on the validation
+images, of which no label is drawn; they have more labels than the classifier learns from.
 """
 
 import numpy as np

@@ -28,36 +28,16 @@ EXTENSIONS = {
 
 @dataclass(frozen=True)
 class Row:
-    """What a row trains, and how the features are classified.
+    """What a row trains, and how the features are classified."""
 
-    Attributes
-    ----------
-    layers : tuple of dict
-        The arguments of the layers, lowest first.
-    classifier, logistic : LinearSVM, LogisticRegression or None
-        As before `fit`, and what --classifier logistic puts in its place; None: the row is measured
-        by its reconstruction.
-    preparation : {"none", "raw", "whitened"}
-        Of the images: as they are, contrast-normalised, or whitened too.
-    scaling : one of `features.scaling.SCALINGS`
-        Of the features, before the classifier sees them.
-    shifts : bool
-        The classifier is scored a second time, over shifted images, which is a record of its own.
-    figures : bool
-        The small layers of the paper's Figures 2 and 3 are trained and drawn too.
-    extensions : dict
-        The options that made it another than the plain row: with "concatenate" the classifier sees
-        the features of all layers, with "augment" it learns from shifted images as well.
-    """
-
-    layers: tuple
-    classifier: object = None
-    logistic: object = None
-    preparation: str = "none"
-    scaling: str = "none"
-    shifts: bool = False
-    figures: bool = False
-    extensions: dict = field(default_factory=dict)
+    layers: tuple  # of dicts: the arguments of the layers, lowest first
+    classifier: object = None  # before `fit`; None: the row is measured by its reconstruction
+    logistic: object = None  # what --classifier logistic puts in its place
+    preparation: str = "none"  # of the images: contrast-normalised ("raw"), or "whitened" as well
+    scaling: str = "none"  # of the features before the classifier: one of `SCALINGS`
+    shifts: bool = False  # scored a second time, over shifted images, for a record of its own
+    figures: bool = False  # the small layers of the paper's Figures 2 and 3 are drawn too
+    extensions: dict = field(default_factory=dict)  # `EXTENSIONS` that made it another row
 
     @property
     def variant(self):

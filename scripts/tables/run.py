@@ -99,10 +99,9 @@ class LayerFiles:
 
 
 def train_layers(row, images, layer_files, feature_files, watch):
-    """The row's layers, each trained on the features of the one below, and the images' features.
+    """The row's layers, each trained on the features of the one below, and what `encode` returns.
 
-    Returns (layers, outputs), lowest first; outputs as `encode` has them, empty for a row without
-    a classifier.
+    Nothing is encoded for a row without a classifier.
     """
     features, layers, outputs = images, [], []
     for options in row.layers:
@@ -126,18 +125,11 @@ def encode(row, layers, images, feature_files):
 
 
 def evaluate(row, layers, outputs, images, feature_files, watch):
-    """The row's classifier, fitted to all training labels, and what it predicts.
+    """The row's classifier, fitted to all training labels, and {way: what it predicts}.
 
-    It is fitted twice: without the validation images' labels, to predict those, and with all
-    training labels, to predict the test images'. The list `outputs` is emptied.
-
-    Returns
-    -------
-    classifier : LinearSVM, LogisticRegression or None
-        None for a row that has none.
-    predicted : dict
-        {way: (labels of the validation images, labels of the test images)}; for a row without a
-        classifier {way: the test images' mean reconstruction error}.
+    That is labels of the validation images, by a classifier that was fitted without theirs, and of
+    the test images. For a row that has none: None, and the test images' mean reconstruction error.
+    The list `outputs` is emptied.
     """
     if row.classifier is None:
         with watch("reconstruct"):

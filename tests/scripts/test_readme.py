@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -11,7 +9,7 @@ from published.tables import name_of_extended
 from update_results import updated
 
 import minisca
-from tests.support.script_runs import FIELDS, ROOT
+from tests.support.script_runs import FIELDS, ROOT, run_script
 
 MEASURED = ROOT / "reference" / "measured"
 FOLDERS = ("", "reference", "scripts", "minisca/**", "tests/**")
@@ -19,16 +17,9 @@ PAGES = sorted({page for folder in FOLDERS for page in (ROOT / folder).glob("*.m
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
-def run(*arguments):
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_the_tables_and_the_report_are_made_from_the_records():
-    run("scripts/update_results.py", "--check")
+    done = run_script("update_results.py", "--check")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_stale_table_is_noticed_and_made_anew():

@@ -11,12 +11,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import study as script
 from studies.measure import Images, Measure
 from studies.space import read_space
 
 import minisca
-from minisca.datasets import Dataset, write_idx
-from tests.support.script_runs import ROOT
+from minisca.datasets import Dataset
+from tests.support.mnist_files import put_bars
+from tests.support.script_runs import ROOT, run_here
 
 SPACE = """
 design = "star"
@@ -182,19 +184,11 @@ def test_the_test_set_is_not_read():
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """A study on 100 images with bars as classes: begun by a process that is killed, then made by
-    two at once. The output, the command, and what the two printed."""
-    directory = tmp_path_factory.mktemp("study")
-    random = np.random.default_rng(0)
-    for split, n in (("train", 100), ("t10k", 10)):
-        labels = np.arange(n, dtype=np.uint8) % 4
-        images = random.integers(0, 60, (n, 12, 12), dtype=np.uint8)
-        for image, label in zip(images, labels, strict=True):
-            image[:, 3 * label : 3 * label + 2] = 255
-        write_idx(directory / f"{split}-images-idx3-ubyte", images)
-        write_idx(directory / f"{split}-labels-idx1-ubyte", labels)
-    declare(directory)
-    command = [sys.executable, "scripts/study.py", directory / "small.toml", "--seeds", "0", "1"]
-    command += ["--data-dir", directory, "--backend", "cpu", "--output", directory / "out"]
+    two at once. The output, the options, and what the two printed."""
+    directory = put_bars(tmp_path_factory.mktemp("study"), 100, 10, side=12)
+    options = [declare(directory), "--seeds", "0", "1", "--data-dir", directory]
+    options += ["--backend", "cpu", "--output", directory / "out"]
+    command = [sys.executable, "scripts/study.py", *options]
     start = partial(subprocess.Popen, list(map(str, command)), cwd=ROOT, text=True, stdout=-1)
     killed = start(stderr=subprocess.DEVNULL)
     while not (directory / "out" / "runs.jsonl").exists() and killed.poll() is None:
@@ -205,7 +199,7 @@ def study(tmp_path_factory):
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output
-    return directory / "out", list(map(str, command)), outputs
+    return directory / "out", options, outputs
 
 
 def read_lines(output):
@@ -230,12 +224,11 @@ def test_a_killed_processs_runs_are_taken_up_and_two_processes_make_every_run_on
 
 
 def test_a_finished_run_is_skipped_and_a_missing_one_is_made_from_the_same_layer(study):
-    output, command, _ = study
+    output, options, _ = study
     lines = read_lines(output)
     layers = {path: path.read_bytes() for path in (output / "layers").iterdir()}
     (output / "runs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines[1:]))
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "10 runs of 4 layers, 9 of them finished" in done.stdout
+    assert "10 runs of 4 layers, 9 of them finished" in run_here(script, *options)
     again = read_lines(output)[-1]
     assert again["key"] == lines[0]["key"]
     assert again["validation_error_percent"] == lines[0]["validation_error_percent"]
@@ -243,33 +236,28 @@ def test_a_finished_run_is_skipped_and_a_missing_one_is_made_from_the_same_layer
 
 
 def test_limit_ends_after_so_many_runs(study, tmp_path):
-    command = [*study[1][:-1], str(tmp_path), "--limit", "1"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    printed = run_here(script, *study[1][:-1], tmp_path, "--limit", "1")
     assert len(read_lines(tmp_path)) == 1
-    assert "9 runs are left" in done.stdout
+    assert "9 runs are left" in printed
 
 
 def test_the_report_is_a_table_a_file_and_a_picture(study):
-    output, command, _ = study
-    done = subprocess.run(
-        [*command, "--report"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert "Backend" not in done.stdout
+    output, options, _ = study
+    printed = run_here(script, *options, "--report")
+    assert "Backend" not in printed
     made = json.loads((output / "report.json").read_text())
     assert made["runs"] == 10
     found = {entry["setting"] for entry in made["effects"]}
     assert found == {"n_epochs", "encoding_bias", "feature_scaling", "l2"}
     for entry in made["effects"]:
-        assert entry["setting"] in done.stdout
+        assert entry["setting"] in printed
     assert (output / "report.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_study_of_a_second_layer_trains_the_first_once_a_seed(study, tmp_path):
-    command = study[1]
     text = 'design = "star"\nscore = "reconstruction_error"\n[below]\nn_maps = 4\nn_epochs = 1\n'
     text += '[training]\nn_maps = 3\nn_epochs = 1\ninput_scaling = ["none", "per-map", "root", 2]\n'
-    command = [*command[:2], str(declare(tmp_path, text)), *command[3:-1], str(tmp_path / "out")]
-    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    run_here(script, declare(tmp_path, text), *study[1][1:-1], tmp_path / "out")
     lines = read_lines(tmp_path / "out")
     assert len(lines) == 8
     assert len({line["reconstruction_error"] for line in lines}) == 8

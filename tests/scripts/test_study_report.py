@@ -82,7 +82,7 @@ def test_a_kept_report_has_what_is_common_and_every_run_beside_it(tmp_path):
     written, picture, runs = (path.read_bytes() for path in kept)
     assert written == (tmp_path / "out" / "report.json").read_bytes()
     assert picture == (tmp_path / "out" / "report.png").read_bytes()
-    assert json.loads(report)["common_settings"] == {"c": 5}
+    assert json.loads(written)["common_settings"] == {"c": 5}
     assert [json.loads(line) for line in runs.splitlines()] == records
 
 
