@@ -36,7 +36,6 @@ def parse_arguments():
     parser = make_parser(__doc__)
     parser.add_argument("study", help="a TOML file such as those in scripts/studies")
     parser.add_argument("--images", type=int, help="training images; default: 50,000")
-    parser.add_argument("--limit", type=int, help="end after so many runs")
     parser.add_argument(
         "--report",
         nargs="?",
@@ -49,7 +48,7 @@ def parse_arguments():
     )
     add_common(parser, "MNIST's IDX files, or files like them", None, resume=False)
     arguments = parser.parse_args()
-    check_counts(parser, arguments, "images", "limit")
+    check_counts(parser, arguments, "images")
     check_seeds(parser, arguments)
     try:
         arguments.space = read_space(arguments.study)
@@ -74,21 +73,17 @@ def run_all(arguments, runs_file):
     finished = runs_file.finished()
     done = sum(measure.key(run) in finished for run in runs)
     print(f"{images.name}: {len(runs)} runs of {len(groups)} layers, {done} of them finished")
-    left = len(runs) if arguments.limit is None else arguments.limit
     with tqdm(total=len(runs), initial=done, unit="run", disable=None) as bar:
         for name, group in groups.items():
-            if left == 0:
-                break
             with runs_file.hold(name) as ours:
                 finished = runs_file.finished()  # read while it is held: nobody adds to it now
-                todo = [run for run in group if measure.key(run) not in finished][:left]
+                todo = [run for run in group if measure.key(run) not in finished]
                 if ours and todo:
                     run_group(todo, measure, runs_file, bar)
-                    left -= len(todo)
     finished = runs_file.finished()
     missing = sum(measure.key(run) not in finished for run in runs)
     if missing:
-        print(f"{missing} runs are left, or are being made by other processes")
+        print(f"{missing} runs are being made by other processes")
 
 
 def run_group(runs, measure, runs_file, bar):

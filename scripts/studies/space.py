@@ -5,7 +5,6 @@ A file is TOML: `design`, and two tables, [training] (what decides a trained lay
 
     design = "star"     the base, and every other value by itself, everything else at its base
     design = "grid"     every combination
-    design = "random"   `runs` combinations drawn at random, from `draw_seed`
 
 `score` is what is to be small: "validation_error_percent", the default; "validation_loss", the mean
 of the classifier's own loss on the validation images, which tells smaller differences apart; or
@@ -24,12 +23,11 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from features.scaling import SCALINGS
 
 import minisca
 
-DESIGNS = ("star", "grid", "random")
+DESIGNS = ("star", "grid")
 SCORES = ("validation_error_percent", "validation_loss", "reconstruction_error")
 CLASSIFIERS = {"logistic": minisca.LogisticRegression, "svm": minisca.LinearSVM}
 #: What a file writes where Python has None: TOML has no such value.
@@ -71,8 +69,6 @@ class Space(NamedTuple):
     training: dict
     encoding: dict
     below: dict | None
-    n_runs: int | None
-    draw_seed: int
     score: str
 
     def base(self):
@@ -81,24 +77,16 @@ class Space(NamedTuple):
     def runs(self, seeds):
         """Every run of the study, those of one trained layer one after the other."""
         declared = {**self.training, **self.encoding}
-        if self.design == "grid":
-            points = itertools.product(*declared.values())
-        elif self.design == "star":
-            points = _star(list(declared.values()))
-        else:
-            points = _drawn(list(declared.values()), self.n_runs, self.draw_seed)
-        runs = []
+        choices = list(declared.values())
+        points = itertools.product(*choices) if self.design == "grid" else _star(choices)
+        groups = {}  # the first place of a layer decides when it is trained
         for point, seed in itertools.product(points, seeds):
-            settings = {
-                name: None if value == OFF else value
-                for name, value in zip(declared, point, strict=True)
-            }
+            values = (None if value == OFF else value for value in point)
+            settings = dict(zip(declared, values, strict=True))
             training = TRAINING | {name: settings[name] for name in self.training}
             encoding = ENCODING | {name: settings[name] for name in self.encoding}
-            runs.append(Run(training, encoding, seed))
-        groups = {}  # the first place of a layer decides when it is trained
-        for run in runs:
-            groups.setdefault(digest(run.training, run.seed), []).append(run)
+            run = Run(training, encoding, seed)
+            groups.setdefault(digest(training, seed), []).append(run)
         return [run for group in groups.values() for run in group]
 
     def own(self, records):
@@ -108,11 +96,12 @@ class Space(NamedTuple):
         had them with all else the same.
         """
         declared = [run.settings() for run in self.runs([0])]
-        return [record for record in records if _as_today(record["settings"]) in declared]
+        today = {"cosine": {"schedule": "linear"}}
 
+        def of_today(settings):
+            return settings | today.get(settings["schedule"], {})
 
-def _as_today(settings):
-    return settings | ({"schedule": "linear"} if settings["schedule"] == "cosine" else {})
+        return [record for record in records if of_today(record["settings"]) in declared]
 
 
 def _star(values):
@@ -121,18 +110,6 @@ def _star(values):
     for place, choices in enumerate(values):
         for other in choices[1:]:
             yield (*base[:place], other, *base[place + 1 :])
-
-
-def _drawn(values, n_runs, seed):
-    """Combinations drawn at random, none twice; all of them where there are no more."""
-    sides = [len(choices) for choices in values]
-    total = int(np.prod(sides, dtype=object))
-    random = np.random.default_rng(seed)
-    drawn = {}
-    while len(drawn) < min(n_runs, total):
-        drawn[tuple(int(random.integers(side)) for side in sides)] = None
-    for places in drawn:
-        yield tuple(choices[place] for choices, place in zip(values, places, strict=True))
 
 
 def digest(*parts):
@@ -149,33 +126,27 @@ def read_space(path):
             declared = tomllib.load(file)
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{path} is no TOML: {error}") from error
-    known = {"design", "training", "encoding", "below", "runs", "draw_seed", "score"}
+    known = {"design", "training", "encoding", "below", "score"}
     for name in declared.keys() - known:
         raise ValueError(f"{path} has {name!r}; it may have {', '.join(sorted(known))}")
     design = declared.get("design")
     if design not in DESIGNS:
         raise ValueError(f"design is {design!r} in {path}; it must be one of {', '.join(DESIGNS)}")
-    n_runs = declared.get("runs")
-    if (design == "random") != (isinstance(n_runs, int) and n_runs > 0):
-        raise ValueError(f"runs is {n_runs!r} in {path}; it is for random, a number from 1")
     tables = {}
     for table, allowed in (("training", TRAINING), ("encoding", ENCODING | OPTIONAL)):
-        found = {name: _values(value) for name, value in declared.get(table, {}).items()}
+        found = {
+            name: value if isinstance(value, list) else [value]
+            for name, value in declared.get(table, {}).items()
+        }
         _check(path, table, found, allowed)
         tables[table] = found
     below = declared.get("below")
     if below is not None:
         _check(path, "below", {name: [value] for name, value in below.items()}, _LAYER)
-    draw_seed, score = declared.get("draw_seed", 0), declared.get("score", SCORES[0])
+    score = declared.get("score", SCORES[0])
     if score not in SCORES:
         raise ValueError(f"score is {score!r} in {path}; it must be one of {', '.join(SCORES)}")
-    return Space(
-        path.stem, design, **tables, below=below, n_runs=n_runs, draw_seed=draw_seed, score=score
-    )
-
-
-def _values(value):
-    return value if isinstance(value, list) else [value]
+    return Space(path.stem, design, **tables, below=below, score=score)
 
 
 def _check(path, table, found, allowed):

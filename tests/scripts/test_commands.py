@@ -11,7 +11,7 @@ SHARED = {"--output", "--data-dir", "--backend", "--seeds", "--resume", "--quick
 #: What a command has none of, since it would mean nothing there.
 WITHOUT = {
     "benchmark.py": {"--seeds", "--resume"},
-    "study.py": {"--resume", "--quick"},  # it always goes on; --images and --limit make it short
+    "study.py": {"--resume", "--quick"},  # it always goes on; --images makes it short
     "update_results.py": SHARED,
 }
 

@@ -44,14 +44,10 @@ def declare(directory, text=SPACE):
 
 def test_a_star_is_the_base_and_every_other_value_by_itself(tmp_path):
     space = read_space(declare(tmp_path))
-    runs = space.runs([0, 1])
-    changed = []
-    for run in runs:
-        settings = run.settings()
-        changed.append([name for name, v in space.base().items() if settings[name] != v])
-    assert sorted(changed) == sorted(
-        2 * [[], ["n_epochs"], ["encoding_bias"], ["feature_scaling"], ["l2"]]
-    )
+    base, settings = space.base(), [run.settings() for run in space.runs([0, 1])]
+    changed = [[name for name in base if found[name] != base[name]] for found in settings]
+    expected = [[], ["n_epochs"], ["encoding_bias"], ["feature_scaling"], ["l2"]]
+    assert sorted(changed) == sorted(2 * expected)
 
 
 def test_a_grid_is_every_combination_and_runs_of_a_layer_stand_together(tmp_path):
@@ -63,19 +59,10 @@ def test_a_grid_is_every_combination_and_runs_of_a_layer_stand_together(tmp_path
     assert changes + 1 == len(set(layers)) == 4
 
 
-def test_a_random_design_draws_the_same_runs_again_and_none_twice(tmp_path):
-    text = SPACE.replace('"star"', '"random"\nruns = 7')
-    space = read_space(declare(tmp_path, text))
-    runs = space.runs([0])
-    assert len({json.dumps(run) for run in runs}) == 7
-    assert runs == space.runs([0])
-    assert len(space._replace(n_runs=1000).runs([0])) == 16
-
-
 def test_off_is_none_and_what_is_not_declared_has_the_estimators_default(tmp_path):
     text = SPACE.replace("n_maps = 4", 'n_maps = 4\nlifetime = ["off", 0.2]')
-    found = {r.training["lifetime"] for r in read_space(declare(tmp_path, text)).runs([0])}
-    assert found == {None, 0.2}
+    runs = read_space(declare(tmp_path, text)).runs([0])
+    assert {run.training["lifetime"] for run in runs} == {None, 0.2}
     run = read_space(declare(tmp_path)).runs([0])[0]
     assert run.training["momentum"] == 0.9
     assert run.encoding["classifier"] == "logistic"
@@ -92,7 +79,6 @@ def test_off_is_none_and_what_is_not_declared_has_the_estimators_default(tmp_pat
         (("filter_width = 5", 'momentum = [0, "low"]'), "momentum is 'low'"),
         (("filter_width = 5", "normalise_filters = 1"), "normalise_filters is 1"),
         (('"per-map"', '"perhaps"'), "'perhaps' is none of"),
-        (('"star"', '"random"'), "runs is None"),
         (('"star"', '"star"\nscore = "beauty"'), "score is 'beauty'"),
         (("design", "design design"), "is no TOML"),
     ],
@@ -131,11 +117,10 @@ def test_every_other_setting_has_a_name_of_its_own(measure, tmp_path, other):
 
 
 def test_only_a_study_that_limits_the_labels_has_them_in_its_runs(tmp_path):
-    (run,) = {r.encoding.get("labels") for r in read_space(declare(tmp_path)).runs([0])}
-    assert run is None
-    limited = declare(tmp_path, SPACE.replace("[encoding]", "[encoding]\nlabels = [20, 10]"))
-    found = {r.encoding["labels"] for r in read_space(limited).runs([0])}
-    assert found == {10, 20}
+    limited = SPACE.replace("[encoding]", "[encoding]\nlabels = [20, 10]")
+    for text, expected in ((SPACE, {None}), (limited, {10, 20})):
+        runs = read_space(declare(tmp_path, text)).runs([0])
+        assert {run.encoding.get("labels") for run in runs} == expected
 
 
 class FewLabels(minisca.LogisticRegression):
@@ -233,12 +218,6 @@ def test_a_finished_run_is_skipped_and_a_missing_one_is_made_from_the_same_layer
     assert again["key"] == lines[0]["key"]
     assert again["validation_error_percent"] == lines[0]["validation_error_percent"]
     assert layers == {path: path.read_bytes() for path in (output / "layers").iterdir()}
-
-
-def test_limit_ends_after_so_many_runs(study, tmp_path):
-    printed = run_here(script, *study[1][:-1], tmp_path, "--limit", "1")
-    assert len(read_lines(tmp_path)) == 1
-    assert "9 runs are left" in printed
 
 
 def test_the_report_is_a_table_a_file_and_a_picture(study):
