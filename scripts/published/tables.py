@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -83,30 +84,34 @@ def listed(records, key="test_error_percent"):
     return ", ".join(f"{record[key]:.2f}" for record in records) or NONE
 
 
+#: What `errors` says of a row's records.
+ERRORS = ["test error", "every seed", "validation error"]
+
+
+def errors(records):
+    return [spread(records), listed(records), spread(records, "validation_error_percent")]
+
+
 def table_1():
     """Table 1 of the paper: its pipeline, logistic regression, first."""
     records, published = by_row("mnist"), paper()["experiments"]
     rows = []
     for row, name in TABLE_1.items():
-        cells = [name, f"{published[row]['value']:.2f} %"]
-        for end in CLASSIFIERS.values():
-            found = records.get(row + end, [])
-            cells.append(spread(found) + (" (one seed)" if len(found) == 1 else ""))
-        rows.append(cells)
+        found = [records.get(row + end, []) for end in CLASSIFIERS.values()]
+        cells = (spread(seeds) + " (one seed)" * (len(seeds) == 1) for seeds in found)
+        rows.append([name, f"{published[row]['value']:.2f} %", *cells])
     header = ["MNIST, test error", "paper", *(f"minisca, {name}" for name in CLASSIFIERS)]
     return Table(header, rows)
 
 
 def table_1_by_seed():
     """The same, every seed's figure, and the validation error beside it."""
-    records = by_row("mnist")
-    rows = []
-    for row, name in TABLE_1.items():
-        for classifier, end in CLASSIFIERS.items():
-            found = records.get(row + end, [])
-            validation = spread(found, "validation_error_percent")
-            rows.append([name, classifier, spread(found), listed(found), validation])
-    return Table(["MNIST", "classifier", "test error", "every seed", "validation error"], rows)
+    records, kinds = by_row("mnist"), product(TABLE_1.items(), CLASSIFIERS.items())
+    rows = [
+        [name, classifier, *errors(records.get(row + end, []))]
+        for (row, name), (classifier, end) in kinds
+    ]
+    return Table(["MNIST", "classifier", *ERRORS], rows)
 
 
 def extensions():
@@ -117,11 +122,8 @@ def extensions():
         named = name_of_extended(row)
         if named is not None:
             name, words, plain = named
-            validation = spread(found, "validation_error_percent")
-            beside = spread(records.get(plain, []))
-            rows.append([name, words, spread(found), listed(found), validation, beside])
-    header = ["MNIST", "extension", "test error", "every seed", "validation error", "without it"]
-    return Table(header, rows)
+            rows.append([name, words, *errors(found), spread(records.get(plain, []))])
+    return Table(["MNIST", "extension", *ERRORS, "without it"], rows)
 
 
 def name_of_extended(row):
@@ -156,11 +158,8 @@ def few_labels():
 
 def fashion():
     """The same settings on Fashion-MNIST."""
-    rows = [
-        [NAMES[row], spread(found), listed(found), spread(found, "validation_error_percent")]
-        for row, found in by_row("fashion-mnist").items()
-    ]
-    return Table(["Fashion-MNIST", "test error", "every seed", "validation error"], rows)
+    rows = [[NAMES[row], *errors(found)] for row, found in by_row("fashion-mnist").items()]
+    return Table(["Fashion-MNIST", *ERRORS], rows)
 
 
 def table_2():
@@ -178,34 +177,30 @@ def table_2():
     return Table([*header, "validation accuracy", "time", "memory"], rows)
 
 
+def accuracies(name):
+    """{row: its validation accuracy, as text} of a file of reference/measured."""
+    return {r["row"]: f"{r['validation_accuracy_percent']:.1f} %" for r in read(name)}
+
+
 def encodings():
     """Validation accuracy of two methods under two kinds of pooling (compare_encodings.py)."""
-    accuracies = {r["row"]: f"{r['validation_accuracy_percent']:.1f} %" for r in read("encodings")}
-    columns = {
-        f"{maps} maps, {words}": f"{pooling}-{maps}"
-        for maps in (64, 256)
-        for pooling, words in (("quadrants", "quadrants"), ("maximum", "8 × 8"))
-    }
+    found = accuracies("encodings")
+    poolings = {"quadrants": "quadrants", "maximum": "8 × 8"}
+    columns = list(product((64, 256), poolings))
     rows = [
-        [name, *(accuracies[f"encoding-{kind}-{column}"] for column in columns.values())]
+        [name, *(found[f"encoding-{kind}-{pooling}-{maps}"] for maps, pooling in columns)]
         for kind, name in ENCODINGS.items()
     ]
-    return Table(["", *columns], rows)
+    return Table(["", *(f"{maps} maps, {poolings[pooling]}" for maps, pooling in columns)], rows)
 
 
 def figure_1c():
     """Figure 1c in numbers."""
-    points = {}
-    for record in read("figure-1c"):
-        key = tuple(record["row"].removeprefix("figure-1c-").rsplit("-", 2))
-        points[key] = f"{record['validation_accuracy_percent']:.1f} %"
-    methods = [
-        (method, kind)
-        for kind in ("whitened", "raw")
-        for method in ("winner-take-all", "k-means", "supervised")
-    ]
+    points = accuracies("figure-1c")
+    methods = ("winner-take-all", "k-means", "supervised")
+    curves = [(method, kind) for kind in ("whitened", "raw") for method in methods]
     rows = [
-        [maps, *(points.get((method, maps, kind), NONE) for method, kind in methods)]
-        for maps in sorted({maps for _, maps, _ in points}, key=int)
+        [str(n), *(points.get(f"figure-1c-{method}-{n}-{kind}", NONE) for method, kind in curves)]
+        for n in sorted({int(row.split("-")[-2]) for row in points})
     ]
-    return Table(["maps", *(f"{method}, {kind}" for method, kind in methods)], rows)
+    return Table(["maps", *map(", ".join, curves)], rows)
