@@ -45,13 +45,12 @@ from bench.children import can_measure_memory
 from bench.classifier import measure_classifier, report_classifier
 from bench.cold import measure_cold, report_cold
 from bench.growth import draw_growth, measure_growth, report_growth
-from bench.layers import load_digits
+from bench.layers import LAYERS, Step, load_digits, make_images, make_parameters
 from bench.machines import open_machine, peer_on_device
 from bench.memory import measure_memory, report_memory
 from bench.peer import import_torch
 from bench.steps import measure_steps, measure_transform, report_steps, report_transform
 from bench.threads import measure_threads, report_threads
-from bench.timing import caches
 from common.locks import check_packages
 from common.options import check_counts, make_parser
 from common.records import environment
@@ -128,36 +127,31 @@ class Bench:
     def digits(self):
         return load_digits(self.data_dir)
 
-    def layers(self, layers):
-        return [layer.tiny() if self.tiny else layer for layer in layers]
+    def steps(self, machine):
+        """Yield the layers and a training step of each."""
+        for layer in self.layers():
+            x = make_images(layer, self.digits)
+            yield layer, Step(machine.backend, x, make_parameters(layer))
+
+    def layers(self, names=None):
+        found = [layer for layer in LAYERS if names is None or layer.name in names]
+        return [layer.tiny() if self.tiny else layer for layer in found]
 
     def environment(self):
-        """`records.environment` with caches, threads, BLAS, the peer and the digits."""
+        """`records.environment` with threads, BLAS, the peer and the digits."""
         found = environment()
         found["versions"]["torch"] = None if self.torch is None else version("torch")
         blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
         found["versions"]["blas"] = f"{blas['name']} {blas['version']}"
-        found["machine"]["caches"] = caches()
         limits = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
         found["threads"] = {
             "numba": self.threads,
-            "numba_layer": _threading_layer(),
             "blas": _blas_threads(),
             "torch": None if self.torch is None else self.torch.get_num_threads(),
             "environment": {name: os.environ[name] for name in limits if name in os.environ},
         }
-        found["digits"] = self.digits.name
-        found["repetitions"] = self.repetitions
-        found["scale"] = "tiny" if self.tiny else "full"
-        return found
-
-
-def _threading_layer():
-    """The threads that Numba runs on: known once something ran on them."""
-    try:
-        return numba.threading_layer()
-    except ValueError:
-        return None
+        found |= {"digits": self.digits.name, "repetitions": self.repetitions}
+        return found | {"scale": "tiny" if self.tiny else "full"}
 
 
 def _blas_threads():
@@ -166,18 +160,14 @@ def _blas_threads():
         from threadpoolctl import threadpool_info
     except ImportError:
         return None
-    return max(
-        (pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"),
-        default=None,
-    )
+    pools = (pool for pool in threadpool_info() if pool["user_api"] == "blas")
+    return max((pool["num_threads"] for pool in pools), default=None)
 
 
 def print_environment(found):
-    machine, versions = found["machine"], found["versions"]
+    machine, versions, threads = found["machine"], found["versions"], found["threads"]
     print(f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB")
-    print("; ".join(f"{name} {size}" for name, size in machine["caches"].items()))
     print(", ".join(f"{name} {number}" for name, number in versions.items() if number))
-    threads = found["threads"]
     print(f"{threads['numba']} threads; digits: {found['digits']}")
     if threads["blas"] not in (None, threads["numba"]):
         print(

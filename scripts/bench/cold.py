@@ -8,7 +8,7 @@ every process is a cold one.
 import tempfile
 
 from bench.children import run_child
-from bench.layers import LAYERS, describe
+from bench.layers import describe
 from bench.timing import median
 from common.records import print_table
 from tqdm import tqdm
@@ -27,7 +27,7 @@ def measure_cold(bench, machine):
         run_child("bench.first_step", None) for _ in tqdm(runs, "import", leave=False, disable=None)
     ]
     layers = []
-    for layer in bench.layers(layer for layer in LAYERS if layer.name in NAMES):
+    for layer in bench.layers(NAMES):
         task = describe(layer)["shape"] | {"backend": machine.name}
         cold, warm = [], []
         colds = range(min(bench.repetitions, MOST_COLD_RUNS))

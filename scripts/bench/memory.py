@@ -5,7 +5,7 @@ For two numbers of images, each in a process of its own: what is left must not d
 
 import numpy as np
 from bench.children import MB, PeakMemory, answer, run_child
-from bench.layers import LAYERS, describe
+from bench.layers import describe
 from common.records import print_rows
 
 #: By the layer's name: two numbers of images.
@@ -18,7 +18,7 @@ IMAGES = {
 
 def measure_memory(bench, machine):
     found = []
-    for layer in bench.layers(layer for layer in LAYERS if layer.name in IMAGES):
+    for layer in bench.layers(IMAGES):
         shape = describe(layer)["shape"]
         numbers = (shape["batch"], 2 * shape["batch"]) if bench.tiny else IMAGES[layer.name]
         task = {"shape": shape, "pool": layer.pool, "init_scale": layer.init_scale}

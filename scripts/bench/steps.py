@@ -1,6 +1,6 @@
 """The training step of every layer beside its floor and PyTorch; `transform` beside the encoder."""
 
-from bench.layers import LAYERS, Step, describe, make_images, make_parameters
+from bench.layers import describe, make_parameters
 from bench.peer import PeerStep, check_agreement, check_update
 from bench.timing import median, medians, milliseconds, take_turns, times
 from common.records import print_rows
@@ -13,12 +13,11 @@ def measure_steps(bench, machine):
     """Seconds of minisca's step, its phases, the peer's step and the ceilings, a layer."""
     if bench.torch is not None:
         check_update(bench.torch)
-    return {"layers": [measure_step(layer, bench, machine) for layer in bench.layers(LAYERS)]}
+    steps = bench.steps(machine)
+    return {"layers": [measure_step(layer, step, bench, machine) for layer, step in steps]}
 
 
-def measure_step(layer, bench, machine):
-    x, parameters = make_images(layer, bench.digits), make_parameters(layer)
-    step = Step(machine.backend, x, parameters)
+def measure_step(layer, step, bench, machine):
     memory = machine.memory(step)
     ceilings, phases = machine.ceilings(bench.tiny), step.phases()
     calls = {name: call for name, (call, _) in ceilings.items()} | {"minisca": step, **phases}
@@ -28,7 +27,7 @@ def measure_step(layer, bench, machine):
         calls["cublas on patches"] = machine.product(*sides)
     limits, agreement = {}, None
     if bench.torch is not None:
-        peer = PeerStep(bench.torch, x, parameters, bench.torch_device)
+        peer = PeerStep(bench.torch, step.x, make_parameters(layer), bench.torch_device)
         agreement = check_agreement(step, peer)
         calls |= {"pytorch convolution": peer.convolve, "pytorch": peer}
         limits = {"pytorch": 2} if is_slow(layer, machine, ceilings) else {}
@@ -38,7 +37,7 @@ def measure_step(layer, bench, machine):
     found |= {"phase_seconds": phase_seconds, "agreement": agreement}
     if machine.is_device:
         # of every parameter: itself, velocity and gradient are read, the first two written
-        n_bytes = 5 * sum(value.nbytes for value in parameters.values())
+        n_bytes = 5 * sum(value.nbytes for value in make_parameters(layer).values())
         copied = n_bytes / found["copy_bytes_per_second"]
         found["update_share_of_copy"] = copied / median(phase_seconds["update"])
         found["memory_bytes"] = memory
@@ -137,8 +136,7 @@ def agreement_line(agreement):
 def measure_transform(bench, machine):
     """Seconds of convolution, ReLU and pooling in one pass beside the step's own encoder."""
     found = []
-    for layer in bench.layers(LAYERS):
-        step = Step(machine.backend, make_images(layer, bench.digits), make_parameters(layer))
+    for layer, step in bench.steps(machine):
         calls = {
             "encode_winners": step.encode,
             "encode_pooled": lambda step=step, layer=layer: step.encode_pooled(*layer.pool),

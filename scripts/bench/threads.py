@@ -31,8 +31,7 @@ CHILD_SECONDS = 2.0
 def measure_threads(bench, machine):
     two = min(2, bench.threads)
     layers = []
-    for layer in bench.layers(LAYERS):
-        step = Step(machine.backend, make_images(layer, bench.digits), make_parameters(layer))
+    for layer, step in bench.steps(machine):
         calls = {
             str(threads): lambda step=step, threads=threads: _on_threads(step, threads)
             for threads in sorted({1, two})

@@ -4,7 +4,6 @@ Whatever else the machine does meanwhile, and however its clock drifts, then mee
 """
 
 import time
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -64,18 +63,3 @@ def milliseconds(seconds):
 def times(multiple, digits=1):
     """A multiple as text; None of None."""
     return multiple and f"{multiple:.{digits}f} x"
-
-
-def caches():
-    """The first core's caches, {"L1 data": "32 KiB, a core's own", ...}; empty where unknown."""
-    found = {}
-    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        level, kind, size, shared = (
-            (index / name).read_text().strip()
-            for name in ("level", "type", "size", "shared_cpu_list")
-        )
-        name = f"L{level}" if kind == "Unified" else f"L{level} {kind.lower()}"
-        kib = int(size.removesuffix("K"))
-        readable = f"{kib} KiB" if kib < 1024 else f"{kib / 1024:g} MiB"
-        found[name] = f"{readable}, cores {shared}"
-    return found

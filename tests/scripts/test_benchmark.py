@@ -64,7 +64,6 @@ def test_a_section_names_machine_versions_threads_and_command(tiny_run):
     for section in tiny_run[1].values():
         environment = section["environment"]
         assert environment["machine"]["cpu"]
-        assert isinstance(environment["machine"]["caches"], dict)
         assert {"python", "numpy", "numba", "torch", "blas"} <= set(environment["versions"])
         assert environment["threads"]["numba"] >= 1
         assert environment["command"].startswith("python scripts/benchmark.py")
