@@ -121,11 +121,9 @@ def learned_filters(layer, images):
 
 def average(records):
     """One record of a rule's seeds: means of its numbers, the rest as in the first."""
-    averaged = dict(records[0])
-    for key, value in averaged.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            averaged[key] = sum(record[key] for record in records) / len(records)
-    return averaged
+    numbers = {key for key, value in records[0].items() if isinstance(value, int | float)}
+    means = {key: sum(record[key] for record in records) / len(records) for key in numbers}
+    return records[0] | means
 
 
 def table_row(rule, records):

@@ -4,9 +4,12 @@ Times of a device are its own, between two events around many calls, so what the
 counts only as far as the device waits for it, as it does in training.
 """
 
+import contextlib
 import time
 
+import numba
 import numpy as np
+from bench.peer import import_torch
 
 from minisca.backends import get_backend, name_of
 
@@ -59,11 +62,9 @@ class Machine:
 
     def memory(self, call):
         """Bytes that a call needs at once, its results included; None where nothing tells."""
-        return None
 
     def description(self):
         """What the device is; None of the CPU, which stands in a section's environment."""
-        return None
 
 
 class Device(Machine):
@@ -145,10 +146,13 @@ class NumbaDevice(Device):
 
     def product(self, rows, depth, columns):
         """By CuPy's or PyTorch's copy of cuBLAS: Numba has none of its own."""
-        try:
+        with contextlib.suppress(ImportError):
             return CuPyDevice(self.backend).product(rows, depth, columns)
-        except ImportError:
-            return _torch_product(rows, depth, columns)
+        torch, device = peer_on_device(import_torch(numba.get_num_threads()))
+        if torch is None:
+            return None
+        a, b = (torch.ones(shape, device=device) for shape in ((rows, depth), (depth, columns)))
+        return lambda: a @ b
 
     def description(self):
         device = self.cuda.get_current_device()
@@ -158,19 +162,6 @@ class NumbaDevice(Device):
             "compute_capability": ".".join(map(str, device.compute_capability)),
             "memory_gib": round(self.cuda.current_context().get_memory_info().total / 2**30, 1),
         }
-
-
-def _torch_product(rows, depth, columns):
-    try:
-        import torch
-    except ImportError:
-        return None
-    if not torch.cuda.is_available():
-        return None
-    torch.backends.cuda.matmul.allow_tf32 = False
-    a = torch.ones((rows, depth), device="cuda")
-    b = torch.ones((depth, columns), device="cuda")
-    return lambda: a @ b
 
 
 def open_machine(name):

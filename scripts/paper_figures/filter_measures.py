@@ -52,8 +52,7 @@ def steepness(filters):
     """The largest difference between neighbouring weights over the range of all weights: (m,).
 
     Outside a filter counts as 0, which the range includes. 1 where an edge is as crisp as can be,
-    however large what it bounds; 1 / w where it rises
-    over w pixels; 0 of a filter of zeros.
+    however large what it bounds; 1 / w where it rises over w pixels; 0 of a filter of zeros.
     """
     outside = np.pad(filters.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
     steps = [np.abs(np.diff(outside, axis=axis)).max(axis=(1, 2, 3)) for axis in (2, 3)]

@@ -27,7 +27,7 @@ def draw_convolutional_filters(run, name):
     title, whitened, images, options = CONVOLUTIONAL[name]
     data, (train, _), _ = run.cifar(whitened, images)
     layer, record = train_layer(run, name, data, train, WIDE | options)
-    save_filters(run, name, layer.decoder_filters_, f"{title}: {in_words(record)}")
+    save_filters(run, name, layer.decoder_filters_, title, record)
 
 
 def draw_raw_and_whitened(run, name):
@@ -37,8 +37,7 @@ def draw_raw_and_whitened(run, name):
         options = {"n_maps": 32, "filter_width": 9, "pool_width": 6, "pool_stride": 4}
         layer, record = train_layer(run, f"{name}{part}", data, train, options | {"n_epochs": 8})
         kind = "whitened" if whitened else "not whitened"
-        title = f"{kind}: {in_words(record)}"
-        save_filters(run, f"{name}{part}", layer.decoder_filters_, title)
+        save_filters(run, f"{name}{part}", layer.decoder_filters_, kind, record)
 
 
 def draw_patch_filters(run, name):
@@ -60,15 +59,10 @@ def draw_patch_filters(run, name):
     model.save(run.path(name, "npz"))
     usage = (model.transform(patches[: 5 * MEASURED_IMAGES]) != 0).mean(axis=0)
     settings = {"model": model.get_params(), "train_patches": len(patches)}
-    record = run.measured(
-        run.results(name),
-        f"figure-{name}",
-        data,
-        settings,
-        watch,
-        lambda: {"losses": [model.loss_history_.tolist()]} | describe(model.filters_, usage),
-    )
-    save_filters(run, name, model.filters_, f"from patches: {in_words(record)}")
+    measured = {"losses": [model.loss_history_.tolist()]} | describe(model.filters_, usage)
+    run_of = (run.results(name), f"figure-{name}", data, settings, watch)
+    record = run.measured(*run_of, lambda: measured)
+    save_filters(run, name, model.filters_, "from patches", record)
 
 
 def draw_digit(run, name):
@@ -102,11 +96,7 @@ def train_layer(run, name, data, images, options):
     return layer, run.measured(run.results(name), row, data, settings, watch, measure)
 
 
-def in_words(record):
-    """The line over a picture."""
-    n = len(record["usage"])
-    return f"of {n} filters {record['deltas']} deltas, {record['repeated_filters']} repeated"
-
-
-def save_filters(run, name, filters, title):
+def save_filters(run, name, filters, title, record):
+    counts = f"{record['deltas']} deltas, {record['repeated_filters']} repeated"
+    title = f"{title}: of {len(filters)} filters {counts}"
     run.draw(figures.save_filters, name, filters, title=title)

@@ -10,10 +10,9 @@ from paper_figures import filter_measures
 
 import minisca
 from tests.support import cifar_files, mnist_files, norb_files
-from tests.support.script_runs import refusal, run_script
+from tests.support.script_runs import refusal, run_here, run_script
 
 SCRIPT = "figures.py"
-NAMES = ["1a", "1b", "1c", "2b", "2c", "3", "4", "5"]
 PICTURES = ["1a", "1b", "1c", "2b", "2c", "3", "4", "5a-raw", "5b-whitened"]
 LABEL = "bars of two colours"
 
@@ -94,8 +93,7 @@ def test_resuming_measures_the_missing_points_only(whole_run, tmp_path):
     shutil.copytree(output, tmp_path, dirs_exist_ok=True)
     records = read(output, "1c")
     (tmp_path / "figure-1c.json").write_text(json.dumps(records[:-1]))
-    done = run_script(SCRIPT, "1c", "2c", "3", *arguments[:-1], tmp_path, "--resume")
-    assert done.returncode == 0, done.stderr
+    run_here(figures, "1c", "2c", "3", *arguments[:-1], tmp_path, "--resume")
     for name in ("2c", "3"):
         file = f"figure-{name}.json"
         assert (tmp_path / file).read_bytes() == (output / file).read_bytes()
@@ -107,8 +105,7 @@ def test_resuming_measures_the_missing_points_only(whole_run, tmp_path):
 def test_a_curve_can_be_asked_for_by_method_and_kind(whole_run, tmp_path):
     _, _, arguments = whole_run
     options = ["--methods", "k-means", "--kinds", "whitened", "--maps", 2]
-    done = run_script(SCRIPT, "1c", *arguments[:-1], tmp_path, *options)
-    assert done.returncode == 0, done.stderr
+    run_here(figures, "1c", *arguments[:-1], tmp_path, *options)
     assert [record["row"] for record in read(tmp_path, "1c")] == ["figure-1c-k-means-2-whitened"]
 
 
