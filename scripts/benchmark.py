@@ -10,7 +10,7 @@
 steps       a training step of five layers, its phases, PyTorch's step
 transform   convolution, ReLU and pooling in one pass beside the step's own encoder
 cold        importing minisca, the first step with nothing compiled and with a warm cache
-threads     two threads beside one; whether one thread is one core
+threads     two threads beside one
 memory      of training, beyond images and parameters, for two numbers of images
 classifier  logistic regression on 60,000 x 12,800 features: seconds, memory beyond the features
 growth      a first layer's step against maps, batch, image side, filter width; with a plot

@@ -146,12 +146,10 @@ def table_row(rule, records):
 
 NOTES = """\
 Reconstruction: mean of ||x_hat - x||^2. Lifetime's is from all winners: a single image has no batch
-to compete in, so it overshoots what was trained. Delta share, sharpness, steepness and repeated: of
-what training added to the living maps' initial decoder filters; medians. Delta share: what of a
-filter's energy its largest pixel has. Sharpness: energy of the differences between neighbouring
-weights; small spots count as sharp, noise is as sharp as deltas, 4. Steepness: the steepest step
-between neighbours, of the filter's whole range; it does not depend on how large the spot is.
-Repeated: filters with another that correlates beyond 0.9 with them at some shift.
+to compete in, so it overshoots what was trained. What comes after dead maps is of what training
+added to the decoder filters of living maps, medians: the energy's share that is in the largest
+pixel; sharpness, 4 of deltas and of noise, the energy of the differences between neighbours;
+steepness, the largest of those over the whole range; filters that have a shifted twin.
 """
 
 

@@ -15,21 +15,18 @@ MB = 10**6
 def run_child(module, task, **environment):
     """Run `module` of scripts/ on the JSON-able `task`; returns the JSON object it printed last.
 
-    environment: variables for the child; None takes one away. What the child wrote to its error
-    output, warnings for instance, is added as "stderr"; RuntimeError has it if the child fails.
+    environment: variables for the child. RuntimeError has what it said if the child fails.
     """
     path = os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])])
-    variables = {**os.environ, "PYTHONPATH": path, **environment}
-    variables = {name: str(value) for name, value in variables.items() if value is not None}
     done = subprocess.run(
         [sys.executable, "-m", module, json.dumps(task)],
-        env=variables,
+        env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
     )
     if done.returncode:
         raise RuntimeError(f"{module} failed on {task}:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1]) | {"stderr": done.stderr.strip()}
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def answer(measure):
