@@ -7,12 +7,12 @@ A table stands between `<!-- name arguments -->` and `<!-- end name arguments --
 function of that name in scripts/published/ makes of the arguments.
 """
 
-import argparse
 import re
 import sys
 import tempfile
 from pathlib import Path
 
+from common.options import make_parser
 from common.records import ROOT
 from published import speed, studies, tables
 from published.page import write_page
@@ -39,9 +39,7 @@ def updated(text):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing, fail if stale")
     arguments = parser.parse_args()
     fresh = {page: updated(page.read_text(encoding="utf-8")).encode() for page in PAGES}

@@ -106,10 +106,7 @@ def make_parameters(layer):
 
 
 class Step:
-    """minisca's training step on the images x, from own copies of the parameters, on a backend.
-
-    x and parameters are NumPy arrays; the backend's own are `images` and `parameters`.
-    """
+    """minisca's training step on images x, NumPy's as the parameters are; it has copies of both."""
 
     def __init__(self, backend, x, parameters):
         self.backend, self.x = backend, x
@@ -127,13 +124,11 @@ class Step:
     def loss_and_gradients(self):
         return loss_and_gradients(self.backend, self.sparsity, self.parameters, self.images)
 
-    def encode(self):
-        filters, bias = self.parameters["encoder_filters"], self.parameters["encoder_bias"]
-        return self.backend.encode_winners(self.images, filters, bias)
-
-    def encode_pooled(self, width, stride):
-        filters, bias = self.parameters["encoder_filters"], self.parameters["encoder_bias"]
-        return self.backend.encode_pooled(self.images, filters, bias, width, stride)
+    def encode(self, *pool):
+        """The code of the images; with the width and stride of a pool, their pooled maps."""
+        operation = self.backend.encode_pooled if pool else self.backend.encode_winners
+        encoder = self.parameters["encoder_filters"], self.parameters["encoder_bias"]
+        return operation(self.images, *encoder, *pool)
 
     def phases(self):
         """{phase: a call of it}: the operations of a step, each on what the one before it gave."""
@@ -144,8 +139,7 @@ class Step:
         x_hat = backend.decode_winners(*decode)
         _, error = backend.residual(x_hat, x, x.shape[0])
         backward = (x, error, *code, encoder, decoder)
-        names = ("encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
-        gradients = dict(zip(names, backend.winners_backward(*backward), strict=True))
+        gradients = dict(zip(parameters, backend.winners_backward(*backward), strict=True))
         return {
             "encode": self.encode,
             "decode": lambda: backend.decode_winners(*decode),

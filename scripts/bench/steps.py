@@ -1,5 +1,7 @@
 """The training step of every layer beside its floor and PyTorch; `transform` beside the encoder."""
 
+from functools import partial
+
 from bench.layers import describe, make_parameters
 from bench.peer import PeerStep, check_agreement, check_update
 from bench.timing import median, medians, milliseconds, take_turns, times
@@ -137,10 +139,7 @@ def measure_transform(bench, machine):
     """Seconds of convolution, ReLU and pooling in one pass beside the step's own encoder."""
     found = []
     for layer, step in bench.steps(machine):
-        calls = {
-            "encode_winners": step.encode,
-            "encode_pooled": lambda step=step, layer=layer: step.encode_pooled(*layer.pool),
-        }
+        calls = {"encode_winners": step.encode, "encode_pooled": partial(step.encode, *layer.pool)}
         seconds = take_turns(machine, calls, bench.repetitions, description=layer.name)
         middle = medians(seconds)
         entry = {**describe(layer), "pool": layer.pool, "seconds": seconds}

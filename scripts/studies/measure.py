@@ -1,5 +1,7 @@
 """One trained layer of a study, and what every encoding of it scores on the validation images."""
 
+from itertools import groupby
+
 import numpy as np
 from features.files import encode_layer
 from features.scaling import SCALINGS, FeatureScaling
@@ -56,13 +58,11 @@ class Measure:
         if self.score == "reconstruction_error":
             yield from ((run, described) for run in runs)
             return
-        made, features = None, None
-        for run in sorted(runs, key=lambda run: repr(_of_features(run))):
-            if made != _of_features(run):
-                features = None  # its memory is the next one's
-                features = self._features(layer, run.encoding, train, validation)
-                made = _of_features(run)
-            yield run, described | self._classify(run.encoding, *features)
+        for _, same in groupby(sorted(runs, key=_of_features), _of_features):
+            features = None  # its memory is the next one's
+            for run in same:
+                features = features or self._features(layer, run.encoding, train, validation)
+                yield run, described | self._classify(run.encoding, *features)
 
     def _layer(self, options, seed):
         return minisca.SparseConvAutoencoder(**options, random_state=seed, backend=self.backend)
@@ -72,7 +72,10 @@ class Measure:
         train, validation = self.images.train, self.images.validation
         if self.below is not None:
             below = self._layer(self.below, run.seed)
-            self._train_below(below)
+            name = "below-" + digest(self.images.name, self.below, run.seed)
+            path = self.runs_file.directory / "layers" / f"{name}.npz"
+            with self.runs_file.hold(name, wait=True):  # where another process trains it, for that
+                below.fit(self.images.train, checkpoint=path, resume=True)
             train, validation = (encode_layer(below, images) for images in (train, validation))
         kind = run.training["input_scaling"]
         if kind == "none":
@@ -84,17 +87,9 @@ class Measure:
             return scaling.apply_(train.copy()), scaling.apply_(validation.copy())
         return train * np.float32(kind), validation * np.float32(kind)
 
-    def _train_below(self, below):
-        """Train the layer below, or load it; where another process trains it, wait for that."""
-        parameters = below.get_params(deep=False)
-        name = "below-" + digest(self.images.name, self.below, parameters["random_state"])
-        path = self.runs_file.directory / "layers" / f"{name}.npz"
-        with self.runs_file.hold(name, wait=True):
-            below.fit(self.images.train, checkpoint=path, resume=True)
-
     def _features(self, layer, encoding, train, validation):
-        for name in ("encoding_bias", "pool_width", "pool_stride"):
-            layer.set_params(**{name: encoding[name]})
+        names = ("encoding_bias", "pool_width", "pool_stride")
+        layer.set_params(**{name: encoding[name] for name in names})
         features = [encode_layer(layer, images) for images in (train, validation)]
         scaling = FeatureScaling(encoding["feature_scaling"]).fit(features[0])
         return [scaling.apply_(part) for part in features]
@@ -125,4 +120,4 @@ class Measure:
 def _of_features(run):
     """What of a run's encoding decides its features."""
     names = ("encoding_bias", "pool_width", "pool_stride", "feature_scaling")
-    return tuple(run.encoding[name] for name in names)
+    return repr([run.encoding[name] for name in names])

@@ -132,25 +132,22 @@ def read_space(path):
     design = declared.get("design")
     if design not in DESIGNS:
         raise ValueError(f"design is {design!r} in {path}; it must be one of {', '.join(DESIGNS)}")
-    tables = {}
-    for table, allowed in (("training", TRAINING), ("encoding", ENCODING | OPTIONAL)):
-        found = {
-            name: value if isinstance(value, list) else [value]
-            for name, value in declared.get(table, {}).items()
-        }
-        _check(path, table, found, allowed)
-        tables[table] = found
-    below = declared.get("below")
-    if below is not None:
-        _check(path, "below", {name: [value] for name, value in below.items()}, _LAYER)
+    training = _checked(path, "training", declared, TRAINING)
+    encoding = _checked(path, "encoding", declared, ENCODING | OPTIONAL)
+    _checked(path, "below", declared, _LAYER)
     score = declared.get("score", SCORES[0])
     if score not in SCORES:
         raise ValueError(f"score is {score!r} in {path}; it must be one of {', '.join(SCORES)}")
-    return Space(path.stem, design, **tables, below=below, score=score)
+    return Space(path.stem, design, training, encoding, declared.get("below"), score)
 
 
-def _check(path, table, found, allowed):
-    """Names, and every value by itself, as the estimators check them."""
+def _checked(path, table, declared, allowed):
+    """A table's {name: its values}: known names, and values as the estimators check them."""
+    listed = table != "below"  # whose layer is fixed
+    found = {
+        name: value if listed and isinstance(value, list) else [value]
+        for name, value in declared.get(table, {}).items()
+    }
     for name, values in found.items():
         where = f"{name} in [{table}] of {path}"
         if name not in allowed:
@@ -162,6 +159,7 @@ def _check(path, table, found, allowed):
                 _check_value(name, None if value == OFF else value)
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{where}: {error}") from error
+    return found
 
 
 def _check_value(name, value):

@@ -117,7 +117,7 @@ def test_every_rule_leaves_a_record_a_seed_and_one_row_of_their_means(small_run)
 
 
 def test_rules_differ_in_nothing_but_the_rule_and_the_rate_where_more_survive(small_run):
-    _, records, _ = small_run
+    printed, records, _ = small_run
     settings = {r["row"].removeprefix("sparsity-"): r["settings"]["layers"][0] for r in records}
     rule = {"sparsity", "n_active", "tied", "lifetime"}
     for name, found in settings.items():
@@ -128,10 +128,6 @@ def test_rules_differ_in_nothing_but_the_rule_and_the_rate_where_more_survive(sm
     assert rates["winner-take-all"] == rates["tied"] == rates["lifetime"] == 0.1
     assert (rates["top-2"], rates["top-8"], rates["none"]) == (0.05, 0.0125, 0.003)
     assert settings["k-largest"]["n_active"] == 4
-
-
-def test_the_low_rates_are_printed(small_run):
-    printed, _, _ = small_run
     assert "at its default but the learning rate" in printed
     assert row_of(printed, "none").split()[1] == "0.003"
 
