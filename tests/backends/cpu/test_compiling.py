@@ -2,12 +2,14 @@
 
 import ast
 import os
+import pickle
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
@@ -109,3 +111,24 @@ def test_a_package_that_cannot_be_written_to_keeps_its_kernels_in_the_users_cach
     assert run(copied, **users) == [0, 14, 0]
     assert run(copied, **users) == [0, 14, 1]
     assert list((tmp_path / "users").rglob("slices.slice_channels*.nbi"))
+
+
+def names_a_module_that_moved(_):
+    return pickle.dumps(numba.__version__) + b"cminisca.moved\nname\n."
+
+
+@pytest.mark.parametrize(
+    ("files", "damage"),
+    [
+        ("*.nbi", names_a_module_that_moved),
+        ("*.nbi", lambda content: content[:-9]),
+        ("*.nbi", lambda content: b""),
+        ("*.nbc", lambda content: content[:-9]),
+    ],
+)
+def test_compiled_kernels_that_cannot_be_read_are_compiled_anew(copied, files, damage):
+    run(copied)
+    for file in copied.rglob(files):
+        file.write_bytes(damage(file.read_bytes()))
+    assert run(copied)[1:] == [14, 0]
+    assert run(copied)[1:] == [14, 1]

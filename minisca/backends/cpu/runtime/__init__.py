@@ -3,24 +3,20 @@
 Private parts of Numba and llvmlite are used here and in `vectors`, and nowhere else. Seen to work
 with Numba 0.60 (llvmlite 0.43), 0.63 (0.46) and 0.68 (0.50).
 
-=============================================  =================  ==================================
-private part                                   where              what for
-=============================================  =================  ==================================
-`Dispatcher._cache`, `numba.core.caching`:     compiling          a cache that any kernel's file
-`FunctionCache`, `CompileResultCacheImpl`,                        renews
-its `_impl_class`, `_locator_classes`, and
-the locators' `get_source_stamp`
-`Dispatcher.compile`, `.overloads`; of what    parallel           the address of a compiled kernel
-is compiled `library`, `fndesc`
-`numba.core.cgutils`, `context.call_conv`      parallel           to call a kernel by address, and
-                                                                  see whether it raised
-`numba.np.ufunc.parallel._launch_threads`      threads            to start Numba's threads
-`numba.np.ufunc.omppool`                       threads            where their OpenMP library is
-`numba.core.codegen.JITCPUCodegen`             vectors            makes LLVM ready for this machine
-`context.make_array`, `.get_dummy_value`       vectors            arrays as pointers
-`llvmlite.ir`, `llvmlite.binding`              vectors            to write and compile functions of
-                                                                  explicit vectors
-=============================================  =================  ==================================
+compiling: `Dispatcher._cache`, a kernel's cache on disk. Of `numba.core.caching` `FunctionCache`,
+`CompileResultCacheImpl` and `IndexDataCacheFile`, their `_impl_class`, `_impl`, `_cache_file`,
+`_cache_path`, `_locator_classes` and `_load_index`, and the locators' `get_source_stamp`.
+
+parallel: `Dispatcher.compile`, `.overloads`, and of what is compiled `library` and `fndesc`, for
+the address of a kernel. `numba.core.cgutils` and `context.call_conv`, to call it by address and see
+whether it raised.
+
+threads: `numba.np.ufunc.parallel._launch_threads` starts Numba's threads; `numba.np.ufunc.omppool`
+says where their OpenMP library is.
+
+vectors: `numba.core.codegen.JITCPUCodegen` makes LLVM ready for this machine;
+`context.make_array` and `.get_dummy_value` pass arrays as pointers; `llvmlite.ir` and
+`llvmlite.binding` write and compile functions of explicit vectors.
 """
 
 from minisca.backends.cpu.runtime.compiling import kernel

@@ -6,6 +6,7 @@ file's would run the old code after an edit there. Here an edit of any kernel's 
 
 import functools
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 import numba
@@ -66,7 +67,28 @@ class _FoundByAllSources(caching.CompileResultCacheImpl):
     )
 
 
+class _Files(caching.IndexDataCacheFile):
+    """Those of a kernel. What cannot be read counts as not there, and is written anew.
+
+    Such as an index of an older version, pickled with the names of modules that have moved.
+    """
+
+    def _load_index(self):
+        with suppress(Exception):  # unpickling may raise any
+            return super()._load_index()
+        return {}
+
+    def load(self, key):
+        with suppress(Exception):
+            return super().load(key)
+
+
 class _KernelCache(caching.FunctionCache):
     """A kernel's compilations on disk: what is there is loaded, what is new is saved."""
 
     _impl_class = _FoundByAllSources
+
+    def __init__(self, function):
+        super().__init__(function)
+        stamp = self._impl.locator.get_source_stamp()
+        self._cache_file = _Files(self._cache_path, self._impl.filename_base, stamp)
