@@ -67,28 +67,23 @@ def encode_winners(x, filters, bias):
 
 def encode_top_n(x, filters, bias, n_active):
     """See `minisca.backends.interface.Backend.encode_top_n`."""
-    x, filters, bias = plain(x, filters, bias)
-    shape = (len(x), len(filters), n_active)
-    values = np.zeros(shape, x.dtype)
-    positions = np.zeros(shape, np.int32)
-    plan = direct.make_plan(x, filters, bias)
-    select = selection.convolve_and_keep_top_n
-    in_parallel(select, plan.pieces * plan.groups, x, plan, values, positions)
-    maps = np.repeat(np.arange(len(filters), dtype=np.int32), n_active)
-    maps = np.tile(maps, (len(x), 1))
-    return values.reshape(maps.shape), positions.reshape(maps.shape), maps
+    maps = np.empty((len(x), len(filters), n_active), np.int32)
+    maps[:] = np.arange(len(filters))[:, None]
+    return _encode_several(direct.make_plan(x, filters, bias), x, maps)
 
 
 def encode_k_largest(x, filters, bias, n_active):
     """See `minisca.backends.interface.Backend.encode_k_largest`."""
-    x, filters, bias = plain(x, filters, bias)
-    values = np.zeros((len(x), n_active), x.dtype)
-    positions = np.zeros(values.shape, np.int32)
-    maps = np.zeros(values.shape, np.int32)
     plan = direct.make_plan(x, filters, bias, whole_images=True, least_rows=x.shape[2])
-    select = selection.convolve_and_keep_k_largest
-    in_parallel(select, plan.pieces, x, plan, values, positions, maps)
-    return values, positions, maps
+    return _encode_several(plan, x, np.zeros((len(x), 1, n_active), np.int32))
+
+
+def _encode_several(plan, x, maps):
+    (x,) = plain(x)
+    values, positions = np.zeros(maps.shape, x.dtype), np.zeros(maps.shape, np.int32)
+    select = selection.convolve_and_keep_several
+    in_parallel(select, plan.pieces * plan.groups, x, plan, values, positions, maps)
+    return tuple(array.reshape(len(x), -1) for array in (values, positions, maps))
 
 
 def decode_winners(values, positions, filters, bias, size, maps=None):

@@ -10,12 +10,13 @@ The features are read from memory once, and the block stays in cache.
 import numpy as np
 
 from minisca.backends import cpu_runtime
-from minisca.chunks import ceil_div
+from minisca.chunks import ceil_div, slices
 
 runtime = cpu_runtime()
 aligned_zeros, kernel, share = runtime.aligned_zeros, runtime.kernel, runtime.share
-emitted, vectors_of = runtime.strips, runtime.machine_code
-call, TILE_SUMS = vectors_of.call, vectors_of.TILE_SUMS
+fill_function, tile_function = runtime.strips.fill_function, runtime.microkernel.tile_function
+machine_code = runtime.machine_code
+call, vector_lanes, TILE_SUMS = machine_code.call, machine_code.vector_lanes, machine_code.TILE_SUMS
 
 #: Classes that are summed up at a time.
 GROUP = 16
@@ -31,7 +32,7 @@ TILES = 2
 
 def make_strips(rows, n_features, dtype):
     """Memory for a block of so many rows, strips (strips, rows, S); what fills them up is zero."""
-    length = emitted.strip_length(dtype)
+    length = 2 * vector_lanes(dtype)
     rows = ceil_div(rows, TILE_SUMS) * TILE_SUMS  # whole tiles, however many rows they have
     row_bytes = length * np.dtype(dtype).itemsize
     rows += (1024 - rows * row_bytes) % 4096 // row_bytes  # strips a page apart share cache lines
@@ -41,10 +42,14 @@ def make_strips(rows, n_features, dtype):
 def pack_weights(weights):
     """weights (classes, f) as `project` wants them: (groups, strips * S, lanes of a group)."""
     n_classes, n_features = weights.shape
-    length = emitted.strip_length(weights.dtype)
-    groups, lanes = ceil_div(n_classes, GROUP), _lanes_of_group(weights.dtype)
-    packed = np.zeros((groups, ceil_div(n_features, length) * length, lanes), weights.dtype)
-    for group, classes in zip(packed, _groups(n_classes), strict=True):
+    lanes = vector_lanes(weights.dtype)
+    shape = (
+        ceil_div(n_classes, GROUP),
+        ceil_div(n_features, 2 * lanes) * 2 * lanes,
+        ceil_div(GROUP, lanes) * lanes,
+    )
+    packed = np.zeros(shape, weights.dtype)
+    for group, classes in zip(packed, slices(n_classes, GROUP), strict=True):
         group[:n_features, : classes.stop - classes.start] = weights[classes].T
     return packed
 
@@ -54,78 +59,74 @@ def project(block, packed, n_classes, strips):
 
     The block's rows are left in `strips`. Halves must be finite.
     """
-    vectors = packed.shape[2] * strips.itemsize // vectors_of.VECTOR_BYTES
+    _, _, length = strips.shape
+    vectors = 2 * packed.shape[2] // length
     rows = TILE_SUMS // vectors
-    function = emitted.project_function(rows, vectors, strips.shape[2], strips.dtype)
+    tile = tile_function(rows, vectors, strips.dtype, adding="after", position_step=length)
+    fill = fill_function(block.dtype, strips.dtype)
     projected = np.empty((len(block), n_classes), strips.dtype)
-    fill = emitted.fill_function(block.dtype, strips.dtype)
     if block.dtype == np.float16:
         block = block.view(np.int16)
+    how = rows, fill, tile
     pieces = ceil_div(len(block), rows * TILES)
-    runtime.in_parallel(
-        _project, pieces, *runtime.plain(block), packed, rows, fill, function, strips, projected
-    )
+    runtime.in_parallel(_project, pieces, *runtime.plain(block), packed, how, strips, projected)
     return projected
 
 
 @kernel
-def _project(piece, block, packed, rows, fill, function, strips, projected):
+def _project(piece, block, packed, how, strips, projected):
+    rows, fill, tile = how
     n, n_features = block.shape
+    n_groups, _, width = packed.shape
     length, span = strips.shape[2], rows * TILES
-    stride = strips.shape[1] * length
-    flat = strips.reshape(-1)
-    sums = aligned_zeros(len(packed) * span * packed.shape[2], strips.dtype)
+    stride, first_row = strips.shape[1] * length, piece * span
+    end_row = min(first_row + span, n)
+    whole = n_features // length
+    rest = np.zeros(length, block.dtype)  # what a row's last strip holds
+    sums = aligned_zeros(n_groups * span * width, strips.dtype)
+    at, taps = np.empty(DEPTH, np.int32), np.empty(DEPTH, np.int32)
+    for s in range(DEPTH):
+        at[s], taps[s] = s * stride, s * length * width
     for first in range(0, len(strips), FILL):
         end = min(first + FILL, len(strips))
-        for row in range(piece * span, min((piece + 1) * span, n)):
-            count = min(end * length, n_features) - first * length
-            target = flat[first * stride + row * length :]
-            call(fill, (block, row * n_features + first * length), count, target, stride)
+        for row in range(first_row, end_row):
+            source, target = row * n_features + first * length, first * stride + row * length
+            call(fill, (block, source), min(end, whole) - first, (strips, target), stride)
+            if end > whole:
+                rest[: n_features - whole * length] = block[row, whole * length :]
+                call(fill, rest, 1, (strips, whole * stride + row * length), stride)
         for some in range(first, end, DEPTH):
-            few = min(some + DEPTH, end)
-            _add_strips(piece * span, some, few, n, packed, rows, function, strips, sums)
-    _take_sums(piece * span, sums, span, packed.shape[2], projected)
-
-
-@kernel
-def _add_strips(first_row, first, end, n, packed, rows, function, strips, sums):
-    """Add some strips' products to sums (groups, rows * TILES, lanes), flat."""
-    features, length, width = strips.reshape(-1), strips.shape[2], packed.shape[2]
-    stride = strips.shape[1] * length
-    for group in range(len(packed)):
-        weights = packed[group].reshape(-1)[first * length * width :]
-        for tile in range(TILES):
-            row = first_row + tile * rows
-            if row < n:
-                own = ((group * TILES + tile) * rows) * width
-                tile_rows, out = (features, first * stride + row * length), (sums, own)
-                call(function, tile_rows, stride, weights, end - first, out)
-
-
-@kernel
-def _take_sums(first_row, sums, span, width, projected):
-    n, n_classes = projected.shape
-    for row in range(first_row, min(first_row + span, n)):
-        for c in range(n_classes):
+            depth = min(DEPTH, end - some)
+            for group in range(n_groups):
+                weights = packed, (group * packed.shape[1] + some * length) * width
+                for row in range(first_row, end_row, rows):
+                    own = strips, some * stride + row * length
+                    out = sums, (group * span + row - first_row) * width
+                    call(tile, own, at, taps, depth, length, 1, weights, rest, out, width)
+    for row in range(first_row, end_row):
+        for c in range(projected.shape[1]):
             own = (c // GROUP * span + row - first_row) * width
             projected[row, c] = sums[own + c % GROUP]
 
 
 def accumulate_(gradient, residuals, strips):
     """gradient (classes, f) += the transpose of residuals (n, classes) times the strips' rows."""
-    for classes in _groups(len(gradient)):
+    length = strips.shape[2]
+    for classes in slices(len(gradient), GROUP):
         own = np.ascontiguousarray(residuals[:, classes])
-        vectors = 2 if 2 * own.shape[1] <= TILE_SUMS else 1
-        function = emitted.accumulate_function(own.shape[1], vectors, strips.shape[2], strips.dtype)
-        runtime.in_parallel(_accumulate, PIECES, strips, own, vectors, function, gradient[classes])
+        n_classes = own.shape[1]
+        vectors = 2 if 2 * n_classes <= TILE_SUMS else 1
+        tile = tile_function(n_classes, vectors, strips.dtype, adding="before", tap_step=length)
+        how = vectors * length // 2, tile
+        runtime.in_parallel(_accumulate, PIECES, strips, own, how, gradient[classes])
 
 
 @kernel
-def _accumulate(piece, strips, residuals, vectors, function, gradient):
+def _accumulate(piece, strips, residuals, how, gradient):
+    width, tile = how
     n, n_classes = residuals.shape
     length, n_features = strips.shape[2], gradient.shape[1]
-    scales, width = residuals.reshape(-1), vectors * length // 2
-    sums = aligned_zeros(n_classes * width, strips.dtype)
+    sums, zero = aligned_zeros(n_classes * width, strips.dtype), np.zeros(1, np.int32)
     first, end = share(piece, PIECES, len(strips))
     for s in range(first, end):
         for part in range(0, length, width):
@@ -134,16 +135,8 @@ def _accumulate(piece, strips, residuals, vectors, function, gradient):
             for c in range(n_classes):
                 for f in range(count):
                     sums[c * width + f] = gradient[c, start + f]
-            call(function, (strips, s * strips.shape[1] * length + part), scales, n, sums)
+            own = strips, s * strips.shape[1] * length + part
+            call(tile, residuals, zero, zero, 1, n, n_classes, own, sums, sums, width)
             for c in range(n_classes):
                 for f in range(count):
                     gradient[c, start + f] = sums[c * width + f]
-
-
-def _groups(n_classes):
-    return [slice(c, min(c + GROUP, n_classes)) for c in range(0, n_classes, GROUP)]
-
-
-def _lanes_of_group(dtype):
-    lanes = vectors_of.vector_lanes(dtype)
-    return ceil_div(GROUP, lanes) * lanes

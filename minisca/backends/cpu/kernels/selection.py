@@ -50,8 +50,11 @@ def transform_and_keep_winners(b, values, positions, plan, keep):
 
 
 @kernel
-def convolve_and_keep_top_n(piece, x, plan, values, positions):
-    """The largest positive units of every map: values and positions (n, m, n_active), all zero."""
+def convolve_and_keep_several(piece, x, plan, values, positions, maps):
+    """The largest positive units of every map, or of every image.
+
+    values, positions: zeros (n, m or 1, n_active). maps: likewise, with the maps of silent slots.
+    """
     height, width = x.shape[2:]
     memory = direct.make_memory(x, plan)
     first, end, first_block, end_block = direct.share_of_piece(piece, plan, len(x))
@@ -61,34 +64,15 @@ def convolve_and_keep_top_n(piece, x, plan, values, positions):
             for y in range(0, height, plan.rows):
                 end_row = min(y + plan.rows, height)
                 direct.convolve_rows(b, y, end_row, width, plan, memory)
-                for j in range(min(plan.block, plan.n_maps - b * plan.block)):
-                    largest = values[i, b * plan.block + j]
-                    found = positions[i, b * plan.block + j]
+                for m in range(b * plan.block, min((b + 1) * plan.block, plan.n_maps)):
+                    own = min(m, values.shape[1] - 1)
+                    largest, found, owners = values[i, own], positions[i, own], maps[i, own]
                     for p in range((end_row - y) * width):
-                        value = memory.maps[p * plan.block + j]
+                        value = memory.maps[p * plan.block + m - b * plan.block]
                         if value > largest[-1]:
                             slot = _insert(value, largest)
                             _shift_in(y * width + p, slot, found)
-
-
-@kernel
-def convolve_and_keep_k_largest(piece, x, plan, values, positions, maps):
-    """The largest positive units of every image: values, positions, maps (n, n_active), zero."""
-    height, width = x.shape[2:]
-    memory = direct.make_memory(x, plan)
-    first, end, _, _ = direct.share_of_piece(piece, plan, len(x))
-    for i in range(first, end):
-        direct.load_image(x[i], plan, memory)
-        largest, found, owners = values[i], positions[i], maps[i]
-        for b in range(plan.blocks):
-            direct.convolve_rows(b, 0, height, width, plan, memory)
-            for j in range(min(plan.block, plan.n_maps - b * plan.block)):
-                for p in range(height * width):
-                    value = memory.maps[p * plan.block + j]
-                    if value > largest[-1]:
-                        slot = _insert(value, largest)
-                        _shift_in(p, slot, found)
-                        _shift_in(b * plan.block + j, slot, owners)
+                            _shift_in(m, slot, owners)
 
 
 @kernel

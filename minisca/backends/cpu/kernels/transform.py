@@ -130,8 +130,8 @@ def make_plan(x, filters, bias):
     pixels, tiling = x.reshape(n, channels, -1), (tile, tile_rows)
     in_parallel(_transform_images, channels, pixels, basis.images, block, tiling, spectra)
     arrays = filters.reshape(n_maps, -1), packed_bias, spectra, *basis[1:]
-    adding = tile_function(tile_rows, vectors, x.dtype, adding=True)
-    subtracting = tile_function(tile_rows, vectors, x.dtype, adding=True, subtracting=True)
+    adding = tile_function(tile_rows, vectors, x.dtype, adding="before")
+    subtracting = tile_function(tile_rows, vectors, x.dtype, adding="before", subtracting=True)
     tiles = tile_rows, tile, adding, subtracting
     filter_tile = tile_function(filter_rows, vectors * group, x.dtype)
     return TransformPlan(*arrays, n_maps, block, blocks, *tiles, filter_rows, filter_tile, group)

@@ -25,4 +25,4 @@ from minisca.backends.cpu.runtime.parallel import ceil_div, in_parallel, share
 from minisca.backends.cpu.runtime.threads import thread_count
 
 # For kernels that are no backend's operation, which come in by this door.
-from minisca.backends.cpu.vectors import machine_code, strips
+from minisca.backends.cpu.vectors import machine_code, microkernel, strips

@@ -21,12 +21,7 @@ _SOURCES = ("backends/cpu/**/*.py", "classifiers/kernels/*.py", "chunks.py")
 def kernel(function=None, **options):
     """Compile `function` when it is first called with arguments of some types, and keep the result.
 
-    Parameters
-    ----------
-    function : function
-        What Numba can compile without Python's objects. Left out, the result is a decorator.
-    **options
-        Of `numba.njit`: fastmath, error_model, parallel.
+    Without `function`, a decorator. options: of `numba.njit` (fastmath, error_model, parallel).
     """
     if function is None:
         return functools.partial(kernel, **options)

@@ -45,8 +45,7 @@ class Recycler:
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._buffers = []
-        self._passed_by = []
+        self._entries = []  # [buffer, how many requests in a row have passed it by]
 
     def empty(self, shape, dtype):
         """An array like `np.empty`'s, beginning at a multiple of 64 bytes."""
@@ -60,24 +59,19 @@ class Recycler:
         return buffer[start : start + n_bytes].view(dtype).reshape(shape)
 
     def _take(self, n_bytes):
-        # an array refers to the buffer that it is a view of: two references are this list's
-        # and getrefcount's own
-        free = [sys.getrefcount(self._buffers[i]) == 2 for i in range(len(self._buffers))]
-        fitting = [i for i, is_free in enumerate(free) if is_free]
-        fitting = [i for i in fitting if self._buffers[i].nbytes == n_bytes]
-        taken = fitting[0] if fitting else None
-        self._passed_by = [
-            0 if i == taken or not is_free else passed_by + 1
-            for i, (is_free, passed_by) in enumerate(zip(free, self._passed_by, strict=True))
-        ]
-        buffer = np.empty(n_bytes, np.uint8) if taken is None else self._buffers[taken]
-        kept = [i for i, passed_by in enumerate(self._passed_by) if passed_by < PATIENCE]
-        self._buffers = [self._buffers[i] for i in kept]
-        self._passed_by = [self._passed_by[i] for i in kept]
+        taken = None
+        for entry in self._entries:
+            # an array refers to the buffer that it is a view of: two references are the entry's
+            # and getrefcount's own
+            is_free = sys.getrefcount(entry[0]) == 2
+            if is_free and taken is None and entry[0].nbytes == n_bytes:
+                taken, is_free = entry[0], False
+            entry[1] = entry[1] + 1 if is_free else 0
+        self._entries = [entry for entry in self._entries if entry[1] < PATIENCE]
         if taken is None:
-            self._buffers.append(buffer)
-            self._passed_by.append(0)
-        return buffer
+            taken = np.empty(n_bytes, np.uint8)
+            self._entries.append([taken, 0])
+        return taken
 
 
 recycler = Recycler()

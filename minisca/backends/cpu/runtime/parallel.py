@@ -29,18 +29,9 @@ def share(index, parts, length):
 def in_parallel(function, n_pieces, *arguments):
     """function(piece, *arguments) for every piece of range(n_pieces), on Numba's threads.
 
-    Parameters
-    ----------
-    function : what `kernel` returns
-    n_pieces : int
-        A single piece is done without threads.
-    *arguments
-        C-contiguous, writeable arrays, numbers, and tuples of these.
-
-    Raises
-    ------
-    MemoryError
-        If a piece raises. Kernels raise for want of memory only.
+    function is what `kernel` returns; the arguments are C-contiguous, writeable arrays, numbers,
+    and tuples of these. A single piece is done without threads. MemoryError if a piece raises:
+    kernels raise for want of memory only.
     """
     if n_pieces == 1:
         function(0, *arguments)
@@ -51,16 +42,12 @@ def in_parallel(function, n_pieces, *arguments):
     flat = []  # a tuple's elements are passed like arguments of their own
     for argument in arguments:
         flat.extend(argument) if isinstance(argument, tuple) else flat.append(argument)
-    count = thread_count()
-    threads = numba.get_num_threads()
-    if count == threads:
+    count, threads = thread_count(), numba.get_num_threads()
+    numba.set_num_threads(count)
+    try:
         failures = _run(_addresses[key], tuple(flat), n_pieces)
-    else:
-        numba.set_num_threads(count)
-        try:
-            failures = _run(_addresses[key], tuple(flat), n_pieces)
-        finally:
-            numba.set_num_threads(threads)
+    finally:
+        numba.set_num_threads(threads)
     if failures:
         raise MemoryError(f"{function.__name__} failed, most likely for want of working memory")
 
