@@ -1,8 +1,8 @@
 """Coordinate descent in the dual of the linear SVM: what is done with one block of rows.
 
-A row is read once for all classes, and what it changes in their weights is there for the next row.
-The step is that of Hsieh et al., "A dual coordinate descent method for large-scale linear SVM",
-ICML 2008, algorithm 1.
+Source: Hsieh et al., "A dual coordinate descent method for large-scale linear SVM", ICML 2008,
+algorithm 1. A row is read once for all classes. What it changes in their weights is there for the
+next row.
 """
 
 from typing import NamedTuple
@@ -25,26 +25,12 @@ class Machines(NamedTuple):
 
 
 def descend_(block, order, rows, codes, mean, scale, half_slack, constant, duals, machines):
-    """One step of every dual variable of a block's rows, row after row.
+    """One step of every dual variable of a block's rows. Changes duals and machines in place.
 
-    Parameters
-    ----------
-    block : (b, f) float32 or float64
-        Features as they are. The machines see (block - mean) * scale.
-    order : (b,) int
-        In which the block's rows come.
-    rows : (b,) int
-        What they are among all n.
-    codes : (n,) int
-        The class of each of all rows, from 0.
-    mean : (f,) of the block's dtype
-    scale, half_slack, constant : float
-        half_slack is 1 / (2 C), what a dual variable weighs by itself; constant the square of the
-        feature whose weight is the intercept.
-    duals : (n, classes) float64
-        Changed in place.
-    machines : tuple
-        As `Machines`, changed in place.
+    block (b, f) holds the features as they are; the machines see (block - mean) * scale. Its rows
+    come in `order`. They are `rows` among all n, whose classes are codes (n,), from 0, and whose
+    dual variables are duals (n, classes), float64. half_slack is 1 / (2 C), what a dual variable
+    weighs by itself; constant the square of the feature whose weight is the intercept.
     """
     machines = Machines(*machines)
     block, mean, weights = runtime.plain(block, mean, machines.weights)

@@ -1,11 +1,11 @@
-"""Direct convolution, one image and one block of maps at a time, in cache.
+"""Direct convolution, one image and one block of maps at a time, in cache (paper section 2).
 
 A block of MB maps is computed into a buffer (positions, MB) that stays in the second-level cache,
-some rows of the image at a time. The caller takes what it wants of it (the winner of each map,
-pooled maps, the maps themselves), so that no feature map is stored when only its winner is wanted.
+some rows of the image at a time. The caller takes what it wants of it: the winner of each map,
+pooled maps, or the maps themselves.
 
 This suits first layers. A matrix product would write out every patch and every map and read both
-again. Here a tile's sums stay in registers, and rows of pixels that are all zero, nearly half of
+again. Here a tile's sums stay in registers. Rows of pixels that are all zero, nearly half of
 MNIST's, are not multiplied at all.
 """
 
@@ -121,21 +121,18 @@ def make_memory(x, plan):
 
 @kernel
 def load_image(image, plan, memory):
-    """Prepare `memory` for the convolutions of one image (c, h, w)."""
-    _pad_image(image, plan.filter_width // 2, memory.padded, memory.next_nonzero)
-    _list_rows((image.shape[1], image.shape[2]), plan, memory)
+    """Pad an image (c, h, w), and list for each tile the rows of filters that meet a pixel not 0.
 
-
-@kernel
-def _pad_image(image, padding, padded, next_nonzero):
-    """Copy an image into `padded`, whose border is zero already, and fill next_nonzero."""
+    The border of memory.padded is zero already. Tile t of image row y covers some positions; a
+    row's last tile moves left to end with it.
+    """
     channels, height, width = image.shape
-    none = padded.shape[2]
+    k, positions, padding = plan.filter_width, plan.tile_positions, plan.filter_width // 2
+    _, padded_height, padded_width = memory.padded.shape
     for c in range(channels):
         for y in range(height):
-            row = padded[c, y + padding]
-            seen = none
-            nearest = next_nonzero[c, y + padding]
+            row, nearest = memory.padded[c, y + padding], memory.next_nonzero[c, y + padding]
+            seen = padded_width
             for x in range(width - 1, -1, -1):
                 value = image[c, y, x]
                 row[x + padding] = value
@@ -144,17 +141,6 @@ def _pad_image(image, padding, padded, next_nonzero):
                 nearest[x + padding] = seen
             for x in range(padding):
                 nearest[x] = seen
-
-
-@kernel
-def _list_rows(size, plan, memory):
-    """For every tile of the image, the filter rows that meet a pixel that is not zero.
-
-    Tile t of image row y covers some positions; a row's last tile moves left to end with it.
-    """
-    channels, padded_height, padded_width = memory.padded.shape
-    height, width = size
-    k, positions = plan.filter_width, plan.tile_positions
     tiles = ceil_div(width, positions)
     for y in range(height):
         for t in range(tiles):
@@ -164,8 +150,8 @@ def _list_rows(size, plan, memory):
             for c in range(channels):
                 for dy in range(k):
                     if memory.next_nonzero[c, y + dy, first] < end:
-                        row = c * padded_height + y + dy
-                        memory.pixel_rows[listed] = row * padded_width + first
+                        padded_row = c * padded_height + y + dy
+                        memory.pixel_rows[listed] = padded_row * padded_width + first
                         memory.filter_rows[listed] = (c * k + dy) * k * plan.block
                         listed += 1
             memory.n_rows[y * tiles + t] = listed - own

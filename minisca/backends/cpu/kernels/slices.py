@@ -1,13 +1,14 @@
 """Images and filters cut into slices of channels, channels last: the layout of the sparse passes.
 
-A row of a k x k patch of a slice of C channels is one run of k * C neighbouring numbers, and so is
-a row of a filter. Pasting and summing patches are then a few long vector operations. A slice of one
-image fits the first-level cache, a slice of a block of filters the second, however deep the layer.
+In a slice of C channels, a row of a k x k patch is one run of k * C neighbouring numbers. So is a
+row of a filter. Pasting and summing patches are then a few long vector operations. However deep the
+layer, a slice of one image fits the first-level cache, a slice of a block of filters the second.
 """
 
 import numpy as np
 
 from minisca.backends.cpu.runtime import ceil_div, in_parallel, kernel, recycler
+from minisca.backends.cpu.vectors.machine_code import call
 from minisca.backends.cpu.vectors.patches import LEAST_LANES
 
 #: Most channels in a slice.
@@ -83,9 +84,11 @@ def unslice_images(s, first, end, sliced, bias, padding, images):
 
 
 @kernel
-def filter_slice(m, s, shape):
-    """Where slice s of filter m of filters of `shape` (m, c, k, k) begins, and its channels."""
-    _, channels, k, _ = shape
+def move_filters(function, filters, s, first, end, sliced):
+    """Slice s of filters `first` to `end` into `sliced`, or back: by a `patches.slice_function`."""
+    _, channels, k, _ = filters.shape
     per_slice = slice_channels(channels)
-    first = s * per_slice
-    return (m * channels + first) * k * k, min(per_slice, channels - first)
+    count = min(per_slice, channels - s * per_slice)
+    for m in range(first, end):
+        taps = filters, (m * channels + s * per_slice) * k * k
+        call(function, taps, count, (sliced, (m - first) * k * run_length(k, per_slice)))

@@ -1,9 +1,14 @@
 """Reconstruction and gradients from the survivors alone, over sliced images (see `slices`).
 
-The work is cut by slices of channels and by maps, and the problem alone decides how. Every piece
-owns what it sums up, so no sum depends on the number of threads. Within a piece a block of filters
-and a slice of some images stay in the second-level cache while all their survivors pass. For the
-gradients these come map by map, with the sums in registers; for the reconstruction image by image.
+Source: paper section 2.1, where all units but the survivors are zero. A survivor of map i pastes
+its filter W_i into the reconstruction. It adds a patch of the error to the gradient of W_i, and a
+patch of the image to that of P_i.
+
+The work is cut by slices of channels and by maps. The problem alone decides how. Every piece owns
+what it sums up, so no sum depends on the number of threads. Within a piece, a block of filters and
+a slice of some images stay in the second-level cache while all their survivors pass. For the
+gradients, survivors come map by map, with the sums in registers. For the reconstruction, they come
+image by image.
 """
 
 from typing import NamedTuple
@@ -45,8 +50,8 @@ def decode(values, positions, maps, filters, bias, images):
 def _decode(piece, pasted, slots, filters, bias, how, decoded):
     """Paste into one slice of some images, then copy it out.
 
-    slots: values, offsets (where a slot's patch begins in its image's slice) and maps, (n, s) each.
-    how: pieces of a slice; maps whose filters are kept in cache; addresses of functions.
+    slots: values, offsets of their patches in an image's slice, and maps, each (n, s). how: pieces
+    of a slice; maps whose filters are kept in cache; addresses of functions.
     """
     values, offsets, maps = slots
     pieces, block, slice_filter, paste = how
@@ -62,9 +67,7 @@ def _decode(piece, pasted, slots, filters, bias, how, decoded):
     reached = np.zeros(len(images), np.int64)  # the slot from which an image's next maps begin
     for first_map in range(0, n_maps, block):
         end_map = min(first_map + block, n_maps)
-        for m in range(first_map, end_map):
-            start, count = slices.filter_slice(m, s, filters.shape)
-            call(slice_filter, (filters, start), count, (sliced, (m - first_map) * k * run))
+        slices.move_filters(slice_filter, filters, s, first_map, end_map, sliced)
         for i in range(first, end):
             start = slot = reached[i]
             while slot < n_slots and maps[i, slot] < end_map:
@@ -86,14 +89,14 @@ class Survivors(NamedTuple):
 
 
 class Summing(NamedTuple):
-    """How the gradients' patches are summed."""
+    """How the gradients' patches are summed. Functions are given by their addresses."""
 
     pieces: int  # of a slice
     chunk: int  # images that stay in cache with a block of maps
     block: int  # maps
     rows: int  # of a patch that are summed at a time
-    sum_rows: int  # address of the function for so many
-    sum_last_rows: int  # for those left
+    sum_rows: int  # sums so many
+    sum_last_rows: int  # sums those left
     slice_filter: int
     unslice_filter: int
     correlating: bool  # whether products of patches and filters are wanted too
@@ -175,8 +178,8 @@ def sort_by_map(values, positions, maps, n_maps, image_width, strides):
 def _sum_patches(piece, sliced, survivors, scales, filters, summing, d_filters, products):
     """d_filters = sum over survivors of scale times patch, for one slice of some maps.
 
-    sliced (slices, n, padded h, stride): images or errors. products (slices, e): of each survivor's
-    patch and its map's filter, a slice at a time, where `summing.correlating`.
+    sliced (slices, n, padded h, stride): images or errors. Where `summing.correlating`, also
+    products (slices, e): of each survivor's patch and its map's filter, in every slice.
     """
     starts, pieces, block = survivors.starts, summing.pieces, summing.block
     s = piece // pieces
@@ -193,10 +196,7 @@ def _sum_patches(piece, sliced, survivors, scales, filters, summing, d_filters, 
     for first_map in range(first, end, block):
         end_map = min(first_map + block, end)
         if summing.correlating:
-            for m in range(first_map, end_map):
-                start, count = slices.filter_slice(m, s, filters.shape)
-                own = (m - first_map) * k * run
-                call(summing.slice_filter, (filters, start), count, (weights, own))
+            slices.move_filters(summing.slice_filter, filters, s, first_map, end_map, weights)
         sums[:] = 0
         for end_image in range(summing.chunk, n + summing.chunk, summing.chunk):
             for m in range(first_map, end_map):
@@ -212,10 +212,7 @@ def _sum_patches(piece, sliced, survivors, scales, filters, summing, d_filters, 
                     image = sliced, first_pixel + row * stride
                     total, weight = (sums, own), (weights, own)
                     call(sum_rows, image, at, scale, found, e - start, stride, total, weight)
-        for m in range(first_map, end_map):
-            start, count = slices.filter_slice(m, s, filters.shape)
-            own = (m - first_map) * k * run
-            call(summing.unslice_filter, (d_filters, start), count, (sums, own))
+        slices.move_filters(summing.unslice_filter, d_filters, s, first_map, end_map, sums)
 
 
 def deltas_of(products, starts, scale):

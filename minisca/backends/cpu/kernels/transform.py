@@ -1,13 +1,17 @@
 """Convolution in the transform domain, for deep layers: many channels, small maps.
 
-A same-padded correlation of an image of side s with filters of width k is a circular one of period
-s + k // 2, where what wraps around meets only zeros. Its Fourier transform needs, for 5 x 5 filters
-on 10 x 10 maps, 74 complex products for each pair of channel and map (the other frequencies are
-conjugate) in place of 2,500 real ones. At these sizes the transforms are small matrix products, and
-so are the products of one frequency over images x channels x maps. All run through the register
-tile of `microkernel`, a block of maps at a time. Some filters' spectra are computed and used while
-they are in the second-level cache, some channels of them while they are in the first. A fast
-Fourier transform is not needed: every length works, and nothing is rounded twice.
+Source: the convolution theorem. A correlation is conj(filter) * image, frequency by frequency. A
+same-padded correlation of an image of side s with filters of width k is a circular one of period
+s + k // 2: what wraps around meets only zeros.
+
+5 x 5 filters on 10 x 10 maps have 74 frequencies; the others are their conjugates. So a channel and
+a map take 74 complex products in place of 2,500 real ones. At these sizes the transforms are small
+matrix products. So are the products of one frequency over images x channels x maps. A fast Fourier
+transform is not needed: every length works, and nothing is rounded twice.
+
+All products run through the register tile of `microkernel`, a block of maps at a time. Some rows of
+the filters' spectra are computed and used while they are in the second-level cache, some channels
+of these while they are in the first.
 """
 
 from functools import lru_cache
@@ -39,9 +43,9 @@ DEPTH_BYTES = 16 << 10
 class Basis(NamedTuple):
     """The real matrices of the transform. A frequency has a real and an imaginary row."""
 
-    images: np.ndarray  # (h * w, 2 F): real and imaginary part of each frequency
-    filters: np.ndarray  # (k * k, 2 F): real and imaginary part
-    maps: np.ndarray  # (2 F, h * w): back from real and imaginary parts to positions
+    images: np.ndarray  # (h * w, 2 F)
+    filters: np.ndarray  # (k * k, 2 F)
+    maps: np.ndarray  # (2 F, h * w): back to positions
     is_real: np.ndarray  # (F,): frequencies that are their own conjugates, without imaginary part
 
 
@@ -90,24 +94,25 @@ def make_basis(size, k, dtype):
 
 
 class TransformPlan(NamedTuple):
-    """What the kernels need: packed filters, spectra of the images, the basis."""
+    """What the kernels need. Tiles are given by their functions' addresses."""
 
     filters: np.ndarray  # (m, c * k * k)
     bias: np.ndarray  # (blocks * MB,)
-    spectra: np.ndarray  # (2 F, c, n padded to a multiple of MB)
+    spectra: np.ndarray  # of the images: (2 F, c, n padded to a multiple of MB)
     of_filters: np.ndarray  # Basis.filters
     of_maps: np.ndarray  # Basis.maps
     is_real: np.ndarray  # Basis.is_real
     n_maps: int
     block: int  # MB, maps in a block
     blocks: int
+    group: int  # channels whose filters are transformed at a time
+    groups: int  # of channels; what fills up the last one is zero
     tile_rows: int  # of the left matrix that a tile multiplies
-    tile: int  # address of its function
-    adding_tile: int  # of one that adds to what is there
-    subtracting_tile: int  # of one that subtracts from what is there
+    tile: int
+    adding_tile: int  # adds to what is there
+    subtracting_tile: int  # subtracts from what is there
     filter_rows: int  # of a tile that transforms filters
-    filter_tile: int  # address of its function
-    group: int  # channels whose filters it transforms at a time
+    filter_tile: int
 
 
 def make_plan(x, filters, bias):
@@ -116,30 +121,28 @@ def make_plan(x, filters, bias):
     n_maps, _, k, _ = filters.shape
     vectors = 2
     block = vectors * vector_lanes(x.dtype)
-    basis = make_basis(x.shape[2:], k, x.dtype)
-    shortest = min(n, basis.images.shape[0], basis.filters.shape[1])
-    tile_rows = _tile_rows(n, min(TILE_SUMS // vectors, shortest))
-    tile = tile_function(tile_rows, vectors, x.dtype)
-    filter_rows = min(FILTER_ROWS, basis.filters.shape[1])
-    group = TILE_SUMS // (FILTER_ROWS * vectors)
     blocks = ceil_div(n_maps, block)
     packed_bias = np.zeros(blocks * block, x.dtype)
     packed_bias[:n_maps] = bias
-    columns = ceil_div(ceil_div(n, tile_rows) * tile_rows, block) * block
-    spectra = recycler.empty((basis.images.shape[1], channels, columns), x.dtype)
-    pixels, tiling = x.reshape(n, channels, -1), (tile, tile_rows)
-    in_parallel(_transform_images, channels, pixels, basis.images, block, tiling, spectra)
-    arrays = filters.reshape(n_maps, -1), packed_bias, spectra, *basis[1:]
-    adding = tile_function(tile_rows, vectors, x.dtype, adding="before")
-    subtracting = tile_function(tile_rows, vectors, x.dtype, adding="before", subtracting=True)
-    tiles = tile_rows, tile, adding, subtracting
+    basis = make_basis(x.shape[2:], k, x.dtype)
+    most = min(TILE_SUMS // vectors, n, basis.images.shape[0], basis.filters.shape[1])
+    # the rows of a tile with the least work for n images
+    rows = min(range(most, 0, -1), key=lambda rows: (ceil_div(n, rows) * (rows + 1), -rows))
+    tile = tile_function(rows, vectors, x.dtype)
+    adding = tile_function(rows, vectors, x.dtype, adding="before")
+    subtracting = tile_function(rows, vectors, x.dtype, adding="before", subtracting=True)
+    group = TILE_SUMS // (FILTER_ROWS * vectors)
+    filter_rows = min(FILTER_ROWS, basis.filters.shape[1])
     filter_tile = tile_function(filter_rows, vectors * group, x.dtype)
-    return TransformPlan(*arrays, n_maps, block, blocks, *tiles, filter_rows, filter_tile, group)
-
-
-def _tile_rows(n, most):
-    """Rows of a tile, at most `most`, with the least work for n images."""
-    return min(range(most, 0, -1), key=lambda rows: (ceil_div(n, rows) * (rows + 1), -rows))
+    columns = ceil_div(ceil_div(n, rows) * rows, block) * block
+    spectra = recycler.empty((basis.images.shape[1], channels, columns), x.dtype)
+    pixels = x.reshape(n, channels, -1)
+    in_parallel(_transform_images, channels, pixels, basis.images, block, (tile, rows), spectra)
+    return TransformPlan(
+        *(filters.reshape(n_maps, -1), packed_bias, spectra, *basis[1:]),
+        *(n_maps, block, blocks, group, ceil_div(channels, group)),
+        *(rows, tile, adding, subtracting, filter_rows, filter_tile),
+    )
 
 
 @kernel
@@ -190,7 +193,7 @@ def make_memory(plan, n):
     """The `TransformMemory` for n images."""
     rows, positions = plan.of_maps.shape
     dtype = plan.bias.dtype
-    per_row = _channel_groups(plan) * plan.group * plan.block
+    per_row = plan.groups * plan.group * plan.block
     return TransformMemory(
         aligned_zeros(plan.of_filters.shape[0] * per_row, dtype),
         aligned_zeros(min(CHUNK_ROWS, rows) * per_row, dtype),
@@ -201,16 +204,11 @@ def make_memory(plan, n):
 
 
 @kernel
-def _channel_groups(plan):
-    """Groups of channels; what fills up the last group is zero."""
-    return ceil_div(plan.spectra.shape[1], plan.group)
-
-
-@kernel
 def _pack_block(b, plan, packed):
     """Filters of block b of maps -> packed (groups, k * k, group, MB), flat.
 
-    Some channels at a time: long enough to read, short enough for what is written to stay in cache.
+    Some channels at a time: enough to read in a run, few enough for what is written to stay in
+    cache.
     """
     taps, block, group = plan.of_filters.shape[0], plan.block, plan.group
     channels = plan.spectra.shape[1]
@@ -228,12 +226,11 @@ def _pack_block(b, plan, packed):
 def multiply_spectra(b, n, plan, memory):
     """Spectra of block b of maps for all images, into the memory: (n, 2 F, MB).
 
-    Of a correlation: conj(filter) * image. Real parts fr xr + fi xi, imaginary fr xi - fi xr.
+    conj(filter) * image has the real part fr xr + fi xi, the imaginary part fr xi - fi xr.
     """
     _pack_block(b, plan, memory.packed)
     taps, rows = plan.of_filters.shape
-    groups = _channel_groups(plan)
-    length = plan.group * plan.block
+    groups, length = plan.groups, plan.group * plan.block
     chunk = min(CHUNK_ROWS, rows)
     tiling, bias, stride = (plan.filter_tile, plan.filter_rows), (memory.zero, 0), groups * length
     for start in range(0, rows, chunk):
@@ -250,13 +247,13 @@ def multiply_spectra(b, n, plan, memory):
 def _multiply_frequency(row, own_row, n, plan, memory):
     """Two rows of the maps' spectra, from `row` on: one frequency's real and imaginary parts.
 
-    own_row: where the filters' rows stand in memory. Some channels at a time, whose filters stay in
+    own_row: where the filters' rows stand in memory. The filters of some channels at a time stay in
     the first-level cache for all images.
     """
     block, tile_rows = plan.block, plan.tile_rows
     rows, channels, columns = plan.spectra.shape
     spectra, part = plan.spectra, channels * columns
-    filter_row = _channel_groups(plan) * plan.group * block
+    filter_row = plan.groups * plan.group * block
     most = max(1, DEPTH_BYTES // (2 * block * spectra.itemsize))
     parts = ceil_div(channels, most)
     is_real = plan.is_real[row // 2]

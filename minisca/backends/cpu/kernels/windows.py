@@ -16,7 +16,7 @@ def window(index, size, pool_width, pool_stride):
 
 
 class Pooling(NamedTuple):
-    """What the kernels need to know of a pooling of blocks of maps."""
+    """A pooling of blocks of maps, for kernels."""
 
     pool_width: int
     pool_stride: int
@@ -37,38 +37,29 @@ def pool_rows(maps, size, first_row, windows_of, pooling, windows, pooled):
     """ReLU and pooling of a block's maps into some rows of pooled (m, oh, ow).
 
     maps (positions, MB) hold the image from its row `first_row` on. windows_of: first and end row
-    of `pooled`. windows: working memory for these rows' windows.
+    of `pooled`. windows: working memory for these rows' windows, (windows, MB).
     """
     height, width = size
-    _, _, row_windows = pooled.shape
+    n_maps, out_height, out_width = pooled.shape
     first, end = windows_of
-    block = pooling.block
+    block, side = pooling.block, pooling.lanes
     for oy in range(first, end):
         top, bottom = window(oy, height, pooling.pool_width, pooling.pool_stride)
-        for ox in range(row_windows):
+        for ox in range(out_width):
             left, right = window(ox, width, pooling.pool_width, pooling.pool_stride)
             corner = maps, ((top - first_row) * width + left) * block
-            out = windows, ((oy - first) * row_windows + ox) * block
+            out = windows, ((oy - first) * out_width + ox) * block
             call(pooling.pool, corner, width * block, bottom - top, right - left, out)
-    own = pooled.reshape(len(pooled), -1)
-    transpose_windows(windows, (end - first) * row_windows, pooling, own, first * row_windows)
-
-
-@kernel
-def transpose_windows(windows, n_windows, pooling, pooled, first):
-    """Windows (n_windows, MB) of a block into pooled (m, positions), from position `first` on.
-
-    Squares of as many maps as windows are transposed in registers; the last of a row of squares
-    moves left to end with it. What fills no square goes number by number.
-    """
-    n_maps, n_positions = pooled.shape
-    side, block = pooling.lanes, pooling.block
+    # Squares of as many maps as windows are transposed in registers. The last of a row of squares
+    # moves left to end with it. What fills no square goes number by number.
+    n_windows, start = (end - first) * out_width, first * out_width
+    own, stride = pooled.reshape(-1), out_height * out_width
     whole = n_maps // side * side if n_windows >= side else 0
     for j in range(0, whole, side):
         for w in range(0, n_windows, side):
             w = min(w, n_windows - side)
-            square, out = (windows, w * block + j), (pooled, j * n_positions + first + w)
-            call(pooling.transpose, square, block, out, n_positions)
+            square, out = (windows, w * block + j), (own, j * stride + start + w)
+            call(pooling.transpose, square, block, out, stride)
     for j in range(whole, n_maps):
         for w in range(n_windows):
-            pooled[j, first + w] = windows[w * block + j]
+            own[j * stride + start + w] = windows[w * block + j]

@@ -154,15 +154,8 @@ class Emitter:
 def compile_function(name, kinds, dtype, lanes, emit):
     """The address of a function without result, which kernels `call`.
 
-    Parameters
-    ----------
-    name : str
-    kinds : list
-        LLVM types of the arguments: POINTER or WORD.
-    dtype, lanes
-        Of the vectors.
-    emit : function
-        emit(emitter, *arguments) writes the body.
+    kinds: LLVM types of its arguments, POINTER or WORD each. dtype, lanes: of its vectors.
+    emit(emitter, *arguments) writes its body.
     """
     JITCPUCodegen("minisca")  # has Numba make LLVM ready for this machine
     module = ir.Module(name)
