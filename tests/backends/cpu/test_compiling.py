@@ -73,13 +73,8 @@ def run(root, **environment):
     """What the package under `root` prints: kernels on disk, a result of two files, cache hits."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_CACHE")}
     environment = {**kept, "PYTHONPATH": str(root), **environment}
-    done = subprocess.run(
-        [sys.executable, "-c", FIRST_RUN],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-c", FIRST_RUN]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return [int(number) for number in done.stdout.split()]
 

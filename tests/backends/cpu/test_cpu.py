@@ -8,21 +8,20 @@ import os
 import subprocess
 import sys
 
-import numba
 import numpy as np
 import pytest
 
-import reference
 from minisca import chunks
 from minisca.backends import cpu
 from minisca.backends.cpu import sgd
 from minisca.backends.cpu.kernels import direct, survivors
-from minisca.backends.cpu.kernels.windows import make_pooling, transpose_windows
 from minisca.backends.cpu.vectors import machine_code
+from tests import test_against_reference, test_identities
 from tests.support.cases import CHANGED, Case, arguments, as_dtype, call
-from tests.support.helpers import as_tuple, assert_within, rounding_bound
+from tests.support.helpers import as_tuple
 
 CASE = Case(5, 2, 8, 7, 9, 5)
+check_sums = test_against_reference.test_sums_of_products_are_the_references_up_to_rounding
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 30_000])
@@ -31,14 +30,7 @@ def test_dense_passes_in_chunks_of_few_images(monkeypatch, name, dtype, chunk_by
     monkeypatch.setattr(chunks, "CHUNK_BYTES", chunk_bytes)
     n_chunks = len(chunks.chunks(CASE.n, CASE.c * CASE.k**2 * CASE.h * CASE.w * 4))
     assert n_chunks == {1: 5, 30_000: 3}[chunk_bytes]  # 11 kB an image in float32
-
-    args = arguments(name, CASE)
-    results = as_tuple(call(cpu, name, as_dtype(args, dtype)))
-    expected = as_tuple(call(reference, name, args))
-    magnitudes = as_tuple(call(reference, name, tuple(abs(a) for a in args)))
-    roundings = max(CASE.m * CASE.k**2, CASE.n * CASE.h * CASE.w) + 1
-    for result, right, magnitude in zip(results, expected, magnitudes, strict=True):
-        assert_within(result, right, rounding_bound(roundings, magnitude, dtype))
+    check_sums(cpu, name, CASE, dtype)
 
 
 @pytest.mark.parametrize(
@@ -70,20 +62,9 @@ def test_an_update_in_pieces_gives_the_same_bits(monkeypatch, name, dtype, piece
 @pytest.mark.parametrize("name", ["decode_winners", "winners_backward"])
 @pytest.mark.parametrize("channels", [2, 20])  # one slice of channels, two
 def test_survivors_a_block_of_maps_and_some_images_at_a_time(monkeypatch, name, dtype, channels):
-    args = arguments(name, Case(5, channels, 8, 7, 9, 5))
     monkeypatch.setattr(survivors, "MAPS_BYTES", 1)
     monkeypatch.setattr(survivors, "IMAGES_BYTES", 1)
-    results = as_tuple(call(cpu, name, as_dtype(args, dtype)))
-    expected = as_tuple(call(reference, name, args))
-    magnitudes = as_tuple(call(reference, name, tuple(_magnitude(a) for a in args)))
-    # a bias sums every pixel, a pixel some maps, a delta a patch; then a few products
-    roundings = CASE.n * CASE.h * CASE.w + CASE.m + channels * CASE.k**2 + 4
-    for result, right, magnitude in zip(results, expected, magnitudes, strict=True):
-        assert_within(result, right, rounding_bound(roundings, magnitude, dtype))
-
-
-def _magnitude(argument):
-    return abs(argument) if isinstance(argument, np.ndarray) else argument
+    check_sums(cpu, name, Case(5, channels, 8, 7, 9, 5), dtype)
 
 
 def test_an_empty_image_is_an_exact_tie_in_the_transform_domain_too(monkeypatch, dtype):
@@ -107,36 +88,23 @@ def test_the_transform_is_another_computation(monkeypatch):
 
 def test_the_transform_gives_the_same_bits_whatever_the_threads(monkeypatch, dtype):
     monkeypatch.setenv("MINISCA_CONVOLUTION", "transform")
-    if numba.config.NUMBA_NUM_THREADS < 2:
-        pytest.skip("Numba was given a single thread")
-    args = as_dtype(arguments("encode_winners", Case(3, 2, 8, 7, 70, 3)), dtype)
-    before, results = numba.get_num_threads(), []
-    try:
-        for n_threads in (1, 2):
-            numba.set_num_threads(n_threads)
-            results.append(cpu.encode_winners(*args))
-    finally:
-        numba.set_num_threads(before)
-    for one_thread, two_threads in zip(*results, strict=True):
-        np.testing.assert_array_equal(one_thread, two_threads)
+    case = Case(3, 2, 8, 7, 70, 3)
+    test_identities.test_the_number_of_threads_changes_no_bit("encode_winners", case, dtype)
 
 
 @pytest.mark.parametrize("more_windows", [-1, 0, 3])
 @pytest.mark.parametrize("more_maps", [-1, 0, 5])
-def test_pooled_windows_are_transposed_to_maps_of_windows(dtype, more_maps, more_windows):
-    """Fewer maps or windows than a vector has lanes, as many, and some over."""
-    lanes = machine_code.vector_lanes(dtype)
-    n_maps, n_windows, first = lanes + more_maps, 2 * lanes + more_windows, 2
-    block = chunks.ceil_div(n_maps, lanes) * lanes
-    windows = np.arange(n_windows * block, dtype=dtype)
-    pooled = np.full((n_maps, first + n_windows + 1), -1, dtype)
-    pooling = make_pooling(block, dtype, 5, 3)
-    for n in (n_windows, lanes + more_windows):
-        pooled[:] = -1
-        transpose_windows(windows, n, pooling, pooled, first)
-        right = windows.reshape(n_windows, block)[:n, :n_maps].T
-        np.testing.assert_array_equal(pooled[:, first : first + n], right)
-        assert (np.delete(pooled, np.s_[first : first + n], axis=1) == -1).all()
+def test_windows_and_maps_are_fewer_than_lanes_as_many_and_some_over(
+    dtype, more_maps, more_windows
+):
+    """They are transposed a square of lanes at a time, here in one row of windows and in two."""
+    lanes, rng = machine_code.vector_lanes(dtype), np.random.default_rng(0)
+    filters, bias = rng.random((lanes + more_maps, 1, 1, 1)), rng.random(lanes + more_maps)
+    for height in (1, 2):
+        x = rng.random((2, 1, height, lanes + more_windows))
+        args = as_dtype((x, filters, bias), dtype)
+        pooled = cpu.encode_pooled(*args, 1, 1)  # a window of one pixel each
+        np.testing.assert_array_equal(pooled, cpu.conv2d(*args))
 
 
 @pytest.mark.parametrize(("features", "width"), [("+sse2,-avx", 16), ("+avx", 32), ("", 16)])

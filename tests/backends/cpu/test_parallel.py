@@ -35,21 +35,26 @@ def test_a_piece_that_fails_does_not_pass_for_done():
         in_parallel(_fail, 5, np.zeros(5))
 
 
-def test_threadpoolctl_limits_numbas_threads_too():
+def limit_of_threadpoolctl(limit):
+    """`threadpool_limits(limit)`, where that reaches Numba's threads."""
     threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
     in_parallel(_fill, 5, np.zeros(5), 1.0)
     if numba.threading_layer() != "omp":
         pytest.skip("Numba's threads are not OpenMP's: threadpoolctl does not know them")
+    return threadpoolctl.threadpool_limits(limit)
+
+
+def test_threadpoolctl_limits_numbas_threads_too():
     allowed = threads.thread_limit()
-    with threadpoolctl.threadpool_limits(1):
+    with limit_of_threadpoolctl(1):
         assert threads.thread_limit() == 1
     assert threads.thread_limit() == allowed
 
 
 def test_a_limit_set_before_numbas_threads_start_is_kept_when_they_do():
-    pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+    with limit_of_threadpoolctl(1):
+        pass
     script = """
-import numba
 import numpy as np
 from threadpoolctl import threadpool_limits
 from minisca.backends import get_backend
@@ -57,30 +62,18 @@ from minisca.backends.cpu.runtime.threads import thread_limit
 backend = get_backend("cpu")
 with threadpool_limits(1):
     backend.max_pool(np.ones((1, 2, 4, 4), np.float32), 2, 2)
-    print(numba.threading_layer(), thread_limit())
+    print(thread_limit())
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    layer, limit = done.stdout.split()
-    if layer != "omp":
-        pytest.skip("Numba's threads are not OpenMP's: threadpoolctl does not know them")
-    assert int(limit) == 1
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
 
 
-def test_one_thread_for_blas_is_one_thread_for_all(monkeypatch):
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
-    threads._blas_limit.cache_clear()
-    try:
-        assert threads.thread_limit() == 1
-    finally:
-        threads._blas_limit.cache_clear()
-
-
-def test_numbas_own_number_of_threads_is_what_it_was_after_a_limited_call(monkeypatch):
+def test_one_thread_for_blas_is_one_thread_for_all_and_numbas_own_number_stays(monkeypatch):
     before = numba.get_num_threads()
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     threads._blas_limit.cache_clear()
     try:
+        assert threads.thread_limit() == 1
         in_parallel(_fill, 5, np.zeros(5), 1.0)
         assert numba.get_num_threads() == before
     finally:

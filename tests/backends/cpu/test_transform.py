@@ -49,13 +49,15 @@ def bound(x, filters, bias):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_winners_are_the_references_wherever_the_bound_separates_them(shape, dtype, monkeypatch):
+def test_winners_and_pooled_maps_are_the_references_up_to_the_bound(shape, dtype, monkeypatch):
+    """Wherever the bound separates the largest unit from the next, its position too."""
     monkeypatch.setenv("MINISCA_CONVOLUTION", "transform")
     x, filters, bias = draw(shape, dtype)
-    values, positions = cpu.encode_winners(x, filters, bias)
-    maps = np.maximum(reference.conv2d(x, filters, bias), 0).reshape(*values.shape, -1)
+    activations = reference.relu(reference.conv2d(x, filters, bias))
     error = bound(x, filters, bias)
+
+    values, positions = cpu.encode_winners(x, filters, bias)
+    maps = activations.reshape(*values.shape, -1)
     assert (abs(values - maps.max(axis=2)) <= error).all()
     best = np.sort(maps, axis=2)
     second = best[..., -2] if maps.shape[2] > 1 else np.zeros_like(error)
@@ -63,15 +65,9 @@ def test_winners_are_the_references_wherever_the_bound_separates_them(shape, dty
     assert separated.any()
     assert (positions == maps.argmax(axis=2))[separated].all()
 
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_pooled_maps_are_the_references_up_to_the_bound(shape, dtype, monkeypatch):
-    monkeypatch.setenv("MINISCA_CONVOLUTION", "transform")
-    x, filters, bias = draw(shape, dtype)
     pooled = cpu.encode_pooled(x, filters, bias, 3, 2)
-    expected, _ = reference.max_pool(reference.relu(reference.conv2d(x, filters, bias)), 3, 2)
-    assert (abs(pooled - expected) <= bound(x, filters, bias)[..., None, None]).all()
+    expected, _ = reference.max_pool(activations, 3, 2)
+    assert (abs(pooled - expected) <= error[..., None, None]).all()
 
 
 def test_the_choice_follows_the_cost_of_each_shape(monkeypatch):
