@@ -36,19 +36,12 @@ def _step(piece, pieces, parameter, gradient, velocity, learning_rate, momentum)
 def normalise_filters_(filters):
     """See `minisca.backends.interface.Backend.normalise_filters_`."""
     check_floats("filters", filters)
-    pieces = min(len(filters), ceil_div(filters.size, PIECE))
-    in_parallel(_normalise_share, pieces, filters.reshape(len(filters), -1), pieces)
-
-
-@kernel
-def _normalise_share(piece, filters, pieces):
-    first, end = share(piece, pieces, len(filters))
-    for i in range(first, end):
-        _normalise(filters[i])
+    in_parallel(_normalise, len(filters), filters.reshape(len(filters), -1))
 
 
 @kernel(error_model="numpy")  # no check of divisors: all are above 0
-def _normalise(weights):
+def _normalise(i, filters):
+    weights = filters[i]
     largest = weights.dtype.type(0)
     for j in range(len(weights)):
         if abs(weights[j]) > largest:

@@ -44,7 +44,7 @@ def choose_tile(n_maps, image_width, dtype):
 class DirectPlan(NamedTuple):
     """What the kernels need to know of a convolution: packed filters and how the work is split."""
 
-    filters: np.ndarray  # (blocks * c * k * k * MB,)
+    filters: np.ndarray  # (blocks * c * k * k * MB,): a block's maps side by side
     bias: np.ndarray  # (blocks * MB,)
     n_maps: int
     filter_width: int
@@ -61,9 +61,10 @@ def make_plan(x, filters, bias, whole_images=False, least_rows=1):
     """Pack the filters for `x` and split the work, by the problem alone, never by the threads.
 
     `whole_images` keeps all maps of an image in one piece of work. At least `least_rows` rows of an
-    image are convolved at a time.
+    image are convolved at a time. Maps that fill up the last block are zero.
     """
     n_maps, _, k, _ = filters.shape
+    taps = filters[0].size
     height, width = x.shape[2:]
     positions, vectors = choose_tile(n_maps, width, x.dtype)
     block = vectors * vector_lanes(x.dtype)
@@ -73,24 +74,14 @@ def make_plan(x, filters, bias, whole_images=False, least_rows=1):
     rows = MAPS_BYTES // (width * block * x.itemsize)
     rows = min(height, max(rows, least_rows, 1))
     tile = tile_function(positions, vectors, x.dtype)
-    packed = pack(filters, bias, block)
-    return DirectPlan(*packed, n_maps, k, block, blocks, pieces, groups, rows, positions, tile)
-
-
-def pack(filters, bias, block):
-    """Filters (blocks, c * k * k, block) and bias (blocks, block), flat, a block's maps in lanes.
-
-    Maps that fill up the last block are zero.
-    """
-    n_maps, taps = len(filters), filters[0].size
-    blocks = ceil_div(n_maps, block)
-    rows = np.zeros((blocks * block, taps), filters.dtype)
-    rows[:n_maps] = filters.reshape(n_maps, taps)
-    packed = recycler.empty((blocks, taps, block), filters.dtype)
-    packed[...] = rows.reshape(blocks, block, taps).transpose(0, 2, 1)
-    packed_bias = np.zeros(blocks * block, filters.dtype)
+    padded = np.zeros((blocks * block, taps), x.dtype)
+    padded[:n_maps] = filters.reshape(n_maps, taps)
+    packed = recycler.empty((blocks, taps, block), x.dtype)
+    packed[...] = padded.reshape(blocks, block, taps).transpose(0, 2, 1)
+    packed_bias = np.zeros(blocks * block, x.dtype)
     packed_bias[:n_maps] = bias
-    return packed.reshape(-1), packed_bias
+    arrays = packed.reshape(-1), packed_bias
+    return DirectPlan(*arrays, n_maps, k, block, blocks, pieces, groups, rows, positions, tile)
 
 
 class DirectMemory(NamedTuple):

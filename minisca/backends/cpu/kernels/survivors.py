@@ -24,7 +24,7 @@ from minisca.backends.cpu.vectors.machine_code import call
 IMAGES_BYTES = 400 << 10
 MAPS_BYTES = 256 << 10
 #: Products of patches and filters that are worth a piece of work when they are summed up.
-DELTAS_PIECE = 1 << 16
+PRODUCTS_PIECE = 1 << 16
 
 
 def decode(values, positions, maps, filters, bias, images):
@@ -132,7 +132,10 @@ def gradients(x, error, values, positions, maps, filters):
 
     two = values.dtype.type(2)
     d_decoder_filters = summed(errors, two * survivors.values, correlating=True)
-    deltas, d_encoder_bias = deltas_of(products, survivors.starts, two)
+    deltas, d_encoder_bias = np.empty_like(survivors.values), np.empty(n_maps, x.dtype)
+    n_pieces = max(1, min(16, products.size // PRODUCTS_PIECE))
+    what = products, survivors.starts, two, deltas, d_encoder_bias
+    in_parallel(_sum_products, n_pieces, n_pieces, *what)
     d_encoder_filters = summed(images, deltas, correlating=False)
     d_decoder_bias = (2 * error_sums.sum(axis=0)).astype(x.dtype)
     return d_encoder_filters, d_encoder_bias, d_decoder_filters, d_decoder_bias
@@ -215,17 +218,9 @@ def _sum_patches(piece, sliced, survivors, scales, filters, summing, d_filters, 
         slices.move_filters(summing.unslice_filter, d_filters, s, first_map, end_map, sums)
 
 
-def deltas_of(products, starts, scale):
-    """scale times each survivor's products, summed over the slices, and their sums map by map."""
-    deltas = np.empty(starts[-1], products.dtype)
-    sums = np.empty(len(starts) - 1, products.dtype)
-    pieces = max(1, min(16, products.size // DELTAS_PIECE))
-    in_parallel(_deltas_of, pieces, pieces, products, starts, scale, deltas, sums)
-    return deltas, sums
-
-
 @kernel
-def _deltas_of(piece, pieces, products, starts, scale, deltas, sums):
+def _sum_products(piece, pieces, products, starts, scale, deltas, sums):
+    """Deltas: scale times each survivor's products, over the slices. And their sums map by map."""
     first, end = share(piece, pieces, len(sums))
     own = deltas[starts[first] : starts[end]]
     own[:] = 0

@@ -62,15 +62,11 @@ def costs(n, n_maps, channels, k, size):
 @lru_cache(maxsize=16)
 def _frequencies(height, width):
     """One of each conjugate pair of frequencies (fy, fx), and how often it counts (1 or 2)."""
-    kept, weights = [], []
-    for fy in range(height):
-        for fx in range(width // 2 + 1):
-            conjugate = (-fy % height, -fx % width)
-            if conjugate in kept:
-                continue
-            kept.append((fy, fx))
-            weights.append(1 if conjugate == (fy, fx) else 2)
-    return np.array(kept), np.array(weights)
+    half = width // 2 + 1
+    fy, fx = np.indices((height, half)).reshape(2, -1)
+    own, conjugate = fy * width + fx, -fy % height * width + -fx % width
+    kept = (-fx % width >= half) | (own <= conjugate)
+    return np.stack([fy, fx], axis=1)[kept], np.where(own == conjugate, 1, 2)[kept]
 
 
 @lru_cache(maxsize=16)

@@ -3,9 +3,9 @@
 Private parts of Numba and llvmlite are used here and in `vectors`, and nowhere else. Seen to work
 with Numba 0.60 (llvmlite 0.43), 0.63 (0.46) and 0.68 (0.50).
 
-compiling: `Dispatcher._cache`, a kernel's cache on disk. Of `numba.core.caching` `FunctionCache`,
-`CompileResultCacheImpl` and `IndexDataCacheFile`, their `_impl_class`, `_impl`, `_cache_file`,
-`_cache_path`, `_locator_classes` and `_load_index`, and the locators' `get_source_stamp`.
+compiling: `Dispatcher._cache`, a kernel's cache on disk. Of `numba.core.caching` `FunctionCache`
+and `IndexDataCacheFile`, with `_impl`, `_cache_file`, `_cache_path` and `_load_index`, and the
+locator's `get_source_stamp`.
 
 parallel: `Dispatcher.compile`, `.overloads`, and of what is compiled `library` and `fndesc`, for
 the address of a kernel. `numba.core.cgutils` and `context.call_conv`, to call it by address and see

@@ -47,21 +47,6 @@ def _digest_of_sources():
     return digest.digest()
 
 
-class _AllSources:
-    """For one of Numba's locators of caches: one whose files are renewed with any kernel's."""
-
-    def get_source_stamp(self):
-        return super().get_source_stamp(), _digest_of_sources()
-
-
-class _FoundByAllSources(caching.CompileResultCacheImpl):
-    # Where Numba would look: NUMBA_CACHE_DIR, beside the file, the user's cache directory.
-    _locator_classes = tuple(
-        type(locator.__name__, (_AllSources, locator), {})
-        for locator in caching.CompileResultCacheImpl._locator_classes
-    )
-
-
 class _Files(caching.IndexDataCacheFile):
     """Those of a kernel. What cannot be read counts as not there, and is written anew.
 
@@ -79,11 +64,12 @@ class _Files(caching.IndexDataCacheFile):
 
 
 class _KernelCache(caching.FunctionCache):
-    """A kernel's compilations on disk: what is there is loaded, what is new is saved."""
+    """A kernel's compilations on disk, where Numba would have them; renewed with any kernel's file.
 
-    _impl_class = _FoundByAllSources
+    That is NUMBA_CACHE_DIR, beside the file, or the user's cache directory.
+    """
 
     def __init__(self, function):
         super().__init__(function)
-        stamp = self._impl.locator.get_source_stamp()
+        stamp = self._impl.locator.get_source_stamp(), _digest_of_sources()
         self._cache_file = _Files(self._cache_path, self._impl.filename_base, stamp)

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+from contextlib import suppress
 from functools import cache
 
 import numba
@@ -40,13 +41,9 @@ def _start_threads():
     OPENMP.omp_set_num_threads(limit)
 
 
-def _load_openmp():
-    """The OpenMP library of Numba's threads, or None. Loaded now, so that threadpoolctl sees it."""
-    try:
-        from numba.np.ufunc import omppool
-    except ImportError:
-        return None
-    return ctypes.CDLL(omppool.__file__)
+#: The OpenMP library of Numba's threads, or None. Loaded now, so that threadpoolctl sees it.
+OPENMP = None
+with suppress(ImportError):
+    from numba.np.ufunc import omppool
 
-
-OPENMP = _load_openmp()
+    OPENMP = ctypes.CDLL(omppool.__file__)

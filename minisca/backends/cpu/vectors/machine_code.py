@@ -25,11 +25,10 @@ _engines = []  # own the compiled code: never freed
 def _machine():
     """The processor's name and its features, as LLVM writes them: "+avx2,-avx512f"."""
     name, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES
-    if name is None:
-        name = llvm.get_host_cpu_name()
-    if features is None:
-        features = llvm.get_host_cpu_features().flatten()
-    return name, features
+    return (
+        llvm.get_host_cpu_name() if name is None else name,
+        llvm.get_host_cpu_features().flatten() if features is None else features,
+    )
 
 
 def _vector_registers():
@@ -56,17 +55,12 @@ def vector_lanes(dtype):
     return VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
-def number_type(dtype):
-    """LLVM's type of float32 or float64."""
-    return {"float32": ir.FloatType(), "float64": ir.DoubleType()}[np.dtype(dtype).name]
-
-
 class Emitter:
     """Emits one function's body. Vectors have `lanes` numbers of `dtype`."""
 
     def __init__(self, builder, dtype, lanes):
         self.builder = builder
-        self.number = number_type(dtype)
+        self.number = ir.FloatType() if np.dtype(dtype) == np.float32 else ir.DoubleType()
         self.item_bytes = np.dtype(dtype).itemsize
         self.lanes = lanes
         self.vector = ir.VectorType(self.number, lanes)

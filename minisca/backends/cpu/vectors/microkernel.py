@@ -11,12 +11,7 @@ classes its maps.
 
 from functools import cache
 
-from minisca.backends.cpu.vectors.machine_code import (
-    POINTER,
-    WORD,
-    compile_function,
-    vector_lanes,
-)
+from minisca.backends.cpu.vectors.machine_code import POINTER, WORD, compile_function, vector_lanes
 
 
 @cache

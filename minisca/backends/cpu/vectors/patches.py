@@ -15,7 +15,6 @@ from minisca.backends.cpu.vectors.machine_code import (
     VECTOR_BYTES,
     WORD,
     compile_function,
-    number_type,
     vector_lanes,
 )
 from minisca.chunks import ceil_div
@@ -71,12 +70,11 @@ def paste_function(k, run, dtype):
     next; filters, sliced.
     """
     lanes = lanes_of(run, dtype)
-    number = number_type(dtype)
 
     def emit(e, image, offsets, owners, values, n_slots, stride, filters):
         def paste_slot(slot):
             value = e.load_number(values, slot)
-            silent = e.builder.fcmp_ordered("==", value, number(0))
+            silent = e.builder.fcmp_ordered("==", value, e.number(0))
             with e.builder.if_then(e.builder.not_(silent)):
                 target = e.at(image, e.load_word(offsets, slot))
                 source = e.at(filters, e.builder.mul(e.load_word(owners, slot), WORD(k * run)))
@@ -118,20 +116,16 @@ def sum_function(rows, run, dtype, correlating):
         def add_patch(survivor, *held):
             patch = e.at(images, e.load_word(offsets, survivor))
             scale = e.everywhere(e.load_number(scales, survivor))
-            chains, totals = [None, None], []
+            chains, totals = [e.zero, e.zero], []
             for i, ((row, v), total) in enumerate(zip(columns, held, strict=True)):
                 pixels = e.load(e.at(patch, starts[row]), v)
                 totals.append(e.multiply_add(scale, pixels, total))
                 if correlating:
-                    weights, chain = e.load(filter_, row * run + v), chains[i % 2]
-                    chains[i % 2] = (
-                        e.builder.fmul(pixels, weights)
-                        if chain is None
-                        else e.multiply_add(pixels, weights, chain)
-                    )
+                    weights = e.load(filter_, row * run + v)
+                    chains[i % 2] = e.multiply_add(pixels, weights, chains[i % 2])
             if correlating:
-                product = chains[0] if chains[1] is None else e.builder.fadd(*chains)
-                added = e.builder.fadd(e.load_number(products, survivor), e.sum_of_lanes(product))
+                product = e.sum_of_lanes(e.builder.fadd(*chains))
+                added = e.builder.fadd(e.load_number(products, survivor), product)
                 e.builder.store(added, e.at(products, survivor))
             return totals
 

@@ -5,12 +5,7 @@ from functools import cache
 import numpy as np
 from llvmlite import ir
 
-from minisca.backends.cpu.vectors.machine_code import (
-    POINTER,
-    WORD,
-    compile_function,
-    vector_lanes,
-)
+from minisca.backends.cpu.vectors.machine_code import POINTER, WORD, compile_function, vector_lanes
 
 
 @cache
