@@ -34,7 +34,7 @@ class SparseConvAutoencoder(Estimator):
     pool_width, pool_stride : int, default 5 and 3
         Overlapping max-pooling after training; a side of `size` becomes ceil(size / pool_stride).
     encoding_bias : float, default 1
-        Factor on the encoder's bias in `transform` and `feature_maps`; 1 is the paper's encoding.
+        Factor on the encoder's bias in `transform` and `feature_maps` alone; 1 is the paper's.
         Training drives biases below zero; less of them makes features denser, which serves a
         classifier of few maps (16 maps: 0.5).
     sparsity : str, default "winner-take-all"
@@ -53,10 +53,10 @@ class SparseConvAutoencoder(Estimator):
     n_epochs, batch_size : int, default 15 and 100
         Passes over the images, and images a step.
     learning_rate : float, default 0.05
-        Of stochastic gradient descent on the mean over a batch of ||x_hat - x||^2. It is relative:
-        the filters' rate is `learning_rate / patch_energy_`, so that a good value stays good for
-        images of any scale and filters of any size. The encoder bias gets a tenth of it, the
-        decoder bias its quotient by the number of pixels.
+        Of stochastic gradient descent on the mean over a batch of ||x_hat - x||^2. It is relative,
+        so that a good value stays good for images of any scale and filters of any size: filters
+        learn at `learning_rate / patch_energy_`, the encoder bias at `learning_rate / 10`, the
+        decoder bias at `learning_rate / (h * w)`.
     schedule : "linear" (default) or "constant"
         How the learning rate of `fit` goes on beyond the warm-up: "linear" falls to 0 on a line.
     warmup_steps : int, default 1000

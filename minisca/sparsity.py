@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from minisca.validation import check_choice, check_integer, check_number
 
+#: A new rule is named here, has a branch in `Sparsity.encode`, and is known to `make_sparsity`.
 RULES = ("winner-take-all", "top-n", "k-largest", "none")
 
 
@@ -34,6 +35,8 @@ class Sparsity(NamedTuple):
             return Code(*backend.encode_top_n(x, filters, bias, self.n_active))
         if self.rule == "k-largest":
             return Code(*backend.encode_k_largest(x, filters, bias, self.n_active))
+        if self.rule != "winner-take-all":
+            raise NotImplementedError(f"sparsity={self.rule!r} has no code here")
         values, positions = backend.encode_winners(x, filters, bias)
         if self.lifetime is not None:
             n_survivors = survivors_over_batch(values.shape[0], self.lifetime)

@@ -1,6 +1,12 @@
 """LayerState: everything that a layer has learned and where its training stands, in one place.
 
 A state is plain data. Training never changes one in place: every epoch makes a new one.
+
+The file of a layer (`layer.save`, `fit(checkpoint=...)`) is a .npz archive without pickle. It holds
+the arrays "encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias", "loss_history" and
+"velocity/..." of each that is trained, under tied filters a copy of the encoder's as the decoder's;
+and the entry "minisca", JSON text: format, version, kind, and as settings the constructor's
+arguments ("parameters"), image_size, n_epochs_done, patch_energy and the random state.
 """
 
 from dataclasses import dataclass, field

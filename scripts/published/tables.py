@@ -33,7 +33,7 @@ EXTENSIONS = {
     "-concatenated": "features of both layers",
     "-lifetime-0.2": "lifetime sparsity 0.2",
     "-augmented": "the classifier learns from one-pixel shifts too",
-    "-7x7": "filters of 7 × 7, every image's features of one length",
+    "-7x7": "filters of 7 × 7, each image's features scaled to unit length",
 }
 
 ENCODINGS = {

@@ -157,12 +157,12 @@ def evaluate(row, layers, outputs, images, feature_files, watch):
         with watch("classify"):
             scores = classifier.decision_function(features)
         del features  # their memory is the shifted images'
-        found = {"": named(classifier, scores)}
+        found = {"": labels_of(classifier, scores)}
         if row.shifts:
             with watch(SHIFTS):
                 for moved in shifted(images):
                     scores = scores + classifier.decision_function(see(moved))
-            found[SHIFTS] = named(classifier, scores)
+            found[SHIFTS] = labels_of(classifier, scores)
         return found
 
     n_images = n * images.views
@@ -174,7 +174,7 @@ def evaluate(row, layers, outputs, images, feature_files, watch):
     return classifier, {way: (validation[way], test[way]) for way in row.ways}
 
 
-def named(classifier, scores):
+def labels_of(classifier, scores):
     """The labels that a classifier's scores mean."""
     codes = scores > 0 if scores.ndim == 1 else scores.argmax(axis=1)
     return classifier.classes_[codes.astype(int)]
@@ -195,7 +195,7 @@ def errors(row, predicted, images, accuracies):
 
 
 def record(run, layers, figures, table, watch, way):
-    """A run's record. Of its seconds, those of a phase named after a way are of that way alone."""
+    """A run's record; the seconds of the phase "shifts" count in the record of the shifts alone."""
     comparable = table.comparable(run["data"], run["settings"]["quick"])
     spent = {phase: t for phase, t in watch.seconds.items() if phase == way or phase != SHIFTS}
     return {
