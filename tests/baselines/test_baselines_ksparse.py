@@ -75,3 +75,10 @@ def test_it_rebuilds_unseen_patches_of_the_same_kind():
     variance = np.square(unseen - unseen.mean(axis=0)).sum() / 100
     assert -made.score(unseen) < 0.25 * variance
     assert made.loss_history_[-1] < made.loss_history_[0]
+
+
+def test_patches_of_other_channels_are_not_rebuilt():
+    x = patches()
+    made = autoencoder().fit(x)
+    with pytest.raises(ValueError, match="X has 1 channels"):
+        made.reconstruct(x[:, :1])

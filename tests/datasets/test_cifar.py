@@ -143,3 +143,12 @@ def test_a_label_out_of_range_is_refused(tmp_path, label):
     labels[2] = label
     path = put(tmp_path, batches) / NAMES[3]
     refuses(tmp_path, path, f"the label {label} in record 2; labels must be from 0 to 9")
+
+
+def test_an_empty_directory_is_told_of_the_archive_too(tmp_path):
+    words = [cifar.ARCHIVE, f"folder {FOLDER}", ", ".join(NAMES)]
+    refuses(tmp_path, *words, kind=DatasetNotFoundError)
+
+
+def test_the_checksum_is_that_of_the_published_archive():
+    assert cifar.MD5 == "c32a1d4ab5d03f1284b67883e8d87530"

@@ -229,3 +229,12 @@ def test_an_altered_file_in_the_cache_is_an_error(monkeypatch, caches, case):
     with pytest.raises(DatasetError, match=r"delete it to download it again") as error:
         case.load()
     assert str(cache) in str(error.value)
+
+
+@pytest.mark.parametrize("case", [CASES[0], CASES[2]], ids=["MNIST", "small NORB"])
+def test_one_altered_file_in_the_cache_is_named(tmp_path, monkeypatch, caches, case):
+    cache = case.put_original(monkeypatch, case.cache(caches))
+    name = f"{case.files[-1]}.gz"
+    (case.put(tmp_path / "other", 1, served=True) / name).replace(cache / name)
+    with pytest.raises(DatasetError, match=f"{name} has .*; delete it to download it again"):
+        case.load()

@@ -54,7 +54,10 @@ SWAPPED = "two files are swapped"
         ({"train_images": np.ones((20, 30), np.uint8)}, ["train-images", "must be of rank 3"]),
         ({"train_images": np.ones((20, 3, 6, 5), np.uint8)}, ["train-im", "must be of rank 3"]),
         ({"test_labels": np.ones((10, 1), np.uint8)}, ["t10k-labels", "must be of rank 1"]),
-        ({"test_images": noise(size=(6, 7))["test_images"]}, ["6x7 pixels; they must be 6x5"]),
+        (
+            {"test_images": noise(size=(6, 7))["test_images"]},
+            ["6x7 pixels; they must be 6x5, as in ", "train-images"],
+        ),
     ],
 )
 def test_files_that_do_not_fit_together_are_refused(tmp_path, changes, words):
@@ -163,3 +166,7 @@ def test_the_sample_is_the_first_500_of_each_class_of_the_real_training_set():
     for digit in range(10):
         first = np.flatnonzero(real.train_labels == digit)[:500]
         np.testing.assert_array_equal(images[labels == digit], real.train_images[first])
+
+
+def test_mnists_checksums_are_the_published_ones():
+    assert mnist.SHA256["train_images"].startswith("ba891046e6505d7a")

@@ -182,6 +182,7 @@ def test_divergence_in_a_later_epoch_leaves_everything_as_after_the_last_good_on
     assert "in epoch 4, batch " in message
     assert "lower learning_rate, which is 0.01. The filters are those after epoch 3" in message
     assert_same_state(made, before)
+    assert made.n_epochs_done_ == 3
     # velocities and random state too: both go on alike
     assert_same_state(made.partial_fit(x), before.partial_fit(x))
     assert made.loss_history_[-1] < made.loss_history_[0]

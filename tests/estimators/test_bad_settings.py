@@ -102,3 +102,16 @@ def test_more_survivors_than_units_leave_the_rest_of_their_slots_silent(rule):
     x = images(n=6)
     made = layer(sparsity=rule, n_active=4 * 8 * 7 + 10).fit(x)
     np.testing.assert_array_equal(made.usage(x), made.feature_maps(x).any(axis=(2, 3)).mean(axis=0))
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_bad_count_is_told_the_least_that_it_may_be(name):
+    least = 0 if name in COUNTS_FROM_0 else 1
+    for value, error in ((least - 1, ValueError), (3.0, TypeError)):
+        message = refusal(error, layer(**{name: value}).fit, images(n=6))
+        assert message.endswith(f"integer of at least {least}")
+
+
+def test_a_generator_is_no_random_state():
+    message = refusal(TypeError, layer(random_state=np.random.default_rng(0)).fit, images(n=6))
+    assert message.endswith("it must be an integer of at least 0")

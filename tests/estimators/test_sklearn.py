@@ -57,6 +57,8 @@ def test_training_and_encoding_do_not_import_scikit_learn():
 def test_scikit_learn_sees_what_kind_of_estimator_it_is():
     assert is_classifier(minisca.LogisticRegression())
     assert not is_classifier(layer())
+    assert is_classifier(pipeline())
+    assert not is_classifier(make_pipeline(layer()))
     utils = pytest.importorskip("sklearn.utils")
     if not hasattr(utils, "get_tags"):
         pytest.skip("scikit-learn before 1.6 has no get_tags")

@@ -93,3 +93,20 @@ def test_a_browser_has_nothing_to_repair_in_it(page, tmp_path):
     dom, text = done.stdout.decode(), page.read_text(encoding="utf-8")
     for tag in ("table", "tr", "td", "dl", "dd", "section", "figure", "img", "p"):
         assert dom.count(f"<{tag}") == text.count(f"<{tag}"), tag
+
+
+def test_a_browser_draws_it(page, tmp_path):
+    image = pytest.importorskip("matplotlib.image", reason="matplotlib reads the screenshot")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("neither chromium nor google-chrome is here to open the page in")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'p'}"]
+    options += [f"--screenshot={tmp_path / 'screen.png'}", "--window-size=1200,900"]
+    subprocess.run([chromium, *options, page.as_uri()], capture_output=True, timeout=120)
+    pixels = image.imread(tmp_path / "screen.png")
+    assert pixels.shape[:2] == (900, 1200)
+    assert 0.005 < (pixels[:, :, :3].max(axis=2) < 0.5).mean() < 0.5  # text on white
+
+
+def test_it_says_that_it_is_html(page):
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>\n<html")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minisca import CheckpointError, SparseConvAutoencoder, Stack
+from minisca import CheckpointError, DivergenceError, SparseConvAutoencoder, Stack
 from tests.support.layers import (
     RULES,
     Slices,
@@ -213,3 +213,36 @@ def test_resuming_from_another_or_a_damaged_file_is_refused_and_it_is_kept(
     before = path.read_bytes()
     assert message in refusal(CheckpointError, layer().fit, x, checkpoint=path, resume=True)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("n_maps", 5), ("filter_width", 5), ("tied", True), ("dtype", "float64")]
+)
+def test_filters_that_the_settings_no_longer_describe_are_neither_saved_nor_trained(
+    path, x, name, value
+):
+    made = layer().fit(x).set_params(**{name: value})
+    message = f"{name} is {value!r}; it must be {getattr(layer(), name)!r}, as the filters were"
+    assert message in refusal(ValueError, made.save, path)
+    assert message in refusal(ValueError, made.partial_fit, x)
+    assert not path.exists()
+
+
+def test_a_bad_pixel_in_any_batch_leaves_the_layer_as_it_was_before_its_epoch(x):
+    made, other = layer().fit(x), layer().fit(x)
+    for bad in range(len(x)):  # in a later batch than the first, for most
+        spoilt = x.copy()
+        spoilt[bad, 0, 0, 0] = np.inf
+        assert f"in image {bad};" in refusal(ValueError, made.partial_fit, spoilt)
+        assert_same_state(made, other)
+    assert_same_state(made.partial_fit(x), other.partial_fit(x))
+
+
+def test_divergence_leaves_the_file_of_the_last_good_epoch(path, x):
+    interrupted(path, x, read=STEPS + 1)
+    before, made = path.read_bytes(), layer()
+    steep = x * np.float32(1e18)
+    message = refusal(DivergenceError, made.fit, steep, checkpoint=path, resume=True)
+    assert "The filters are those after epoch 1" in message
+    assert path.read_bytes() == before
+    assert_same_state(made, SparseConvAutoencoder.load(path))

@@ -14,7 +14,7 @@ import pytest
 from minisca import chunks
 from minisca.backends import cpu
 from minisca.backends.cpu import sgd
-from minisca.backends.cpu.kernels import direct, survivors
+from minisca.backends.cpu.kernels import direct, survivors, windows
 from minisca.backends.cpu.vectors import machine_code
 from tests import test_against_reference, test_identities
 from tests.support.cases import CHANGED, Case, arguments, as_dtype, call
@@ -115,3 +115,17 @@ def test_vectors_are_those_of_the_machine_that_numba_is_told_of(features, width)
         [sys.executable, "-c", code], env=os.environ | switches, capture_output=True, text=True
     )
     assert found.stdout.strip() == f"{width} {('x86-64', features)}", found.stderr
+
+
+def test_pooled_rows_are_written_where_they_belong_and_nothing_else_is(dtype):
+    """From a row on that is not the first: in squares of lanes, and what is left over."""
+    lanes = machine_code.vector_lanes(dtype)
+    n_maps, width = lanes + 5, lanes + 3
+    block = -(-n_maps // lanes) * lanes
+    maps = 1 + np.arange(2 * width * block, dtype=dtype)  # two rows; windows of one pixel each
+    pooled = np.full((n_maps, 4, width), -1, dtype)
+    pooling = windows.make_pooling(block, dtype, 1, 1)
+    windows.pool_rows(maps, (4, width), 1, (1, 3), pooling, np.zeros_like(maps), pooled)
+    right = maps.reshape(2, width, block)[..., :n_maps].transpose(2, 0, 1)
+    np.testing.assert_array_equal(pooled[:, 1:3], right)
+    assert (pooled[:, [0, 3]] == -1).all()

@@ -14,6 +14,7 @@ from tests.support.cuda_emulator import (
     KernelError,
     LaunchError,
     RawKernel,
+    order,
 )
 from tests.support.cuda_emulator.examples import example, faults, faulty
 
@@ -152,3 +153,8 @@ def test_a_text_that_is_no_kernel_is_refused_with_the_line(code, options, messag
     head = "void j" if "other" in code else "__global__ void k"
     with pytest.raises(CompileError, match=message):
         RawKernel(f'extern "C" {head}(float* x) {{\n{code}\n}}', "k", options)
+
+
+def test_an_unknown_order_is_refused():
+    with pytest.raises(ValueError, match="not in tuple"), order("sideways"):
+        pass

@@ -1,0 +1,96 @@
+"""The published tables hold what the records say, recomputed here."""
+
+import json
+
+import numpy as np
+import pytest
+from published import studies, tables
+
+from tests.support.script_runs import ROOT
+
+MEASURED = ROOT / "reference" / "measured"
+
+
+def test_table_1_has_every_recorded_seed_and_their_mean_and_deviation():
+    records = json.loads((MEASURED / "mnist.json").read_text())
+    rows = {tuple(row[:2]): row[2:4] for row in tables.table_1_by_seed().rows}
+    short = {row[0]: row[2:] for row in tables.table_1().rows}
+    for row, name in tables.TABLE_1.items():
+        for place, (classifier, end) in enumerate(
+            (("logistic regression", "-logistic"), ("linear SVM", ""))
+        ):
+            found = [r for r in records if r["row"] == row + end]
+            found.sort(key=lambda r: r["seed"])
+            errors = [r["test_error_percent"] for r in found]
+            mean, seeds = rows[name, classifier]
+            assert seeds == (", ".join(f"{error:.2f}" for error in errors) or "–")
+            if len(errors) > 1:
+                assert mean == f"{np.mean(errors):.2f} ± {np.std(errors, ddof=1):.2f} %"
+                assert short[name][place] == mean
+
+
+def test_table_2_has_accuracies_of_every_seed_and_the_largest_memory(monkeypatch):
+    for record in tables.read("cifar10"):
+        assert record["test_accuracy_percent"] == pytest.approx(100 - record["test_error_percent"])
+    common = {"validation_accuracy_percent": 71.0, "seconds": {"total": 600.0}}
+    made = [
+        {"row": row, "seed": seed, "test_accuracy_percent": 70.0 - seed, "peak_memory_gib": memory}
+        | common
+        for row in tables.TABLE_2
+        for seed, memory in ((1, 6.0), (0, 1.25))
+    ]
+    monkeypatch.setattr(tables, "read", lambda name: made)
+    cells = ["69.50 ± 0.71 %", "70.00, 69.00", "71.00 ± 0.00 %", "10 min", "6.0 GiB"]
+    assert tables.table_2().rows[0] == ["512 maps", "72.7 %", *cells]
+
+
+def test_figure_1c_is_a_table_of_methods_by_maps(monkeypatch):
+    points = {"k-means-128-raw": 50.5, "k-means-16-raw": 40.5, "winner-take-all-128-whitened": 60.5}
+    made = [
+        {"row": f"figure-1c-{row}", "validation_accuracy_percent": value}
+        for row, value in points.items()
+    ]
+    monkeypatch.setattr(tables, "read", lambda name: made)
+    header, rows = tables.figure_1c()
+    curves = (header.index("winner-take-all, whitened"), header.index("k-means, raw"))
+    assert [row[0] for row in rows] == ["16", "128"]
+    assert [[row[n] for n in curves] for row in rows] == [["–", "40.5 %"], ["60.5 %", "50.5 %"]]
+    assert sum(cell != "–" for row in rows for cell in row[1:]) == 3
+
+
+def test_a_study_is_a_table_of_what_each_value_adds(monkeypatch, tmp_path):
+    tried = ((0.05, True, 0.0, None), (0.1, False, -0.03, 0.01), (None, False, 0.2, 0.02))
+    names = ("value", "reference", "difference", "standard_error")
+    effects = [{"setting": "rate", **dict(zip(names, each, strict=True))} for each in tried]
+    made = {"study": "s", "runs": 6, "score": "error", "effects": effects}
+    (tmp_path / "studies").mkdir()
+    scores = ((0.05, 0.75), (0.1, 9))
+    runs = [{"settings": {"rate": rate}, "error": error} for rate, error in scores]
+    (tmp_path / "studies" / "s.jsonl").write_text("\n".join(map(json.dumps, runs)))
+    monkeypatch.setattr(studies, "read", lambda name: made)
+    monkeypatch.setattr(studies, "MEASURED", tmp_path)
+    start = "0.75 (runs: 6; standard error of a difference: 0.02)"
+    assert studies.study("s").rows == [
+        ["[s](measured/study-s.json)", "nothing", "", start],
+        ["", "`rate`", "0.05", "0.1: −0.03, off: +0.20"],
+    ]
+
+
+def test_the_sparsity_rules_are_a_table_of_means_over_seeds(monkeypatch):
+    keys = [key for key, _ in studies.COLUMNS.values()]
+    made = [
+        {"row": f"sparsity-{rule}", "data": data} | dict.fromkeys(keys, value)
+        for rule in studies.SPARSITY
+        for data, values in (("d", (2, 4)), ("d, whitened", (5, 6)))
+        for value in values
+    ]
+    monkeypatch.setattr(studies, "read", lambda name: made)
+    cells = ["3.00 / 5.50", "3.0 / 5.5", *["3.00 / 5.50"] * 4]
+    assert studies.sparsity().rows == [[name, *cells] for name in studies.SPARSITY.values()]
+
+
+def test_what_was_not_measured_has_a_dash():
+    assert tables.errors([]) == ["–"] * 3
+    page = (ROOT / "reference" / "report.html").read_text(encoding="utf-8")
+    assert page.count("<td>Winner-take-all, 128 maps</td><td>6.6 %</td><td>–</td>") == 1
+    assert page.count("<td>Winner-take-all, 128 then 2048 maps</td><td>4.7 %</td><td>–</td>") == 1
