@@ -18,6 +18,13 @@ import reference
 from minisca.classifiers import feature_blocks
 from tests.support.backends import BACKENDS, on_host
 
+
+def pytest_configure(config):
+    """Files in their own order, among several workers too: else the longest would begin last."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 #: Folders and files of tests of tiny calls, which would spend their time on meeting other threads.
 TINY = {"estimators", "baselines", "training", "files"}
 TINY |= {"test_feature_files.py", "test_gradients.py"}
