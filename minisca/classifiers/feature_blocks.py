@@ -77,6 +77,23 @@ class FeatureBlocks:
                 filled += len(rows)
             yield indices, self._buffer[:filled].reshape(filled, self.n_features)
 
+    def as_stored(self):
+        """Iterate as usual, but over float16 as it is where the blocks' dtype is float32."""
+        halves = self.features.dtype == np.float16 and self.features.dtype.isnative
+        if not (halves and self.dtype == np.float32):
+            yield from self
+            return
+        for rows in self._slices:
+            block = np.asarray(self.features[rows])
+            yield rows, np.ascontiguousarray(block).reshape(len(block), self.n_features)
+
+    @cached_property
+    def strips(self):
+        """Memory for one block, see `minisca.classifiers.kernels.products`; it is used again."""
+        from minisca.classifiers.kernels.products import make_strips
+
+        return make_strips(self.rows, self.n_features, self.dtype)
+
     def checked(self):
         """Iterate as usual, raising ValueError at the first NaN or infinite feature."""
         for rows, block in self:

@@ -113,21 +113,25 @@ class LinearClassifier(Classifier):
 def loss_and_gradient(problem, weights, intercept):
     """A Problem's objective, d_weights and d_intercept in one pass over the features.
 
-    All float64, block by block in order; within a block the sums are those of BLAS, whose last bits
-    can depend on the number of threads.
+    All float64, summed in an order that is always the same.
     """
-    blocks, codes, _, _, scale, l2, row_losses = problem
+    from minisca.classifiers.kernels.products import accumulate_, pack_weights, project
+
+    blocks, codes, n_classes, _, scale, l2, row_losses = problem
     # The features stay as they are: scaling the weights gives the same products.
-    scaled = (scale * weights).astype(blocks.dtype).T
+    packed = pack_weights((scale * weights).astype(blocks.dtype))
     loss = 0.0
     d_weights = np.zeros(weights.shape)
     d_intercept = np.zeros(len(intercept))
-    for rows, block in blocks:
-        scores = block @ scaled + intercept
+    product = np.empty(weights.shape, blocks.dtype)
+    for rows, block in blocks.as_stored():
+        scores = project(block, packed, n_classes, blocks.strips) + intercept
         block_loss, residual = row_losses(scores, codes[rows])
         loss += block_loss
         d_intercept += residual.sum(axis=0)
-        d_weights += residual.astype(blocks.dtype).T @ block
+        product[:] = 0
+        accumulate_(product, residual.astype(blocks.dtype), blocks.strips)
+        d_weights += product
     loss = loss / blocks.n + l2 / 2 * np.vdot(weights, weights)
     d_weights *= scale / blocks.n
     d_weights += l2 * weights

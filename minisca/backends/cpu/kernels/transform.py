@@ -125,8 +125,8 @@ def make_plan(x, filters, bias):
     # the rows of a tile with the least work for n images
     rows = min(range(most, 0, -1), key=lambda rows: (ceil_div(n, rows) * (rows + 1), -rows))
     tile = tile_function(rows, vectors, x.dtype)
-    adding = tile_function(rows, vectors, x.dtype, adding=True)
-    subtracting = tile_function(rows, vectors, x.dtype, adding=True, subtracting=True)
+    adding = tile_function(rows, vectors, x.dtype, adding="before")
+    subtracting = tile_function(rows, vectors, x.dtype, adding="before", subtracting=True)
     group = TILE_SUMS // (FILTER_ROWS * vectors)
     filter_rows = min(FILTER_ROWS, basis.filters.shape[1])
     filter_tile = tile_function(filter_rows, vectors * group, x.dtype)

@@ -23,3 +23,6 @@ from minisca.backends.cpu.runtime.compiling import kernel
 from minisca.backends.cpu.runtime.memory import aligned_zeros, plain, recycler
 from minisca.backends.cpu.runtime.parallel import ceil_div, in_parallel, share
 from minisca.backends.cpu.runtime.threads import thread_count
+
+# For kernels that are no backend's operation, which come in by this door.
+from minisca.backends.cpu.vectors import machine_code, microkernel, strips
