@@ -50,7 +50,8 @@ def load_cifar10(data_dir=None, download=True):
     The archive cifar-10-binary.tar.gz, or the files data_batch_1.bin to data_batch_5.bin and
     test_batch.bin out of it, are looked for as `load_mnist` looks for its files: in a directory,
     in its folder `cifar-10-batches-bin`, in the cache `minisca/cifar-10`. An archive must have
-    CIFAR-10's MD5; unpacked files may have any number of records up to its 10,000 a file.
+    CIFAR-10's MD5; unpacked files may have any number of records up to its 10,000 a file. What
+    torchvision keeps, cifar-10-python.tar.gz and `cifar-10-batches-py`, is pickled and not read.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def load_cifar10(data_dir=None, download=True):
     paths, _, missing = find(SOURCE, data_dir, download)
     if missing:
         raise DatasetNotFoundError(
-            f"CIFAR-10 is not here: give the directory of {ARCHIVE}, or of the six files in it, as "
+            f"CIFAR-10 is not here: give the directory of {CALLED} as "
             f"data_dir or in the environment variable MINISCA_DATA. It is {missing}"
         )
     return _load(paths)
@@ -88,8 +89,8 @@ def _fetch(cache):
 
 
 CANDIDATES = {name: (ARCHIVE, name) for name in FILES}  # the archive stands for all six
-CALLED = f"{ARCHIVE} or the six files in it"
-SOURCE = Source(FOLDER, "cifar-10", FILES, CANDIDATES, CALLED, _fetch)
+CALLED = f"{ARCHIVE} or the six files in it (cifar-10-batches-py is pickled and not read)"
+SOURCE = Source((FOLDER,), "cifar-10", FILES, CANDIDATES, CALLED, _fetch)
 
 
 def _load(paths):

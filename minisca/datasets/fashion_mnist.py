@@ -12,7 +12,7 @@ from minisca.datasets.mnist import SOURCE, load_files
 
 #: Where Debian's package puts the files.
 PACKAGE = "/usr/share/datasets/fashion-mnist"
-FOLDER = "fashion-mnist"
+FOLDERS = ("fashion-mnist", "FashionMNIST/raw", "raw")  # the second and third: torchvision's
 
 
 def load_fashion_mnist(data_dir=None):
@@ -21,8 +21,9 @@ def load_fashion_mnist(data_dir=None):
     Parameters
     ----------
     data_dir : path or None (default)
-        A directory that has them, or its folder `fashion-mnist` does. None: that folder of
-        $MINISCA_DATA, then /usr/share/datasets/fashion-mnist, where Debian's package puts them.
+        A directory that has them, or its folder `fashion-mnist` does, or torchvision's
+        `FashionMNIST/raw` in it. None: such a folder of $MINISCA_DATA, then
+        /usr/share/datasets/fashion-mnist, where Debian's package puts them.
 
     Returns
     -------
@@ -40,7 +41,7 @@ def load_fashion_mnist(data_dir=None):
     what = "data_dir"
     if data_dir is None:
         data_dir, what = _usual_place(), "Fashion-MNIST's directory"
-    data = load_files(locate(SOURCE._replace(folder=FOLDER), data_dir, what, required=True))
+    data = load_files(locate(SOURCE._replace(folders=FOLDERS), data_dir, what, required=True))
     if data.name == "MNIST":
         raise DatasetError(f"{data.source} holds MNIST; it must hold Fashion-MNIST")
     return data
@@ -49,7 +50,8 @@ def load_fashion_mnist(data_dir=None):
 def _usual_place():
     places = [Path(PACKAGE)]
     if os.environ.get("MINISCA_DATA"):
-        places.insert(0, Path(os.environ["MINISCA_DATA"]).expanduser() / FOLDER)
+        directory = Path(os.environ["MINISCA_DATA"]).expanduser()
+        places = [*(directory / folder for folder in FOLDERS[:2]), *places]
     for place in places:
         if place.is_dir():
             return place

@@ -12,7 +12,7 @@ from minisca.datasets.errors import DatasetError, DatasetNotFoundError, Download
 class Source(NamedTuple):
     """Where the files of a data set are looked for, and how what is missing is fetched."""
 
-    folder: str  # of a directory that was named, in which they may lie
+    folders: tuple  # of a directory that was named, in which they may lie
     cache: str  # their folder in minisca's cache
     names: dict  # {role: file name}, all of them
     candidates: dict  # {role: file names}, the first that is there counts
@@ -35,12 +35,17 @@ class Source(NamedTuple):
                 download_file(urls, cache / f"{name}.gz", checksums[role], **options)
 
 
+CACHE_VARIABLE = "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME"
+CACHE_ADVICE = f"the environment variable {CACHE_VARIABLE} names another place for caches"
+
+
 def cache_directory(name):
-    """Where downloads are kept: `minisca/<name>` in the user's cache directory."""
-    if os.name == "nt":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    """Where downloads are kept: `minisca/<name>` in the user's cache directory.
+
+    Raises RuntimeError where the user has no home directory and no variable names another.
+    """
+    usual = ("AppData", "Local") if os.name == "nt" else (".cache",)
+    base = os.environ.get(CACHE_VARIABLE) or Path.home().joinpath(*usual)
     return Path(base) / "minisca" / name
 
 
@@ -57,16 +62,19 @@ def find(source, data_dir, download):
         paths = locate(source, os.environ["MINISCA_DATA"], "MINISCA_DATA", required=False)
         if paths:
             return paths, False, ""
-    cache = cache_directory(source.cache)
     reason = "downloading was not allowed (download=False)"
-    if download:
-        try:
-            source.fetch(cache)
-        except DownloadError as error:
-            reason = str(error)
-    paths = source.present(cache)
+    try:
+        cache = cache_directory(source.cache)
+        if download:
+            try:
+                source.fetch(cache)
+            except DownloadError as error:
+                reason = str(error)
+        paths = source.present(cache)
+    except (OSError, RuntimeError) as error:
+        return {}, False, f"not there, and the cache cannot be used ({CACHE_ADVICE}): {error}"
     if len(paths) < len(source.names):
-        return {}, False, f"neither there nor in the cache {cache}; {reason}"
+        return {}, False, f"neither there nor in the cache {cache} ({CACHE_ADVICE}); {reason}"
     return paths, True, ""
 
 
@@ -79,13 +87,13 @@ def locate(source, directory, what, required):
     directory = Path(directory).expanduser()
     if not directory.is_dir():
         raise DatasetNotFoundError(f"{what} is {str(directory)!r}; it must be a directory")
-    found = [source.present(place) for place in (directory, directory / source.folder)]
+    found = [source.present(directory / folder) for folder in ("", *source.folders)]
     fullest = max(found, key=len)
     if len(fullest) < len(source.names) and (fullest or required):
         missing = ", ".join(name for role, name in source.names.items() if role not in fullest)
         raise DatasetNotFoundError(
-            f"{what} is {str(directory)!r}; it or its folder {source.folder} must have "
-            f"{source.called}, missing are {missing}"
+            f"{what} is {str(directory)!r}; it or its folder "
+            f"{' or '.join(source.folders)} must have {source.called}, missing are {missing}"
         )
     return fullest
 
@@ -103,5 +111,7 @@ def name_after(folder, *official, note="not the original files"):
     """The name of a data set that is not known as the original: its directory's, never that one.
 
     official: directory names that the original goes by, in lower case; they get the `note`.
+    Torchvision keeps what it has in `raw`: that is no name, but the directory above has one.
     """
-    return f"{folder.name} ({note})" if folder.name.lower() in official else folder.name
+    name = folder.parent.name if folder.name == "raw" else folder.name
+    return f"{name} ({note})" if name.lower() in official else name

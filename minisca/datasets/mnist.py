@@ -47,8 +47,9 @@ def load_mnist(data_dir=None, download=True):
     The files train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
     t10k-labels-idx1-ubyte, plain or .gz (train-images.idx3-ubyte is understood too), are looked for
 
-    1. in `data_dir` or its folder `mnist`; if it is given, there and nowhere else;
-    2. in the directory that the environment variable MINISCA_DATA names, or its folder `mnist`;
+    1. in `data_dir` or its folder `mnist`, or in `MNIST/raw` or `raw`, where torchvision has them;
+       if it is given, there and nowhere else;
+    2. in the directory that the environment variable MINISCA_DATA names, or such a folder of it;
     3. in the cache, `minisca/mnist` under $XDG_CACHE_HOME or ~/.cache (Windows: %LOCALAPPDATA%),
        into which what is missing is downloaded;
     4. failing all these, a bundled sample of 5,000 of MNIST's digits is used instead, with a
@@ -114,7 +115,7 @@ CANDIDATES = {
     for role, name in FILES.items()
 }
 CALLED = "the four IDX files (each may end in .gz)"
-SOURCE = Source("mnist", "mnist", FILES, CANDIDATES, CALLED, _fetch)
+SOURCE = Source(("mnist", "MNIST/raw", "raw"), "mnist", FILES, CANDIDATES, CALLED, _fetch)
 
 
 def load_files(paths, only_mnist=False):
@@ -130,7 +131,7 @@ def load_files(paths, only_mnist=False):
     folder = paths["train_images"].parent.resolve()
     known = {"MNIST": SHA256, "Fashion-MNIST": FASHION_SHA256}
     named = [name for name, checksums in known.items() if found == checksums]
-    name = named[0] if named else name_after(folder, *map(str.lower, known))
+    name = named[0] if named else name_after(folder, *map(str.lower, known), "fashionmnist")
     return _as_dataset(arrays, name, str(folder))
 
 

@@ -104,7 +104,7 @@ def _fetch(cache):
 
 CANDIDATES = {role: (f"{name}.gz", name) for role, name in FILES.items()}
 CALLED = "the six files of small NORB (each may end in .gz)"
-SOURCE = Source(FOLDER, FOLDER, FILES, CANDIDATES, CALLED, _fetch)
+SOURCE = Source((FOLDER,), FOLDER, FILES, CANDIDATES, CALLED, _fetch)
 
 
 def _load(paths, only_norb=False):

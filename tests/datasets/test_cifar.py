@@ -37,6 +37,12 @@ def refuses(directory, *words, kind=DatasetError):
         assert str(word) in str(error.value)
 
 
+def test_what_torchvision_keeps_is_refused_by_name(tmp_path):
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    (tmp_path / "cifar-10-batches-py" / "data_batch_1").touch()
+    refuses(tmp_path, "cifar-10-batches-py is pickled and not read", kind=DatasetNotFoundError)
+
+
 @pytest.mark.parametrize("folder", [".", FOLDER])
 def test_records_become_images_of_three_planes_and_labels(tmp_path, folder):
     directory = put(tmp_path / "images" / folder, noise())

@@ -14,7 +14,7 @@ from minisca.datasets import (
 from tests.support.mnist_files import checksums, noise, put
 
 
-@pytest.mark.parametrize("folder", [".", "fashion-mnist"])
+@pytest.mark.parametrize("folder", [".", "fashion-mnist", "FashionMNIST/raw", "raw"])
 def test_it_is_read_from_the_directory_or_its_folder(tmp_path, folder):
     put(tmp_path / folder, noise(), ".gz")
     data = load_fashion_mnist(tmp_path)
@@ -39,6 +39,15 @@ def test_it_is_known_by_its_contents_whichever_loader_reads_it(tmp_path, monkeyp
     monkeypatch.setattr(mnist, "FASHION_SHA256", checksums(noise()))
     assert load_fashion_mnist(tmp_path).name == "Fashion-MNIST"
     assert load_mnist(tmp_path / "fashion-mnist").name == "Fashion-MNIST"
+
+
+def test_torchvisions_folder_is_found_in_the_environment_beside_mnists(tmp_path, monkeypatch):
+    put(tmp_path / "MNIST" / "raw", noise(seed=1))
+    here = put(tmp_path / "FashionMNIST" / "raw", noise())
+    monkeypatch.setenv("MINISCA_DATA", str(tmp_path))
+    data = load_fashion_mnist()
+    assert data.source == str(here.resolve())
+    assert data.name == "FashionMNIST (not the original files)"
 
 
 def test_mnist_is_refused(tmp_path, monkeypatch):

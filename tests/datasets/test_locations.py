@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ class Case(NamedTuple):
 
     @property
     def folder(self):
-        return self.module.SOURCE.folder
+        return self.module.SOURCE.folders[0]
 
     def cache(self, caches):
         return caches / self.module.SOURCE.cache
@@ -142,7 +143,8 @@ def test_an_argument_without_the_files_is_an_error_whatever_lies_elsewhere(
         case.load(tmp_path / "argument")
     assert isinstance(error.value, DatasetNotFoundError)
     assert str(error.value).startswith(f"data_dir is {str(tmp_path / 'argument')!r}")
-    words = f"{case.folder} must have {case.module.SOURCE.called}, missing are "
+    source = case.module.SOURCE
+    words = f"{' or '.join(source.folders)} must have {source.called}, missing are "
     assert f"its folder {words}{', '.join(case.files)}" in str(error.value)
 
 
@@ -181,6 +183,29 @@ def test_what_is_missing_is_downloaded_into_the_cache_once(tmp_path, monkeypatch
     assert first.source == str((case.cache(caches)).resolve())
     assert (first.train_images == again.train_images).all()
     assert sorted(os.listdir(case.cache(caches))) == sorted(os.listdir(mirror))
+
+
+@each
+def test_a_cache_that_cannot_be_written_is_named_and_how_to_have_another(
+    tmp_path, monkeypatch, caches, case
+):
+    mirror = case.put_original(monkeypatch, tmp_path / "mirror")
+    caches.parent.touch()  # a file where its folder would be: the user root is stopped by it too
+    with (
+        case.served_from(monkeypatch, mirror),
+        does_without(case, f": '{caches.parent}", "names another place for caches"),
+    ):
+        assert case.load().name == mnist.SAMPLE_NAME
+
+
+@each
+def test_a_user_without_a_home_is_told_how_to_have_a_cache(monkeypatch, case):
+    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(variable)
+    monkeypatch.setattr(Path, "home", lambda: Path("~").expanduser())
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # knows none
+    with does_without(case, "Could not determine home directory", "names another place"):
+        assert case.load().name == mnist.SAMPLE_NAME
 
 
 @pytest.mark.parametrize("case", [CASES[0], CASES[2]], ids=["MNIST", "small NORB"])

@@ -29,6 +29,18 @@ def test_loads_the_four_files_however_they_are_named(tmp_path, ending, dotted, f
             np.testing.assert_array_equal(getattr(data, f"{half}_{found}"), expected, strict=True)
 
 
+@pytest.mark.parametrize("inside", [".", "MNIST", "MNIST/raw"])
+def test_torchvisions_layout_is_understood_from_each_of_its_folders(tmp_path, monkeypatch, inside):
+    root = tmp_path / "data"
+    put(root / "MNIST" / "raw", noise())
+    put(root / "MNIST" / "raw", noise(), ".gz")  # it keeps what it downloaded
+    monkeypatch.setenv("MINISCA_DATA", str(root / inside))
+    for data_dir in (root / inside, None):
+        data = load_mnist(data_dir)
+        assert data.source == str((root / "MNIST" / "raw").resolve())
+        assert data.name == "MNIST (not the original files)"  # never "raw"
+
+
 @pytest.mark.parametrize("role", NAMES)
 def test_checksums_make_it_mnist_and_one_other_file_not(tmp_path, monkeypatch, role):
     monkeypatch.setattr(mnist, "SHA256", checksums(noise()))
