@@ -53,6 +53,18 @@ def test_auto_takes_cupy_then_numba_cuda_then_the_cpu_and_says_which(machine, fo
     assert fitted.backend_ == taken
 
 
+def test_where_cupy_cannot_keep_kernels_it_is_said_how_it_could(monkeypatch, tmp_path):
+    (tmp_path / "cupy.py").write_text(
+        "raise PermissionError(13, 'Permission denied', '/home/.cupy')"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.setattr(cupy_machine, "platform", cupy_machine.CuPy())
+    for ask in (cupy.is_available, cupy.require):
+        with pytest.raises(RuntimeError, match=r"denied: '/home/.cupy'; name .* CUPY_CACHE_DIR"):
+            ask()
+
+
 def test_there_is_no_telling_which_backend_before_fit():
     assert not hasattr(layer(), "backend_")
 

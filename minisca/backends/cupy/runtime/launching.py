@@ -81,6 +81,8 @@ def launch(kernel, n_blocks, n_threads, *args, shared_bytes=0):
         if shared_bytes > GRANTED_BYTES:
             compiled.max_dynamic_shared_size_bytes = shared_bytes
         compiled((n_blocks,), (n_threads,), args, shared_mem=shared_bytes)
+    except OSError as error:
+        raise machine.no_cache(error) from error
     except launch_failures + out_of_memory as error:
         raise RuntimeError(
             f"{what} with {shared_bytes} bytes of shared memory failed: {error}"

@@ -17,7 +17,7 @@ class CuPy:
     def xp(self):
         """The module of arrays."""
         try:
-            import cupy
+            cupy = _import_cupy()
         except ImportError as error:
             raise ImportError(
                 "the backend 'cupy' needs the package CuPy: pip install minisca[cupy] "
@@ -31,9 +31,7 @@ class CuPy:
         """Whether CuPy is installed and finds a device."""
         if importlib.util.find_spec("cupy") is None:
             return False
-        import cupy
-
-        return cupy.cuda.is_available()
+        return _import_cupy().cuda.is_available()
 
     def to_host(self, array):
         """`array` as a NumPy array; it waits for the kernels before it."""
@@ -60,6 +58,23 @@ class CuPy:
         cuda = self.xp.cuda
         launch = (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError)
         return launch, (cuda.memory.OutOfMemoryError,)
+
+
+def _import_cupy():
+    """CuPy, which makes the folder of its compiled kernels when it is imported."""
+    try:
+        import cupy
+    except OSError as error:
+        raise no_cache(error) from error
+    return cupy
+
+
+def no_cache(error):
+    """The exception for an OSError of CuPy's cache: it says where another one may be."""
+    return RuntimeError(
+        f"CuPy cannot keep compiled kernels in its folder: {error}; name one that can be written "
+        "in the environment variable CUPY_CACHE_DIR (backend='cpu' runs without CuPy)"
+    )
 
 
 platform = CuPy()
