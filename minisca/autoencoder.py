@@ -74,7 +74,7 @@ class SparseConvAutoencoder(Estimator):
     dtype : "float32" (default) or "float64"
         What images are converted to and everything is computed in.
     verbose : bool, default True
-        Progress bars, where standard error is a terminal.
+        Progress bars, on a terminal or in a notebook.
 
     Attributes
     ----------

@@ -1,8 +1,56 @@
 """Progress bars: the one way to make one."""
 
+import sys
+from importlib.util import find_spec
 
-def progress(verbose, **options):
-    """A tqdm bar with these options; silent unless `verbose` and standard error is a terminal."""
-    from tqdm import tqdm  # not where nothing is shown, such as at the import of minisca
 
-    return tqdm(disable=None if verbose else True, dynamic_ncols=True, **options)
+def progress(verbose, iterable=None, **options):
+    """A bar of tqdm's with these options, around the iterable if there is one.
+
+    It is silent unless `verbose` and a notebook or a terminal on standard error is there to show
+    it. In a notebook it is a widget, or text where the package ipywidgets is missing.
+    """
+    notebook = _in_notebook()
+    if not (verbose and (notebook or _is_terminal(sys.stderr))):
+        return _Silent(iterable)
+    # Not where nothing is shown: tqdm takes long to import, and starts a thread.
+    if notebook and find_spec("ipywidgets"):
+        from tqdm.auto import tqdm
+    else:
+        from tqdm import tqdm
+    return tqdm(iterable, dynamic_ncols=True, **options)
+
+
+class _Silent:
+    """What stands in for a bar that nobody would see."""
+
+    def __init__(self, iterable):
+        self._iterable = iterable
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def __iter__(self):
+        return iter(self._iterable)
+
+    def _nothing(self, *_, **__):
+        pass
+
+    update = set_postfix = set_description = _nothing
+
+
+def _in_notebook():
+    """Whether a kernel of Jupyter's runs this. It has imported IPython itself."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
+
+
+def _is_terminal(stream):
+    """Whether it is one: programs without a console have None there, or objects of their own."""
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError, OSError):  # ValueError: it is closed
+        return False

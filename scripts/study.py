@@ -25,9 +25,9 @@ from studies.measure import Images, Measure
 from studies.report import report
 from studies.runs import Runs
 from studies.space import SCORES, read_space
-from tqdm import tqdm
 
 import minisca
+from minisca.progress import progress
 
 MEASURED = ROOT / "reference" / "measured"
 
@@ -73,7 +73,7 @@ def run_all(arguments, runs_file):
     finished = runs_file.finished()
     done = sum(measure.key(run) in finished for run in runs)
     print(f"{images.name}: {len(runs)} runs of {len(groups)} layers, {done} of them finished")
-    with tqdm(total=len(runs), initial=done, unit="run", disable=None) as bar:
+    with progress(True, total=len(runs), initial=done, unit="run") as bar:
         for name, group in groups.items():
             with runs_file.hold(name) as ours:
                 finished = runs_file.finished()  # read while it is held: nobody adds to it now

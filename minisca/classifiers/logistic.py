@@ -41,7 +41,7 @@ class LogisticRegression(LinearClassifier):
         and scaled to mean 0 and unit variance, and of intercepts that stand at the fourth root of
         the number of features in place of 1.
     verbose : bool, default True
-        Show a progress bar when fitting takes longer than two seconds and stderr is a terminal.
+        Progress bars where fitting takes longer than two seconds, on a terminal or in a notebook.
 
     Attributes
     ----------

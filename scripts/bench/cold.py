@@ -11,7 +11,8 @@ from bench.children import run_child
 from bench.layers import describe
 from bench.timing import median
 from common.records import print_table
-from tqdm import tqdm
+
+from minisca.progress import progress
 
 #: A layer convolved directly, and one in the transform domain: what they compile differs.
 NAMES = ("MNIST layer 1, 128 maps", "MNIST layer 2, 128 to 2048 maps")
@@ -24,14 +25,15 @@ CACHES = ("NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH")
 def measure_cold(bench, machine):
     runs = range(bench.repetitions)
     imports = [
-        run_child("bench.first_step", None) for _ in tqdm(runs, "import", leave=False, disable=None)
+        run_child("bench.first_step", None)
+        for _ in progress(True, runs, desc="import", leave=False)
     ]
     layers = []
     for layer in bench.layers(NAMES):
         task = describe(layer)["shape"] | {"backend": machine.name}
         cold, warm = [], []
         colds = range(min(bench.repetitions, MOST_COLD_RUNS))
-        for _ in tqdm(colds, layer.name, leave=False, disable=None):
+        for _ in progress(True, colds, desc=layer.name, leave=False):
             with tempfile.TemporaryDirectory(prefix="minisca-benchmark-") as cache:
                 caches = dict.fromkeys(CACHES, cache)
                 cold.append(run_child("bench.first_step", task, **caches))

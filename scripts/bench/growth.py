@@ -12,9 +12,9 @@ from bench.peer import PeerStep, check_agreement
 from bench.steps import beside_ceilings
 from bench.timing import take_turns, times
 from common.records import print_rows
-from tqdm import tqdm
 
 from minisca.figures.page import COLOURS, FAINT, INK, Page
+from minisca.progress import progress
 
 BASE = Layer("layer 1", "normal", 128, 1, 28, 7)
 
@@ -37,7 +37,7 @@ def measure_growth(bench, machine):
     for name, (_, sizes, _) in AXES.items():
         points, peer_rate = [], None
         sizes = TINY[name] if bench.tiny else sizes
-        for size in tqdm(sizes, name, leave=False, disable=None):
+        for size in progress(True, sizes, desc=name, leave=False):
             point = _measure_point(replace(base, **{name: size}), bench, machine, peer_rate)
             if "pytorch" in point["median_seconds"]:
                 peer_rate = point["median_seconds"]["pytorch"] / point["flops"]

@@ -6,7 +6,8 @@ Whatever else the machine does meanwhile, and however its clock drifts, then mee
 import time
 
 import numpy as np
-from tqdm import tqdm
+
+from minisca.progress import progress
 
 
 def take_turns(machine, calls, repetitions, limits=None, description=""):
@@ -23,7 +24,7 @@ def take_turns(machine, calls, repetitions, limits=None, description=""):
         name: 1 if name in limits else _calls_a_turn(machine, call) for name, call in calls.items()
     }
     seconds = {name: [] for name in calls}
-    for turn in tqdm(range(repetitions), description, leave=False, disable=None):
+    for turn in progress(True, range(repetitions), desc=description, leave=False):
         for name, call in calls.items():
             if turn >= limits.get(name, repetitions):
                 continue

@@ -8,12 +8,12 @@ images, of which no label is drawn; they have more labels than the classifier le
 
 import numpy as np
 from common.records import Stopwatch, environment
-from tqdm import tqdm
 
 import minisca
 from minisca.baselines import TriangleKMeans
 from minisca.chunks import ceil_div
 from minisca.figures import save_curves
+from minisca.progress import progress
 
 ROW = "few-labels"
 LABELS_PER_CLASS = (10, 30, 60, 100, 300)
@@ -88,7 +88,7 @@ def measure_few_labels(run, layer, images, results, watch):
                 "validation": encode(images.train[images.n_fit :]),
                 "test": encode(images.test),
             }
-        with watch("classify"), tqdm(total=len(numbers), desc=kind, disable=None) as bar:
+        with watch("classify"), progress(True, total=len(numbers), desc=kind) as bar:
             curve = []
             for n in numbers:
                 places = [np.searchsorted(drawn, rows) for rows in draws[n]]
