@@ -81,7 +81,7 @@ class SparseConvAutoencoder(Estimator):
     state_ : LayerState
         Everything learned. All that follows is read from it and written to it.
     encoder_filters_, decoder_filters_ : arrays (m, c, k, k) of `dtype`
-        P and W, in PyTorch's layout. With `tied`, both are one array.
+        P and W, in PyTorch's layout. With `tied`, both are one array. Any may be replaced.
     encoder_bias_, decoder_bias_ : arrays (m,) and (c,) of `dtype`
     patch_energy_ : float
         Mean squared norm of the c x k x k patches of the images that training began with.
@@ -212,7 +212,7 @@ class SparseConvAutoencoder(Estimator):
         get_backend(self.backend)
         if not hasattr(self, "state_"):
             self.state_ = initial_state(self, check_images(X))
-        self.state_.check_settings(self)
+        self._check_as_fitted()
         self.state_.check_trainable()
         X = check_images(X, channels=self.n_channels_, size=self.image_size_)
         for state in train(self.state_, self, X, one_pass=True):
@@ -295,5 +295,6 @@ class SparseConvAutoencoder(Estimator):
         """What every function of `minisca.encoding` takes: backend, state, settings, images."""
         state = self._fitted_state()
         self.check_parameters()
+        state.check_arrays()
         X = check_images(X, channels=state.n_channels, size=state.image_size)
         return get_backend(self.backend), state, self, X

@@ -45,7 +45,7 @@ def test_every_function_lives_in_its_room_and_has_the_parameters_of_the_contract
         module = importlib.import_module(f"{operations.__name__}.{room}")
         for name in names:
             function, declared = getattr(module, name), Backend if room in ROOMS else Support
-            assert inspect.unwrap(getattr(operations, name)) is function
+            assert inspect.unwrap(getattr(operations, name)) is inspect.unwrap(function)
             assert function.__module__ == module.__name__
             assert parameters(function) == parameters(getattr(declared, name))
 

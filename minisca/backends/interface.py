@@ -19,9 +19,9 @@ Words
 Shapes and dtypes
 -----------------
 n images `x (n, c, h, w)`, m maps, odd filter width k: filters `(m, c, k, k)`. `size`, `height` and
-`width` alone are those of images and their maps; a filter's and a pool's are called so. Arrays
-are C-contiguous float32 or float64, all of one dtype within a call, results too; positions and
-other indices are int32, so a map has fewer than 2^31 units. An array may have more numbers.
+`width` alone are those of images and their maps; a filter's and a pool's are called so. Results
+are C-contiguous, of the call's dtype, float32 or float64; positions and other indices are int32, so
+a map has fewer than 2^31 units. An array may have more numbers.
 
 A code with one survivor a map is `values (n, m)` and `positions (n, m)`: slot j is map j's. In
 general a code is `values`, `positions` and `maps`, each `(n, s)`: slot j of image i is the unit at
@@ -30,16 +30,18 @@ nothing to a reconstruction and receives no gradient.
 
 What an operation may be given
 ------------------------------
-Operations trust their arguments: shapes, dtypes and finiteness as described here have been checked
-by who calls them (the estimators do). Other arguments give errors of NumPy's, wrong numbers, or
-reads out of bounds. Operations are pure: they return new arrays and leave their arguments alone,
-except where a trailing underscore says otherwise. A backend of a device takes arrays of the device
-or of the host and leaves its results on the device; it raises MemoryError where there is no room
-and RuntimeError where the device refuses. On the CPU an array of the device is a NumPy array.
+The filters' dtype, float32 or float64, is the call's (without filters: the first array's). Other
+real numbers are converted to it, other memory orders to C, indices from any integer type. All else
+raises TypeError or ValueError naming the argument: images of whole numbers (of what range?), shapes
+that do not fit, a side of 0, an even filter width, an index or a count out of range, what cannot be
+changed in place. What lies on a device must have the dtype; its indices are trusted.
 
-Ties are exact where a backend computes the tied units alike. An operation that selects may convolve
-in the transform domain, where equal patches of an image need not give equal units to the last bit;
-an image without any pixel other than 0 still does.
+Operations are pure: they return new arrays and leave their arguments alone, except where a trailing
+underscore says otherwise. A backend of a device takes arrays of the device or of the host and
+leaves its results on the device; it raises MemoryError where there is no room and RuntimeError
+where the device refuses. On the CPU an array of the device is a NumPy array.
+Ties are exact where a backend computes the tied units alike. In the transform domain, equal patches
+of an image need not give equal units to the last bit; an image of zeros still does.
 
 Sections are those of Makhzani and Frey, "A Winner-Take-All Method for Training Sparse Convolutional
 Autoencoders", arXiv 1409.2752v1, unless another source is named.
@@ -226,8 +228,6 @@ class Backend(Protocol):
         (as K-SVD keeps its atoms: Aharon, Elad and Bruckstein, 2006). A filter of zeros stays one.
         The largest weight is taken out first, so that no square over- or underflows; weights below
         the smallest normal number may count as 0.
-
-        Raises TypeError for other numbers than float32 and float64, which could not hold quotients.
         """
 
 

@@ -131,9 +131,9 @@ def _on_host(backend, arrays):
 
 
 def _keep_apart(backend, own, others):
-    """Replace in `own`, {name: array}, what is the very array of `others` by a copy."""
+    """Replace in `own`, {name: array}, what has the memory of an array of `others` by a copy."""
     for name, array in own.items():
-        if array is others[name]:
+        if isinstance(array, np.ndarray) and np.may_share_memory(array, others[name]):
             own[name] = backend.copy(array)
 
 

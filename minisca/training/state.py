@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from minisca.backends.operands import as_array
 from minisca.files.checkpoint import fitting, random_state_from_json, require
 from minisca.validation import check_integer, check_number
 
@@ -84,16 +85,41 @@ class LayerState:
         return self.parameters[name] if name in PARAMETERS else getattr(self, name)
 
     def set(self, name, value):
-        """Replace what `get(name)` returns."""
+        """Replace what `get(name)` returns; an array is converted to the layer's dtype.
+
+        Momentum begins anew in one of another shape.
+        """
         if name == "decoder_filters" and self.tied:
             name = "encoder_filters"
-        if name in PARAMETERS:
-            self.parameters[name] = value
-        else:
+        if name not in PARAMETERS:
             setattr(self, name, value)
+            return
+        value = np.array(as_array(f"{name}_", value), self.dtype, order="C")
+        if value.shape != self.parameters[name].shape:
+            self.velocities[name] = np.zeros_like(value)
+        self.parameters[name] = value
+
+    def check_arrays(self):
+        """Raise ValueError or TypeError, naming it, if an array no longer fits the filters."""
+        encoder = np.asarray(self.parameters["encoder_filters"])
+        if encoder.ndim != 4 or encoder.shape[1] != self.n_channels:
+            must = f"(m, {self.n_channels}, k, k), as the images have {self.n_channels} channels"
+            raise ValueError(f"encoder_filters_ has shape {encoder.shape}; it must be {must}")
+        shapes = _shapes(len(encoder), self.n_channels, encoder.shape[2])
+        for arrays, kind in ((self.parameters, ""), (self.velocities, "the velocity of ")):
+            for name, array in arrays.items():
+                what, must = f"{kind}{name}_", "as encoder_filters_"
+                if np.shape(array) != shapes[name]:
+                    found = f"{what} has shape {np.shape(array)}"
+                    raise ValueError(f"{found}; it must be {shapes[name]}, {must}")
+                if not isinstance(array, np.ndarray) or array.dtype != encoder.dtype:
+                    found = getattr(array, "dtype", type(array).__name__)
+                    must = f"an array of {encoder.dtype}, {must}"
+                    raise TypeError(f"{what} is of {found}; it must be {must}")
 
     def check_settings(self, settings):
-        """Raise ValueError if the settings no longer describe the filters."""
+        """Raise ValueError if the settings no longer describe the filters; see `check_arrays`."""
+        self.check_arrays()
         filters = self.parameters["encoder_filters"]
         trained = {"n_maps": len(filters), "filter_width": filters.shape[2]}
         for name, value in (trained | {"tied": self.tied, "dtype": str(self.dtype)}).items():
@@ -160,10 +186,14 @@ _SETTINGS = ("image_size", "n_epochs_done", "patch_energy", "random_state")
 
 def parameter_shapes(settings, n_channels):
     """{name: shape} of `PARAMETERS`, for a layer of these settings and images of c channels."""
-    filters = (settings.n_maps, n_channels, settings.filter_width, settings.filter_width)
+    return _shapes(settings.n_maps, n_channels, settings.filter_width)
+
+
+def _shapes(n_maps, n_channels, filter_width):
+    filters = (n_maps, n_channels, filter_width, filter_width)
     return {
         "encoder_filters": filters,
-        "encoder_bias": (settings.n_maps,),
+        "encoder_bias": (n_maps,),
         "decoder_filters": filters,
         "decoder_bias": (n_channels,),
     }

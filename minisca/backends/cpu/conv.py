@@ -7,12 +7,12 @@ import numpy as np
 
 from minisca.backends.cpu.kernels import direct
 from minisca.backends.cpu.kernels.dense import correlate_patches, paste_filters
-from minisca.backends.cpu.runtime import in_parallel, kernel, plain
+from minisca.backends.cpu.runtime import in_parallel, kernel, operation
 
 
+@operation
 def conv2d(x, filters, bias):
     """See `minisca.backends.interface.Backend.conv2d`."""
-    x, filters, bias = plain(x, filters, bias)
     maps = np.empty((len(x), len(filters), *x.shape[2:]), x.dtype)
     plan = direct.make_plan(x, filters, bias)
     in_parallel(_store_maps, plan.pieces * plan.groups, x, plan, maps)
@@ -36,9 +36,9 @@ def _store_maps(piece, x, plan, maps):
                         out[p] = memory.maps[p * plan.block + j]
 
 
+@operation
 def conv2d_backward(x, filters, d_maps, needs_x=True):
     """See `minisca.backends.interface.Backend.conv2d_backward`."""
-    x, filters, d_maps = plain(x, filters, d_maps)
     d_x = paste_filters(d_maps, filters) if needs_x else None
     d_filters = correlate_patches(d_maps, x, filters.shape[2])
     return d_x, d_filters, d_maps.sum(axis=(2, 3)).sum(axis=0)

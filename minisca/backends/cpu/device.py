@@ -5,15 +5,18 @@ See `minisca.backends.interface.Support`.
 
 import numpy as np
 
+from minisca.backends.cpu.runtime import operation
+from minisca.backends.operands import as_array
+
 
 def to_device(array):
-    """See `minisca.backends.interface.Support.to_device`: the array itself."""
-    return array
+    """See `minisca.backends.interface.Support.to_device`."""
+    return np.require(as_array("array", array), requirements="C")
 
 
 def to_host(array):
     """See `minisca.backends.interface.Support.to_host`: the array itself."""
-    return array
+    return as_array("array", array)
 
 
 def empty(shape, dtype):
@@ -23,9 +26,10 @@ def empty(shape, dtype):
 
 def copy(array):
     """See `minisca.backends.interface.Support.copy`."""
-    return array.copy()
+    return as_array("array", array).copy()
 
 
+@operation
 def copy_into_(array, source):
     """See `minisca.backends.interface.Support.copy_into_`."""
     array[...] = source

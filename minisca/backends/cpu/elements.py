@@ -2,17 +2,18 @@
 
 import numpy as np
 
-from minisca.backends.cpu.runtime import in_parallel, kernel, plain, recycler
+from minisca.backends.cpu.runtime import in_parallel, kernel, operation, recycler
 
 
+@operation
 def gather(images, rows):
     """See `minisca.backends.interface.Support.gather`."""
     return images[rows]
 
 
+@operation
 def residual(x_hat, x, divisor=1):
     """See `minisca.backends.interface.Support.residual`."""
-    x_hat, x = plain(x_hat, x)
     error = recycler.empty(x.shape, x.dtype)
     losses = np.empty(len(x))
     flat = [array.reshape(len(x), -1) for array in (x_hat, x, error)]
@@ -30,16 +31,19 @@ def _residual(i, x_hat, x, error, divisor, losses):
     losses[i] = total
 
 
+@operation
 def scaled(array, factor):
     """See `minisca.backends.interface.Support.scaled`."""
     return array * factor
 
 
+@operation
 def add_(array, other):
     """See `minisca.backends.interface.Support.add_`."""
     array += other
 
 
+@operation
 def all_finite(array):
     """See `minisca.backends.interface.Support.all_finite`."""
     return bool(np.isfinite(array).all())

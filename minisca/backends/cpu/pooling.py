@@ -14,14 +14,14 @@ from minisca.backends.cpu.runtime import (
     ceil_div,
     in_parallel,
     kernel,
-    plain,
+    operation,
     recycler,
 )
 
 
+@operation
 def max_pool(maps, pool_width, pool_stride):
     """See `minisca.backends.interface.Backend.max_pool`."""
-    (maps,) = plain(maps)
     shape = *maps.shape[:2], *(ceil_div(size, pool_stride) for size in maps.shape[2:])
     pooled = np.empty(shape, maps.dtype)
     argmax = np.empty(shape, np.int32)
@@ -48,9 +48,9 @@ def _max_pool(i, maps, pooled, argmax, pool_width, pool_stride):
             argmax[i, oy, ox] = position
 
 
+@operation
 def max_pool_backward(d_pooled, argmax, shape):
     """See `minisca.backends.interface.Backend.max_pool_backward`."""
-    d_pooled, argmax = plain(d_pooled, argmax)
     d_maps = np.zeros(shape, d_pooled.dtype)
     n_maps = shape[0] * shape[1]
     in_parallel(
@@ -65,9 +65,9 @@ def _give_back(i, d_pooled, argmax, d_maps):
         d_maps[i, argmax[i, j]] += d_pooled[i, j]
 
 
+@operation
 def encode_pooled(x, filters, bias, pool_width, pool_stride):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
-    x, filters, bias = plain(x, filters, bias)
     size = x.shape[2:]
     shape = len(x), len(filters), *(ceil_div(side, pool_stride) for side in size)
     pooled = recycler.empty(shape, x.dtype)

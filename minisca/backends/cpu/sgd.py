@@ -5,13 +5,13 @@ And the projection that may follow a step: filters of length 1 (K-SVD keeps its 
 
 import numpy as np
 
-from minisca.backends.cpu.runtime import ceil_div, in_parallel, kernel, share
-from minisca.validation import check_floats
+from minisca.backends.cpu.runtime import ceil_div, in_parallel, kernel, operation, share
 
 #: Numbers of a parameter that are one piece of work.
 PIECE = 1 << 16
 
 
+@operation
 def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
     """See `minisca.backends.interface.Backend.sgd_momentum_`."""
     if isinstance(parameter, list):
@@ -33,9 +33,9 @@ def _step(piece, pieces, parameter, gradient, velocity, learning_rate, momentum)
         parameter[i] += v
 
 
+@operation
 def normalise_filters_(filters):
     """See `minisca.backends.interface.Backend.normalise_filters_`."""
-    check_floats("filters", filters)
     in_parallel(_normalise, len(filters), filters.reshape(len(filters), -1))
 
 

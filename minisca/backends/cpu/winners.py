@@ -9,20 +9,23 @@ import numpy as np
 
 from minisca.backends.cpu.kernels import direct, selection, survivors, transform
 from minisca.backends.cpu.kernels.choice import choose_convolution
-from minisca.backends.cpu.runtime import in_parallel, plain
+from minisca.backends.cpu.runtime import in_parallel, operation
 from minisca.backends.cpu.vectors import lanes
 
 
+@operation
 def relu(maps):
     """See `minisca.backends.interface.Backend.relu`."""
     return np.maximum(maps, 0)
 
 
+@operation
 def relu_backward(d_activations, maps):
     """See `minisca.backends.interface.Backend.relu_backward`."""
     return np.where(maps > 0, d_activations, d_activations.dtype.type(0))
 
 
+@operation
 def winner_take_all(maps):
     """See `minisca.backends.interface.Backend.winner_take_all`."""
     activations = relu(maps).reshape(*maps.shape[:2], -1)
@@ -31,6 +34,7 @@ def winner_take_all(maps):
     return values, positions.astype(np.int32)
 
 
+@operation
 def winner_take_all_backward(d_values, positions, shape):
     """See `minisca.backends.interface.Backend.winner_take_all_backward`."""
     d_maps = np.zeros(shape, d_values.dtype)
@@ -39,6 +43,7 @@ def winner_take_all_backward(d_values, positions, shape):
     return d_maps
 
 
+@operation
 def lifetime_sparsity(values, n_survivors):
     """See `minisca.backends.interface.Backend.lifetime_sparsity`."""
     kept = np.argsort(-values, axis=0, kind="stable")[:n_survivors]
@@ -47,9 +52,9 @@ def lifetime_sparsity(values, n_survivors):
     return sparse
 
 
+@operation
 def encode_winners(x, filters, bias):
     """See `minisca.backends.interface.Backend.encode_winners`."""
-    x, filters, bias = plain(x, filters, bias)
     values = np.empty((len(x), len(filters)), x.dtype)
     positions = np.empty(values.shape, np.int32)
     if choose_convolution(x, filters) == "transform":
@@ -65,6 +70,7 @@ def encode_winners(x, filters, bias):
     return values, positions
 
 
+@operation
 def encode_top_n(x, filters, bias, n_active):
     """See `minisca.backends.interface.Backend.encode_top_n`."""
     maps = np.empty((len(x), len(filters), n_active), np.int32)
@@ -72,6 +78,7 @@ def encode_top_n(x, filters, bias, n_active):
     return _encode_several(direct.make_plan(x, filters, bias), x, maps)
 
 
+@operation
 def encode_k_largest(x, filters, bias, n_active):
     """See `minisca.backends.interface.Backend.encode_k_largest`."""
     plan = direct.make_plan(x, filters, bias, whole_images=True, least_rows=x.shape[2])
@@ -79,16 +86,15 @@ def encode_k_largest(x, filters, bias, n_active):
 
 
 def _encode_several(plan, x, maps):
-    (x,) = plain(x)
     values, positions = np.zeros(maps.shape, x.dtype), np.zeros(maps.shape, np.int32)
     select = selection.convolve_and_keep_several
     in_parallel(select, plan.pieces * plan.groups, x, plan, values, positions, maps)
     return tuple(array.reshape(len(x), -1) for array in (values, positions, maps))
 
 
+@operation
 def decode_winners(values, positions, filters, bias, size, maps=None):
     """See `minisca.backends.interface.Backend.decode_winners`."""
-    values, positions, filters, bias = plain(values, positions, filters, bias)
     if maps is not None and (np.diff(maps, axis=1) < 0).any():
         order = np.argsort(maps, axis=1, kind="stable")
         values, positions, maps = (
@@ -100,11 +106,9 @@ def decode_winners(values, positions, filters, bias, size, maps=None):
     return images
 
 
+@operation
 def winners_backward(x, error, values, positions, encoder_filters, decoder_filters, maps=None):
     """See `minisca.backends.interface.Backend.winners_backward`."""
-    x, error, values, positions, decoder_filters = plain(
-        x, error, values, positions, decoder_filters
-    )
     maps = _maps_of_slots(values, maps)
     return survivors.gradients(x, error, values, positions, maps, decoder_filters)
 

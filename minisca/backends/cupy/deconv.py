@@ -7,18 +7,18 @@ filters turned around. `winners` decodes sparse codes without dense maps.
 from minisca.backends.cupy.kernels import tiles
 from minisca.backends.cupy.kernels.convolution import convolve, transposed
 from minisca.backends.cupy.kernels.sums import channel_sums
-from minisca.backends.cupy.runtime.arrays import on_device, zeros
+from minisca.backends.cupy.runtime.arrays import operation, zeros
 
 
+@operation
 def deconv2d(maps, filters, bias):
     """See `minisca.backends.interface.Backend.deconv2d`."""
-    maps, filters, bias = on_device(maps, filters, bias)
     return convolve(maps, transposed(filters), bias)
 
 
+@operation
 def deconv2d_backward(maps, filters, d_images):
     """See `minisca.backends.interface.Backend.deconv2d_backward`."""
-    maps, filters, d_images = on_device(maps, filters, d_images)
     d_maps = convolve(d_images, filters, zeros(maps.shape[1], maps.dtype))
     d_filters = tiles.correlate(maps, d_images, filters.shape[2])
     return d_maps, d_filters, channel_sums(d_images)

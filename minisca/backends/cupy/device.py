@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from minisca.backends import boundary
 from minisca.backends.cupy.runtime import machine
 from minisca.backends.cupy.runtime.machine import allocate
+from minisca.backends.operands import as_array
 
 
 def to_device(array):
@@ -11,6 +13,7 @@ def to_device(array):
 
     Raises ImportError without CuPy, RuntimeError without a device, MemoryError without room.
     """
+    array = array if hasattr(array, "dtype") else as_array("array", array)
     return allocate(array.shape, array.dtype, lambda: machine.platform.xp.asarray(array, order="C"))
 
 
@@ -42,9 +45,10 @@ def copy(array):
     return copied
 
 
+@boundary.operation(to_device)
 def copy_into_(array, source):
     """See `minisca.backends.interface.Support.copy_into_`."""
-    array[...] = source
+    array[...] = to_host(source) if isinstance(array, np.ndarray) else source
 
 
 def free_bytes():

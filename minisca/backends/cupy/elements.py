@@ -4,17 +4,17 @@ import math
 
 import numpy as np
 
-from minisca.backends.cupy.device import empty, to_device
+from minisca.backends.cupy.device import empty
 from minisca.backends.cupy.kernels import sums
-from minisca.backends.cupy.runtime.arrays import on_device
+from minisca.backends.cupy.runtime.arrays import operation
 from minisca.backends.cupy.runtime.launching import THREADS, kernel, launch, launch_over
 
 FILE = "elements.cu"
 
 
+@operation
 def gather(images, rows):
     """See `minisca.backends.interface.Support.gather`."""
-    images, rows = on_device(images, rows)
     gathered = empty((len(rows), *images.shape[1:]), images.dtype)
     row_size = np.int64(math.prod(images.shape[1:]))
     args = images, rows, row_size, gathered
@@ -22,9 +22,9 @@ def gather(images, rows):
     return gathered
 
 
+@operation
 def residual(x_hat, x, divisor=1):
     """See `minisca.backends.interface.Support.residual`."""
-    x_hat, x = on_device(x_hat, x)
     error, parts = empty(x.shape, x.dtype), sums.empty_parts(x.size)
     subtract = kernel(FILE, "subtract_and_sum", x.dtype)
     args = x_hat, x, x.dtype.type(divisor), error, np.int64(x.size), parts
@@ -32,20 +32,22 @@ def residual(x_hat, x, divisor=1):
     return sums.add_up(parts), error
 
 
+@operation
 def scaled(array, factor):
     """See `minisca.backends.interface.Support.scaled`."""
-    array = to_device(array)
     product = empty(array.shape, array.dtype)
     scale = kernel(FILE, "scale", array.dtype)
     launch_over(scale, array.size, array, array.dtype.type(factor), product)
     return product
 
 
+@operation
 def add_(array, other):
     """See `minisca.backends.interface.Support.add_`."""
     launch_over(kernel(FILE, "add", array.dtype), array.size, array, other)
 
 
+@operation
 def all_finite(array):
     """See `minisca.backends.interface.Support.all_finite`: whether the squared norm is."""
     return math.isfinite(sums.squared_norm(array))

@@ -8,19 +8,19 @@ import math
 
 import numpy as np
 
-from minisca.backends.cupy.device import empty, to_device
+from minisca.backends.cupy.device import empty
 from minisca.backends.cupy.kernels import direct
 from minisca.backends.cupy.kernels.convolution import map_chunks
-from minisca.backends.cupy.runtime.arrays import on_device
+from minisca.backends.cupy.runtime.arrays import operation
 from minisca.backends.cupy.runtime.launching import kernel, launch_over
 from minisca.backends.devices import pool_windows
 
 FILE = "pooling.cu"
 
 
+@operation
 def max_pool(maps, pool_width, pool_stride):
     """See `minisca.backends.interface.Backend.max_pool`."""
-    maps = to_device(maps)
     sides, first = pool_windows(maps.shape[2:], pool_width, pool_stride)
     pooled = empty((*maps.shape[:2], *sides), maps.dtype)
     argmax = empty(pooled.shape, np.int32)
@@ -29,9 +29,9 @@ def max_pool(maps, pool_width, pool_stride):
     return pooled, argmax
 
 
+@operation
 def max_pool_backward(d_pooled, argmax, shape):
     """See `minisca.backends.interface.Backend.max_pool_backward`."""
-    d_pooled, argmax = on_device(d_pooled, argmax)
     d_maps = empty(shape, d_pooled.dtype)
     sizes = math.prod(d_pooled.shape[2:]), math.prod(shape[2:])
     give_back = kernel(FILE, "max_pool_backward", d_maps.dtype)
@@ -39,9 +39,9 @@ def max_pool_backward(d_pooled, argmax, shape):
     return d_maps
 
 
+@operation
 def encode_pooled(x, filters, bias, pool_width, pool_stride):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
-    x, filters, bias = on_device(x, filters, bias)
     sides, first = pool_windows(x.shape[2:], pool_width, pool_stride)
     pooled = empty((len(x), len(filters), *sides), x.dtype)
     windows = *sides, pool_width, pool_stride, *first

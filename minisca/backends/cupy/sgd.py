@@ -8,15 +8,15 @@ import math
 import numpy as np
 
 from minisca.backends.cupy.device import to_device, to_host
-from minisca.backends.cupy.runtime.arrays import on_device
+from minisca.backends.cupy.runtime.arrays import on_device, operation
 from minisca.backends.cupy.runtime.launching import kernel, launch, launch_over, threads_for
-from minisca.validation import check_floats
 
 FILE = "sgd.cu"
 #: Parameters that a launch updates, at most (kernels/sgd.cu).
 AT_ONCE = 4
 
 
+@operation
 def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
     """See `minisca.backends.interface.Backend.sgd_momentum_`. Host arrays are changed in place."""
     if not isinstance(parameter, list):
@@ -42,9 +42,10 @@ def _update(arrays, rates, momentum):
     launch_over(kernel(FILE, "sgd_momentum", number), end, *args, number(momentum))
 
 
+@operation
 def normalise_filters_(filters):
     """See `minisca.backends.interface.Backend.normalise_filters_`. Host arrays too."""
-    weights, n_taps = to_device(check_floats("filters", filters)), math.prod(filters.shape[1:])
+    weights, n_taps = to_device(filters), math.prod(filters.shape[1:])
     normalise = kernel(FILE, "normalise_filters", weights.dtype)
     launch(normalise, len(weights), threads_for(n_taps), weights, n_taps)
     if isinstance(filters, np.ndarray):

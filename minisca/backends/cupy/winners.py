@@ -8,61 +8,61 @@ import math
 
 import numpy as np
 
-from minisca.backends.cupy.device import empty, to_device
+from minisca.backends.cupy.device import empty
 from minisca.backends.cupy.kernels import direct, selection, survivors, tiles
 from minisca.backends.cupy.kernels.convolution import map_chunks
 from minisca.backends.cupy.kernels.sums import channel_sums
-from minisca.backends.cupy.runtime.arrays import on_device
+from minisca.backends.cupy.runtime.arrays import operation
 from minisca.backends.cupy.runtime.launching import kernel, launch_over
 
 FILE = "winners.cu"
 
 
+@operation
 def relu(maps):
     """See `minisca.backends.interface.Backend.relu`."""
-    maps = to_device(maps)
     activations = empty(maps.shape, maps.dtype)
     launch_over(kernel(FILE, "relu", maps.dtype), maps.size, maps, activations)
     return activations
 
 
+@operation
 def relu_backward(d_activations, maps):
     """See `minisca.backends.interface.Backend.relu_backward`."""
-    d_activations, maps = on_device(d_activations, maps)
     d_maps = empty(maps.shape, maps.dtype)
     launch_over(kernel(FILE, "relu_backward", maps.dtype), maps.size, d_activations, maps, d_maps)
     return d_maps
 
 
+@operation
 def winner_take_all(maps):
     """See `minisca.backends.interface.Backend.winner_take_all`."""
-    maps = to_device(maps)
     values, positions = empty(maps.shape[:2], maps.dtype), empty(maps.shape[:2], np.int32)
     selection.keep_top_n(maps, 1, values, positions)
     return values, positions
 
 
+@operation
 def winner_take_all_backward(d_values, positions, shape):
     """See `minisca.backends.interface.Backend.winner_take_all_backward`."""
-    d_values, positions = on_device(d_values, positions)
     d_maps = empty(shape, d_values.dtype)
     put_back = kernel(FILE, "put_back", d_maps.dtype)
     launch_over(put_back, d_maps.size, d_values, positions, math.prod(shape[2:]), d_maps)
     return d_maps
 
 
+@operation
 def lifetime_sparsity(values, n_survivors):
     """See `minisca.backends.interface.Backend.lifetime_sparsity`."""
-    values = to_device(values)
     kept = empty(values.shape, values.dtype)
     keep = kernel(FILE, "keep_over_batch", values.dtype)
     launch_over(keep, values.size, values, *values.shape, n_survivors, kept)
     return kept
 
 
+@operation
 def encode_winners(x, filters, bias):
     """See `minisca.backends.interface.Backend.encode_winners`."""
-    x, filters, bias = on_device(x, filters, bias)
     shape = len(x), len(filters)
     values, positions = empty(shape, x.dtype), empty(shape, np.int32)
     layout = direct.make_layout(x, filters)
@@ -73,9 +73,9 @@ def encode_winners(x, filters, bias):
     return values, positions
 
 
+@operation
 def encode_top_n(x, filters, bias, n_active):
     """See `minisca.backends.interface.Backend.encode_top_n`."""
-    x, filters, bias = on_device(x, filters, bias)
     shape = len(x), len(filters) * n_active
     values, positions = empty(shape, x.dtype), empty(shape, np.int32)
     for rows, maps in map_chunks(x, filters, bias):
@@ -83,9 +83,9 @@ def encode_top_n(x, filters, bias, n_active):
     return values, positions, survivors.slots_by_map(shape, n_active)
 
 
+@operation
 def encode_k_largest(x, filters, bias, n_active):
     """See `minisca.backends.interface.Backend.encode_k_largest`."""
-    x, filters, bias = on_device(x, filters, bias)
     values = empty((len(x), n_active), x.dtype)
     positions, maps_of_slots = (empty(values.shape, np.int32) for _ in range(2))
     for rows, maps in map_chunks(x, filters, bias):
@@ -93,23 +93,21 @@ def encode_k_largest(x, filters, bias, n_active):
     return values, positions, maps_of_slots
 
 
+@operation
 def decode_winners(values, positions, filters, bias, size, maps=None):
     """See `minisca.backends.interface.Backend.decode_winners`."""
-    values, positions, filters, bias = on_device(values, positions, filters, bias)
-    maps = survivors.one_slot_a_map(values.shape)[0] if maps is None else to_device(maps)
+    maps = survivors.one_slot_a_map(values.shape)[0] if maps is None else maps
     images = empty((len(values), filters.shape[1], *size), values.dtype)
     survivors.paste_filters(values, positions, maps, filters, bias, images)
     return images
 
 
+@operation
 def winners_backward(x, error, values, positions, encoder_filters, decoder_filters, maps=None):
     """See `minisca.backends.interface.Backend.winners_backward`."""
-    arrays = on_device(x, error, values, positions, decoder_filters)
-    x, error, values, positions, decoder_filters = arrays
     if maps is None:
         maps, entries, offsets = survivors.one_slot_a_map(values.shape)
     else:
-        maps = to_device(maps)
         entries, offsets = survivors.list_by_map(values, maps, len(decoder_filters))
     gradients = survivors.sum_gradients(
         x, error, values, positions, maps, entries, offsets, decoder_filters

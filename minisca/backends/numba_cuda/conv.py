@@ -6,17 +6,18 @@ exchanged; that of the filters is one sum a tap.
 
 from minisca.backends.numba_cuda.kernels.convolution import convolve, correlate, transposed
 from minisca.backends.numba_cuda.kernels.sums import channel_sums
-from minisca.backends.numba_cuda.runtime.arrays import on_device, zeros
+from minisca.backends.numba_cuda.runtime.arrays import operation, zeros
 
 
+@operation
 def conv2d(x, filters, bias):
     """See `minisca.backends.interface.Backend.conv2d`."""
-    return convolve(*on_device(x, filters, bias))
+    return convolve(x, filters, bias)
 
 
+@operation
 def conv2d_backward(x, filters, d_maps, needs_x=True):
     """See `minisca.backends.interface.Backend.conv2d_backward`."""
-    x, filters, d_maps = on_device(x, filters, d_maps)
     d_x = None
     if needs_x:
         d_x = convolve(d_maps, transposed(filters), zeros(x.shape[1], x.dtype))

@@ -3,8 +3,10 @@
 import numpy as np
 from numba import cuda
 
+from minisca.backends import boundary
 from minisca.backends.numba_cuda.runtime import machine
 from minisca.backends.numba_cuda.runtime.machine import allocate
+from minisca.backends.operands import as_array
 
 
 def to_device(array):
@@ -13,8 +15,10 @@ def to_device(array):
     Raises RuntimeError if there is no device, MemoryError if there is no room.
     """
     if getattr(array, "__cuda_ndarray__", False):
+        if not array.is_c_contiguous():
+            raise ValueError("array is not C-contiguous; on the device it must be")
         return array
-    array = np.ascontiguousarray(array)
+    array = np.require(as_array("array", array), requirements="C")
     return allocate(array.shape, array.dtype, lambda: cuda.to_device(array))
 
 
@@ -46,10 +50,11 @@ def copy(array):
     return copied
 
 
+@boundary.operation(to_device)
 def copy_into_(array, source):
     """See `minisca.backends.interface.Support.copy_into_`."""
     if isinstance(array, np.ndarray):
-        array[...] = source
+        array[...] = to_host(source)
     else:
         array.copy_to_device(source)
 

@@ -5,16 +5,16 @@ import math
 import numpy as np
 from numba import cuda
 
-from minisca.backends.numba_cuda.device import empty, to_device
+from minisca.backends.numba_cuda.device import empty
 from minisca.backends.numba_cuda.kernels.reduce import block_sum
 from minisca.backends.numba_cuda.kernels.sums import squared_norm, sum_of_parts
-from minisca.backends.numba_cuda.runtime.arrays import flat, on_device
+from minisca.backends.numba_cuda.runtime.arrays import flat, operation
 from minisca.backends.numba_cuda.runtime.launching import launch_over
 
 
+@operation
 def gather(images, rows):
     """See `minisca.backends.interface.Support.gather`."""
-    images, rows = on_device(images, rows)
     gathered = empty((rows.shape[0], *images.shape[1:]), images.dtype)
     by_row, gathered_by_row = (
         array.reshape((array.shape[0], array.size // array.shape[0]))
@@ -31,9 +31,9 @@ def _gather(images, rows, gathered):
         gathered[i // row_size, i % row_size] = images[rows[i // row_size], i % row_size]
 
 
+@operation
 def residual(x_hat, x, divisor=1):
     """See `minisca.backends.interface.Support.residual`."""
-    x_hat, x = on_device(x_hat, x)
     error = empty(x.shape, x.dtype)
     numbers = flat(x_hat, x, error)
     return sum_of_parts(_subtract_and_sum, *numbers, x.dtype.type(divisor)), error
@@ -56,9 +56,9 @@ def _subtract_and_sum(x_hat, x, error, divisor, parts):
             parts[part] = total
 
 
+@operation
 def scaled(array, factor):
     """See `minisca.backends.interface.Support.scaled`."""
-    array = to_device(array)
     product = empty(array.shape, array.dtype)
     launch_over(_scale, array.size, *flat(array, product), array.dtype.type(factor))
     return product
@@ -70,6 +70,7 @@ def _scale(array, product, factor):
         product[i] = factor * array[i]
 
 
+@operation
 def add_(array, other):
     """See `minisca.backends.interface.Support.add_`."""
     launch_over(_add, array.size, *flat(array, other))
@@ -81,6 +82,7 @@ def _add(array, other):
         array[i] += other[i]
 
 
+@operation
 def all_finite(array):
     """See `minisca.backends.interface.Support.all_finite`: whether the squared norm is."""
     return math.isfinite(squared_norm(array))

@@ -7,17 +7,17 @@ sections 2.1 and 3.1).
 from numba import cuda
 
 from minisca.backends.devices import pool_windows
-from minisca.backends.numba_cuda.device import empty, to_device
+from minisca.backends.numba_cuda.device import empty
 from minisca.backends.numba_cuda.kernels import direct
 from minisca.backends.numba_cuda.kernels.convolution import map_chunks
-from minisca.backends.numba_cuda.runtime.arrays import on_device
+from minisca.backends.numba_cuda.runtime.arrays import operation
 from minisca.backends.numba_cuda.runtime.launching import launch_over
 from minisca.backends.numba_cuda.winners import relu
 
 
+@operation
 def max_pool(maps, pool_width, pool_stride):
     """See `minisca.backends.interface.Backend.max_pool`."""
-    maps = to_device(maps)
     sides, first = pool_windows(maps.shape[2:], pool_width, pool_stride)
     pooled = empty((*maps.shape[:2], *sides), maps.dtype)
     argmax = empty(pooled.shape, "int32")
@@ -45,9 +45,9 @@ def _max_pool(maps, pool_width, stride, first_row, first_column, pooled, argmax)
         argmax[image, j, row, column] = position
 
 
+@operation
 def max_pool_backward(d_pooled, argmax, shape):
     """See `minisca.backends.interface.Backend.max_pool_backward`."""
-    d_pooled, argmax = on_device(d_pooled, argmax)
     n, n_maps, height, width = shape
     d_maps = empty(shape, d_pooled.dtype)
     by_map = (n * n_maps, d_pooled.shape[2] * d_pooled.shape[3])
@@ -70,9 +70,9 @@ def _max_pool_backward(d_pooled, argmax, d_maps):
         d_maps[row, position] = total
 
 
+@operation
 def encode_pooled(x, filters, bias, pool_width, pool_stride):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
-    x, filters, bias = on_device(x, filters, bias)
     sides, first = pool_windows(x.shape[2:], pool_width, pool_stride)
     pooled = empty((x.shape[0], filters.shape[0], *sides), x.dtype)
     windows = pool_width, pool_stride, *first

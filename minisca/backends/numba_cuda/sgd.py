@@ -10,11 +10,11 @@ from numba import cuda
 
 from minisca.backends.numba_cuda.device import to_device, to_host
 from minisca.backends.numba_cuda.kernels.reduce import block_max, block_sum
-from minisca.backends.numba_cuda.runtime.arrays import flat, on_device
+from minisca.backends.numba_cuda.runtime.arrays import flat, on_device, operation
 from minisca.backends.numba_cuda.runtime.launching import launch, launch_over, threads_for
-from minisca.validation import check_floats
 
 
+@operation
 def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
     """See `minisca.backends.interface.Backend.sgd_momentum_`. Host arrays are changed in place."""
     if not isinstance(parameter, list):
@@ -43,9 +43,10 @@ def _sgd_momentum(parameters, gradients, velocities, rates, momentum):
             parameter[i] += v
 
 
+@operation
 def normalise_filters_(filters):
     """See `minisca.backends.interface.Backend.normalise_filters_`. Host arrays too."""
-    weights, n = to_device(check_floats("filters", filters)), filters.shape[0]
+    weights, n = to_device(filters), filters.shape[0]
     n_taps = math.prod(filters.shape[1:])
     n_threads = threads_for(n_taps)
     n_bytes = n_threads * weights.dtype.itemsize

@@ -19,6 +19,7 @@ vectors: `numba.core.codegen.JITCPUCodegen` makes LLVM ready for this machine;
 `llvmlite.binding` write and compile functions of explicit vectors.
 """
 
+from minisca.backends import boundary
 from minisca.backends.cpu.runtime.compiling import kernel
 from minisca.backends.cpu.runtime.memory import aligned_zeros, plain, recycler
 from minisca.backends.cpu.runtime.parallel import ceil_div, in_parallel, share
@@ -26,3 +27,5 @@ from minisca.backends.cpu.runtime.threads import thread_count
 
 # For kernels that are no backend's operation, which come in by this door.
 from minisca.backends.cpu.vectors import machine_code, microkernel, strips
+
+operation = boundary.operation()

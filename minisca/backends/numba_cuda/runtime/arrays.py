@@ -2,8 +2,11 @@
 
 from numba import cuda
 
+from minisca.backends import boundary
 from minisca.backends.numba_cuda.device import empty, to_device
 from minisca.backends.numba_cuda.runtime.launching import launch_over
+
+operation = boundary.operation(to_device)
 
 
 def on_device(*arrays):

@@ -1,0 +1,164 @@
+"""The boundary of every operation, on every backend: its arguments are checked and converted.
+
+Kernels are called with bare pointers: an array of another dtype, order or shape would be read, or
+written, beyond its end. So `operation` wraps every cell of the table; what may enter is said in
+`operands`.
+"""
+
+import functools
+import inspect
+import math
+
+import numpy as np
+
+from minisca.backends.operands import (
+    END,
+    OPERANDS,
+    SCALARS,
+    as_array,
+    check_indices,
+    check_shape,
+    check_sides,
+    converted,
+    parse,
+)
+
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+
+
+def operation(place=None):
+    """A decorator for a cell's function: its arguments checked, and its arrays of one kind.
+
+    place(array) brings an array to where the backend computes; None on the CPU. The function gets
+    C-contiguous, aligned, writeable arrays, all of the filters' dtype (without filters, of the
+    first one's), and indices as int32 (rows as int64). Other arrays of the host are copied to
+    that; one that is changed in place has to be right as it is.
+
+    Raises
+    ------
+    TypeError or ValueError
+        Naming the argument, what it was and what it must be: an array of anything but real
+        numbers, a shape that does not fit, a side of 0, an even filter width, an index or a count
+        out of range, an array of the device of another dtype.
+    """
+    return functools.partial(_wrapped, place)
+
+
+def _wrapped(place, function):
+    name, signature = function.__name__, inspect.signature(function)
+    n_parameters = len(signature.parameters)
+    check = _Check(name, signature.parameters, place)
+    if name == "sgd_momentum_":
+        check = functools.partial(_check_each, check)
+
+    @functools.wraps(function)
+    def checked(*args, **named):
+        if named or len(args) != n_parameters:
+            bound = signature.bind(*args, **named)
+            bound.apply_defaults()
+            args = bound.args
+        return function(*check(args))
+
+    return checked
+
+
+def _check_each(check, args):
+    """The arguments of `sgd_momentum_`, of which all but the momentum may be lists."""
+    *lists, momentum = args
+    if not isinstance(lists[0], list):
+        return check(args)
+    n = len(lists[0])
+    for name, each in zip(("gradient", "velocity", "learning_rate"), lists[1:], strict=True):
+        if not isinstance(each, list) or len(each) != n:
+            found = f"{len(each)} items" if isinstance(each, list) else f"a {type(each).__name__}"
+            raise ValueError(f"{name} is {found}; it must be a list of {n}, one a parameter")
+    checked = [check((*each, momentum)) for each in zip(*lists, strict=True)]
+    *lists, momenta = map(list, zip(*checked, strict=True))
+    return *lists, momenta[0]
+
+
+class _Check:
+    """What is done with the arguments of one operation. Where all are right it is quick."""
+
+    def __init__(self, operation, parameters, place):
+        operands = [parse(text, parameters) for text in OPERANDS[operation].split(", ")]
+        sizes = [each for each in operands if each.name in ("size", "shape")]
+        arrays = [each for each in operands if each not in sizes]
+        self.rule = next((each for each in arrays if each.axes == "mckk"), arrays[0])
+        self.operands = arrays + sizes
+        self.arrays = [(each, each.index, _dtype_of_indices(each)) for each in arrays]
+        self.sizes = [(each.index, each.name, each.axes) for each in sizes]
+        self.place = place
+        self.placed = [each.index for each in arrays if not each.changed] if place else []
+        others = set(parameters) - {each.name for each in operands}
+        self.scalars = [
+            (index, name, SCALARS[name]) for index, name in enumerate(parameters) if name in others
+        ]
+        self.limits = functools.lru_cache(1024)(self._limits)  # an error is not kept
+
+    def __call__(self, args):
+        """The arguments, converted, as a list."""
+        args = list(args)
+        dtype = self._dtype(args[self.rule.index])
+        shapes = []
+        for operand, index, wanted in self.arrays:
+            array, wanted = args[index], wanted or dtype
+            if type(array) is not np.ndarray or array.dtype is not wanted or not array.flags.carray:
+                array = args[index] = converted(operand, array, wanted, self._is_on_device(array))
+            shapes.append(None if array is None else array.shape)
+        for index, name, axes in self.sizes:
+            args[index] = check_sides(name, args[index], axes)
+            shapes.append(args[index])
+        for index, name, limit in self.limits(*shapes):
+            if type(args[index]) is np.ndarray:  # what is on a device is an operation's result
+                check_indices(name, args[index], limit)
+        for index, name, check in self.scalars:
+            args[index] = check(name, args[index])
+        for index in self.placed:
+            if args[index] is not None:
+                args[index] = self.place(args[index])
+        return args
+
+    def _dtype(self, array):
+        """The dtype of the call: that of the filters or, without any, of the first array."""
+        if type(array) is np.ndarray and (array.dtype is _FLOAT32 or array.dtype is _FLOAT64):
+            return array.dtype
+        if not isinstance(array, np.ndarray) and not self._is_on_device(array):
+            array = as_array(self.rule.name, array)
+        for dtype in (_FLOAT32, _FLOAT64):
+            if array.dtype.newbyteorder("=") == dtype:
+                return dtype
+        raise TypeError(f"{self.rule.name} has dtype {array.dtype}; it must be float32 or float64")
+
+    def _is_on_device(self, array):
+        host = np.ndarray, np.generic
+        return self.place is not None and hasattr(array, "dtype") and not isinstance(array, host)
+
+    def _limits(self, *shapes):
+        """Of the indices among the arguments (which argument, its name, what they are below).
+
+        shapes: of `operands`. Raises ValueError where they do not fit together.
+        """
+        lengths = {}
+        given = [pair for pair in zip(self.operands, shapes, strict=True) if pair[1] is not None]
+        # the filters first: the others must fit them
+        for operand, shape in sorted(given, key=lambda pair: pair[0] is not self.rule):
+            check_shape(operand, tuple(shape), lengths)
+        height, width = lengths.get("h", 1), lengths.get("w", 1)
+        if height * width >= END:
+            raise ValueError(f"maps have {height} x {width} units; they must have fewer than 2^31")
+        if len(given) < len(shapes) and lengths["s"] != lengths["m"]:
+            raise ValueError(
+                f"values has {lengths['s']} slots an image; without maps it must have "
+                f"{lengths['m']}, one a map"
+            )
+        return [
+            (each.index, each.name, math.prod(lengths[letter] for letter in each.below))
+            for each, _ in given
+            if each.below
+        ]
+
+
+def _dtype_of_indices(operand):
+    """None for an operand that holds no indices."""
+    return np.dtype(np.int64 if operand.name == "rows" else np.int32) if operand.below else None

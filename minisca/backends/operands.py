@@ -1,0 +1,210 @@
+"""What may enter an operation: the arrays and sizes of each, and how one is checked and converted.
+
+`boundary` does it with all arguments of a call.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from minisca.validation import check_flag, check_integer, check_number
+
+_CONVOLVE = "x nchw, filters mckk, bias m"
+#: Of every operation the arrays and sizes that it takes, with their sides; one letter is one
+#: length. Letters as in `interface`; "b", "s", "y" and "z" are any. "<": indices, whole numbers
+#: from 0 and below the product of those lengths. "*": any shape, the same of all. "!": changed in
+#: place.
+OPERANDS = {
+    "conv2d": _CONVOLVE,
+    "conv2d_backward": "x nchw, filters mckk, d_maps nmhw",
+    "deconv2d": "maps nmhw, filters mckk, bias c",
+    "deconv2d_backward": "maps nmhw, filters mckk, d_images nchw",
+    "relu": "maps *",
+    "relu_backward": "d_activations *, maps *",
+    "winner_take_all": "maps nmhw",
+    "winner_take_all_backward": "d_values nm, positions nm<hw, shape nmhw",
+    "encode_winners": _CONVOLVE,
+    "encode_top_n": _CONVOLVE,
+    "encode_k_largest": _CONVOLVE,
+    "lifetime_sparsity": "values ns",
+    "decode_winners": "values ns, positions ns<hw, filters mckk, bias c, size hw, maps ns<m",
+    "winners_backward": "x nchw, error nchw, values ns, positions ns<hw, encoder_filters mckk, "
+    "decoder_filters mckk, maps ns<m",
+    "max_pool": "maps nmhw",
+    "max_pool_backward": "d_pooled nmyz, argmax nmyz<hw, shape nmhw",
+    "encode_pooled": _CONVOLVE,
+    "sgd_momentum_": "parameter! *, velocity! *, gradient *",
+    "normalise_filters_": "filters! mckk",
+    "copy_into_": "array! *, source *",
+    "gather": "images nchw, rows b<n",
+    "residual": "x_hat *, x *",
+    "scaled": "array *",
+    "add_": "array! *, other *",
+    "all_finite": "array *",
+}
+
+#: Indices and counts are below this: they have 32 bits on every backend.
+END = 2**31
+#: The smallest divisor in either dtype.
+_SMALLEST = float(np.finfo(np.float32).tiny)
+
+
+class Operand(NamedTuple):
+    """An array or a size among the arguments of an operation."""
+
+    index: int
+    name: str
+    axes: str
+    below: str  # of indices: the lengths whose product they are below; else ""
+    changed: bool
+    optional: bool
+
+
+def parse(text, parameters):
+    """The `Operand` that an entry of `OPERANDS` describes, of a function with these parameters."""
+    name, axes = text.split()
+    axes, _, below = axes.partition("<")
+    changed, name = name.endswith("!"), name.removesuffix("!")
+    names = list(parameters)
+    optional = parameters[name].default is None
+    return Operand(names.index(name), name, axes, below, changed, optional)
+
+
+def check_shape(operand, shape, lengths):
+    """Raise ValueError unless the shape has the operand's axes; add them to `lengths`."""
+    axes = operand.axes
+    if axes == "*":
+        must = lengths.setdefault("*", shape)
+        if shape != must:
+            raise ValueError(f"{operand.name} has shape {shape}; it must be {must}")
+    else:
+        known = {letter: lengths[letter] for letter in axes if letter in lengths}
+        fits = len(shape) == len(axes) and all(
+            known.get(letter, side) == side for letter, side in zip(axes, shape, strict=True)
+        )
+        if fits and axes == "mckk":
+            fits = shape[2] == shape[3] and shape[2] % 2 == 1
+        if not fits:
+            must = f"({', '.join(axes)}{',' * (len(axes) == 1)})"
+            must += " with odd k" * (axes == "mckk")
+            where = " and ".join(f"{letter} = {side}" for letter, side in known.items())
+            raise ValueError(
+                f"{operand.name} has shape {shape}; it must be {must}"
+                + f", where {where}" * bool(known)
+            )
+        lengths.update(zip(axes, shape, strict=True))
+    if 0 in shape:
+        raise ValueError(f"{operand.name} has shape {shape}; no side may be 0")
+
+
+def as_array(name, array):
+    """`array` as a NumPy array of real numbers, or TypeError or ValueError."""
+    _refuse_mask(name, array)
+    try:
+        found = np.asarray(array)
+    except (TypeError, ValueError) as error:
+        kind = type(array).__name__
+        raise type(error)(f"{name} is a {kind}, not an array of real numbers: {error}") from error
+    if found.dtype.kind not in "biuf":
+        must = "it must be an array of real numbers"
+        raise TypeError(f"{name} has dtype {found.dtype}; {must}")
+    return found
+
+
+def _refuse_mask(name, array):
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; it must be an array without a mask")
+
+
+def converted(operand, array, wanted, on_device):
+    """`array` as a C-contiguous, aligned, writeable one of dtype `wanted`; of a device, as it is.
+
+    One that is to be changed, or is on a device, has to have the dtype.
+    """
+    name = operand.name
+    if array is None and operand.optional:
+        return None
+    _refuse_mask(name, array)
+    if on_device or operand.changed:
+        if not hasattr(array, "dtype") or array.dtype != wanted:
+            kind = getattr(array, "dtype", type(array).__name__)
+            must = f"an array of {wanted}{' on the device' if on_device else ''}"
+            raise TypeError(f"{name} is of {kind}; it must be {must}")
+        if isinstance(array, np.ndarray) and not array.flags.carray:
+            raise ValueError(
+                f"{name} is changed in place; it must be C-contiguous, aligned and writeable"
+            )
+        return array
+    found = as_array(name, array)
+    if name == "x" and found.dtype.kind != "f":
+        raise TypeError(
+            f"x has dtype {found.dtype}; images must be floating-point numbers, of the range that "
+            "the filters were learned on (0 to 1, say, not 0 to 255)"
+        )
+    if operand.below:
+        if found.dtype.kind not in "iu":
+            raise TypeError(f"{name} has dtype {found.dtype}; it must be of whole numbers")
+        if found.dtype.itemsize >= wanted.itemsize and found.size:
+            check_indices(name, found, END)
+    with np.errstate(over="ignore"):
+        return np.require(found, wanted, ["C", "A", "W"])
+
+
+def check_indices(name, array, limit):
+    """Raise ValueError unless all of the indices are from 0 and below `limit`."""
+    unsigned = array.view(np.uint32) if array.dtype == np.int32 and array.flags.carray else array
+    if unsigned.max() >= limit or (unsigned is array and array.min() < 0):
+        bad = array[(array < 0) | (array >= limit)][0]
+        raise ValueError(f"{name} has the index {bad}; it must be from 0 to {limit - 1}")
+
+
+def check_sides(name, sides, axes):
+    """`sides` as a tuple of integers of at least 1, as many as axes."""
+    if type(sides) is tuple and all(type(side) is int and side > 0 for side in sides):
+        return sides
+    must = f"({', '.join(axes)}), integers of at least 1"
+    try:
+        found = tuple(sides)
+    except TypeError as error:
+        raise TypeError(f"{name} is {sides!r}; it must be {must}") from error
+    return tuple(check_integer(name, side) for side in found)
+
+
+def _check_count(name, count):
+    if type(count) is int and 0 < count < END:
+        return count
+    count = check_integer(name, count)
+    if count >= END:
+        raise ValueError(f"{name} is {count}; it must be below 2^31")
+    return count
+
+
+def _check_factor(name, factor):
+    """`factor` as a float: a finite number."""
+    if type(factor) is float and math.isfinite(factor):
+        return factor
+    if type(factor) is int and abs(factor) < END:
+        return float(factor)
+    return check_number(name, factor, low=-math.inf)
+
+
+def _check_divisor(name, divisor):
+    divisor = _check_factor(name, divisor)
+    if abs(divisor) < _SMALLEST:
+        raise ValueError(f"{name} is {divisor}; it must not be 0")
+    return divisor
+
+
+#: By its name, how an argument is checked that is neither an array nor a size.
+SCALARS = {
+    "n_active": _check_count,
+    "n_survivors": _check_count,
+    "pool_width": _check_count,
+    "pool_stride": _check_count,
+    "needs_x": check_flag,
+    "factor": _check_factor,
+    "divisor": _check_divisor,
+    "learning_rate": _check_factor,
+    "momentum": _check_factor,
+}
