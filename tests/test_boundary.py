@@ -116,7 +116,7 @@ def free(operand, shape, right, every):
     if len(shape) != len(right) or 0 in shape:
         return False
     others = "k" + "".join(each.axes for each in every if each != operand)
-    if every[-1].axes == "ns" and every[-1].name != "maps":
+    if "ns" in [each.axes for each in every] and "maps" not in [each.name for each in every]:
         others += "m"  # one slot a map
     wrong = [letter for letter, a, b in zip(operand.axes, shape, right, strict=True) if a != b]
     return not set(wrong) & set(others)
