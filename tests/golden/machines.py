@@ -43,19 +43,24 @@ def obstacle(width):
     return f"{width} bytes: this machine lacks {', '.join(lacking)}" if lacking else None
 
 
-@functools.cache
-def compute(width):
-    """(digests, values), each {case: {name of array: digest or array}}."""
+def environment(width):
+    """Variables of a process that computes as a machine of that width."""
     level, features = LEVELS[width]
     # Left to itself, LLVM would take half of level 4's vectors for the loops that it vectorises.
     features = f"+{features.replace(',', ',+')},-prefer-256-bit"
     switches = SAME_EVERYWHERE | {"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": features}
     path = [str(HERE.parent.parent), os.environ.get("PYTHONPATH", "")]
     switches["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    return os.environ | switches
+
+
+@functools.cache
+def compute(width):
+    """(digests, values), each {case: {name of array: digest or array}}."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "arrays.npz"
         command = [sys.executable, "-m", "tests.golden.cases", str(file)]
-        run = subprocess.run(command, env=os.environ | switches, capture_output=True, text=True)
+        run = subprocess.run(command, env=environment(width), capture_output=True, text=True)
         assert run.returncode == 0, f"{width} bytes: {run.stderr}"
         found = {"digested": {}, "valued": {}}
         for (kind, case, name), array in read_arrays(file):

@@ -36,8 +36,8 @@ def decode(values, positions, maps, filters, bias, images):
     pasted = slices.empty_slices(*images.shape, k, images.dtype)
     per_slice = slices.slice_channels(filters.shape[1])
     run = slices.run_length(k, per_slice)
-    rows, columns = np.divmod(positions, image_width)
-    offsets = rows * np.int64(pasted.shape[3]) + columns * np.int64(per_slice)
+    rows, columns = np.divmod(positions.astype(np.int64), image_width)
+    offsets = rows * pasted.shape[3] + columns * per_slice
     block = _maps_in_cache(filters, run, arrays=1)
     pieces = min(len(values), max(1, 16 // len(pasted)))
     slice_filter = patches.slice_function(k, per_slice, run, filters.dtype)

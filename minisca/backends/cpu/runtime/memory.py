@@ -1,6 +1,7 @@
 """Arrays for kernels: contiguous, aligned, and large ones in memory that is used again."""
 
 import math
+import os
 import sys
 import threading
 
@@ -44,8 +45,12 @@ class Recycler:
     """
 
     def __init__(self):
-        self._lock = threading.Lock()
         self._entries = []  # [buffer, how many requests in a row have passed it by]
+        self.unlock()
+
+    def unlock(self):
+        """Forget who holds the lock: a thread that a forked child does not have."""
+        self._lock = threading.Lock()
 
     def empty(self, shape, dtype):
         """An array like `np.empty`'s, beginning at a multiple of 64 bytes."""
@@ -75,3 +80,5 @@ class Recycler:
 
 
 recycler = Recycler()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=recycler.unlock)

@@ -1,7 +1,8 @@
-"""Pieces of work on Numba's threads: one loop for every kernel, which calls the kernel by address.
+"""Pieces of work on Numba's threads: two loops for all kernels, which call the kernel by address.
 
 A kernel is a compiled function whose first argument is the piece's number. With a parallel loop of
-its own Numba would optimise it four times. Called by address it is compiled once.
+its own Numba would optimise it four times. Called by address it is compiled once. The second loop
+is for a single thread, and starts none. The pieces are the same, and so are the results.
 """
 
 import numba
@@ -11,8 +12,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from minisca import chunks
-from minisca.backends.cpu.runtime.compiling import kernel
-from minisca.backends.cpu.runtime.threads import thread_count
+from minisca.backends.cpu.runtime.compiling import compiler_lock, kernel
+from minisca.backends.cpu.runtime.threads import numbas_threads, thread_count
 
 _addresses = {}
 
@@ -42,23 +43,25 @@ def in_parallel(function, n_pieces, *arguments):
     flat = []  # a tuple's elements are passed like arguments of their own
     for argument in arguments:
         flat.extend(argument) if isinstance(argument, tuple) else flat.append(argument)
-    count, threads = thread_count(), numba.get_num_threads()
-    numba.set_num_threads(count)
-    try:
-        failures = _run(_addresses[key], tuple(flat), n_pieces)
-    finally:
-        numba.set_num_threads(threads)
+    address, flat, count = _addresses[key], tuple(flat), thread_count()
+    if count == 1:
+        failures = _run_in_turn(address, flat, n_pieces)
+    else:
+        with numbas_threads(count):
+            failures = _run(address, flat, n_pieces)
     if failures:
         raise MemoryError(f"{function.__name__} failed, most likely for want of working memory")
 
 
 def _kind(argument):
-    """What distinguishes compilations: an array's dtype and rank, any other argument's type."""
+    """All that an argument's type depends on: of an array also its layout and writeability."""
     if isinstance(argument, np.ndarray):
-        return argument.dtype, argument.ndim
-    return tuple(map(_kind, argument)) if isinstance(argument, tuple) else type(argument)
+        return argument.dtype, argument.ndim, argument.flags.num
+    kind = type(argument)
+    return (kind, *map(_kind, argument)) if isinstance(argument, tuple) else kind
 
 
+@compiler_lock
 def _compile(function, arguments):
     kinds = (types.int64, *(numba.typeof(argument) for argument in arguments))
     function.compile(kinds)
@@ -72,6 +75,15 @@ def _run(address, arguments, n_pieces):
     failures = 0
     for piece in prange(n_pieces):
         failures += _call(address, np.int64(piece), arguments)
+    return failures
+
+
+@kernel(nogil=True)
+def _run_in_turn(address, arguments, n_pieces):
+    """The same in the thread that calls."""
+    failures = 0
+    for piece in range(n_pieces):
+        failures += _call(address, piece, arguments)
     return failures
 
 

@@ -13,6 +13,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.codegen import JITCPUCodegen
+from numba.core.compiler_lock import global_compiler_lock as compiler_lock
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 WORD = ir.IntType(64)
@@ -145,6 +147,7 @@ class Emitter:
         return phis[1:]
 
 
+@compiler_lock
 def compile_function(name, kinds, dtype, lanes, emit):
     """The address of a function without result, which kernels `call`.
 
@@ -175,8 +178,15 @@ def call(typing_context, address, *arguments):
     """Within a kernel: call the function at `address`, which `compile_function` made.
 
     A whole number is passed as int64, an array as the pointer to its first number, a pair
-    (array, i) as the pointer to number i of the array.
+    (array, i) as the pointer to number i of the array. The function cannot see what is behind a
+    pointer. So a kernel is not compiled (TypingError) unless its arrays are C-contiguous and
+    writeable, and those of floats of one dtype.
     """
+    arrays = [kind[0] if isinstance(kind, types.BaseTuple) else kind for kind in arguments]
+    arrays = [kind for kind in arrays if isinstance(kind, types.Array)]
+    floats = {kind.dtype for kind in arrays if isinstance(kind.dtype, types.Float)}
+    if len(floats) > 1 or not all(kind.layout == "C" and kind.mutable for kind in arrays):
+        raise TypingError(f"cannot be passed to a function of vectors: {arrays}")
 
     def passed_as(kind):
         if isinstance(kind, types.BaseTuple):
