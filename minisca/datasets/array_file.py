@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 
-from minisca.datasets.errors import DatasetError
+from minisca.datasets.errors import DatasetError, within_memory
 from minisca.datasets.packing import GZIP_MAGIC, LARGEST_RATIO, is_packed, unpacked
 from minisca.files.atomic import atomic_write
 
@@ -21,10 +21,11 @@ def read_array(path, read_header):
 
     read_header(file, path) returns the dtype and the shape that the header declares, the header's
     bytes, and the shape as text for messages. Raises DatasetError for another number of bytes
-    (before anything is read where the file's size shows it) and for a damaged gzip file.
+    (before anything is read where the file's size shows it), for a damaged gzip file and for one
+    that takes more memory than there is.
     """
     path = os.fspath(path)
-    with open(path, "rb") as file, unpacked(file, path) as contents:
+    with within_memory(path), open(path, "rb") as file, unpacked(file, path) as contents:
         dtype, shape, header, sides = read_header(contents, path)
         declared = math.prod(shape) * dtype.itemsize  # Python's integers: no overflow
         claim = f"{path} declares {sides} = {declared} bytes"
@@ -37,7 +38,8 @@ def read_array(path, read_header):
             raise DatasetError(
                 f"{claim}; after its header there must be exactly as many, but there are {found}"
             )
-    return np.frombuffer(payload, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+        array = np.frombuffer(payload, dtype).reshape(shape)
+        return array.astype(dtype.newbyteorder("="), copy=False)
 
 
 def write_array(path, header, array):

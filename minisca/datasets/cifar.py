@@ -12,7 +12,7 @@ import numpy as np
 
 from minisca.datasets.dataset import Dataset
 from minisca.datasets.download import download as download_file
-from minisca.datasets.errors import DatasetError, DatasetNotFoundError
+from minisca.datasets.errors import DatasetError, DatasetNotFoundError, within_memory
 from minisca.datasets.locate import Source, check_checksum, find, name_after
 
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
@@ -78,7 +78,8 @@ def load_cifar10(data_dir=None, download=True):
             f"CIFAR-10 is not here: give the directory of {CALLED} as "
             f"data_dir or in the environment variable MINISCA_DATA. It is {missing}"
         )
-    return _load(paths)
+    with within_memory(f"the data set in {paths['test_batch.bin'].parent}"):
+        return _load(paths)
 
 
 def _fetch(cache):

@@ -10,7 +10,6 @@ from minisca.files.atomic import atomic_write
 from minisca.progress import progress
 
 CHUNK = 1 << 18
-USER_AGENT = "minisca"
 ALGORITHMS = {"sha256": "SHA-256", "md5": "MD5"}
 
 
@@ -22,22 +21,19 @@ def download(
     The file, a pathlib.Path, is written whole or not at all and may have at most `max_bytes`,
     packed or not. checksum: hexadecimal, of the contents, unpacked where `target` ends in .gz
     (mirrors compress differently), or of the file `as_served`; algorithm: "md5" where its owner
-    publishes nothing better. timeout: seconds, for a connection and each next piece of the file.
-    Raises DownloadError, naming each mirror and why it failed.
+    publishes nothing better. timeout: seconds for connecting, for the headers and for each pause; a
+    file that comes at less than 1 kB/s is given up, so that no mirror takes longer than
+    `max_bytes` at that rate. Raises DownloadError, naming each mirror and why it failed; OSError
+    where the file cannot be written.
     """
-    import http.client  # longer to import than the rest of minisca.datasets
-    import urllib.request
+    from minisca.datasets.mirror import asking  # longer to import than the rest of this package
 
     target = Path(target)
     name, failures = target.name, []
     for url in urls:
-        request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})
         try:
-            with (
-                urllib.request.urlopen(request, timeout=timeout) as response,
-                atomic_write(target) as file,
-            ):
-                _copy(response, file, name, max_bytes)
+            with asking(url, timeout) as answer, atomic_write(target) as file:
+                _copy(answer, file, name, max_bytes)
                 file.seek(0)
                 with (
                     contextlib.nullcontext(file) if as_served else unpacked(file, name) as contents
@@ -49,23 +45,27 @@ def download(
                         f"{ALGORITHMS[algorithm]} {found}; they must have {checksum}"
                     )
             return target
-        except (OSError, http.client.HTTPException, DatasetError) as error:
-            failures.append(f"\n  {url}: {str(error) or type(error).__name__}")
+        except DatasetError as error:
+            failures.append(f"\n  {url}: {error}")
     raise DownloadError(f"{name} could not be downloaded:{''.join(failures)}")
 
 
-def _copy(response, file, name, max_bytes):
-    total = response.length
-    received = 0
+def _copy(answer, file, name, max_bytes):
+    total, received = answer.length, 0
+    _check_length(total or 0, name, max_bytes)
     with progress(verbose=True, total=total, desc=name, unit="B", unit_scale=True) as bar:
-        while chunk := response.read(CHUNK):
-            received += len(chunk)
-            if received > max_bytes:
-                raise DatasetError(f"{name} is longer than {max_bytes} bytes; it must not be")
-            file.write(chunk)
-            bar.update(len(chunk))
+        while piece := answer.read():
+            received += len(piece)
+            _check_length(received, name, max_bytes)
+            file.write(piece)
+            bar.update(len(piece))
     if total is not None and received != total:
         raise DatasetError(f"{name} broke off after {received} of {total} bytes")
+
+
+def _check_length(length, name, max_bytes):
+    if length > max_bytes:
+        raise DatasetError(f"{name} is longer than {max_bytes} bytes; it must not be")
 
 
 def _digest(contents, name, algorithm, max_bytes):

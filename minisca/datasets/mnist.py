@@ -10,7 +10,7 @@ from importlib import resources
 import numpy as np
 
 from minisca.datasets.dataset import Dataset, check_one_size
-from minisca.datasets.errors import DatasetError, SampleWarning
+from minisca.datasets.errors import DatasetError, SampleWarning, within_memory
 from minisca.datasets.idx import idx_header, read_idx
 from minisca.datasets.locate import Source, check_checksum, find, name_after
 
@@ -132,7 +132,8 @@ def load_files(paths, only_mnist=False):
     known = {"MNIST": SHA256, "Fashion-MNIST": FASHION_SHA256}
     named = [name for name, checksums in known.items() if found == checksums]
     name = named[0] if named else name_after(folder, *map(str.lower, known), "fashionmnist")
-    return _as_dataset(arrays, name, str(folder))
+    with within_memory(f"the data set in {folder}"):
+        return _as_dataset(arrays, name, str(folder))
 
 
 def _sha256(array):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minisca.datasets.dataset import Dataset, check_one_size
-from minisca.datasets.errors import DatasetError, DatasetNotFoundError
+from minisca.datasets.errors import DatasetError, DatasetNotFoundError, within_memory
 from minisca.datasets.locate import Source, check_checksum, find, name_after
 from minisca.datasets.norb_matrix import read_norb_matrix
 
@@ -95,7 +95,8 @@ def load_norb(data_dir=None, download=True):
             "small NORB is not here: give the directory of its six files as data_dir or in the "
             f"environment variable MINISCA_DATA. They are {missing}"
         )
-    return _load(paths, only_norb=cached)
+    with within_memory(f"the data set in {paths['train_dat'].parent}"):
+        return _load(paths, only_norb=cached)
 
 
 def _fetch(cache):

@@ -4,13 +4,16 @@ import gzip
 import hashlib
 import io
 import os
+import signal
 import socket
 import sys
+import threading
 
 import pytest
 
 from minisca.datasets import DatasetError, DownloadError
 from minisca.datasets.download import download
+from tests.support.hostile_server import playing, sized
 from tests.support.local_server import serving
 
 CONTENTS = bytes(range(256)) * 64
@@ -112,3 +115,48 @@ def test_a_checksum_may_be_of_the_file_as_it_is_served(tmp_path):
         with pytest.raises(DownloadError, match=f"bytes of b.gz have MD5 {md5}; they must have 0"):
             download([f"{server}/a"], tmp_path / "b.gz", "0" * 32, **options)
     assert os.listdir(tmp_path) == ["a.gz"]
+
+
+def asked_and_then(steps, then):
+    """A script of `steps`, after which `then` is called and the server waits."""
+
+    def call():
+        then()
+        yield 10.0
+
+    return [*steps, call]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals a thread")
+@pytest.mark.parametrize("steps", [[], [sized(CONTENTS)[:5000]]], ids=["header", "body"])
+def test_ctrl_c_stays_ctrl_c_and_leaves_nothing(tmp_path, steps):
+    def ctrl_c():
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    (tmp_path / "a").write_bytes(b"old")
+    scripts = (asked_and_then(steps, ctrl_c), [sized(CONTENTS)])
+    with playing(*scripts) as server, pytest.raises(KeyboardInterrupt):
+        download([f"{server}/0", f"{server}/1"], tmp_path / "a", SHA256, timeout=20)
+    assert os.listdir(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_a_full_disk_is_no_mirrors_failure(tmp_path):
+    resource = pytest.importorskip("resource")
+    (tmp_path / "a").write_bytes(b"old")
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with serving({"/a": CONTENTS}) as server:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(CONTENTS) // 2, usual[1]))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                download([f"{server}/a"] * 2, tmp_path / "a", SHA256)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert os.listdir(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_a_folder_that_is_none_is_no_mirrors_failure(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with serving({"/a": CONTENTS}) as server, pytest.raises(OSError, match="file"):
+        download([f"{server}/a"] * 2, tmp_path / "file" / "a", SHA256)
