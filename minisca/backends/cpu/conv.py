@@ -25,15 +25,17 @@ def _store_maps(piece, x, plan, maps):
     memory = direct.make_memory(x, plan)
     first, end, first_block, end_block = direct.share_of_piece(piece, plan, len(x))
     for i in range(first, end):
-        direct.load_image(x[i], plan, memory)
-        for b in range(first_block, end_block):
-            for y in range(0, height, plan.rows):
-                end_row = min(y + plan.rows, height)
-                direct.convolve_rows(b, y, end_row, width, plan, memory)
-                for j in range(min(plan.block, plan.n_maps - b * plan.block)):
-                    out = maps[i, b * plan.block + j, y:end_row].reshape(-1)
-                    for p in range(len(out)):
-                        out[p] = memory.maps[p * plan.block + j]
+        for top in range(0, height, plan.lines):
+            bottom = min(top + plan.lines, height)
+            direct.load_lines(x[i], top, bottom, plan, memory)
+            for b in range(first_block, end_block):
+                for y in range(top, bottom, plan.rows):
+                    end_row = min(y + plan.rows, bottom)
+                    direct.convolve_rows(b, y - top, end_row - top, width, plan, memory)
+                    for j in range(min(plan.block, plan.n_maps - b * plan.block)):
+                        out = maps[i, b * plan.block + j, y:end_row].reshape(-1)
+                        for p in range(len(out)):
+                            out[p] = memory.maps[p * plan.block + j]
 
 
 @operation

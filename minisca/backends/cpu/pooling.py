@@ -7,7 +7,7 @@ clipped to it (paper sections 2.1 and 3.1).
 import numpy as np
 
 from minisca.backends.cpu.kernels import direct, transform
-from minisca.backends.cpu.kernels.choice import choose_convolution
+from minisca.backends.cpu.kernels.choice import choose_convolution, transformed_at_a_time
 from minisca.backends.cpu.kernels.windows import make_pooling, pool_rows, window
 from minisca.backends.cpu.runtime import (
     aligned_zeros,
@@ -72,9 +72,10 @@ def encode_pooled(x, filters, bias, pool_width, pool_stride):
     shape = len(x), len(filters), *(ceil_div(side, pool_stride) for side in size)
     pooled = recycler.empty(shape, x.dtype)
     if choose_convolution(x, filters) == "transform":
-        plan = transform.make_plan(x, filters, bias)
-        pooling = make_pooling(plan.block, x.dtype, pool_width, pool_stride)
-        in_parallel(_transform_and_pool, plan.blocks, pooled, size, plan, pooling)
+        for rows in transformed_at_a_time(x, filters.shape[2]):
+            plan = transform.make_plan(x[rows], filters, bias)
+            pooling = make_pooling(plan.block, x.dtype, pool_width, pool_stride)
+            in_parallel(_transform_and_pool, plan.blocks, pooled[rows], size, plan, pooling)
     else:
         plan = direct.make_plan(x, filters, bias, least_rows=min(pool_width, size[0]))
         pooling = make_pooling(plan.block, x.dtype, pool_width, pool_stride)
@@ -88,20 +89,34 @@ def _convolve_and_pool(piece, x, plan, pooling, pooled):
     out_height, out_width = pooled.shape[2:]
     pool_width, pool_stride = pooling.pool_width, pooling.pool_stride
     memory = direct.make_memory(x, plan)
-    rows = max(1, (plan.rows - pool_width) // pool_stride + 1) if plan.rows < height else out_height
+    held = _rows_of_windows(plan.lines, height, pooling)  # in the lines that are loaded at a time
+    rows = _rows_of_windows(plan.rows, height, pooling)
     windows = aligned_zeros(rows * out_width * plan.block, x.dtype)
     first, end, first_block, end_block = direct.share_of_piece(piece, plan, len(x))
     for i in range(first, end):
-        direct.load_image(x[i], plan, memory)
-        for b in range(first_block, end_block):
-            own = pooled[i, b * plan.block : min((b + 1) * plan.block, plan.n_maps)]
-            for oy in range(0, out_height, rows):
-                end_oy = min(oy + rows, out_height)
-                first_row = window(oy, height, pool_width, pool_stride)[0]
-                end_row = window(end_oy - 1, height, pool_width, pool_stride)[1]
-                direct.convolve_rows(b, first_row, end_row, width, plan, memory)
-                size = height, width
-                pool_rows(memory.maps, size, first_row, (oy, end_oy), pooling, windows, own)
+        for first_window in range(0, out_height, held):
+            end_window = min(first_window + held, out_height)
+            top = window(first_window, height, pool_width, pool_stride)[0]
+            bottom = window(end_window - 1, height, pool_width, pool_stride)[1]
+            direct.load_lines(x[i], top, bottom, plan, memory)
+            for b in range(first_block, end_block):
+                own = pooled[i, b * plan.block : min((b + 1) * plan.block, plan.n_maps)]
+                for oy in range(first_window, end_window, rows):
+                    end_oy = min(oy + rows, end_window)
+                    first_row = window(oy, height, pool_width, pool_stride)[0]
+                    end_row = window(end_oy - 1, height, pool_width, pool_stride)[1]
+                    direct.convolve_rows(b, first_row - top, end_row - top, width, plan, memory)
+                    size = height, width
+                    pool_rows(memory.maps, size, first_row, (oy, end_oy), pooling, windows, own)
+
+
+@kernel
+def _rows_of_windows(length, height, pooling):
+    """How many rows of windows some consecutive rows of a map of that height hold."""
+    pool_width, pool_stride = pooling.pool_width, pooling.pool_stride
+    if length == height:
+        return ceil_div(height, pool_stride)
+    return max(1, (length - pool_width) // pool_stride + 1)
 
 
 @kernel

@@ -8,7 +8,7 @@ Paper section 2.1.
 import numpy as np
 
 from minisca.backends.cpu.kernels import direct, selection, survivors, transform
-from minisca.backends.cpu.kernels.choice import choose_convolution
+from minisca.backends.cpu.kernels.choice import choose_convolution, transformed_at_a_time
 from minisca.backends.cpu.runtime import in_parallel, operation
 from minisca.backends.cpu.vectors import lanes
 
@@ -58,10 +58,11 @@ def encode_winners(x, filters, bias):
     values = np.empty((len(x), len(filters)), x.dtype)
     positions = np.empty(values.shape, np.int32)
     if choose_convolution(x, filters) == "transform":
-        plan = transform.make_plan(x, filters, bias)
-        keep = lanes.keep_largest_function(plan.block, x.dtype)
         select = selection.transform_and_keep_winners
-        in_parallel(select, plan.blocks, values, positions, plan, keep)
+        for rows in transformed_at_a_time(x, filters.shape[2]):
+            plan = transform.make_plan(x[rows], filters, bias)
+            keep = lanes.keep_largest_function(plan.block, x.dtype)
+            in_parallel(select, plan.blocks, values[rows], positions[rows], plan, keep)
     else:
         plan = direct.make_plan(x, filters, bias)
         keep = lanes.keep_largest_function(plan.block, x.dtype)
@@ -81,7 +82,7 @@ def encode_top_n(x, filters, bias, n_active):
 @operation
 def encode_k_largest(x, filters, bias, n_active):
     """See `minisca.backends.interface.Backend.encode_k_largest`."""
-    plan = direct.make_plan(x, filters, bias, whole_images=True, least_rows=x.shape[2])
+    plan = direct.make_plan(x, filters, bias, whole_images=True)
     return _encode_several(plan, x, np.zeros((len(x), 1, n_active), np.int32))
 
 

@@ -5,8 +5,7 @@ import pytest
 
 import reference
 from minisca.backends import cpu
-from minisca.backends.cpu.kernels.choice import choose_convolution
-from minisca.backends.cpu.kernels.transform import costs
+from minisca.backends.cpu.kernels.choice import choose_convolution, costs
 
 # images, channels, maps, filter width, height, width
 SHAPES = [

@@ -19,6 +19,8 @@ from minisca.backends.cpu.vectors.microkernel import tile_function
 
 #: What a block of maps may take of the second-level cache.
 MAPS_BYTES = 384 << 10
+#: What a thread may hold of an image. Of a larger one it holds some lines at a time.
+LINES_BYTES = 4 << 20
 
 
 def choose_tile(n_maps, image_width, dtype):
@@ -52,7 +54,8 @@ class DirectPlan(NamedTuple):
     blocks: int
     pieces: int  # into how many pieces the images are split
     groups: int  # into how many groups the blocks of maps are split
-    rows: int  # of an image that are convolved at a time, so that a block stays in cache
+    lines: int  # of an image that are loaded at a time
+    rows: int  # of these that are convolved at a time, so that a block stays in cache
     tile_positions: int
     tile: int  # address of the tile's function
 
@@ -63,7 +66,7 @@ def make_plan(x, filters, bias, whole_images=False, least_rows=1):
     `whole_images` keeps all maps of an image in one piece of work. At least `least_rows` rows of an
     image are convolved at a time. Maps that fill up the last block are zero.
     """
-    n_maps, _, k, _ = filters.shape
+    n_maps, channels, k, _ = filters.shape
     taps = filters[0].size
     height, width = x.shape[2:]
     positions, vectors = choose_tile(n_maps, width, x.dtype)
@@ -73,6 +76,11 @@ def make_plan(x, filters, bias, whole_images=False, least_rows=1):
     groups = 1 if whole_images else min(blocks, ceil_div(16, pieces))
     rows = MAPS_BYTES // (width * block * x.itemsize)
     rows = min(height, max(rows, least_rows, 1))
+    line = (width + k - 1) * (x.itemsize + 4) + ceil_div(width, positions) * k * 8  # `DirectMemory`
+    lines = min(height, LINES_BYTES // (channels * line) - (k - 1))
+    if lines < height:
+        rows = min(rows, max(lines, least_rows, 1))
+        lines = max(lines, rows) // rows * rows
     tile = tile_function(positions, vectors, x.dtype)
     padded = np.zeros((blocks * block, taps), x.dtype)
     padded[:n_maps] = filters.reshape(n_maps, taps)
@@ -81,13 +89,14 @@ def make_plan(x, filters, bias, whole_images=False, least_rows=1):
     packed_bias = np.zeros(blocks * block, x.dtype)
     packed_bias[:n_maps] = bias
     arrays = packed.reshape(-1), packed_bias
-    return DirectPlan(*arrays, n_maps, k, block, blocks, pieces, groups, rows, positions, tile)
+    work = block, blocks, pieces, groups, lines, rows
+    return DirectPlan(*arrays, n_maps, k, *work, positions, tile)
 
 
 class DirectMemory(NamedTuple):
     """Working memory of one piece of work: allocated once, used for image after image."""
 
-    padded: np.ndarray  # (c, h + k - 1, w + k - 1)
+    padded: np.ndarray  # (c, lines + k - 1, w + k - 1)
     next_nonzero: np.ndarray  # the same: the first column at or after it that is not zero
     pixel_rows: np.ndarray  # (tiles * c * k,) int32
     filter_rows: np.ndarray  # likewise
@@ -98,11 +107,10 @@ class DirectMemory(NamedTuple):
 @kernel
 def make_memory(x, plan):
     """The `DirectMemory` for images x (n, c, h, w)."""
-    channels, height, width = x.shape[1:]
-    margin = plan.filter_width - 1
-    padded = np.zeros((channels, height + margin, width + margin), x.dtype)
+    channels, width, margin = x.shape[1], x.shape[3], plan.filter_width - 1
+    padded = np.zeros((channels, plan.lines + margin, width + margin), x.dtype)
     next_nonzero = np.full(padded.shape, padded.shape[2], np.int32)
-    tiles = height * ceil_div(width, plan.tile_positions)
+    tiles = plan.lines * ceil_div(width, plan.tile_positions)
     pixel_rows = np.empty(tiles * channels * plan.filter_width, np.int32)
     filter_rows = np.empty(tiles * channels * plan.filter_width, np.int32)
     n_rows = np.empty(tiles, np.int32)
@@ -111,18 +119,26 @@ def make_memory(x, plan):
 
 
 @kernel
-def load_image(image, plan, memory):
-    """Pad an image (c, h, w), and list for each tile the rows of filters that meet a pixel not 0.
+def load_lines(image, top, bottom, plan, memory):
+    """Pad lines `top` to `bottom` of an image (c, h, w): at most plan.lines, rows 0 on in memory.
 
-    The border of memory.padded is zero already. Tile t of image row y covers some positions; a
-    row's last tile moves left to end with it.
+    And list for each tile the rows of filters that meet a pixel not 0. Tile t of a row covers some
+    positions; a row's last tile moves left to end with it.
+
+    The border of memory.padded is zero already, but where lines of the image lay before.
     """
     channels, height, width = image.shape
     k, positions, padding = plan.filter_width, plan.tile_positions, plan.filter_width // 2
     _, padded_height, padded_width = memory.padded.shape
     for c in range(channels):
-        for y in range(height):
-            row, nearest = memory.padded[c, y + padding], memory.next_nonzero[c, y + padding]
+        for y in range(top - padding, bottom + padding):
+            own = y - top + padding
+            row, nearest = memory.padded[c, own], memory.next_nonzero[c, own]
+            if not 0 <= y < height:
+                if plan.lines < height:
+                    row[:] = 0
+                    nearest[:] = padded_width
+                continue
             seen = padded_width
             for x in range(width - 1, -1, -1):
                 value = image[c, y, x]
@@ -133,7 +149,7 @@ def load_image(image, plan, memory):
             for x in range(padding):
                 nearest[x] = seen
     tiles = ceil_div(width, positions)
-    for y in range(height):
+    for y in range(bottom - top):
         for t in range(tiles):
             first = min(t * positions, width - positions)
             end = first + positions + k - 1
@@ -150,7 +166,7 @@ def load_image(image, plan, memory):
 
 @kernel
 def convolve_rows(b, first_row, end_row, image_width, plan, memory):
-    """Pre-activations of block b for some rows of the image last loaded, into memory.maps.
+    """Pre-activations of block b for some rows of the lines last loaded, into memory.maps.
 
     They stand as (positions, MB).
     """

@@ -16,21 +16,26 @@ def convolve_and_keep_winners(piece, x, plan, keep, values, positions):
     """The largest positive unit of every map. keep: the `lanes.keep_largest_function`."""
     height, width = x.shape[2:]
     memory = direct.make_memory(x, plan)
-    largest, found = aligned_zeros(plan.block, x.dtype), aligned_zeros(plan.block, np.int32)
     first, end, first_block, end_block = direct.share_of_piece(piece, plan, len(x))
+    first_map, end_map = first_block * plan.block, min(end_block * plan.block, plan.n_maps)
+    n_kept = (end_block - first_block) * plan.block
+    largest, found = aligned_zeros(n_kept, x.dtype), aligned_zeros(n_kept, np.int32)
     for i in range(first, end):
-        direct.load_image(x[i], plan, memory)
-        for b in range(first_block, end_block):
-            largest[:] = 0
-            found[:] = 0
-            for y in range(0, height, plan.rows):
-                end_row = min(y + plan.rows, height)
-                direct.convolve_rows(b, y, end_row, width, plan, memory)
-                n_positions = (end_row - y) * width
-                call(keep, memory.maps, n_positions, y * width, largest, found)
-            for j in range(min(plan.block, plan.n_maps - b * plan.block)):
-                values[i, b * plan.block + j] = largest[j]
-                positions[i, b * plan.block + j] = found[j]
+        largest[:] = 0
+        found[:] = 0
+        for top in range(0, height, plan.lines):
+            bottom = min(top + plan.lines, height)
+            direct.load_lines(x[i], top, bottom, plan, memory)
+            for b in range(first_block, end_block):
+                own = b * plan.block - first_map
+                for y in range(top, bottom, plan.rows):
+                    end_row = min(y + plan.rows, bottom)
+                    direct.convolve_rows(b, y - top, end_row - top, width, plan, memory)
+                    count, kept = (end_row - y) * width, (largest, own)
+                    call(keep, memory.maps, count, y * width, kept, (found, own))
+        for m in range(first_map, end_map):
+            values[i, m] = largest[m - first_map]
+            positions[i, m] = found[m - first_map]
 
 
 @kernel
@@ -59,35 +64,36 @@ def convolve_and_keep_several(piece, x, plan, values, positions, maps):
     memory = direct.make_memory(x, plan)
     first, end, first_block, end_block = direct.share_of_piece(piece, plan, len(x))
     for i in range(first, end):
-        direct.load_image(x[i], plan, memory)
-        for b in range(first_block, end_block):
-            for y in range(0, height, plan.rows):
-                end_row = min(y + plan.rows, height)
-                direct.convolve_rows(b, y, end_row, width, plan, memory)
-                for m in range(b * plan.block, min((b + 1) * plan.block, plan.n_maps)):
-                    own = min(m, values.shape[1] - 1)
-                    largest, found, owners = values[i, own], positions[i, own], maps[i, own]
-                    for p in range((end_row - y) * width):
-                        value = memory.maps[p * plan.block + m - b * plan.block]
-                        if value > largest[-1]:
-                            slot = _insert(value, largest)
-                            _shift_in(y * width + p, slot, found)
-                            _shift_in(m, slot, owners)
+        for top in range(0, height, plan.lines):
+            bottom = min(top + plan.lines, height)
+            direct.load_lines(x[i], top, bottom, plan, memory)
+            for b in range(first_block, end_block):
+                for y in range(top, bottom, plan.rows):
+                    end_row = min(y + plan.rows, bottom)
+                    direct.convolve_rows(b, y - top, end_row - top, width, plan, memory)
+                    for m in range(b * plan.block, min((b + 1) * plan.block, plan.n_maps)):
+                        own = min(m, values.shape[1] - 1)
+                        kept = values[i, own], positions[i, own], maps[i, own]
+                        for p in range((end_row - y) * width):
+                            value = memory.maps[p * plan.block + m - b * plan.block]
+                            if value > 0 and value >= kept[0][-1]:
+                                _insert(value, y * width + p, m, kept)
 
 
 @kernel
-def _insert(value, falling):
-    """Insert `value` behind its equals in a falling array, whose last element drops out."""
-    slot = len(falling) - 1
-    while slot > 0 and falling[slot - 1] < value:
-        falling[slot] = falling[slot - 1]
-        slot -= 1
-    falling[slot] = value
-    return slot
+def _insert(value, position, owner, kept):
+    """Insert a unit where it belongs, by falling value, then rising map, then rising position.
 
-
-@kernel
-def _shift_in(item, slot, items):
-    for s in range(len(items) - 1, slot, -1):
-        items[s] = items[s - 1]
-    items[slot] = item
+    kept: values, positions and maps in that order. The last drops out, or the unit itself.
+    """
+    values, positions, maps = kept
+    last = len(values) - 1
+    for slot in range(last, -1, -1):
+        if value < values[slot]:
+            break
+        if value == values[slot] and (owner, position) > (maps[slot], positions[slot]):
+            break
+        if slot < last:
+            values[slot + 1], positions[slot + 1] = values[slot], positions[slot]
+            maps[slot + 1] = maps[slot]
+        values[slot], positions[slot], maps[slot] = value, position, owner

@@ -7,12 +7,15 @@ layer, a slice of one image fits the first-level cache, a slice of a block of fi
 
 import numpy as np
 
+from minisca import chunks
 from minisca.backends.cpu.runtime import ceil_div, in_parallel, kernel, recycler
 from minisca.backends.cpu.vectors.machine_code import call
 from minisca.backends.cpu.vectors.patches import LEAST_LANES
 
 #: Most channels in a slice.
 MOST_CHANNELS = 16
+#: Images that are sliced take at most so much memory: some images, or some lines of a larger one.
+SLICED_BYTES = 48 << 20
 
 
 @kernel
@@ -34,20 +37,41 @@ def empty_slices(n, channels, height, width, k, dtype):
     return recycler.empty((ceil_div(channels, per_slice), n, height + k - 1, row), dtype)
 
 
-def slice_images(images, errors, k):
-    """Images and errors (n, c, h, w), both zero-padded and sliced, shaped as `empty_slices`.
+def parts(shape, k, dtype, margin=0):
+    """What of images (n, c, h, w) is sliced at a time: [(images, lines), ...], both slices.
 
-    And the errors' sums (n, c) over pixels, in float64.
+    margin: how many more lines are sliced above, and below. Lines are fewer than h only where one
+    image, sliced, takes more than `SLICED_BYTES`.
     """
-    sliced = [empty_slices(*array.shape, k, array.dtype) for array in (images, errors)]
-    sums = np.empty(errors.shape[:2])
-    in_parallel(_slice_image, 2 * len(images), images, errors, k // 2, *sliced, sums)
+    n, channels, height, width = shape
+    per_slice = slice_channels(channels)
+    row = (width - 1) * per_slice + run_length(k, per_slice)
+    line = ceil_div(channels, per_slice) * row * np.dtype(dtype).itemsize
+    image = line * (height + k - 1)
+    if image <= SLICED_BYTES:
+        return [(rows, slice(0, height)) for rows in chunks.chunks(n, image, SLICED_BYTES)]
+    at_a_time = chunks.slices(height, max(1, SLICED_BYTES // line - (k - 1) - 2 * margin))
+    return [(slice(i, i + 1), lines) for i in range(n) for lines in at_a_time]
+
+
+def slice_images(images, errors, k, lines):
+    """Lines of images and errors (n, c, h, w), padded and sliced, shaped as `empty_slices`.
+
+    Padded with k // 2 lines and columns on every side: the image's, and zeros beyond its edge.
+    And the errors' sums (n, c) over the lines' pixels, in float64.
+    """
+    n, channels, _, width = images.shape
+    shape = n, channels, lines.stop - lines.start, width
+    sliced = [empty_slices(*shape, k, images.dtype) for _ in range(2)]
+    sums, ends = np.empty((n, channels)), (lines.start, lines.stop)
+    in_parallel(_slice_image, 2 * n, images, errors, k // 2, ends, *sliced, sums)
     return *sliced, sums
 
 
 @kernel
-def _slice_image(piece, all_images, errors, padding, sliced_images, sliced_errors, sums):
+def _slice_image(piece, all_images, errors, padding, lines, sliced_images, sliced_errors, sums):
     n, channels, height, width = errors.shape
+    top, bottom = lines
     per_slice = slice_channels(channels)
     i, is_error = piece % n, piece >= n
     images, sliced = (errors, sliced_errors) if is_error else (all_images, sliced_images)
@@ -56,12 +80,12 @@ def _slice_image(piece, all_images, errors, padding, sliced_images, sliced_error
     for c in range(channels):
         s, own = divmod(c, per_slice)
         total = 0.0
-        for y in range(height):
+        for y in range(max(0, top - padding), min(height, bottom + padding)):
             pixels = images[i, c, y]
-            row = sliced[s, i, y + padding, padding * per_slice + own :: per_slice]
+            row = sliced[s, i, y - top + padding, padding * per_slice + own :: per_slice]
             for x in range(width):
                 row[x] = pixels[x]
-            if is_error:
+            if is_error and top <= y < bottom:
                 for x in range(width):
                     total += pixels[x]
         if is_error:
@@ -69,16 +93,19 @@ def _slice_image(piece, all_images, errors, padding, sliced_images, sliced_error
 
 
 @kernel
-def unslice_images(s, first, end, sliced, bias, padding, images):
-    """Channels of slice s of some images, plus each channel's bias, into images (n, c, h, w)."""
-    _, channels, height, width = images.shape
+def unslice_images(s, first, end, sliced, first_line, lines, bias, padding, images):
+    """Channels of slice s of some images, plus each channel's bias, into images (n, c, h, w).
+
+    lines: which of the images' lines are filled, first and end; sliced begins with `first_line`.
+    """
+    _, channels, _, width = images.shape
     per_slice = slice_channels(channels)
     for i in range(first, end):
         for c in range(s * per_slice, min((s + 1) * per_slice, channels)):
-            for y in range(height):
+            for y in range(lines[0], lines[1]):
                 pixels = images[i, c, y]
                 own = padding * per_slice + c - s * per_slice
-                row = sliced[s, i, y + padding, own::per_slice]
+                row = sliced[s, i, y - first_line + padding, own::per_slice]
                 for x in range(width):
                     pixels[x] = row[x] + bias[c]
 

@@ -32,29 +32,52 @@ def decode(values, positions, maps, filters, bias, images):
 
     values, positions, maps (n, s): every image's slots stand by rising map.
     """
-    k, image_width = filters.shape[2], images.shape[3]
-    pasted = slices.empty_slices(*images.shape, k, images.dtype)
-    per_slice = slices.slice_channels(filters.shape[1])
+    k, height, padding = filters.shape[2], images.shape[2], filters.shape[2] // 2
+    for rows, lines in slices.parts(images.shape, k, images.dtype, margin=padding):
+        # what reaches these lines: survivors whose patches meet them
+        top, bottom = max(0, lines.start - padding), min(height, lines.stop + padding)
+        code = _within(slice(top, bottom), values[rows], positions[rows], images.shape[2:])
+        ends = top, bottom, lines.start, lines.stop
+        _decode_lines(*code, maps[rows], filters, bias, ends, images[rows])
+
+
+def _within(lines, values, positions, size):
+    """Values and positions, in some lines of images of `size`, of what lies there; else silent."""
+    height, width = size
+    if (lines.start, lines.stop) == (0, height):
+        return values, positions
+    there = (positions >= lines.start * width) & (positions < lines.stop * width)
+    values = np.where(there, values, values.dtype.type(0))
+    return values, np.where(there, positions - np.int32(lines.start * width), np.int32(0))
+
+
+def _decode_lines(values, positions, maps, filters, bias, ends, images):
+    """Fill lines ends[2] to ends[3] of images, from survivors of lines ends[0] to ends[1]."""
+    k, (n, channels, _, width) = filters.shape[2], images.shape
+    pasted = slices.empty_slices(n, channels, ends[1] - ends[0], width, k, images.dtype)
+    per_slice = slices.slice_channels(channels)
     run = slices.run_length(k, per_slice)
-    rows, columns = np.divmod(positions.astype(np.int64), image_width)
+    rows, columns = np.divmod(positions.astype(np.int64), width)
     offsets = rows * pasted.shape[3] + columns * per_slice
     block = _maps_in_cache(filters, run, arrays=1)
-    pieces = min(len(values), max(1, 16 // len(pasted)))
+    pieces = min(n, max(1, 16 // len(pasted)))
     slice_filter = patches.slice_function(k, per_slice, run, filters.dtype)
     paste = patches.paste_function(k, run, filters.dtype)
     slots, how = (values, offsets, maps), (pieces, block, slice_filter, paste)
-    in_parallel(_decode, len(pasted) * pieces, pasted, slots, filters, bias, how, images)
+    in_parallel(_decode, len(pasted) * pieces, pasted, slots, filters, bias, how, ends, images)
 
 
 @kernel
-def _decode(piece, pasted, slots, filters, bias, how, decoded):
+def _decode(piece, pasted, slots, filters, bias, how, ends, decoded):
     """Paste into one slice of some images, then copy it out.
 
     slots: values, offsets of their patches in an image's slice, and maps, each (n, s). how: pieces
-    of a slice; maps whose filters are kept in cache; addresses of functions.
+    of a slice; maps whose filters are kept in cache; addresses of functions. ends: as of
+    `_decode_lines`.
     """
     values, offsets, maps = slots
     pieces, block, slice_filter, paste = how
+    first_line, _, top, bottom = ends
     s = piece // pieces
     first, end = share(piece % pieces, pieces, pasted.shape[1])
     images, stride = pasted[s], pasted.shape[3]
@@ -76,7 +99,8 @@ def _decode(piece, pasted, slots, filters, bias, how, decoded):
             at, filter_of, scale = (offsets[i], start), (owners, start), (values[i], start)
             call(paste, images[i], at, filter_of, scale, slot - start, stride, sliced)
             reached[i] = slot
-    slices.unslice_images(s, first, end, pasted, bias, k // 2, decoded)
+    lines = top, bottom
+    slices.unslice_images(s, first, end, pasted, first_line, lines, bias, k // 2, decoded)
 
 
 class Survivors(NamedTuple):
@@ -100,45 +124,64 @@ class Summing(NamedTuple):
     slice_filter: int
     unslice_filter: int
     correlating: bool  # whether products of patches and filters are wanted too
+    adding: bool  # to the sums of the survivors before
 
 
 def gradients(x, error, values, positions, maps, filters):
     """The results of `winners_backward`; filters: the decoder's."""
+    d_encoder_filters = recycler.empty(filters.shape, x.dtype)
+    d_decoder_filters = recycler.empty(filters.shape, x.dtype)
+    d_encoder_bias, error_sums = np.zeros(len(filters), x.dtype), np.zeros(x.shape[1])
+    adding = False
+    for rows, lines in slices.parts(x.shape, filters.shape[2], x.dtype):
+        code = *_within(lines, values[rows], positions[rows], x.shape[2:]), maps[rows]
+        what = lines, code, filters, d_encoder_filters, d_decoder_filters, adding
+        d_bias, sums = _sum_gradients(x[rows], error[rows], *what)
+        d_encoder_bias += d_bias
+        error_sums += sums
+        adding = True
+    d_decoder_bias = (2 * error_sums).astype(x.dtype)
+    return d_encoder_filters, d_encoder_bias, d_decoder_filters, d_decoder_bias
+
+
+def _sum_gradients(x, error, lines, code, filters, d_encoder_filters, d_decoder_filters, adding):
+    """Fill, or add to, the filters' gradients, from the survivors in some lines of images.
+
+    code: values, positions in these lines, and maps. Returns the gradient of the encoder's bias and
+    the sums of the error (c,).
+    """
     n_maps, channels, k, _ = filters.shape
+    dtype, n_slots = x.dtype, code[0].size
     per_slice = slices.slice_channels(channels)
     run = slices.run_length(k, per_slice)
-    images, errors, error_sums = slices.slice_images(x, error, k)
+    images, errors, error_sums = slices.slice_images(x, error, k, lines)
     n_slices, _, padded, stride = errors.shape
     strides = padded * stride, stride, per_slice
-    survivors = Survivors(*sort_by_map(values, positions, maps, n_maps, x.shape[3], strides))
-    chunk = max(1, IMAGES_BYTES // (padded * stride * x.itemsize))
+    survivors = Survivors(*sort_by_map(*code, n_maps, x.shape[3], strides))
+    chunk = max(1, IMAGES_BYTES // (padded * stride * dtype.itemsize))
     block = _maps_in_cache(filters, run, arrays=2)
     pieces = min(n_maps, max(1, 16 // n_slices))
-    rows = patches.rows_at_a_time(k, run, x.dtype)
+    rows = patches.rows_at_a_time(k, run, dtype)
     slice_filter, unslice_filter = (
-        patches.slice_function(k, per_slice, run, x.dtype, back) for back in (False, True)
+        patches.slice_function(k, per_slice, run, dtype, back) for back in (False, True)
     )
-    products = recycler.empty((n_slices, values.size), x.dtype)
+    products = recycler.empty((n_slices, n_slots), dtype)
 
-    def summed(sliced, scales, correlating):
-        sum_rows = patches.sum_function(rows, run, x.dtype, correlating)
-        sum_last_rows = patches.sum_function(k % rows or rows, run, x.dtype, correlating)
+    def add_up(sliced, scales, d_filters, correlating):
+        sum_rows = patches.sum_function(rows, run, dtype, correlating)
+        sum_last_rows = patches.sum_function(k % rows or rows, run, dtype, correlating)
         functions = sum_rows, sum_last_rows, slice_filter, unslice_filter
-        summing = Summing(pieces, chunk, block, rows, *functions, correlating)
-        d_filters = recycler.empty(filters.shape, x.dtype)
+        summing = Summing(pieces, chunk, block, rows, *functions, correlating, adding)
         what = sliced, survivors, scales, filters, summing, d_filters, products
         in_parallel(_sum_patches, n_slices * pieces, *what)
-        return d_filters
 
-    two = values.dtype.type(2)
-    d_decoder_filters = summed(errors, two * survivors.values, correlating=True)
-    deltas, d_encoder_bias = np.empty_like(survivors.values), np.empty(n_maps, x.dtype)
+    two = dtype.type(2)
+    add_up(errors, two * survivors.values, d_decoder_filters, correlating=True)
+    deltas, d_bias = np.empty_like(survivors.values), np.empty(n_maps, dtype)
     n_pieces = max(1, min(16, products.size // PRODUCTS_PIECE))
-    what = products, survivors.starts, two, deltas, d_encoder_bias
-    in_parallel(_sum_products, n_pieces, n_pieces, *what)
-    d_encoder_filters = summed(images, deltas, correlating=False)
-    d_decoder_bias = (2 * error_sums.sum(axis=0)).astype(x.dtype)
-    return d_encoder_filters, d_encoder_bias, d_decoder_filters, d_decoder_bias
+    in_parallel(_sum_products, n_pieces, n_pieces, products, survivors.starts, two, deltas, d_bias)
+    add_up(images, deltas, d_encoder_filters, correlating=False)
+    return d_bias, error_sums.sum(axis=0)
 
 
 def _maps_in_cache(filters, run, arrays):
@@ -201,6 +244,8 @@ def _sum_patches(piece, sliced, survivors, scales, filters, summing, d_filters, 
         if summing.correlating:
             slices.move_filters(summing.slice_filter, filters, s, first_map, end_map, weights)
         sums[:] = 0
+        if summing.adding:
+            slices.move_filters(summing.slice_filter, d_filters, s, first_map, end_map, sums)
         for end_image in range(summing.chunk, n + summing.chunk, summing.chunk):
             for m in range(first_map, end_map):
                 start = e = reached[m - first]

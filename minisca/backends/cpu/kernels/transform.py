@@ -49,17 +49,6 @@ class Basis(NamedTuple):
     is_real: np.ndarray  # (F,): frequencies that are their own conjugates, without imaginary part
 
 
-def costs(n, n_maps, channels, k, size):
-    """Multiplications of the direct and of the transformed convolution of n images."""
-    positions = size[0] * size[1]
-    frequencies = len(_frequencies(size[0] + k // 2, size[1] + k // 2)[0])
-    products = 4 * n * n_maps * channels * frequencies
-    back = n * n_maps * 2 * frequencies * positions
-    forth = channels * (n_maps * k * k + n * positions) * 2 * frequencies
-    return n * n_maps * channels * k * k * positions, products + back + forth
-
-
-@lru_cache(maxsize=16)
 def _frequencies(height, width):
     """One of each conjugate pair of frequencies (fy, fx), and how often it counts (1 or 2)."""
     half = width // 2 + 1
