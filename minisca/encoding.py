@@ -5,43 +5,63 @@ backend that computes, the layer's LayerState and settings, and images X (n, c, 
 checked; `SparseConvAutoencoder` says what it returns.
 """
 
+import math
+
 import numpy as np
 
-from minisca.chunks import ceil_div, slices
+from minisca.chunks import ceil_div, chunks, slices
 from minisca.progress import progress
 from minisca.sparsity import make_sparsity
 from minisca.training import objective
 from minisca.validation import check_out, read_batch
 
-#: Images that are encoded at a time.
+#: Images that are encoded at a time: so many, if they and what is made of them take no more.
 ENCODE_BATCH = 256
+IMAGES_BYTES = 64 << 20
+RESULTS_BYTES = 160 << 20
+
+
+def images_at_a_time(most, dtype, image_shape, *results):
+    """How many images to encode at a time, `most` or fewer.
+
+    image_shape, results: shapes of an image and of what is made of it and held beside it.
+    """
+    image_bytes = math.prod(image_shape) * np.dtype(dtype).itemsize
+    result_bytes = max(map(math.prod, results), default=1) * np.dtype(dtype).itemsize
+    return max(1, min(most, IMAGES_BYTES // image_bytes, RESULTS_BYTES // result_bytes))
 
 
 def transform(backend, state, settings, X, out=None):
     """See `SparseConvAutoencoder.transform`."""
     pooling = settings.pool_width, settings.pool_stride
 
-    def encode(parameters, x):
-        return backend.encode_pooled(x, *_encoder(parameters), *pooling)
+    def encode(x, filters, bias):
+        return backend.encode_pooled(x, filters, bias, *pooling)
 
     parameters = _for_features(state, settings)
-    sides = [ceil_div(side, settings.pool_stride) for side in X.shape[2:]]
-    shape = (X.shape[0], len(parameters["encoder_filters"]), *sides)
+    shape = X.shape[0], *features_shape(state, settings, X.shape[2:])
     out = np.empty(shape, state.dtype) if out is None else check_out(out, shape)
-    for rows, features in _by_batch(backend, parameters, settings, X, encode, "encoding"):
-        out[rows] = features
+    _fill(out, backend, parameters, settings, X, encode, "encoding")
     return out
+
+
+def features_shape(state, settings, size):
+    """(m, h', w') of the features of an image of `size` (h, w)."""
+    n_maps = len(state.get("encoder_bias"))
+    return n_maps, *(ceil_div(side, settings.pool_stride) for side in size)
 
 
 def feature_maps(backend, state, settings, X):
     """See `SparseConvAutoencoder.feature_maps`."""
 
-    def encode(parameters, x):
-        return backend.relu(backend.conv2d(x, *_encoder(parameters)))
+    def encode(x, filters, bias):
+        return backend.relu(backend.conv2d(x, filters, bias))
 
     parameters = _for_features(state, settings)
-    parts = _by_batch(backend, parameters, settings, X, encode, "feature maps")
-    return np.concatenate([maps for _, maps in parts])
+    shape = X.shape[0], len(parameters["encoder_bias"]), *X.shape[2:]
+    out = np.empty(shape, state.dtype)
+    _fill(out, backend, parameters, settings, X, encode, "feature maps", arrays=2)
+    return out
 
 
 def winners(backend, state, settings, X):
@@ -57,15 +77,20 @@ def winners(backend, state, settings, X):
 
 def reconstruct(backend, state, settings, X):
     """See `SparseConvAutoencoder.reconstruct`."""
-    parts = _reconstructions(backend, state, settings, X, "reconstructing")
-    return np.concatenate([x_hat for _, x_hat in parts])
+    out = np.empty(X.shape, state.dtype)
+    for rows, x_hat in _reconstructions(backend, state, settings, X, "reconstructing"):
+        out[rows] = x_hat
+        del x_hat
+    return out
 
 
 def score(backend, state, settings, X):
     """See `SparseConvAutoencoder.score`."""
     total = 0.0
     for rows, x_hat in _reconstructions(backend, state, settings, X, "scoring"):
-        total += objective.squared_norm(x_hat - read_batch(X, rows, state.dtype))
+        x_hat = np.subtract(x_hat, read_batch(X, rows, state.dtype), out=x_hat)
+        total += objective.squared_norm(x_hat)
+        del x_hat
     return -total / X.shape[0]
 
 
@@ -122,19 +147,44 @@ def _where(backend, parameters):
     return {name: backend.to_device(value) for name, value in parameters.items()}
 
 
+def _fill(out, backend, parameters, settings, X, function, description, arrays=1):
+    """Fill `out` with what `function(images, filters, bias)` returns, (b, m, ...), over X.
+
+    Of images so large that one image's results are too many, some maps at a time. arrays: how many
+    of its result's shape the function needs.
+    """
+    filters, bias = _encoder(_where(backend, parameters))
+    result = arrays, *out.shape[1:]
+    map_bytes = arrays * math.prod(out.shape[2:]) * filters.dtype.itemsize
+    parts = chunks(len(filters), map_bytes, RESULTS_BYTES)
+    for rows, x in _read(backend, filters.dtype, settings, X, description, result):
+        for maps in parts:
+            made = backend.to_host(function(x, filters[maps], bias[maps]))
+            out[rows if len(parts) == 1 else (rows, maps)] = made
+            del made  # not held while the next is computed
+
+
 def _by_batch(backend, parameters, settings, X, function, description):
     """Yield (rows, what `function(parameters, images)` returns) over X.
 
     The function gets its arrays where the backend computes; arrays that it returns are brought to
-    the host. A progress bar, if it takes long.
+    the host.
     """
-    dtype = parameters["encoder_filters"].dtype
     parameters = _where(backend, parameters)
-    n = X.shape[0]
+    dtype = parameters["encoder_filters"].dtype
+    for rows, x in _read(backend, dtype, settings, X, description):
+        yield rows, _on_host(backend, function(parameters, x))
+
+
+def _read(backend, dtype, settings, X, description, *results):
+    """Yield (rows, images where the backend computes) over X. A progress bar, if it takes long.
+
+    results: as of `images_at_a_time`.
+    """
+    n, length = X.shape[0], images_at_a_time(ENCODE_BATCH, dtype, X.shape[1:], *results)
     with progress(settings.verbose, total=n, unit="image", desc=description, delay=2) as bar:
-        for rows in slices(n, ENCODE_BATCH):
-            x = backend.to_device(read_batch(X, rows, dtype))
-            yield rows, _on_host(backend, function(parameters, x))
+        for rows in slices(n, length):
+            yield rows, backend.to_device(read_batch(X, rows, dtype))
             bar.update(rows.stop - rows.start)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from minisca.autoencoder import SparseConvAutoencoder
 from minisca.backends import get_backend
 from minisca.chunks import slices
-from minisca.encoding import ENCODE_BATCH
+from minisca.encoding import ENCODE_BATCH, features_shape, images_at_a_time
 from minisca.estimator import Estimator
 from minisca.files.checkpoint import CheckpointError
 from minisca.progress import progress
@@ -119,9 +119,13 @@ class Stack(Estimator):
             layers = layers[:depth]
         first = layers[0]
         X = check_images(X, channels=first.n_channels_, size=first.image_size_)
-        n = X.shape[0]
+        n, results, size = X.shape[0], [], X.shape[2:]
+        for layer in layers:
+            results.append(features_shape(layer.state_, layer, size))
+            size = results[-1][1:]
+        length = images_at_a_time(ENCODE_BATCH, first.dtype, X.shape[1:], *results)
         with progress(first.verbose, total=n, unit="image", desc="encoding", delay=2) as bar:
-            for rows in slices(n, ENCODE_BATCH):
+            for rows in slices(n, length):
                 features = read_batch(X, rows, first.dtype)
                 for layer in layers:
                     features = layer.transform(features)

@@ -1,8 +1,11 @@
 """Checks at the boundary: every message names the argument, what it was, and what it must be."""
 
+import math
 import numbers
 
 import numpy as np
+
+from minisca.chunks import chunks
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -95,17 +98,36 @@ def read_batch(images, rows, dtype, name="X"):
     """Read images[rows] as a C-contiguous array of `dtype`, refusing what is not finite in it.
 
     `rows` is a slice or a rising index array, which memory-mapped arrays and HDF5 data sets take.
+    Where the dtype is another, a part of the images is read at a time.
     """
+    dtype = np.dtype(dtype)
+    if images.dtype != dtype:
+        indices = range(images.shape[0])[rows] if isinstance(rows, slice) else rows
+        image_bytes = math.prod(images.shape[1:]) * max(images.dtype.itemsize, dtype.itemsize)
+        parts = [indices[part] for part in chunks(len(indices), image_bytes)]
+        if len(parts) > 1:
+            batch, end = np.empty((len(indices), *images.shape[1:]), dtype), 0
+            for part in parts:
+                start, end = end, end + len(part)
+                if isinstance(part, range):
+                    part = slice(part.start, part.stop, part.step)
+                batch[start:end] = _read_part(images, part, dtype, name)
+            return batch
+    return _read_part(images, rows, dtype, name)
+
+
+def _read_part(images, rows, dtype, name):
     found = images[rows]
     with np.errstate(over="ignore"):  # what is too large for `dtype` is refused below
         batch = np.ascontiguousarray(found, dtype=dtype)
-    if not np.isfinite(batch).all():
+    pixels = batch.reshape(-1)
+    if not all(np.isfinite(pixels[part]).all() for part in chunks(len(pixels), 1)):
         bad = np.argwhere(~np.isfinite(batch))[0]
         first = rows.start or 0 if isinstance(rows, slice) else None
         image = bad[0] + first if first is not None else rows[bad[0]]
         raise ValueError(
             f"{name} has the value {found[tuple(bad)]} in image {image}; "
-            f"every pixel must be finite (no NaN, no infinity) in {np.dtype(dtype)}"
+            f"every pixel must be finite (no NaN, no infinity) in {dtype}"
         )
     return batch
 

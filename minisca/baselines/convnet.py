@@ -11,7 +11,7 @@ from minisca.baselines.baseline import Baseline, descend, draw_normal
 from minisca.chunks import ceil_div, chunks, slices, spread
 from minisca.classifiers.base import Classifier
 from minisca.classifiers.logistic import log_softmax
-from minisca.encoding import ENCODE_BATCH
+from minisca.encoding import ENCODE_BATCH, images_at_a_time
 from minisca.training.fit import check_architecture, check_training_settings
 from minisca.training.objective import DENSE_BYTES, squared_norm
 from minisca.validation import check_images, check_labels, check_number, read_batch
@@ -191,7 +191,9 @@ class SupervisedConvNet(Classifier, Baseline):
         """Yield the pooled features of X, a batch of images at a time."""
         backend = get_backend(self.backend)
         pooling = self.pool_width, self.pool_stride
-        for rows in slices(X.shape[0], ENCODE_BATCH):
+        made = len(self.bias_), *(ceil_div(side, self.pool_stride) for side in X.shape[2:])
+        length = images_at_a_time(ENCODE_BATCH, self.filters_.dtype, X.shape[1:], made)
+        for rows in slices(X.shape[0], length):
             x = read_batch(X, rows, self.filters_.dtype)
             yield backend.to_host(backend.encode_pooled(x, self.filters_, self.bias_, *pooling))
 

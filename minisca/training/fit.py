@@ -33,6 +33,8 @@ from minisca.validation import (
 
 #: Learning rate of an encoder's bias, as a fraction of `learning_rate`.
 BIAS_RATE = 0.1
+#: Images that are measured at a time take no more.
+READ_BYTES = 64 << 20
 
 
 class DivergenceError(ArithmeticError):
@@ -76,14 +78,15 @@ def run_epochs(settings, optimiser, task, random, epochs, title="epoch {}/{}"):
 def run_epoch(settings, optimiser, task, order, epoch, bar):
     """One step a batch, the items in this order; returns the mean of their losses."""
     rows = sorted_batches(order, settings.batch_size)
-    total = 0.0
-    for step, batch in enumerate(task.read(rows)):
+    total, step = 0.0, -1
+    for batch in task.read(rows):
+        step += 1
         rate = task.rate(epoch * len(rows) + step, settings.n_epochs * len(rows))
         # What overflows shows in the loss, which is looked at: no need to warn of it too.
         with np.errstate(over="ignore", invalid="ignore"):
             loss, gradients = task.loss_and_gradients(batch, epoch)
             optimiser.step(gradients, rate)
-        del gradients  # its memory is the next step's
+        del batch, gradients  # their memory is the next step's
         total += loss * len(rows[step])
         if not loss <= float(np.finfo(settings.dtype).max):  # NaN is not either
             raise _diverged(f"the loss became {loss}", settings, epoch, step)
@@ -263,10 +266,11 @@ def _make_optimiser(backend, state, settings):
 
 def _measure_patch_energy(settings, X):
     """Mean squared norm of a c x k x k patch, over up to 1,000 images spread over X."""
-    n, _, height, width = X.shape
+    n, channels, height, width = X.shape
     rows = spread(n, 1000)
+    image_bytes = channels * height * width * np.dtype(settings.dtype).itemsize
     total = 0.0
-    for part in slices(len(rows), settings.batch_size):
+    for part in slices(len(rows), max(1, min(settings.batch_size, READ_BYTES // image_bytes))):
         with np.errstate(over="ignore"):
             total += squared_norm(read_batch(X, rows[part], settings.dtype))
     energy = total / (len(rows) * height * width) * settings.filter_width**2

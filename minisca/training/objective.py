@@ -4,6 +4,8 @@ images -> survivors -> reconstruction -> error -> gradients, each arrow one call
 Arrays are the backend's: nothing but the loss leaves a device here.
 """
 
+import math
+
 import numpy as np
 
 from minisca.chunks import chunks
@@ -11,6 +13,10 @@ from minisca.training.state import decoder_filters
 
 #: Working memory for the dense path ("none"), which stores feature maps of a chunk of images.
 DENSE_BYTES = 64 << 20
+#: Images whose reconstruction and error are held at a time, where the gradients take no more.
+ERROR_BYTES = 48 << 20
+#: Numbers whose squares are held at a time.
+SQUARES = 1 << 20
 
 
 def reconstruct(backend, sparsity, parameters, x):
@@ -21,11 +27,11 @@ def reconstruct(backend, sparsity, parameters, x):
     encoder, decoder = parameters["encoder_filters"], decoder_filters(parameters)
     encoder_bias, decoder_bias = parameters["encoder_bias"], parameters["decoder_bias"]
     if sparsity.rule == "none":
-        parts = []
-        for part in _dense_chunks(x, encoder):
-            activations = backend.relu(backend.conv2d(part, encoder, encoder_bias))
-            parts.append(backend.to_host(backend.deconv2d(activations, decoder, decoder_bias)))
-        return np.concatenate(parts)
+        x_hat = np.empty(x.shape, x.dtype)
+        for rows in _dense_chunks(x, encoder):
+            activations = backend.relu(backend.conv2d(x[rows], encoder, encoder_bias))
+            x_hat[rows] = backend.to_host(backend.deconv2d(activations, decoder, decoder_bias))
+        return x_hat
     values, positions, maps = sparsity.encode(backend, x, encoder, encoder_bias)
     return backend.to_host(
         backend.decode_winners(values, positions, decoder, decoder_bias, x.shape[2:], maps)
@@ -39,48 +45,78 @@ def loss_and_gradients(backend, sparsity, parameters, x):
     filters have one gradient, of both their uses, under "encoder_filters".
     """
     if sparsity.rule == "none":
-        loss, gradients = _through_all_units(backend, parameters, x)
+        parts = _through_all_units(backend, parameters, x)
     else:
-        loss, gradients = _through_survivors(backend, sparsity, parameters, x)
+        parts = _through_survivors(backend, sparsity, parameters, x)
+    loss, total = next(parts)
+    for part_loss, gradients in parts:
+        loss += part_loss
+        for sums, gradient in zip(total, gradients, strict=True):
+            backend.add_(sums, gradient)
+        del gradients, gradient  # not held while the next are computed
+    gradients = dict(zip(_ORDER, total, strict=True))
     if "decoder_filters" not in parameters:
         backend.add_(gradients["encoder_filters"], gradients.pop("decoder_filters"))
     return loss / x.shape[0], gradients
 
 
 def _through_survivors(backend, sparsity, parameters, x):
+    """Yield (loss, gradients) of some images at a time, all of one code."""
+    code = sparsity.encode(backend, x, parameters["encoder_filters"], parameters["encoder_bias"])
+    parts = _error_chunks(x, parameters)
+    if len(parts) == 1:
+        yield _of_survivors(backend, parameters, x, code, x.shape[0])
+        return
+    for rows in parts:
+        part = (None if array is None else array[rows] for array in code)
+        yield _of_survivors(backend, parameters, x[rows], part, x.shape[0])
+
+
+def _of_survivors(backend, parameters, x, code, n):
     encoder, decoder = parameters["encoder_filters"], decoder_filters(parameters)
-    code = sparsity.encode(backend, x, encoder, parameters["encoder_bias"])
     values, positions, maps = code
-    x_hat = backend.decode_winners(
-        values, positions, decoder, parameters["decoder_bias"], x.shape[2:], maps
-    )
+    bias, size = parameters["decoder_bias"], x.shape[2:]
+    x_hat = backend.decode_winners(values, positions, decoder, bias, size, maps)
     # The gradients are linear in the error: divided by n, it makes them the mean's.
-    loss, error = backend.residual(x_hat, x, x.shape[0])
-    gradients = backend.winners_backward(x, error, values, positions, encoder, decoder, maps)
-    return loss, dict(zip(_ORDER, gradients, strict=True))
+    loss, error = _residual(backend, x_hat, x, n)
+    del x_hat
+    return loss, backend.winners_backward(x, error, values, positions, encoder, decoder, maps)
+
+
+def _residual(backend, x_hat, x, divisor):
+    """As the backend's; the error of an image too large to hold twice takes the place of x_hat."""
+    if x.shape[0] > 1 or math.prod(x.shape) * x.dtype.itemsize <= ERROR_BYTES:
+        return backend.residual(x_hat, x, divisor)
+    lines = -1, x.shape[3]
+    loss, error, x = 0.0, x_hat.reshape(lines), x.reshape(lines)
+    for rows in chunks(x.shape[0], x.shape[1] * x.dtype.itemsize, ERROR_BYTES // 4):
+        part_loss, part = backend.residual(error[rows], x[rows], divisor)
+        backend.copy_into_(error[rows], part)
+        loss += part_loss
+    return loss, x_hat
 
 
 def _through_all_units(backend, parameters, x):
+    """Yield (loss, gradients) of a chunk of images at a time."""
+    for rows in _dense_chunks(x, parameters["encoder_filters"]):
+        yield _of_all_units(backend, parameters, x[rows], x.shape[0])
+
+
+def _of_all_units(backend, parameters, x, n):
     encoder, decoder = parameters["encoder_filters"], decoder_filters(parameters)
-    loss, total = 0.0, None
-    for part in _dense_chunks(x, encoder):
-        maps = backend.conv2d(part, encoder, parameters["encoder_bias"])
-        activations = backend.relu(maps)
-        x_hat = backend.deconv2d(activations, decoder, parameters["decoder_bias"])
-        part_loss, error = backend.residual(x_hat, part)
-        d_activations, d_decoder, d_decoder_bias = backend.deconv2d_backward(
-            activations, decoder, backend.scaled(error, 2 / x.shape[0])
-        )
-        d_maps = backend.relu_backward(d_activations, maps)
-        _, d_encoder, d_encoder_bias = backend.conv2d_backward(part, encoder, d_maps, needs_x=False)
-        gradients = (d_encoder, d_encoder_bias, d_decoder, d_decoder_bias)
-        if total is None:
-            total = gradients
-        else:
-            for sums, gradient in zip(total, gradients, strict=True):
-                backend.add_(sums, gradient)
-        loss += part_loss
-    return loss, dict(zip(_ORDER, total, strict=True))
+    activations = backend.relu(backend.conv2d(x, encoder, parameters["encoder_bias"]))
+    loss, error = backend.residual(
+        backend.deconv2d(activations, decoder, parameters["decoder_bias"]), x
+    )
+    d_activations, d_decoder, d_decoder_bias = backend.deconv2d_backward(
+        activations, decoder, backend.scaled(error, 2 / n)
+    )
+    del error
+    # an activation is positive where its pre-activation is
+    d_maps = backend.relu_backward(d_activations, activations)
+    del activations, d_activations
+    _, d_encoder, d_encoder_bias = backend.conv2d_backward(x, encoder, d_maps, needs_x=False)
+    return loss, (d_encoder, d_encoder_bias, d_decoder, d_decoder_bias)
 
 
 _ORDER = ("encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
@@ -88,9 +124,22 @@ _ORDER = ("encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
 
 def squared_norm(error):
     """Sum of squares of a NumPy array, taken in float64; the same on any number of threads."""
-    return float(np.square(error, dtype=np.float64).sum())
+    numbers = error.reshape(-1)
+    if len(numbers) <= SQUARES:
+        return float(np.square(numbers, dtype=np.float64).sum())
+    half = len(numbers) // 2 // 8 * 8  # where NumPy's own sum, of pairs, cuts it: the same bits
+    return squared_norm(numbers[:half]) + squared_norm(numbers[half:])
 
 
 def _dense_chunks(x, filters):
     per_image = filters.shape[0] * x.shape[2] * x.shape[3] * x.dtype.itemsize
-    return [x[rows] for rows in chunks(x.shape[0], per_image, DENSE_BYTES)]
+    return chunks(x.shape[0], per_image, DENSE_BYTES)
+
+
+def _size(parameters):
+    return sum(math.prod(array.shape) for array in parameters.values())
+
+
+def _error_chunks(x, parameters):
+    limit = max(ERROR_BYTES, _size(parameters) * x.dtype.itemsize)
+    return chunks(x.shape[0], math.prod(x.shape[1:]) * x.dtype.itemsize, limit)
