@@ -130,15 +130,16 @@ def load_lines(image, top, bottom, plan, memory):
     channels, height, width = image.shape
     k, positions, padding = plan.filter_width, plan.tile_positions, plan.filter_width // 2
     _, padded_height, padded_width = memory.padded.shape
+    origin = top - padding  # the line of the image that stands in row 0
+    first_line, end_line = max(0, origin), min(height, bottom + padding)
+    if plan.lines < height:
+        for edge in (slice(0, first_line - origin), slice(end_line - origin, padded_height)):
+            memory.padded[:, edge] = 0
+            memory.next_nonzero[:, edge] = padded_width
     for c in range(channels):
-        for y in range(top - padding, bottom + padding):
-            own = y - top + padding
+        for y in range(first_line, end_line):
+            own = y - origin
             row, nearest = memory.padded[c, own], memory.next_nonzero[c, own]
-            if not 0 <= y < height:
-                if plan.lines < height:
-                    row[:] = 0
-                    nearest[:] = padded_width
-                continue
             seen = padded_width
             for x in range(width - 1, -1, -1):
                 value = image[c, y, x]

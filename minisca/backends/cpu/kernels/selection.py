@@ -74,10 +74,12 @@ def convolve_and_keep_several(piece, x, plan, values, positions, maps):
                     for m in range(b * plan.block, min((b + 1) * plan.block, plan.n_maps)):
                         own = min(m, values.shape[1] - 1)
                         kept = values[i, own], positions[i, own], maps[i, own]
+                        least = kept[0][-1]
                         for p in range((end_row - y) * width):
                             value = memory.maps[p * plan.block + m - b * plan.block]
-                            if value > 0 and value >= kept[0][-1]:
+                            if value >= least and value > 0:
                                 _insert(value, y * width + p, m, kept)
+                                least = kept[0][-1]
 
 
 @kernel
