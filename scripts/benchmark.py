@@ -1,7 +1,7 @@
 """How fast minisca is, beside the arithmetic's floor and a straightforward PyTorch step.
 
     python scripts/benchmark.py                 steps transform cold threads memory
-    python scripts/benchmark.py all             growth and classifier too
+    python scripts/benchmark.py all             large, classifier and growth too
     python scripts/benchmark.py steps --json out/steps.json
     python scripts/benchmark.py --backend cupy,numba_cuda     on a device
     python scripts/benchmark.py all --json reference/measured/benchmark.json \\
@@ -12,6 +12,7 @@ transform   convolution, ReLU and pooling in one pass beside the step's own enco
 cold        importing minisca, the first step with nothing compiled and with a warm cache
 threads     two threads beside one
 memory      of training, beyond images and parameters, for two numbers of images
+large       images up to 1024 x 1024 x 3: time of a pixel, memory beyond batch and reconstruction
 classifier  logistic regression on 60,000 x 12,800 features: seconds, memory beyond the features
 growth      a first layer's step against maps, batch, image side, filter width; with a plot
 
@@ -45,6 +46,7 @@ from bench.children import can_measure_memory
 from bench.classifier import measure_classifier, report_classifier
 from bench.cold import measure_cold, report_cold
 from bench.growth import draw_growth, measure_growth, report_growth
+from bench.large import measure_large, report_large
 from bench.layers import LAYERS, Step, load_digits, make_images, make_parameters
 from bench.machines import open_machine, peer_on_device
 from bench.memory import measure_memory, report_memory
@@ -63,6 +65,7 @@ SECTIONS = {
     "cold": (measure_cold, report_cold),
     "threads": (measure_threads, report_threads),
     "memory": (measure_memory, report_memory),
+    "large": (measure_large, report_large),
     "classifier": (measure_classifier, report_classifier),
     "growth": (measure_growth, report_growth),
 }
@@ -72,9 +75,10 @@ OF_THE_CPU = {
     "threads": "it compares numbers of the CPU's threads; a device always runs all that it has",
     "classifier": "logistic regression runs on the CPU, whatever the features were computed on",
     "memory": "it is the host's; a step's memory on the device is a column of steps",
+    "large": "its memory is the host's",
 }
 #: The sections that read Linux's /proc.
-OF_LINUX = ("memory", "classifier")
+OF_LINUX = ("memory", "large", "classifier")
 
 
 def parse_arguments(arguments=None):

@@ -23,7 +23,7 @@ def tiny_run(tmp_path_factory):
     path.write_text(json.dumps({"sections": {"cold": EARLIER}}))
     done = run_script(
         "benchmark.py",
-        *("steps", "transform", "classifier", "--quick", "--repetitions", 2),
+        *("steps", "transform", "large", "classifier", "--quick", "--repetitions", 2),
         *("--output", output, "--json", path),
     )
     assert done.returncode == 0, done.stderr
@@ -34,7 +34,7 @@ def tiny_run(tmp_path_factory):
 
 def test_every_repetition_and_phase_of_every_layer_is_printed_and_written_down(tiny_run):
     printed, sections = tiny_run
-    assert set(sections) == {"steps", "transform", "classifier"}
+    assert set(sections) == {"steps", "transform", "large", "classifier"}
     for section, calls in (
         ("steps", {"product", "minisca"}),
         ("transform", {"encode_winners", "encode_pooled"}),
@@ -48,6 +48,19 @@ def test_every_repetition_and_phase_of_every_layer_is_printed_and_written_down(t
         phases = ["encode", "decode", "error", "backward", "update"]
         assert list(layer["phase_seconds"]) == phases
         assert printed.count(layer["layer"]) == 4  # steps, phases, notes, transform
+
+
+def test_the_time_of_a_pixel_and_the_memory_of_large_images_are_printed(tiny_run):
+    printed, sections = tiny_run
+    assert [size["layer"]["size"] for size in sections["large"]["sizes"]] == [16, 32]
+    for size in sections["large"]["sizes"]:
+        assert {name: len(values) for name, values in size["seconds"].items()} == {
+            "step": 2,
+            "transform": 2,
+        }
+        assert all(0 <= n_bytes < 1 << 30 for n_bytes in size["beyond_bytes"].values())
+        step = 1e9 * size["median_seconds"]["step"] / (4 * size["layer"]["size"] ** 2)
+        assert f" {step:.0f} " in printed
 
 
 def test_the_classifier_is_fitted_to_every_kind_of_features(tiny_run):
