@@ -14,10 +14,10 @@ import pytest
 from tqdm import tqdm
 
 import minisca
-from minisca import chunks
+from minisca import chunks, encoding
 from minisca.backends import get_backend
 from minisca.baselines import SupervisedConvNet
-from minisca.training import batches, fit
+from minisca.training import batches, fit, objective
 from tests.support.helpers import rounding_bound
 from tests.support.layers import (
     PARAMETERS,
@@ -60,6 +60,23 @@ def test_training_in_float32_follows_the_cpus(device):
     np.testing.assert_allclose(there.loss_history_, here.loss_history_, rtol=100 * eps)
     assert there.encoder_filters_.dtype == np.float32
     np.testing.assert_array_equal(there.winners(few())[1], here.winners(few())[1])
+
+
+@pytest.mark.parametrize("images_at_a_time", [0.3, 3])
+def test_large_batches_and_images_in_parts_follow_the_cpus_whole(
+    device, monkeypatch, images_at_a_time
+):
+    here = small(backend="cpu").fit(few())
+    monkeypatch.setattr(objective, "ERROR_BYTES", int(images_at_a_time * few()[0].size * 8))
+    monkeypatch.setattr(objective, "_size", lambda parameters: 0)
+    there = small(backend=device).fit(few())
+    assert_near(there, here)
+    expected = here.transform(few()), here.feature_maps(few())
+    monkeypatch.setattr(encoding, "IMAGES_BYTES", 1)
+    monkeypatch.setattr(encoding, "RESULTS_BYTES", 1)  # a map at a time
+    found = there.transform(few()), there.feature_maps(few())
+    for made, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(made, right, rtol=1e-12, atol=1e-12)
 
 
 def test_a_repeated_run_ends_in_the_same_bits_however_the_images_arrive(device, monkeypatch):
