@@ -9,7 +9,7 @@ import inspect
 from typing import ClassVar
 
 from minisca.files.checkpoint import fitting, load_checkpoint, require, save_checkpoint
-from minisca.validation import check_fitted
+from minisca.validation import check_fitted, check_learned
 
 
 class Estimator:
@@ -140,8 +140,10 @@ class Estimator:
         return {}
 
     def _check_as_fitted(self):
-        """Raise NotFittedError before `fit`."""
+        """Raise NotFittedError before `fit`, and for learned arrays replaced by what is none."""
         check_fitted(self, f"{self._main}_")
+        shapes = self._learned_shapes()
+        check_learned({name: getattr(self, f"{name}_") for name in shapes}, shapes)
 
     def __repr__(self):
         shown = [

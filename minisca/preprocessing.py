@@ -12,11 +12,11 @@ from minisca.chunks import chunks
 from minisca.estimator import Estimator
 from minisca.files.checkpoint import CheckpointError
 from minisca.validation import (
-    check_fitted,
     check_images,
     check_integer,
     check_number,
     check_out,
+    check_room,
     read_batch,
 )
 
@@ -176,7 +176,7 @@ class ZCA(Estimator):
         }
 
     def _check_new(self, X):
-        check_fitted(self, "whitening_")
+        self._check_as_fitted()
         channels, *size = self.mean_.shape
         return check_images(X, channels=channels, size=size)
 
@@ -220,6 +220,7 @@ def resize_bilinear(X, side):
     """
     X = check_images(X)
     side = check_integer("side", side)
+    check_room("side", (*X.shape[:2], side, side))
     above, below, down = _between(X.shape[2], side)
     left, right, along = _between(X.shape[3], side)
     down = down[:, None]

@@ -36,18 +36,38 @@ def check_seed(random_state):
         check_integer("random_state", random_state, minimum=0)
 
 
+def make_generator(random_state):
+    """NumPy's generator from a seed, None, or itself; raises for anything else."""
+    if not isinstance(random_state, np.random.Generator):
+        check_seed(random_state)
+    return np.random.default_rng(random_state)
+
+
 def check_number(name, value, low=0.0, high=np.inf, low_open=False, high_open=False):
     """Return `value` as a finite float within [low, high] (ends open if asked), or raise."""
     end = ")" if high_open or high == np.inf else "]"
     interval = f"{'(' if low_open else '['}{low:g}, {high:g}{end}"
     if isinstance(value, bool) or not isinstance(value, float | int | np.floating | np.integer):
         raise TypeError(f"{name} is {value!r}; it must be a number in {interval}")
-    inside = (low < value if low_open else low <= value) and (
-        value < high if high_open else value <= high
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond all floats
+        number = np.inf
+    inside = (low < number if low_open else low <= number) and (
+        number < high if high_open else number <= high
     )
-    if not (np.isfinite(value) and inside):
+    if not (np.isfinite(number) and inside):
         raise ValueError(f"{name} is {value}; it must be a number in {interval}")
-    return float(value)
+    return number
+
+
+def check_room(what, shape):
+    """Raise MemoryError for an array that no machine has room for, of which NumPy says too little.
+
+    what: what the shape comes from.
+    """
+    if 8 * math.prod(shape) >= 2**63:
+        raise MemoryError(f"{what} would take an array of shape {tuple(shape)}; make it smaller")
 
 
 def check_flag(name, value):
@@ -65,6 +85,57 @@ def check_choice(name, value, choices):
     return value
 
 
+def as_array(name, array, must):
+    """`array` as a NumPy array, or an exception if it is none: nested lists of unequal lengths."""
+    try:
+        return np.asarray(array)
+    except (TypeError, ValueError) as error:
+        found = f"a {type(array).__name__} that is no array ({error})"
+        raise type(error)(f"{name} is {found}; it must be an array {must}") from error
+
+
+def check_unmasked(name, array):
+    """Raise ValueError if numbers of the array are masked: they are not to be used."""
+    if np.ma.is_masked(array):
+        raise ValueError(f"{name} has masked values; it must have none (fill them, say)")
+
+
+def check_learned(arrays, shapes):
+    """Raise TypeError or ValueError, naming it, for a learned array that cannot be one.
+
+    Arrays of a fitted estimator may be replaced. arrays, shapes: as of `misfits`.
+    """
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray) or np.ma.isMaskedArray(array):
+            raise TypeError(f"{name}_ is a {type(array).__name__}; it must be a NumPy array")
+        if array.dtype.kind not in ("f" if name != "classes" else "biuU"):
+            raise TypeError(f"{name}_ has dtype {array.dtype}; it must be of real numbers")
+    for name, shape, must in misfits(arrays, shapes):
+        raise ValueError(f"{name}_ has shape {shape}; it must be {must}, as the others ask")
+
+
+def misfits(arrays, shapes):
+    """Yield (name, shape, text of the shape that it must have) of arrays of another shape.
+
+    arrays: {name: array}. shapes: {name: shape}, a shape being a tuple of integers, of names (the
+    same name is the same size everywhere) and of None (any size): {"coef": ("classes", None),
+    "bias": ("classes",)}.
+    """
+    sizes = {}
+    for name, shape in shapes.items():
+        found = arrays[name].shape
+        # A name met for the first time takes the size found, unless the rank is wrong anyway.
+        if len(found) == len(shape):
+            for key, side in zip(shape, found, strict=True):
+                if isinstance(key, str):
+                    sizes.setdefault(key, side)
+        wanted = tuple(sizes.get(key, key) if isinstance(key, str) else key for key in shape)
+        if len(found) != len(shape) or any(
+            side not in (None, actual) for side, actual in zip(wanted, found, strict=True)
+        ):
+            yield name, found, f"({', '.join('any' if s is None else str(s) for s in wanted)})"
+
+
 def check_images(images, name="X", channels=None, size=None):
     """Check an image array (n, c, h, w) without reading it: rank, emptiness, dtype, sizes.
 
@@ -73,11 +144,7 @@ def check_images(images, name="X", channels=None, size=None):
     """
     must = "(n, channels, height, width)"
     if not (hasattr(images, "shape") and hasattr(images, "dtype")):
-        try:
-            images = np.asarray(images)
-        except ValueError as error:  # nested lists of unequal lengths
-            found = f"a {type(images).__name__} that is no array ({error})"
-            raise ValueError(f"{name} is {found}; it must be an array {must}") from error
+        images = as_array(name, images, must)
     shape = tuple(images.shape)
     if len(shape) != 4:
         raise ValueError(f"{name} has shape {shape}; it must be {must}")
@@ -118,6 +185,7 @@ def read_batch(images, rows, dtype, name="X"):
 
 def _read_part(images, rows, dtype, name):
     found = images[rows]
+    check_unmasked(name, found)
     with np.errstate(over="ignore"):  # what is too large for `dtype` is refused below
         batch = np.ascontiguousarray(found, dtype=dtype)
     pixels = batch.reshape(-1)
@@ -140,12 +208,14 @@ def check_floats(name, array):
 
 
 def check_out(out, shape):
-    """Return `out` if it is an array of floats of this shape, to be filled, or raise."""
+    """Return `out` if it is an array of floats of this shape that can be filled, or raise."""
     if getattr(getattr(out, "dtype", None), "kind", None) != "f":
         found = getattr(out, "dtype", type(out).__name__)
         raise TypeError(f"out is of {found}; it must be an array of floating-point numbers")
     if tuple(out.shape) != tuple(shape):
         raise ValueError(f"out has shape {tuple(out.shape)}; it must be {tuple(shape)}")
+    if isinstance(out, np.ndarray) and not out.flags.writeable:
+        raise ValueError("out is read-only; it must be writeable")
     return out
 
 
@@ -154,7 +224,8 @@ def check_labels(labels, n, name="y"):
 
     Floats that are whole numbers become int64; text of dtype object becomes a text array.
     """
-    labels = np.asarray(labels)
+    check_unmasked(name, labels)
+    labels = as_array(name, labels, "(n,)")
     if labels.ndim != 1:
         raise ValueError(f"{name} has shape {labels.shape}; it must be (n,), one label a row of X")
     if len(labels) != n:

@@ -146,7 +146,9 @@ class _Check:
             check_shape(operand, tuple(shape), lengths)
         height, width = lengths.get("h", 1), lengths.get("w", 1)
         if height * width >= END:
-            raise ValueError(f"maps have {height} x {width} units; they must have fewer than 2^31")
+            found = next(operand.name for operand, _ in given if "h" in operand.axes)
+            must = "they must have fewer than 2^31 units"
+            raise ValueError(f"{found} gives maps of {height} x {width}; {must}")
         if len(given) < len(shapes) and lengths["s"] != lengths["m"]:
             raise ValueError(
                 f"values has {lengths['s']} slots an image; without maps it must have "

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minisca import validation
 from minisca.validation import check_flag, check_integer, check_number
 
 _CONVOLVE = "x nchw, filters mckk, bias m"
@@ -101,15 +102,30 @@ def check_shape(operand, shape, lengths):
 def as_array(name, array):
     """`array` as a NumPy array of real numbers, or TypeError or ValueError."""
     _refuse_mask(name, array)
-    try:
-        found = np.asarray(array)
-    except (TypeError, ValueError) as error:
-        kind = type(array).__name__
-        raise type(error)(f"{name} is a {kind}, not an array of real numbers: {error}") from error
+    found = validation.as_array(name, array, "of real numbers")
     if found.dtype.kind not in "biuf":
         must = "it must be an array of real numbers"
         raise TypeError(f"{name} has dtype {found.dtype}; {must}")
     return found
+
+
+def check_new(shape, dtype):
+    """Shape and dtype of a new array of real numbers: a tuple of integers, NumPy's dtype."""
+    must = "it must be integers of at least 0"
+    if isinstance(shape, int | np.integer):
+        shape = (shape,)
+    try:
+        sides = tuple(check_integer("shape", side, minimum=0) for side in shape)
+    except TypeError as error:
+        raise TypeError(f"shape is {shape!r}; {must}") from error
+    try:
+        found = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"dtype is {dtype!r}; it must be one of real numbers") from error
+    if found.kind not in "biuf":
+        raise TypeError(f"dtype is {dtype!r}; it must be one of real numbers")
+    validation.check_room("shape", sides)
+    return sides, found
 
 
 def _refuse_mask(name, array):

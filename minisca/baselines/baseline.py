@@ -9,7 +9,7 @@ from minisca.backends import get_backend
 from minisca.estimator import Estimator
 from minisca.training.fit import Task, own_copies, run_epochs
 from minisca.training.optim import SGD, scheduled_rate
-from minisca.validation import check_images, check_integer
+from minisca.validation import check_fitted, check_images, check_integer
 
 
 def _check_size(name, size):
@@ -29,14 +29,15 @@ class Baseline(Estimator):
 
     def _check_as_fitted(self):
         """Refuse to work without `fit`, or with what the parameters no longer describe."""
-        super()._check_as_fitted()
+        check_fitted(self, f"{self._main}_")
         self.check_parameters()
         for name, shape in self._learned_shapes().items():
-            found = getattr(self, f"{name}_").shape
-            sides = zip(shape, found, strict=True)
+            found = np.shape(getattr(self, f"{name}_"))
+            sides = zip(shape, found, strict=False)
             if any(isinstance(side, int) and side != n for side, n in sides):
                 must = f"the parameters, changed since fit, ask for {shape}: call fit again"
                 raise ValueError(f"{name}_ has shape {found}; {must}")
+        super()._check_as_fitted()
 
     def _remember_images(self, X):
         self.n_channels_ = int(X.shape[1])

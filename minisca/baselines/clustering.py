@@ -6,7 +6,7 @@ It brings down the mean of ||x - c||^2, c being the centre nearest to x, which n
 import numpy as np
 
 from minisca.chunks import chunks
-from minisca.validation import check_floats, check_integer
+from minisca.validation import as_array, check_floats, check_integer, check_unmasked, make_generator
 
 
 def kmeans(points, n_centres, n_iterations=20, random_state=None, tick=None):
@@ -36,7 +36,7 @@ def kmeans(points, n_centres, n_iterations=20, random_state=None, tick=None):
     """
     points, n_centres = _check(points, n_centres)
     n_iterations = check_integer("n_iterations", n_iterations)
-    random = np.random.default_rng(random_state)
+    random = make_generator(random_state)
     centres = points[random.choice(len(points), n_centres, replace=False, shuffle=True)]
     objectives = []
     for _ in range(n_iterations):
@@ -97,7 +97,8 @@ def _reseed(points, counts, costs, centres, random):
 
 
 def _check(points, n_centres):
-    points = np.asarray(points)
+    check_unmasked("points", points)
+    points = as_array("points", points, "(n, d)")
     if points.ndim != 2 or 0 in points.shape:
         raise ValueError(f"points has shape {points.shape}; it must be (n, d), no side 0")
     check_floats("points", points)

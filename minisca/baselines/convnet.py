@@ -14,7 +14,7 @@ from minisca.classifiers.logistic import log_softmax
 from minisca.encoding import ENCODE_BATCH, images_at_a_time
 from minisca.training.fit import check_architecture, check_training_settings
 from minisca.training.objective import DENSE_BYTES, squared_norm
-from minisca.validation import check_images, check_labels, check_number, read_batch
+from minisca.validation import check_images, check_labels, check_number, check_room, read_batch
 
 #: Learning rates of filters and their biases, and of the intercepts, as fractions of
 #: `learning_rate`.
@@ -201,6 +201,7 @@ class SupervisedConvNet(Classifier, Baseline):
         """Filters that keep the variance of what they see (He et al., 2015), weights of 0."""
         shapes = self._learned_shapes()
         scale = (2 / np.prod(shapes["filters"][1:])) ** 0.5
+        check_room("n_maps or filter_width", shapes["filters"])
         self.filters_ = draw_normal(random, shapes["filters"], scale, self.dtype)
         self.bias_ = np.zeros(shapes["bias"], self.dtype)
         self.coef_ = np.zeros((len(self.classes_), shapes["coef"][1]), self.dtype)

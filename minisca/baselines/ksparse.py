@@ -11,7 +11,7 @@ from minisca.baselines.baseline import Baseline, descend, draw_normal
 from minisca.chunks import chunks, spread
 from minisca.training.fit import BIAS_RATE, check_training_settings
 from minisca.training.objective import squared_norm
-from minisca.validation import check_images, check_integer, check_number, read_batch
+from minisca.validation import check_images, check_integer, check_number, check_room, read_batch
 
 
 class KSparseAutoencoder(Baseline):
@@ -91,6 +91,7 @@ class KSparseAutoencoder(Baseline):
         rows = spread(X.shape[0], 10_000)
         energy = squared_norm(read_batch(X, rows, self.dtype)) / len(rows) or 1.0
         self._remember_images(X)
+        check_room("n_units", shape)
         self.filters_ = draw_normal(random, shape, self.init_scale, self.dtype)
         self.encoder_bias_ = np.zeros(self.n_units, self.dtype)
         self.decoder_bias_ = np.zeros(shape[1:], self.dtype)

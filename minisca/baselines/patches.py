@@ -4,7 +4,13 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from minisca.chunks import slices
-from minisca.validation import check_images, check_integer, read_batch
+from minisca.validation import (
+    check_choice,
+    check_images,
+    check_integer,
+    make_generator,
+    read_batch,
+)
 
 #: Images that are read at a time.
 READ_BATCH = 256
@@ -15,7 +21,8 @@ def draw_patches(images, n_patches, width, random_state=None, dtype="float32"):
 
     Every place of every image is as likely as any other; patches lie wholly inside. Fewer come
     back where there are no more. Images may be any array that slices along its first axis; they are
-    read some at a time. random_state: int, numpy.random.Generator or None. In a random order.
+    read some at a time. random_state: int, numpy.random.Generator or None. dtype: "float32"
+    or "float64". In a random order.
 
     Raises ValueError or TypeError, naming the argument, for patches larger than the images, other
     counts below 1, and what `SparseConvAutoencoder.fit` refuses about images.
@@ -23,7 +30,8 @@ def draw_patches(images, n_patches, width, random_state=None, dtype="float32"):
     images = check_images(images, "images")
     n_patches = check_integer("n_patches", n_patches)
     width = check_patch_width("width", width, images.shape[2:])
-    random = np.random.default_rng(random_state)
+    random = make_generator(random_state)
+    check_choice("dtype", dtype, ("float32", "float64"))
     rows, columns = (side - width + 1 for side in images.shape[2:])
     n_places = images.shape[0] * rows * columns
     chosen = random.choice(n_places, min(n_patches, n_places), replace=False, shuffle=True)
@@ -41,7 +49,14 @@ def draw_patches(images, n_patches, width, random_state=None, dtype="float32"):
 
 
 def dense_patches(images, width, stride=1):
-    """Every patch of images (n, c, h, w), a view: (n, rows, columns, c, width, width)."""
+    """Every patch of images (n, c, h, w), a view: (n, rows, columns, c, width, width).
+
+    Raises ValueError or TypeError, naming the argument, for what is no images or no integer, and
+    for patches larger than the images.
+    """
+    images = check_images(images, "images")
+    width = check_patch_width("width", width, images.shape[2:])
+    stride = check_integer("stride", stride)
     windows = sliding_window_view(images, (width, width), axis=(2, 3))
     return windows[:, :, ::stride, ::stride].transpose(0, 2, 3, 1, 4, 5)
 

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from minisca.chunks import ceil_div, chunks, slices
+from minisca.validation import as_array, check_unmasked
 
 # Of the size of a large L3 cache. Measured on two cores with 12,800 and 32,768 features: smaller
 # blocks lose to loading the weights and the gradient for fewer rows, larger ones leave the cache.
@@ -39,7 +40,7 @@ class FeatureBlocks:
             raise TypeError("X is a sparse matrix; it must be dense, such as X.toarray()")
         has_shape = hasattr(features, "shape")
         if not (has_shape and isinstance(getattr(features, "dtype", None), np.dtype)):
-            features = np.asarray(features)
+            features = as_array("X", features, "(n, ...)")
         shape = tuple(features.shape)
         if len(shape) < 2:
             raise ValueError(f"X has shape {shape}; it must be (n, ...) of rank 2 or more")
@@ -126,11 +127,13 @@ class FeatureBlocks:
 
     def _read(self, rows):
         found = self.features[rows]
+        check_unmasked("X", found)
         if (
             isinstance(found, np.ndarray)
             and found.dtype == self.dtype
             and found.dtype.isnative
             and found.flags.c_contiguous
+            and found.flags.aligned
         ):
             return np.asarray(found).reshape(len(found), self.n_features)
         buffer = self._buffer[: len(found)]

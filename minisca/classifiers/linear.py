@@ -11,7 +11,7 @@ import numpy as np
 
 from minisca.classifiers.base import Classifier
 from minisca.classifiers.feature_blocks import FeatureBlocks
-from minisca.validation import check_fitted, check_integer, check_labels, check_number
+from minisca.validation import check_integer, check_labels, check_number
 
 
 class Problem(NamedTuple):
@@ -69,7 +69,7 @@ class LinearClassifier(Classifier):
         labels = check_labels(y, blocks.n)
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"y has one class, {classes[0]!r}; it must have two or more")
+            raise ValueError(f"y has one class, {classes.tolist()[0]!r}; it must have two or more")
         mean, mean_square = blocks.moments()
         if not np.isfinite(mean_square):
             raise ValueError("X has values too large to square; divide the features by a constant")
@@ -96,7 +96,7 @@ class LinearClassifier(Classifier):
         return {"classes": ("classes",), "coef": ("classes", "features"), "intercept": ("classes",)}
 
     def _scores(self, X):
-        check_fitted(self, "coef_")
+        self._check_as_fitted()
         blocks = FeatureBlocks(X, dtype=self.coef_.dtype)
         if blocks.n_features != self.n_features_in_:
             raise ValueError(

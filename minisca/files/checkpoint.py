@@ -14,6 +14,7 @@ import zipfile
 import numpy as np
 
 from minisca.files.atomic import atomic_write
+from minisca.validation import misfits
 
 FORMAT_VERSION = 1
 
@@ -95,9 +96,8 @@ def load_checkpoint(path, kind):
 def require(path, arrays, shapes, settings=None, names=(), dtypes=None):
     """Check that a loaded checkpoint has what its reader needs.
 
-    shapes: {array name: shape}, a shape being a tuple of integers, of names (the same name is the
-    same size everywhere) and of None (any size): {"coef": ("classes", None), "bias": ("classes",)}.
-    settings, names: every name must be a key of the settings. dtypes: {array name: dtype}.
+    shapes: as of `minisca.validation.misfits`. settings, names: every name must be a key of the
+    settings. dtypes: {array name: dtype}.
 
     Raises CheckpointError naming `path` and what is missing or has another shape or dtype.
     """
@@ -106,20 +106,8 @@ def require(path, arrays, shapes, settings=None, names=(), dtypes=None):
         for name in wanted:
             if name not in found:
                 raise CheckpointError(f"{path} lacks the {what} {name!r}")
-    sizes = {}
-    for name, shape in shapes.items():
-        found = arrays[name].shape
-        # A name met for the first time takes the size found, unless the rank is wrong anyway.
-        if len(found) == len(shape):
-            for key, side in zip(shape, found, strict=True):
-                if isinstance(key, str):
-                    sizes.setdefault(key, side)
-        wanted = tuple(sizes.get(key, key) if isinstance(key, str) else key for key in shape)
-        if len(found) != len(shape) or any(
-            side not in (None, actual) for side, actual in zip(wanted, found, strict=True)
-        ):
-            sides = ", ".join("any" if side is None else str(side) for side in wanted)
-            raise CheckpointError(f"{path}: array {name!r} has shape {found}; it must be ({sides})")
+    for name, shape, must in misfits(arrays, shapes):
+        raise CheckpointError(f"{path}: array {name!r} has shape {shape}; it must be {must}")
     for name, dtype in (dtypes or {}).items():
         found = arrays[name].dtype
         if found != dtype:

@@ -27,6 +27,7 @@ from minisca.validation import (
     check_images,
     check_integer,
     check_number,
+    check_room,
     check_seed,
     read_batch,
 )
@@ -167,6 +168,7 @@ def initial_state(settings, X):
     shapes = parameter_shapes(settings, n_channels)
     if settings.tied:
         del shapes["decoder_filters"]
+    check_room("n_maps or filter_width", shapes["encoder_filters"])
     parameters = {name: np.zeros(shape, settings.dtype) for name, shape in shapes.items()}
     for name in shapes:
         if name.endswith("filters"):

@@ -6,7 +6,7 @@ See `minisca.backends.interface.Support`.
 import numpy as np
 
 from minisca.backends.cpu.runtime import operation
-from minisca.backends.operands import as_array
+from minisca.backends.operands import as_array, check_new
 
 
 def to_device(array):
@@ -21,7 +21,7 @@ def to_host(array):
 
 def empty(shape, dtype):
     """See `minisca.backends.interface.Support.empty`."""
-    return np.empty(shape, dtype)
+    return np.empty(*check_new(shape, dtype))
 
 
 def copy(array):

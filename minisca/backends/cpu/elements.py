@@ -15,9 +15,10 @@ def gather(images, rows):
 def residual(x_hat, x, divisor=1):
     """See `minisca.backends.interface.Support.residual`."""
     error = recycler.empty(x.shape, x.dtype)
-    losses = np.empty(len(x))
-    flat = [array.reshape(len(x), -1) for array in (x_hat, x, error)]
-    in_parallel(_residual, len(x), *flat, x.dtype.type(divisor), losses)
+    n = len(x) if x.ndim else 1
+    losses = np.empty(n)
+    flat = [array.reshape(n, -1) for array in (x_hat, x, error)]
+    in_parallel(_residual, n, *flat, x.dtype.type(divisor), losses)
     return float(losses.sum()), error
 
 

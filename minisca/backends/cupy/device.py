@@ -5,7 +5,7 @@ import numpy as np
 from minisca.backends import boundary
 from minisca.backends.cupy.runtime import machine
 from minisca.backends.cupy.runtime.machine import allocate
-from minisca.backends.operands import as_array
+from minisca.backends.operands import as_array, check_new
 
 
 def to_device(array):
@@ -13,7 +13,7 @@ def to_device(array):
 
     Raises ImportError without CuPy, RuntimeError without a device, MemoryError without room.
     """
-    array = array if hasattr(array, "dtype") else as_array("array", array)
+    array = as_array("array", array) if _is_of_host(array) else array
     return allocate(array.shape, array.dtype, lambda: machine.platform.xp.asarray(array, order="C"))
 
 
@@ -22,8 +22,8 @@ def to_host(array):
 
     It waits for the kernels that were launched; raises RuntimeError if one of them failed.
     """
-    if isinstance(array, np.ndarray):
-        return array
+    if _is_of_host(array):
+        return as_array("array", array)
     launch_failures, _ = machine.platform.failures
     try:
         return machine.platform.to_host(array)
@@ -31,15 +31,20 @@ def to_host(array):
         raise RuntimeError(f"a kernel failed on the device: {error}") from error
 
 
+def _is_of_host(array):
+    return isinstance(array, np.ndarray | np.generic) or not hasattr(array, "dtype")
+
+
 def empty(shape, dtype):
     """See `minisca.backends.interface.Support.empty`."""
-    return allocate(shape, np.dtype(dtype), lambda: machine.platform.xp.empty(shape, dtype))
+    shape, dtype = check_new(shape, dtype)
+    return allocate(shape, dtype, lambda: machine.platform.xp.empty(shape, dtype))
 
 
 def copy(array):
     """See `minisca.backends.interface.Support.copy`."""
-    if isinstance(array, np.ndarray):
-        return array.copy()
+    if _is_of_host(array):
+        return as_array("array", array).copy()
     copied = empty(array.shape, array.dtype)
     copy_into_(copied, array)
     return copied

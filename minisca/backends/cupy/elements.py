@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from minisca.backends.cupy.device import empty
+from minisca.backends.cupy.device import empty, to_device, to_host
 from minisca.backends.cupy.kernels import sums
 from minisca.backends.cupy.runtime.arrays import operation
 from minisca.backends.cupy.runtime.launching import THREADS, kernel, launch, launch_over
@@ -43,8 +43,11 @@ def scaled(array, factor):
 
 @operation
 def add_(array, other):
-    """See `minisca.backends.interface.Support.add_`."""
-    launch_over(kernel(FILE, "add", array.dtype), array.size, array, other)
+    """See `minisca.backends.interface.Support.add_`. Host arrays are changed in place."""
+    there = to_device(array)
+    launch_over(kernel(FILE, "add", there.dtype), there.size, there, other)
+    if isinstance(array, np.ndarray):
+        array[...] = to_host(there)
 
 
 @operation

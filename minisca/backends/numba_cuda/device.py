@@ -6,7 +6,7 @@ from numba import cuda
 from minisca.backends import boundary
 from minisca.backends.numba_cuda.runtime import machine
 from minisca.backends.numba_cuda.runtime.machine import allocate
-from minisca.backends.operands import as_array
+from minisca.backends.operands import as_array, check_new
 
 
 def to_device(array):
@@ -28,7 +28,7 @@ def to_host(array):
     It waits for the kernels that were launched; raises RuntimeError if one of them failed.
     """
     if not getattr(array, "__cuda_ndarray__", False):
-        return np.asarray(array)
+        return as_array("array", array)
     try:
         return array.copy_to_host()
     except Exception as error:  # of numba.cuda or of cuda.core, which it calls
@@ -37,14 +37,14 @@ def to_host(array):
 
 def empty(shape, dtype):
     """See `minisca.backends.interface.Support.empty`."""
-    shape = tuple(int(side) for side in np.atleast_1d(shape))
+    shape, dtype = check_new(shape, dtype)
     return allocate(shape, dtype, lambda: cuda.device_array(shape, dtype))
 
 
 def copy(array):
     """See `minisca.backends.interface.Support.copy`."""
-    if isinstance(array, np.ndarray):
-        return array.copy()
+    if not getattr(array, "__cuda_ndarray__", False):
+        return as_array("array", array).copy()
     copied = empty(array.shape, array.dtype)
     copy_into_(copied, array)
     return copied
