@@ -22,7 +22,7 @@ LEAST, WINDOW = 10_000, 10.0  # bytes of the file that must come in so many seco
 MOST_AROUND = 1 << 16  # bytes of headers, and of chunk sizes and trailers beyond the file's own
 MOST_REDIRECTS = 10
 REDIRECTS = (301, 302, 303, 307, 308)
-LONGEST_MESSAGE = 300
+LONGEST_ADDRESS, LONGEST_MESSAGE = 100, 300
 HEADERS = {"User-Agent": "minisca"}
 
 
@@ -32,11 +32,11 @@ def asking(url, timeout):
 
     timeout: seconds for connecting, for TLS, for status and headers as a whole, each time it
     redirects, and for each pause in the file, of which at least LEAST bytes must come in any
-    WINDOW seconds. (Looking up its name takes what the system allows.)
+    WINDOW seconds that are spent waiting for it. (Looking up its name takes what the system
+    allows.)
     Yields an Answer. Raises DatasetError for all that can go wrong, on the way to the server too.
     """
-    with _refusing():
-        response, guard = _follow(url, timeout)
+    response, guard = _follow(url, timeout)
     with response:
         yield Answer(response, guard)
 
@@ -62,12 +62,15 @@ class Answer:
 
 
 class _Guard(io.RawIOBase):
-    """What comes through a socket: until a deadline, and not much more than the file itself."""
+    """What comes through a socket: for so long, and not much more than the file itself.
+
+    Only the time that is spent waiting for the server counts: a slow disk is not its fault.
+    """
 
     def __init__(self, connection, timeout):
         self._socket, self._timeout = connection, timeout
         self._stream = connection.makefile("rb", buffering=0)
-        self._deadline = time.monotonic() + timeout
+        self._left = timeout  # seconds
         self._late = f"timed out: no whole answer in {timeout} s"
         self._around = MOST_AROUND
         self._new = 0
@@ -77,7 +80,7 @@ class _Guard(io.RawIOBase):
         return io.BufferedReader(self)
 
     def start_file(self):
-        self._deadline = time.monotonic() + WINDOW
+        self._left = WINDOW
         rate = f"fewer than {LEAST} bytes of the file in {WINDOW} s"
         self._late = f"timed out: nothing in {self._timeout} s, or {rate}"
 
@@ -87,7 +90,7 @@ class _Guard(io.RawIOBase):
         self._new += count
         if self._new >= LEAST:
             self._new = 0
-            self._deadline = time.monotonic() + WINDOW
+            self._left = WINDOW
 
     def readable(self):
         return True
@@ -96,15 +99,15 @@ class _Guard(io.RawIOBase):
         if self._around < 0:
             # An OSError: http.client would take a ValueError for a chunk size that is none.
             raise OSError(f"sends more than {MOST_AROUND} bytes around the file")
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+        if self._left <= 0:
             raise TimeoutError(self._late)
-        self._socket.settimeout(min(left, self._timeout))
+        self._socket.settimeout(min(self._left, self._timeout))
+        start = time.monotonic()
         try:
             count = self._stream.readinto(buffer)
         except TimeoutError:
             raise TimeoutError(self._late) from None
-        self._socket.settimeout(self._timeout)  # for TLS, after a proxy's answer
+        self._left -= time.monotonic() - start
         self._around -= count
         return count
 
@@ -159,26 +162,28 @@ def _follow(url, timeout):
     opener, handler = urllib.request.OpenerDirector(), _Handler()
     for each in (urllib.request.ProxyHandler(), handler, urllib.request.UnknownHandler()):
         opener.add_handler(each)
-    for _ in range(MOST_REDIRECTS + 1):
-        if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-            raise DatasetError(f"{url} is no address of http or https")
-        response = opener.open(urllib.request.Request(url, headers=HEADERS), timeout=timeout)
-        if response.status == 200:
-            return response, handler.guard
-        response.close()
-        location = response.headers.get("Location")
-        if response.status not in REDIRECTS or location is None:
-            raise DatasetError(f"HTTP Error {response.status}: {response.reason}")
-        # Some servers send spaces and other alphabets as they are.
-        location = urllib.parse.quote(location, string.punctuation, encoding="iso-8859-1")
-        url = urllib.parse.urljoin(url, location)
+    for hop in range(MOST_REDIRECTS + 1):
+        with _refusing(f"redirected to {url[:LONGEST_ADDRESS]}: " if hop else ""):
+            if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+                raise DatasetError("this is no address of http or https")
+            response = opener.open(urllib.request.Request(url, headers=HEADERS), timeout=timeout)
+            if response.status == 200:
+                return response, handler.guard
+            response.close()
+            location = response.headers.get("Location")
+            if response.status not in REDIRECTS or location is None:
+                raise DatasetError(f"HTTP Error {response.status}: {response.reason}")
+            # Some servers send spaces and other alphabets as they are.
+            location = urllib.parse.quote(location, string.punctuation, encoding="iso-8859-1")
+            url = urllib.parse.urljoin(url, location)
     raise DatasetError(f"redirects more than {MOST_REDIRECTS} times")
 
 
 @contextlib.contextmanager
-def _refusing():
+def _refusing(where=""):
     """All that goes wrong in here is a DatasetError that says it in printable characters.
 
+    where: what the message starts with.
     All: there is nothing here but Python's client and what it is sent, and no list of what it
     raises would be complete. An error of the disk's does not come from here.
     """
@@ -188,8 +193,10 @@ def _refusing():
         raise DatasetError("broke off in a chunk, or at a chunk size that is none") from error
     except Exception as error:
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
-        text = str(cause) or type(cause).__name__
-        raise DatasetError(_printable(text)) from error
+        text = str(cause)
+        if not (text and isinstance(cause, (OSError, DatasetError))):
+            text = f"{type(cause).__name__}: {text}"  # a status line alone says nothing
+        raise DatasetError(_printable(where + text)) from error
 
 
 def _printable(text):

@@ -1,12 +1,16 @@
 """Whatever a server does, a download ends: with the right file, or with the next mirror asked."""
 
+import contextlib
 import os
+import re
 import socket
+import time
 
 import pytest
 
 from minisca.datasets import mirror
 from minisca.datasets.download import download
+from tests.campaigns import hostile_servers
 from tests.datasets.test_array_files import allocating_less_than
 from tests.datasets.test_download import CONTENTS, SHA256, refused
 from tests.support.hostile_server import (
@@ -20,6 +24,7 @@ from tests.support.hostile_server import (
     playing,
     sized,
 )
+from tests.support.local_server import serving
 
 WRONG = [sized(b"the second mirror's")]
 LAST = b"0\r\n\r\n"
@@ -50,10 +55,29 @@ SLOW = {
 
 @pytest.mark.parametrize("steps", SLOW.values(), ids=SLOW)
 def test_a_server_that_drips_or_pauses_is_given_up(tmp_path, monkeypatch, steps):
+    assert (mirror.LEAST, mirror.WINDOW) == (10_000, 10)  # 1 kB/s
     monkeypatch.setattr(mirror, "WINDOW", 0.15)
     with playing(steps, WRONG) as server:
         message = refused([f"{server}/0", f"{server}/1"], tmp_path / "a", timeout=0.1)
     assert "/0: timed out: " in message
+
+
+@pytest.mark.parametrize(("timeout", "window"), [(9, 0.1), (0.1, 9)])
+def test_a_pause_is_bounded_by_either_rule(tmp_path, monkeypatch, timeout, window):
+    monkeypatch.setattr(mirror, "WINDOW", window)
+    with playing([sized(CONTENTS[:99], len(CONTENTS)), 1.0, CONTENTS[99:]]) as server:
+        assert "timed out: " in refused([f"{server}/0"], tmp_path / "a", timeout=timeout)
+
+
+def test_time_that_is_not_the_servers_is_not_counted(monkeypatch):
+    """A slow disk, for example."""
+    monkeypatch.setattr(mirror, "WINDOW", 0.5)
+    with playing([sized(CONTENTS)]) as server, mirror.asking(server, timeout=0.5) as answer:
+        read = bytearray()
+        while piece := answer.read():
+            read += piece
+            time.sleep(0.6)
+    assert read == CONTENTS
 
 
 ENDLESS = {
@@ -102,7 +126,7 @@ FALSE = {
     "chunk size that is none": ([CHUNKED, b"zz\r\n", CONTENTS], "broke off"),
     "encoded": (says(b"Content-Encoding: gzip", b"\x1f\x8b"), UNLIKE),
     "nothing": ([], "without response"),
-    "no HTTP": ([b"SSH-2.0-x\r\n"], "SSH-2.0"),
+    "no HTTP": ([b"SSH-2.0-x\r\n"], "BadStatusLine: SSH-2.0"),
     "HTTP/2": ([b"HTTP/2 200\r\n\r\n", CONTENTS], "HTTP/2"),
     "status that is none": ([b"HTTP/1.1 abc\r\n\r\n", CONTENTS], "abc"),
     "status of six digits": ([b"HTTP/1.1 200000\r\n\r\n", CONTENTS], "200000"),
@@ -156,12 +180,14 @@ def test_a_redirect_to_no_address_is_that_mirrors_failure(tmp_path):
         download(urls, tmp_path / "b", SHA256)
     assert len(message.splitlines()) == len(urls)
     assert max(map(len, message.splitlines())) < 400
+    assert "/0: redirected to https://127.0.0.1:1/: [Errno" in re.sub(r"/\d+:", "/0:", message)
+    assert ": redirected to file:///etc/passwd: this is no address of http or https" in message
     assert (tmp_path / "b").read_bytes() == CONTENTS
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/a", "nothing", "/a", ""])
 def test_an_address_of_another_kind_is_no_mirror(tmp_path, url):
-    assert f"{url} is no address of http or https" in refused([url], tmp_path / "a")
+    assert f"{url}: this is no address of http or https" in refused([url], tmp_path / "a")
 
 
 def test_no_control_character_reaches_a_message(tmp_path):
@@ -169,7 +195,7 @@ def test_no_control_character_reaches_a_message(tmp_path):
     scripts = [
         [b"HTTP/1.1 404 " + evil + b"\r\n\r\n"],
         [b"HTTP/1.1 " + evil + b" x\r\n\r\n"],
-        [evil * 99 + b"\r\n\r\n"],
+        [evil * 999 + b"\r\n\r\n"],
         [moved(b"file:///" + evil)],
         [moved(evil)],
         [moved(b"http://" + evil + b"/")],
@@ -181,6 +207,7 @@ def test_no_control_character_reaches_a_message(tmp_path):
         message = refused(urls, tmp_path / "a")
     assert "".join(message.splitlines()).isprintable()
     assert len(message.splitlines()) == 1 + len(scripts)
+    assert len(message) < 9999
     assert "HTTP Error 404: \\x1b[2J\\x9b31m\\x07\\x08\\x00\\x7f\\xad" in message
 
 
@@ -202,7 +229,6 @@ GOOD = {
     "slow, but not too slow": [sized(b"", len(CONTENTS)), dripping(CONTENTS, 0.01, 2000)],
     **{f"moved by {status}": [moved(b"/0", status)] for status in (301, 302, 303, 307, 308)},
     "moved, without an end": [b"HTTP/1.1 302 F\r\nLocation: 0\r\n\r\n", endless(b"x")],
-    "moved to other letters": [moved(b"/\xe9 %20\xc3\xa9/0")],
 }
 
 
@@ -212,6 +238,13 @@ def test_what_serves_the_file_is_taken(tmp_path):
         for number, name in enumerate(GOOD):
             download([f"{server}/{number}"], tmp_path / name.replace("/", ""), SHA256)
     assert len(os.listdir(tmp_path)) == len(GOOD)
+
+
+def test_a_redirect_may_have_spaces_and_other_letters(tmp_path):
+    with contextlib.ExitStack() as servers:
+        other = servers.enter_context(serving({"/%C3%A9%20%20": CONTENTS}))
+        server = servers.enter_context(playing([moved(other.encode() + b"/\xc3\xa9 %20")]))
+        download([server], tmp_path / "a", SHA256)
 
 
 def test_all_addresses_of_a_host_share_the_time_for_connecting(tmp_path, monkeypatch):
@@ -232,8 +265,19 @@ def test_all_addresses_of_a_host_share_the_time_for_connecting(tmp_path, monkeyp
         monkeypatch.setattr(socket, "create_connection", recording)
         assert "timed out" in refused(["http://many.invalid/a"], tmp_path / "a", timeout=0.3)
         assert len(given) == 32
+        assert given[0] < 0.3 / 31
         assert sum(given) < 0.3 + 32 * 0.001
         with playing([sized(CONTENTS)]) as server:
             many[1:] = [(0, 0, 0, "", ("127.0.0.1", int(server.rpartition(":")[2])))]
             download(["http://many.invalid/a"], tmp_path / "a", SHA256, timeout=1)
+            with mirror._connect(("many.invalid", 80), 1) as connection:
+                assert connection.gettimeout() == 1  # for TLS
     assert (tmp_path / "a").read_bytes() == CONTENTS
+
+
+def test_random_servers(monkeypatch):
+    """The short form of `python -m tests.campaigns.hostile_servers`."""
+    monkeypatch.setattr(mirror, "WINDOW", hostile_servers.WINDOW)
+    counts, faults = hostile_servers.campaign([f"0:{number}" for number in range(30)])
+    assert not faults
+    assert counts.keys() == {"the file", "DownloadError"}
