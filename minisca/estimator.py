@@ -8,14 +8,21 @@ attributes that end in an underscore. That is all `sklearn.base.clone`, `Pipelin
 import inspect
 from typing import ClassVar
 
-from minisca.files.checkpoint import fitting, load_checkpoint, require, save_checkpoint
+from minisca.files.checkpoint import (
+    as_read,
+    fitting,
+    load_checkpoint,
+    require,
+    require_learned,
+    save_checkpoint,
+)
 from minisca.validation import check_fitted, check_learned
 
 
 class Estimator:
     """Parameters read from the constructor's signature: get, set, show, save and load them.
 
-    To be saved, a subclass says what it learns: `_learned_shapes`, `_learned_dtypes` and
+    To be saved, a subclass says what it learns: the arrays in `_learned_arrays`, all else in
     `_learned_numbers`. The attributes have these names and an underscore.
     """
 
@@ -25,8 +32,6 @@ class Estimator:
     _main = None
     #: {name: function of name and value that checks it} of what is learned and no array.
     _learned_numbers: ClassVar = {}
-    #: {name of an array: its dtype}, of those that can have one only.
-    _learned_dtypes: ClassVar = {}
     #: Settings that only old files have: {name: whether it mattered that it had this value}.
     _deleted_settings: ClassVar = {}
 
@@ -80,23 +85,26 @@ class Estimator:
         """Write the fitted estimator to one file: whole or not at all, an .npz without pickle.
 
         Missing folders are made, no extension is added. Raises NotFittedError before `fit`,
-        ValueError if a parameter that shapes what was learned was changed after it.
+        ValueError if a parameter that shapes what was learned was changed after it, and for
+        whatever else `load` would refuse; OSError that names the file if it cannot be written.
         """
         self._check_as_fitted()
-        save_checkpoint(path, type(self).__name__, *self.to_file())
+        arrays, settings = self.to_file()
+        self.from_file(path, arrays, as_read(settings))
+        save_checkpoint(path, type(self).__name__, arrays, settings)
 
     @classmethod
     def load(cls, path):
         """The estimator that `save(path)` wrote.
 
-        Raises CheckpointError, naming the file, for any other or a damaged one, OSError if it
-        cannot be opened.
+        Raises CheckpointError, naming the file, for any other or a damaged one; OSError, naming it
+        too, if it cannot be opened or read; MemoryError if the memory does not hold it.
         """
         return cls.from_file(path, *load_checkpoint(path, cls.__name__))
 
     def to_file(self):
         """What a file of the fitted estimator holds: {name: array}, and a dict for JSON."""
-        arrays = {name: getattr(self, f"{name}_") for name in self._learned_shapes()}
+        arrays = {name: getattr(self, f"{name}_") for name in self._learned_arrays()}
         numbers = {name: getattr(self, f"{name}_") for name in self._learned_numbers}
         return arrays, {"parameters": self.get_params(deep=False), **numbers}
 
@@ -111,9 +119,9 @@ class Estimator:
         with fitting(path):
             for name, check in estimator._learned_numbers.items():
                 setattr(estimator, f"{name}_", check(name, settings[name]))
-        shapes = estimator._learned_shapes()
-        require(path, arrays, shapes, dtypes=estimator._learned_dtypes)
-        for name in shapes:
+        learned = estimator._learned_arrays()
+        require_learned(path, arrays, learned)
+        for name in learned:
             setattr(estimator, f"{name}_", arrays[name])
         return estimator
 
@@ -122,6 +130,8 @@ class Estimator:
         """An estimator with a file's parameters, and those that are deleted and mattered."""
         require(path, {}, {}, settings, ("parameters",))
         with fitting(path):
+            if not isinstance(settings["parameters"], dict):
+                raise TypeError(f"parameters is {settings['parameters']!r}; it must be by name")
             parameters, mattered = dict(settings["parameters"]), {}
             for name, matters in cls._deleted_settings.items():
                 if name in parameters and matters(parameters[name]):
@@ -135,9 +145,12 @@ class Estimator:
             estimator.check_parameters()
         return estimator, mattered
 
-    def _learned_shapes(self):
-        """{name of an array: its shape}, shapes as `minisca.files.checkpoint.require` has them."""
+    def _learned_arrays(self):
+        """{name of an array: what it must be, a `minisca.files.checkpoint.Learned`}."""
         return {}
+
+    def _learned_shapes(self):
+        return {name: wanted.shape for name, wanted in self._learned_arrays().items()}
 
     def _check_as_fitted(self):
         """Raise NotFittedError before `fit`, and for learned arrays replaced by what is none."""

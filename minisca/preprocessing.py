@@ -4,13 +4,11 @@ Contrast normalisation of each image by itself; ZCA whitening, which is fitted; 
 of NORB's views. Images are read a block at a time, whatever their number.
 """
 
-from typing import ClassVar
-
 import numpy as np
 
 from minisca.chunks import chunks
 from minisca.estimator import Estimator
-from minisca.files.checkpoint import CheckpointError
+from minisca.files.checkpoint import CheckpointError, Learned
 from minisca.validation import (
     check_images,
     check_integer,
@@ -78,10 +76,6 @@ class ZCA(Estimator):
 
     _estimator_type = "transformer"
     _main = "whitening"
-    _learned_dtypes: ClassVar = {
-        **{"mean": "float64", "eigenvalues": "float64"},
-        **{"whitening": "float32", "dewhitening": "float32"},
-    }
 
     def __init__(self, epsilon=0.1):
         self.epsilon = epsilon
@@ -167,12 +161,12 @@ class ZCA(Estimator):
         """Raise ValueError or TypeError unless epsilon > 0."""
         check_number("epsilon", self.epsilon, low_open=True)
 
-    def _learned_shapes(self):
+    def _learned_arrays(self):
         return {
-            "mean": ("channels", "height", "width"),
-            "eigenvalues": ("values",),
-            "whitening": ("values", "values"),
-            "dewhitening": ("values", "values"),
+            "mean": Learned(("channels", "height", "width"), "float64"),
+            "eigenvalues": Learned(("values",), "float64", least=0),
+            "whitening": Learned(("values", "values"), "float32"),
+            "dewhitening": Learned(("values", "values"), "float32"),
         }
 
     def _check_new(self, X):

@@ -1,13 +1,14 @@
 """Stack: layers trained greedily, one on the pooled features of the other (paper section 2.2)."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from minisca.autoencoder import SparseConvAutoencoder
 from minisca.backends import get_backend
-from minisca.chunks import slices
+from minisca.chunks import ceil_div, slices
 from minisca.encoding import ENCODE_BATCH, features_shape, images_at_a_time
 from minisca.estimator import Estimator
 from minisca.files.checkpoint import CheckpointError
@@ -159,6 +160,10 @@ class Stack(Estimator):
             start = f"layer{number}/"
             own = {name[len(start) :]: arrays[name] for name in arrays if name.startswith(start)}
             layers.append(SparseConvAutoencoder.from_file(part, own, settings))
+        above = f"layer{len(layers) + 1}/"
+        if any(name.startswith(above) for name in arrays):
+            raise CheckpointError(f"{path} has arrays {above}... of a layer that it does not list")
+        _check_fit_together(path, layers)
         stack = cls([SparseConvAutoencoder(**layer.get_params(deep=False)) for layer in layers])
         stack.layers_ = layers
         return stack
@@ -177,3 +182,15 @@ class Stack(Estimator):
                 raise type(error)(f"layers[{index}]: {error}") from error
             get_backend(layer.backend)  # it may not run here
         return self.layers
+
+
+def _check_fit_together(path, layers):
+    """Raise CheckpointError unless each layer is for what the one below it makes."""
+    for number, (below, above) in enumerate(pairwise(layers), start=1):
+        sides = [ceil_div(side, below.pool_stride) for side in below.image_size_]
+        made, wanted = (below.n_maps, *sides), (above.n_channels_, *above.image_size_)
+        if made != wanted:
+            raise CheckpointError(
+                f"layer {number} of {path} makes features {made}; layer {number + 1} must be for "
+                f"those, not for {wanted}"
+            )

@@ -77,6 +77,12 @@ def check_flag(name, value):
     return bool(value)
 
 
+def check_verbose(value):
+    """Raise unless `verbose` is a bool or an integer, as other libraries have it."""
+    if not isinstance(value, bool | np.bool_ | numbers.Integral):
+        raise TypeError(f"verbose is {value!r}; it must be True or False")
+
+
 def check_choice(name, value, choices):
     """Return `value` if it is one of `choices`, all text, or raise."""
     if not isinstance(value, str) or value not in choices:
@@ -118,16 +124,17 @@ def misfits(arrays, shapes):
     """Yield (name, shape, text of the shape that it must have) of arrays of another shape.
 
     arrays: {name: array}. shapes: {name: shape}, a shape being a tuple of integers, of names (the
-    same name is the same size everywhere) and of None (any size): {"coef": ("classes", None),
+    same name is the same size everywhere, from 1) and of None (any size): {"coef": ("classes", None),
     "bias": ("classes",)}.
     """
     sizes = {}
     for name, shape in shapes.items():
         found = arrays[name].shape
-        # A name met for the first time takes the size found, unless the rank is wrong anyway.
+        # A name met for the first time takes the size found, unless that is 0, which no name's
+        # may be, or the rank is wrong anyway.
         if len(found) == len(shape):
             for key, side in zip(shape, found, strict=True):
-                if isinstance(key, str):
+                if isinstance(key, str) and side > 0:
                     sizes.setdefault(key, side)
         wanted = tuple(sizes.get(key, key) if isinstance(key, str) else key for key in shape)
         if len(found) != len(shape) or any(

@@ -13,6 +13,8 @@ from minisca.validation import check_fitted, check_images, check_integer
 
 
 def _check_size(name, size):
+    if not isinstance(size, list | tuple) or len(size) != 2:
+        raise ValueError(f"{name} is {size!r}; it must be (height, width)")
     height, width = size
     return check_integer("height", height), check_integer("width", width)
 

@@ -12,6 +12,7 @@ from minisca.chunks import ceil_div, chunks, slices, spread
 from minisca.classifiers.base import Classifier
 from minisca.classifiers.logistic import log_softmax
 from minisca.encoding import ENCODE_BATCH, images_at_a_time
+from minisca.files.checkpoint import LABELS, Learned
 from minisca.training.fit import check_architecture, check_training_settings
 from minisca.training.objective import DENSE_BYTES, squared_norm
 from minisca.validation import check_images, check_labels, check_number, check_room, read_batch
@@ -229,14 +230,14 @@ class SupervisedConvNet(Classifier, Baseline):
         height, width = self.image_size_
         return self.n_maps * height * width * self.filters_.itemsize
 
-    def _learned_shapes(self):
+    def _learned_arrays(self):
         height, width = (ceil_div(side, self.pool_stride) for side in self.image_size_)
         k = self.filter_width
         return {
-            "filters": (self.n_maps, self.n_channels_, k, k),
-            "bias": (self.n_maps,),
-            "coef": ("classes", self.n_maps * height * width),
-            "intercept": ("classes",),
-            "classes": ("classes",),
-            "loss_history": (None,),
+            "filters": Learned((self.n_maps, self.n_channels_, k, k), self.dtype),
+            "bias": Learned((self.n_maps,), self.dtype),
+            "coef": Learned(("classes", self.n_maps * height * width), self.dtype),
+            "intercept": Learned(("classes",), self.dtype),
+            "classes": Learned(("classes",), LABELS),
+            "loss_history": Learned((None,), "float64"),
         }

@@ -9,6 +9,7 @@ import numpy as np
 
 from minisca.baselines.baseline import Baseline, descend, draw_normal
 from minisca.chunks import chunks, spread
+from minisca.files.checkpoint import Learned
 from minisca.training.fit import BIAS_RATE, check_training_settings
 from minisca.training.objective import squared_norm
 from minisca.validation import check_images, check_integer, check_number, check_room, read_batch
@@ -152,13 +153,13 @@ class KSparseAutoencoder(Baseline):
     def _weights(self):
         return self.filters_.reshape(len(self.filters_), -1)
 
-    def _learned_shapes(self):
+    def _learned_arrays(self):
         patch = (self.n_channels_, *self.image_size_)
         return {
-            "filters": (self.n_units, *patch),
-            "encoder_bias": (self.n_units,),
-            "decoder_bias": patch,
-            "loss_history": (None,),
+            "filters": Learned((self.n_units, *patch), self.dtype),
+            "encoder_bias": Learned((self.n_units,), self.dtype),
+            "decoder_bias": Learned(patch, self.dtype),
+            "loss_history": Learned((None,), "float64"),
         }
 
     def check_parameters(self):

@@ -14,6 +14,7 @@ from minisca.baselines.baseline import Baseline
 from minisca.baselines.clustering import kmeans
 from minisca.baselines.patches import check_patch_width, dense_patches, draw_patches
 from minisca.chunks import chunks, spread
+from minisca.files.checkpoint import Learned
 from minisca.preprocessing import ZCA, contrast_normalise
 from minisca.progress import progress
 from minisca.validation import (
@@ -23,12 +24,15 @@ from minisca.validation import (
     check_number,
     check_out,
     check_seed,
+    check_verbose,
     read_batch,
 )
 
 #: Images that features are standardised by, at most; added to their variance.
 STANDARDISING_IMAGES = 5000
 FEATURE_EPSILON = 0.01
+#: Of what features are divided by: no less, and not 0.
+SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 class TriangleKMeans(Baseline):
@@ -238,15 +242,17 @@ class TriangleKMeans(Baseline):
             raise ValueError(f"grid is {self.grid}; for {places} it must be at most {min(sides)}")
         return (size[0] - width + 1) * (size[1] - width + 1)
 
-    def _learned_shapes(self):
+    def _learned_arrays(self):
         patch = (self.n_channels_, self.patch_width, self.patch_width)
         dimensions = self.n_channels_ * self.patch_width**2
         features = (self.n_maps, self.grid, self.grid)
         return {
-            **{"centres": (self.n_maps, *patch), "mean": patch},
-            "whitening": (dimensions, dimensions),
-            **{"feature_mean": features, "feature_scale": features},
-            "objective_history": (None,),
+            "centres": Learned((self.n_maps, *patch), "float32"),
+            "mean": Learned(patch, "float32"),
+            "whitening": Learned((dimensions, dimensions), "float32"),
+            "feature_mean": Learned(features, "float32"),
+            "feature_scale": Learned(features, "float32", least=SMALLEST),
+            "objective_history": Learned((None,), "float64"),
         }
 
     @classmethod
@@ -268,6 +274,7 @@ class TriangleKMeans(Baseline):
             check_flag(name, getattr(self, name))
         for name in ("contrast_epsilon", "zca_epsilon"):
             check_number(name, getattr(self, name), low_open=True)
+        check_verbose(self.verbose)
 
 
 def triangle(points, centres):

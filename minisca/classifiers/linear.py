@@ -5,13 +5,21 @@ row of scores costs, and how the minimum is found, is the classifier's own.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from minisca.classifiers.base import Classifier
 from minisca.classifiers.feature_blocks import FeatureBlocks
-from minisca.validation import check_integer, check_labels, check_number
+from minisca.files.checkpoint import FLOATS, LABELS, Learned
+from minisca.validation import (
+    check_flag,
+    check_integer,
+    check_labels,
+    check_number,
+    check_verbose,
+)
 
 
 class Problem(NamedTuple):
@@ -38,9 +46,11 @@ class LinearClassifier(Classifier):
     """
 
     _main = "coef"
-    _learned_numbers: ClassVar = dict.fromkeys(
-        ("loss", "n_iter", "converged"), lambda name, value: value
-    )
+    _learned_numbers: ClassVar = {
+        "loss": check_number,
+        "n_iter": partial(check_integer, minimum=0),
+        "converged": check_flag,
+    }
 
     def fit(self, X, y):
         """Learn from features and their labels.
@@ -62,9 +72,8 @@ class LinearClassifier(Classifier):
         ValueError or TypeError, naming the argument, for empty, 1-D, sparse, NaN or infinite
         features, for labels of another length or type, and for fewer than two classes.
         """
-        l2 = check_number("l2", self.l2)
-        max_iter = check_integer("max_iter", self.max_iter)
-        tol = check_number("tol", self.tol)
+        self.check_parameters()
+        l2, max_iter, tol = float(self.l2), int(self.max_iter), float(self.tol)
         blocks = FeatureBlocks(X)
         labels = check_labels(y, blocks.n)
         classes, codes = np.unique(labels, return_inverse=True)
@@ -84,6 +93,13 @@ class LinearClassifier(Classifier):
         self.loss_, self.n_iter_, self.converged_ = loss, n_iter, converged
         return self
 
+    def check_parameters(self):
+        """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
+        check_number("l2", self.l2)
+        check_integer("max_iter", self.max_iter)
+        check_number("tol", self.tol)
+        check_verbose(self.verbose)
+
     def _count(self, X):
         return FeatureBlocks(X).n
 
@@ -92,8 +108,12 @@ class LinearClassifier(Classifier):
         """Number of features of a row seen in `fit`."""
         return self.coef_.shape[1]
 
-    def _learned_shapes(self):
-        return {"classes": ("classes",), "coef": ("classes", "features"), "intercept": ("classes",)}
+    def _learned_arrays(self):
+        return {
+            "classes": Learned(("classes",), LABELS),
+            "coef": Learned(("classes", "features"), FLOATS),
+            "intercept": Learned(("classes",), FLOATS),
+        }
 
     def _scores(self, X):
         self._check_as_fitted()

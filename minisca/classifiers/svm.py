@@ -67,10 +67,10 @@ class LinearSVM(LinearClassifier):
         self.tol = tol
         self.verbose = verbose
 
-    def fit(self, X, y):
-        """As `LogisticRegression.fit`; `l2` must be more than 0."""
+    def check_parameters(self):
+        """As `LogisticRegression.check_parameters`; `l2` must be more than 0."""
         check_number("l2", self.l2, low_open=True)
-        return super().fit(X, y)
+        super().check_parameters()
 
     def _minimise(self, problem, max_iter, tol):
         weights, intercept, *ended = descend(problem, max_iter, tol, self.verbose)

@@ -5,15 +5,15 @@ text for what is not an array. Nothing is pickled: opening anyone's file runs no
 """
 
 import contextlib
-import io
 import json
 import os
-import struct
 import zipfile
+from typing import NamedTuple
 
 import numpy as np
 
-from minisca.files.atomic import atomic_write
+from minisca.files.archive import MAX_ENTRIES, DamagedError, read_arrays
+from minisca.files.atomic import atomic_write, naming
 from minisca.validation import misfits
 
 FORMAT_VERSION = 1
@@ -21,11 +21,13 @@ FORMAT_VERSION = 1
 _FORMAT = "minisca checkpoint"
 _HEADER = "minisca"  # the entry that holds the JSON text
 _HEADER_KEYS = {"format", "version", "kind", "settings"}
+_MAX_HEADER = 1 << 20  # bytes of the JSON text; a layer's is about 1,000
+_MAX_NAME = 200  # characters of an array's name
 _DATE = (1980, 1, 1, 0, 0, 0)  # a fixed date: the same contents give the same bytes
 
-# What zipfile and NumPy raise on bytes that are not what they were.
-_DAMAGE = (zipfile.BadZipFile, struct.error, EOFError, OSError, ValueError, KeyError)
-_DAMAGE += (RuntimeError, OverflowError, MemoryError)
+#: What dtypes a learned array may have beside a single one, as `Learned` names them.
+FLOATS = "float32 or float64"
+LABELS = "whole numbers, booleans or text"
 
 
 class CheckpointError(ValueError):
@@ -42,9 +44,11 @@ def save_checkpoint(path, kind, arrays, settings):
     for NaN or infinity; `path` is then as it was.
     """
     arrays = {name: np.asanyarray(array) for name, array in arrays.items()}
+    if len(arrays) >= MAX_ENTRIES:
+        raise ValueError(f"there are {len(arrays)} arrays; there must be fewer than {MAX_ENTRIES}")
     for name, array in arrays.items():
-        if not isinstance(name, str) or not name or name == _HEADER:
-            must = f"it must be text, not empty and not {_HEADER!r}"
+        if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or name == _HEADER:
+            must = f"it must be text, not empty, not {_HEADER!r}, at most {_MAX_NAME} characters"
             raise ValueError(f"array name is {name!r}; {must}")
         if array.dtype.kind not in "biufcUS":
             raise TypeError(
@@ -53,8 +57,10 @@ def save_checkpoint(path, kind, arrays, settings):
         if not _is_finite(array):
             raise ValueError(f"array {name!r} has NaN or infinite values; all must be finite")
     header = {"format": _FORMAT, "version": FORMAT_VERSION, "kind": kind, "settings": settings}
-    text = json.dumps(header, default=_json_scalar, allow_nan=False)
-    entries = {_HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
+    text = _as_json(header).encode()
+    if len(text) > _MAX_HEADER:
+        raise ValueError(f"settings take {len(text)} bytes; they must take at most {_MAX_HEADER}")
+    entries = {_HEADER: np.frombuffer(text, np.uint8), **arrays}
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in entries.items():
             entry = zipfile.ZipInfo(f"{name}.npy", _DATE)
@@ -63,25 +69,37 @@ def save_checkpoint(path, kind, arrays, settings):
                 np.lib.format.write_array(stream, array, allow_pickle=False)
 
 
+def as_read(settings):
+    """The settings as `load_checkpoint` returns them after `save_checkpoint`, which see."""
+    return json.loads(_as_json(settings))
+
+
+def _as_json(data):
+    return json.dumps(data, default=_json_scalar, allow_nan=False)
+
+
 def load_checkpoint(path, kind):
     """Read what `save_checkpoint(path, kind, ...)` wrote: arrays {name: array}, settings (dict).
 
     Raises CheckpointError if the file is no checkpoint, is damaged or cut short, has another format
-    version, holds another kind, or an array in it is not finite; OSError if it cannot be opened.
+    version, holds another kind, or an array in it is not finite; OSError that names it if it cannot
+    be opened or read, MemoryError if this machine's memory does not hold what is in it.
     """
     path = os.fspath(path)
-    with open(path, "rb") as file:
+    with naming(path), open(path, "rb") as file:
         start = file.read(4)
         if start != b"PK\x03\x04":
             found = "is empty" if not start else "is not a .npz file"
             raise CheckpointError(f"{path} {found}; it must be a checkpoint saved by minisca")
         try:
-            entries = _read_entries(file)
-        except _DAMAGE as error:
+            entries = read_arrays(file)
+        except DamagedError as error:
             raise CheckpointError(
                 f"{path} is damaged or cut short ({error}); it must be a whole checkpoint "
                 "saved by minisca"
             ) from error
+        except MemoryError as error:
+            raise MemoryError(f"{path} is too large for this machine's memory: {error}") from error
     header = _parse_header(path, entries.pop(_HEADER, None))
     if header["kind"] != kind:
         raise CheckpointError(f"{path} holds a {header['kind']}; it must hold a {kind}")
@@ -114,13 +132,54 @@ def require(path, arrays, shapes, settings=None, names=(), dtypes=None):
             raise CheckpointError(f"{path}: array {name!r} has dtype {found}; it must be {dtype}")
 
 
+class Learned(NamedTuple):
+    """What a learned array must be, in a file as in memory."""
+
+    #: As `require` has it.
+    shape: tuple
+    #: A dtype's name; FLOATS, the same for all arrays of a table that have it; or LABELS: those of
+    #: two classes or more, sorted, each once.
+    dtype: str
+    #: The smallest number that it may have.
+    least: float = -np.inf
+
+
+def require_learned(path, arrays, table):
+    """Check the arrays of a loaded checkpoint by a table, {name: Learned}; see `require`.
+
+    Raises CheckpointError naming `path`, and which array is not as it must be.
+    """
+    dtypes, of_floats = {}, None
+    for name, wanted in table.items():
+        if name not in arrays:
+            continue  # `require` says it
+        dtypes[name], found = wanted.dtype, arrays[name].dtype
+        if wanted.dtype == FLOATS:
+            of_floats = of_floats or (found if found in (np.float32, np.float64) else FLOATS)
+            dtypes[name] = of_floats
+        elif wanted.dtype == LABELS and found.kind in "biuU":
+            dtypes[name] = found
+    require(path, arrays, {name: wanted.shape for name, wanted in table.items()}, dtypes=dtypes)
+    for name, wanted in table.items():
+        array = arrays[name]
+        if wanted.dtype == LABELS:
+            if len(array) < 2 or not (array[:-1] < array[1:]).all():
+                must = "they must be two or more, sorted, each once"
+                raise CheckpointError(f"{os.fspath(path)}: labels in {name!r} are wrong; {must}")
+        elif array.size and array.min() < wanted.least:
+            found = f"array {name!r} has {array.min():g}"
+            raise CheckpointError(f"{os.fspath(path)}: {found}; it must be at least {wanted.least}")
+
+
 @contextlib.contextmanager
 def fitting(path):
-    """Within the block, a TypeError or ValueError means that the file's settings do not fit."""
+    """Within the block, an error of a setting's type or value means that the file does not fit."""
     try:
         yield
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{os.fspath(path)} has settings that do not fit: {error}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        why = str(error)
+        why = why if len(why) < 1000 else f"{why[:1000]} ..."
+        raise CheckpointError(f"{os.fspath(path)} has settings that do not fit: {why}") from error
 
 
 def random_state_from_json(data):
@@ -131,8 +190,11 @@ def random_state_from_json(data):
     bit_generator = np.random.PCG64()
     try:
         bit_generator.state = data
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
         raise ValueError(f"random state of {name} is not complete: {error!r}") from error
+    # What NumPy takes and does not keep, or what never comes of a seed: an even increment.
+    if bit_generator.state != data or data["state"]["inc"] % 2 == 0:
+        raise ValueError(f"random state of {name} is {data!r}, in which no generator can be")
     return np.random.Generator(bit_generator)
 
 
@@ -149,35 +211,28 @@ def _json_scalar(value):
     )
 
 
-def _read_entries(file):
-    """Every .npy entry of the archive by name; zipfile checks each against its CRC-32."""
-    with zipfile.ZipFile(file) as archive:
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise zipfile.BadZipFile("an entry is compressed")
-        return {
-            name.removesuffix(".npy"): np.lib.format.read_array(
-                io.BytesIO(archive.read(name)), allow_pickle=False
-            )
-            for name in archive.namelist()
-        }
-
-
 def _parse_header(path, entry):
     """The JSON header as a dict with all its keys, of a version that this minisca reads."""
     must = "it must be a checkpoint saved by minisca"
     if entry is None:
         raise CheckpointError(f"{path} is a .npz file without a {_HEADER!r} entry; {must}")
+    if entry.dtype != np.uint8 or entry.size > _MAX_HEADER:
+        found = f"{entry.size} numbers of {entry.dtype}"
+        raise CheckpointError(f"{path} has a header of something else, {found}; {must}")
     try:
-        header = json.loads(entry.tobytes())
+        header = json.loads(entry.tobytes().decode())
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} has a header that is not JSON ({error}); {must}") from error
     if not isinstance(header, dict) or header.get("format") != _FORMAT:
         raise CheckpointError(f"{path} has a header of something else; {must}")
-    if header.get("version") != FORMAT_VERSION:
+    version, kind = header.get("version"), header.get("kind")
+    if type(version) is not int or version != FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has format version {header.get('version')}; "
+            f"{path} has format version {repr(version)[:50]}; "
             f"this minisca reads version {FORMAT_VERSION}"
         )
     if not set(header) >= _HEADER_KEYS or not isinstance(header["settings"], dict):
         raise CheckpointError(f"{path} has an incomplete header; {must}")
+    if not isinstance(kind, str) or not kind.isprintable() or len(kind) > 100:
+        raise CheckpointError(f"{path} says that it holds {repr(kind)[:50]}; {must}")
     return header

@@ -29,6 +29,7 @@ from minisca.validation import (
     check_number,
     check_room,
     check_seed,
+    check_verbose,
     read_batch,
 )
 
@@ -114,6 +115,7 @@ def check_training_settings(settings):
     check_choice("dtype", settings.dtype, ("float32", "float64"))
     check_choice("backend", settings.backend, CHOICES)
     check_seed(settings.random_state)
+    check_verbose(settings.verbose)
 
 
 def check_architecture(settings):

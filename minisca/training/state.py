@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minisca.backends.operands import as_array
-from minisca.files.checkpoint import fitting, random_state_from_json, require
+from minisca.files.checkpoint import (
+    CheckpointError,
+    Learned,
+    fitting,
+    random_state_from_json,
+    require,
+    require_learned,
+)
 from minisca.validation import check_integer, check_number
 
 #: What a layer can learn. With tied filters there are no "decoder_filters": see `decoder_filters`.
@@ -168,8 +175,14 @@ class LayerState:
         velocities = {f"velocity/{name}": shapes[name] for name in trained}
         if any(name in arrays for name in velocities):  # old files have none before the first step
             shapes |= velocities
-        dtypes = dict.fromkeys(shapes, layer.dtype) | {"loss_history": "float64"}
-        require(path, arrays, shapes | {"loss_history": (n_epochs_done,)}, dtypes=dtypes)
+        wanted = {name: Learned(shape, layer.dtype) for name, shape in shapes.items()}
+        require_learned(
+            path, arrays, wanted | {"loss_history": Learned((n_epochs_done,), "float64")}
+        )
+        if layer.tied and not np.array_equal(arrays["decoder_filters"], arrays["encoder_filters"]):
+            must = "of tied filters they are the same"
+            raise CheckpointError(f"{path} has other decoder_filters than encoder_filters; {must}")
+        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         parameters = {name: arrays[name] for name in trained}
         velocities = {
             name: arrays.get(f"velocity/{name}", np.zeros_like(value))
