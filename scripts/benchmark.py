@@ -53,6 +53,7 @@ from bench.memory import measure_memory, report_memory
 from bench.peer import import_torch
 from bench.steps import measure_steps, measure_transform, report_steps, report_transform
 from bench.threads import measure_threads, report_threads
+from common.data_files import read_json, run_command
 from common.locks import check_packages
 from common.options import check_counts, make_parser
 from common.records import environment
@@ -222,7 +223,7 @@ def main():
 
 def read_sections(path):
     """The sections of earlier runs, each with its own environment: they are kept."""
-    return json.loads(path.read_text())["sections"] if path.exists() else {}
+    return read_json(path, {"sections": dict})["sections"] if path.exists() else {}
 
 
 def write_section(path, name, section):
@@ -233,4 +234,4 @@ def write_section(path, name, section):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -19,10 +19,10 @@ validation images', a part of the training set; the test images are not read.
 
 import itertools
 import json
-import sys
 from functools import cache
 
 import numpy as np
+from common.data_files import run_command
 from common.options import add_common, make_parser, parse_checked
 from common.records import Results, Stopwatch, print_table
 from paper_figures.accuracy import ARCHITECTURE, scored
@@ -168,4 +168,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -13,8 +13,8 @@ read. The picture shows the first seed's filters over the means of the numbers.
 """
 
 import itertools
-import sys
 
+from common.data_files import run_command
 from common.locks import check_packages
 from common.options import add_common, make_parser, parse_checked
 from common.records import Results, Stopwatch, print_rows
@@ -185,4 +185,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -19,8 +19,7 @@ are the last of the training set; no test image is read but the digit of Figure 
 matplotlib there are the records and no pictures.
 """
 
-import sys
-
+from common.data_files import run_command
 from common.locks import check_packages
 from common.options import add_common, make_parser, parse_checked
 from paper_figures.accuracy import KINDS, METHODS, draw_accuracies
@@ -84,4 +83,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -16,8 +16,7 @@ and schedule are those that served MNIST, with fewer epochs and a lower rate for
 --output (10 GB for the deep row), which are removed when the row is done.
 """
 
-import sys
-
+from common.data_files import run_command
 from tables.arguments import make_table_parser, parse
 from tables.images import as_images, first_images, labelled
 from tables.rows import SECOND_LAYER, Row, Table, prepared
@@ -64,4 +63,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -13,8 +13,7 @@ chosen beforehand on validation error, with the validation images left out of al
 Extensions (below) make rows of other names, beside the plain ones.
 """
 
-import sys
-
+from common.data_files import run_command
 from tables.arguments import make_table_parser, parse
 from tables.few_labels import ROW as FEW_LABELS
 from tables.images import as_images, first_images
@@ -114,4 +113,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -17,9 +17,9 @@ and seed. Learning rate and schedule are those that served MNIST: nothing was ch
 """
 
 import dataclasses
-import sys
 
 import numpy as np
+from common.data_files import run_command
 from tables.arguments import make_table_parser, parse
 from tables.images import QUICK_IMAGES, as_images, labelled
 from tables.rows import SECOND_LAYER, Row, Table, prepared
@@ -83,4 +83,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

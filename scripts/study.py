@@ -13,11 +13,11 @@ add to the validation error beside the spread of seeds, and writes report.json a
 the runs: copied to runs.jsonl of an --output, they are gone on from.
 """
 
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
+from common.data_files import run_command
 from common.locks import check_packages
 from common.options import add_common, check_counts, check_seeds, make_parser, resolve_backend
 from common.records import ROOT, environment
@@ -124,4 +124,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

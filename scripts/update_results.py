@@ -8,10 +8,10 @@ function of that name in scripts/published/ makes of the arguments.
 """
 
 import re
-import sys
 import tempfile
 from pathlib import Path
 
+from common.data_files import FileError, run_command
 from common.options import make_parser
 from common.records import ROOT
 from published import speed, studies, tables
@@ -30,9 +30,13 @@ def updated(text):
 
     def made(found):
         name, of = found.groups()
-        module = next(module for module in MODULES if hasattr(module, name.replace("-", "_")))
-        table = getattr(module, name.replace("-", "_"))(*of.split())
-        text = table if isinstance(table, str) else tables.markdown(table)
+        make = [getattr(m, name.replace("-", "_"), None) for m in MODULES]
+        make = next(filter(None, make), None)
+        if make is None:
+            raise FileError(f"a page has a place for the table {name!r}, which there is not")
+        with tables.made(f"the table {name}{of}"):
+            table = make(*of.split())
+            text = table if isinstance(table, str) else tables.markdown(table)
         return f"<!-- {name}{of} -->\n{text}\n<!-- end {name}{of} -->"
 
     return SECTION.sub(made, text)
@@ -44,7 +48,8 @@ def main():
     arguments = parser.parse_args()
     fresh = {page: updated(page.read_text(encoding="utf-8")).encode() for page in PAGES}
     with tempfile.TemporaryDirectory() as folder:
-        write_page(Path(folder) / "report.html")
+        with tables.made("the page report.html"):
+            write_page(Path(folder) / "report.html")
         fresh[REPORT] = (Path(folder) / "report.html").read_bytes()
     stale = [p for p, page in fresh.items() if not p.exists() or p.read_bytes() != page]
     if arguments.check:
@@ -57,4 +62,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -6,11 +6,11 @@ import platform
 import shlex
 import sys
 import time
-import tomllib
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from common.data_files import NUMBER, NUMBER_OR_NONE, checked, read_json, read_toml
 from common.locks import lock
 
 import minisca
@@ -29,10 +29,30 @@ LATER_SETTINGS = {
 }
 
 
+#: What a record has: `common.data_files` says what a form is.
+RECORD = {
+    **{"row": str, "seed": int, "data": str, "backend": str, "command": str, "losses": list},
+    **{"settings": {"layers": [dict]}, "versions": dict, "machine": dict},
+    "seconds": {"total": NUMBER},
+    **dict.fromkeys(("test_accuracy_percent", "validation_accuracy_percent"), NUMBER),
+    **dict.fromkeys(("reconstruction_error", "peak_memory_gib", "dead_maps"), NUMBER_OR_NONE),
+    **dict.fromkeys(
+        ("paper_percent", "test_error_percent", "validation_error_percent"), NUMBER_OR_NONE
+    ),
+    "n_features": int,
+    "curve": [{"labels_per_class": int, "test_errors_percent": [NUMBER]}],
+}
+
+
+def paper():
+    """All that reference/paper.toml says."""
+    path = ROOT / "reference" / "paper.toml"
+    return checked(read_toml(path), {"paper": dict, "experiments": dict}, str(path))
+
+
 def published(row):
     """The paper's figure for a row such as "mnist-16", in percent; None for a row of our own."""
-    with open(ROOT / "reference" / "paper.toml", "rb") as file:
-        return tomllib.load(file)["experiments"].get(row, {}).get("value")
+    return paper()["experiments"].get(row, {}).get("value")
 
 
 def environment():
@@ -100,7 +120,11 @@ class Results:
         self.records = self._read()
 
     def _read(self):
-        return json.loads(self.path.read_text()) if self.path.exists() else []
+        records = read_json(self.path, [RECORD]) if self.path.exists() else []
+        for record in records:
+            _, _, _ = (record[key] for key in ("row", "seed", "data"))  # or it says what it lacks
+            record.where += f" (row {record['row']!r}, seed {record['seed']})"
+        return records
 
     def find(self, row, seed, data, settings):
         """The record of this very run to resume from, or None."""

@@ -1,9 +1,8 @@
 """The tables of the studies: what each value of a setting adds, what each sparsity rule does."""
 
-import json
-
 import numpy as np
 from published.tables import MEASURED, Table, read
+from studies.runs import read_lines
 
 SPARSITY = {
     "winner-take-all": "winner-take-all",
@@ -48,8 +47,9 @@ def _unchanged(found):
     """The score of the settings that a study starts from, as a mean over its seeds."""
     start = {e["setting"]: e["value"] for e in found["effects"] if e["reference"]}
     path = MEASURED / "studies" / f"{found['study']}.jsonl"
-    runs = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    scores = [run[found["score"]] for run in runs if start.items() <= run["settings"].items()]
+    scores = [
+        run[found["score"]] for run in read_lines(path) if start.items() <= run["settings"].items()
+    ]
     errors = [e["standard_error"] for e in found["effects"] if e["standard_error"]]
     return f"{np.mean(scores):.2f} (runs: {found['runs']}" + (
         f"; standard error of a difference: {max(errors):.2f})" if errors else ")"

@@ -1,12 +1,12 @@
 """The tables of what was learned: errors and accuracies beside the paper's, every seed that ran."""
 
-import json
-import tomllib
+from contextlib import contextmanager
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from common.records import ROOT
+from common.data_files import FileError, read_json
+from common.records import ROOT, paper
 from tables.few_labels import few_labels_table
 
 MEASURED = ROOT / "reference" / "measured"
@@ -54,13 +54,29 @@ def markdown(table):
     return "\n".join("|".join(["", *(f" {cell} " for cell in line), ""]) for line in lines)
 
 
+#: The files that were read for what `made` makes.
+_READ = []
+
+
 def read(name):
-    return json.loads((MEASURED / f"{name}.json").read_text(encoding="utf-8"))
+    """What a file of reference/measured holds."""
+    path = MEASURED / f"{name}.json"
+    _READ.append(path.name)
+    return read_json(path)
 
 
-def paper():
-    with open(ROOT / "reference" / "paper.toml", "rb") as file:
-        return tomllib.load(file)
+@contextmanager
+def made(what):
+    """Within the block, whatever odd shape the files have that it reads is a FileError."""
+    _READ.clear()
+    try:
+        yield
+    except FileError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        files = ", ".join(dict.fromkeys(_READ)) or "paper.toml"
+        why = f"{type(error).__name__}: {error}"
+        raise FileError(f"{what} cannot be made of what {files} has ({why})") from error
 
 
 def by_row(name):

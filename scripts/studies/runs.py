@@ -9,7 +9,31 @@ import json
 import os
 from pathlib import Path
 
+from common.data_files import NUMBER_OR_NONE, FileError, checked, parse_json
 from common.locks import lock
+from studies.space import SCORES
+
+from minisca.files.atomic import naming
+
+#: What a finished run has: `common.data_files` says what a form is.
+RUN = {
+    **{"key": str, "layer": str, "seed": int, "data": str, "settings": dict, "why": str},
+    **dict.fromkeys(SCORES, NUMBER_OR_NONE),
+}
+
+
+def read_lines(path):
+    """Yield the run of every line that is whole JSON.
+
+    Half a line of a killed process is passed over. Raises FileError for a line of something else.
+    """
+    for number, line in enumerate(Path(path).read_bytes().splitlines(), 1):
+        where = f"{path}, line {number}"
+        try:
+            found = parse_json(line, where)
+        except FileError:
+            continue
+        yield checked(found, RUN, where)
 
 
 class Runs:
@@ -21,18 +45,14 @@ class Runs:
 
     def finished(self):
         """{key: record} of every line that is whole; half a line of a killed process is passed."""
-        records = {}
-        if self.path.exists():
-            for line in self.path.read_bytes().splitlines():
-                with contextlib.suppress(ValueError):
-                    record = json.loads(line)
-                    records[record["key"]] = record
-        return records
+        if not self.path.exists():
+            return {}
+        return {record["key"]: record for record in read_lines(self.path)}
 
     def append(self, record):
         """Add one line, and have it reach the disk; other processes wait meanwhile."""
         line = json.dumps(record).encode() + b"\n"
-        with lock(self.path), open(self.path, "a+b") as file:
+        with naming(self.path), lock(self.path), open(self.path, "a+b") as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":  # a write that was cut short

@@ -19,17 +19,21 @@ that differ by a tenth of them can be told apart.
 import hashlib
 import itertools
 import json
-import tomllib
+import math
 from pathlib import Path
 from typing import NamedTuple
 
+from common.data_files import FileError, read_toml
 from features.scaling import SCALINGS
 
 import minisca
+from minisca.validation import check_integer
 
 DESIGNS = ("star", "grid")
 SCORES = ("validation_error_percent", "validation_loss", "reconstruction_error")
 CLASSIFIERS = {"logistic": minisca.LogisticRegression, "svm": minisca.LinearSVM}
+#: More values than make so many runs of a seed are a mistake in a file.
+MOST_POINTS = 100_000
 #: What a file writes where Python has None: TOML has no such value.
 OFF = "off"
 
@@ -96,10 +100,9 @@ class Space(NamedTuple):
         had them with all else the same.
         """
         declared = [run.settings() for run in self.runs([0])]
-        today = {"cosine": {"schedule": "linear"}}
 
         def of_today(settings):
-            return settings | today.get(settings["schedule"], {})
+            return settings | ({"schedule": "linear"} if settings["schedule"] == "cosine" else {})
 
         return [record for record in records if of_today(record["settings"]) in declared]
 
@@ -119,46 +122,56 @@ def digest(*parts):
 
 
 def read_space(path):
-    """The Space that the TOML file `path` declares; ValueError names what is wrong with it."""
+    """The Space that the TOML file `path` declares; FileError says what is wrong with it."""
     path = Path(path)
-    with open(path, "rb") as file:
-        try:
-            declared = tomllib.load(file)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"{path} is no TOML: {error}") from error
+    declared = read_toml(path)
     known = {"design", "training", "encoding", "below", "score"}
     for name in declared.keys() - known:
-        raise ValueError(f"{path} has {name!r}; it may have {', '.join(sorted(known))}")
+        raise FileError(f"{path} has {name!r}; it may have {', '.join(sorted(known))}")
     design = declared.get("design")
     if design not in DESIGNS:
-        raise ValueError(f"design is {design!r} in {path}; it must be one of {', '.join(DESIGNS)}")
+        raise FileError(f"design is {design!r} in {path}; it must be one of {', '.join(DESIGNS)}")
     training = _checked(path, "training", declared, TRAINING)
     encoding = _checked(path, "encoding", declared, ENCODING | OPTIONAL)
     _checked(path, "below", declared, _LAYER)
     score = declared.get("score", SCORES[0])
     if score not in SCORES:
-        raise ValueError(f"score is {score!r} in {path}; it must be one of {', '.join(SCORES)}")
-    return Space(path.stem, design, training, encoding, declared.get("below"), score)
+        raise FileError(f"score is {score!r} in {path}; it must be one of {', '.join(SCORES)}")
+    space = Space(path.stem, design, training, encoding, declared.get("below"), score)
+    choices = [len(values) for values in (*training.values(), *encoding.values())]
+    if (math.prod(choices) if design == "grid" else sum(choices)) > MOST_POINTS:
+        raise FileError(f"{path} declares more than {MOST_POINTS:,} runs: too many values")
+    for run in space.runs([0]):  # settings that depend on each other
+        try:
+            options = {n: value for n, value in run.training.items() if n != "input_scaling"}
+            minisca.SparseConvAutoencoder(**options).check_parameters()
+            options = {name: run.encoding[name] for name in ("l2", "max_iter", "tol")}
+            CLASSIFIERS[run.encoding["classifier"]](**options).check_parameters()
+        except (TypeError, ValueError) as error:
+            raise FileError(f"{path} declares a run that cannot be made: {error}") from error
+    return space
 
 
 def _checked(path, table, declared, allowed):
     """A table's {name: its values}: known names, and values as the estimators check them."""
-    listed = table != "below"  # whose layer is fixed
+    listed, values = table != "below", declared.get(table, {})  # the layer below is fixed
+    if not isinstance(values, dict):
+        raise FileError(f"{path} has {table} = {values!r}; it must be a table, [{table}]")
     found = {
         name: value if listed and isinstance(value, list) else [value]
-        for name, value in declared.get(table, {}).items()
+        for name, value in values.items()
     }
     for name, values in found.items():
         where = f"{name} in [{table}] of {path}"
         if name not in allowed:
-            raise ValueError(f"{where} is no setting; it must be one of {', '.join(allowed)}")
+            raise FileError(f"{where} is no setting; it must be one of {', '.join(allowed)}")
         if not values or len(set(map(repr, values))) < len(values):
-            raise ValueError(f"{where} is {values!r}; it must be values, none of them twice")
+            raise FileError(f"{where} is {values!r}; it must be values, none of them twice")
         for value in values:
             try:
                 _check_value(name, None if value == OFF else value)
             except (TypeError, ValueError) as error:
-                raise ValueError(f"{where}: {error}") from error
+                raise FileError(f"{where}: {error}") from error
     return found
 
 
@@ -168,15 +181,15 @@ def _check_value(name, value):
         "classifier": tuple(CLASSIFIERS),
         "input_scaling": ("contrast", *SCALINGS),
     }
+    number = isinstance(value, int | float) and not isinstance(value, bool)
     if name in _LAYER:
         if name not in ("sparsity", "n_active", "lifetime"):  # which depend on each other
             minisca.SparseConvAutoencoder(**{name: value}).check_parameters()
     elif name in choices:
-        number = name == "input_scaling" and isinstance(value, int | float) and value > 0
-        if value not in choices[name] and not number:
+        factor = name == "input_scaling" and number and 0 < value < math.inf
+        if not factor and not (isinstance(value, str) and value in choices[name]):
             raise ValueError(f"{value!r} is none of {', '.join(choices[name])}")
     elif name == "labels":
-        if not (isinstance(value, int) and value > 0):
-            raise ValueError(f"{value!r} is no number from 1")
-    elif name in ("l2", "max_iter", "tol") and not (isinstance(value, int | float) and value >= 0):
-        raise ValueError(f"{value!r} is no number from 0")
+        check_integer("labels", value)
+    else:  # l2, max_iter, tol
+        minisca.LogisticRegression(**{name: value}).check_parameters()

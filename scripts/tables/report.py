@@ -89,6 +89,6 @@ def row_sections(prefix, records, directory):
             pictures[max(owners, key=len)].append((path.stem, path))
     for name, record in first.items():
         settings = dict(record["settings"])
-        layers = {f"layer {n}": layer for n, layer in enumerate(settings.pop("layers"), 1)}
+        layers = {f"layer {n}": layer for n, layer in enumerate(settings.pop("layers", []), 1)}
         shown = layers | settings | {key: record[key] for key in ("versions", "machine", "command")}
         yield Section(f"Row {name}", settings=shown, pictures=pictures[name])
