@@ -184,5 +184,7 @@ def print_table(header, rows):
 
 def print_rows(rows):
     """A table of dicts {heading: a cell}, their headings the same; None is a "-"."""
+    if not rows:
+        return
     cells = [["-" if cell is None else str(cell) for cell in row.values()] for row in rows]
     print_table([*rows[0]], cells)

@@ -1,55 +1,22 @@
 """Files that commands read: whatever is odd in one is an error that names it."""
 
-import copy
 import json
 import random
-from types import SimpleNamespace
 
 import benchmark
-import compare_sparsity
 import pytest
-import reproduce_mnist
 import study
 import update_results
 from common.data_files import FileError, run_command
 from common.records import Results
 from published import tables
-from studies.report import report as study_report
 from studies.runs import Runs
 from studies.space import read_space
-from tables.report import report
 
-from tests.support.script_runs import ROOT
-
-MEASURED = ROOT / "reference" / "measured"
-RECORDS = json.loads((MEASURED / "mnist.json").read_text())
-LINES = (MEASURED / "studies" / "mnist-16.jsonl").read_text().splitlines()
-STUDY = ROOT / "scripts" / "studies" / "mnist-16.toml"
+from tests.support.damage import odd
+from tests.support.record_files import RUNS, STUDY, USES
 
 NO_JSON = [b"", b"[", b"[{]", b"\xff\xfe", b"[" * 100_000, b"[" * 400 + b"]" * 400, b"nul"]
-ODD_VALUES = (None, True, 3, -1.5, "text", [], [1, "a"], {}, {"total": "x"}, [[]], 10**30)
-
-
-def odd(document, seed):
-    """The document with one value somewhere in it replaced, removed or put twice."""
-    draw = random.Random(seed)
-    made = copy.deepcopy(document)
-    place = made
-    while True:
-        keys = list(place) if isinstance(place, dict) else range(len(place))
-        key = draw.choice(list(keys))
-        inner = place[key]
-        if not (isinstance(inner, dict | list) and inner) or draw.random() < 0.4:
-            break
-        place = inner
-    what = draw.randrange(3)
-    if what == 0:
-        del place[key]
-    elif what == 1 and isinstance(place, list):
-        place.append(inner)
-    else:
-        place[key] = draw.choice(ODD_VALUES)
-    return made
 
 
 def used(function, path):
@@ -62,23 +29,6 @@ def used(function, path):
         return 0
     assert path.name in message
     return 1
-
-
-def use_records(directory):
-    """What a command of a table does with the records that are there."""
-    results = Results(directory, resume=True)
-    for record in results.records:
-        results.find(*(record[key] for key in ("row", "seed", "data", "settings")))
-    images = SimpleNamespace(name=RECORDS[0]["data"], source="made up")
-    arguments = SimpleNamespace(output=directory, quick=False, pictures=False)
-    report(reproduce_mnist.TABLE, results, images, arguments)
-
-
-def use_runs(directory):
-    """What a study does with the runs that are there."""
-    space = read_space(STUDY)
-    records = space.own(Runs(directory).finished().values())
-    study_report(records, space, directory, pictures=False)
 
 
 @pytest.mark.parametrize("contents", NO_JSON, ids=lambda contents: repr(contents[:9]))
@@ -117,28 +67,28 @@ def test_a_record_without_what_is_asked_for_says_which_it_is(tmp_path):
         record["seconds"]
 
 
-def test_records_with_anything_odd_are_reported_or_named(tmp_path, capsys):
-    path, records = tmp_path / "results.json", RECORDS[:3]
-    curve = [record for record in RECORDS if "curve" in record][:2]
-    path.write_text(json.dumps(records + curve))
-    assert used(lambda: use_records(tmp_path), path) == 0
+@pytest.mark.parametrize(("name", "ending"), [("records", "results.json"), ("runs", "runs.jsonl")])
+def test_files_with_anything_odd_are_reported_or_named(tmp_path, capsys, name, ending):
+    path, (whole, use) = tmp_path / ending, USES[name]
+
+    def write(found):
+        text = "\n".join(map(json.dumps, found)) if name == "runs" else json.dumps(found)
+        path.write_text(text)
+
+    write(whole)
+    assert used(lambda: use(tmp_path), path) == 0
     refused = 0
-    for seed in range(150):
-        path.write_text(json.dumps(odd(records + curve, seed)))
-        refused += used(lambda: use_records(tmp_path), path)
+    for seed in range(80):
+        write(odd(whole, random.Random(seed)))
+        refused += used(lambda: use(tmp_path), path)
     capsys.readouterr()
-    assert 20 < refused < 150
+    assert 8 < refused < 80
 
 
-def test_runs_with_anything_odd_are_reported_or_named(tmp_path, capsys):
-    path, runs = tmp_path / "runs.jsonl", list(map(json.loads, LINES[:6]))
-    refused = 0
-    for seed in range(60):
-        lines = odd(runs, seed)
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        refused += used(lambda: use_runs(tmp_path), path)
-    capsys.readouterr()
-    assert 5 < refused < 60
+def test_a_study_of_one_run_is_reported(tmp_path, capsys):
+    (tmp_path / "runs.jsonl").write_text(json.dumps(RUNS[0]))
+    USES["runs"][1](tmp_path)
+    assert "1 runs. Score: validation_error_percent" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -204,12 +154,6 @@ def test_a_benchmark_of_odd_shape_is_named(tmp_path, contents):
 
 
 def test_a_command_ends_with_one_line_that_names_the_file(tmp_path, monkeypatch):
-    (tmp_path / "results.json").write_text("[3]")
-    options = ["--output", str(tmp_path), "--backend", "cpu", "--quick"]
-    monkeypatch.setattr("sys.argv", ["compare_sparsity.py", *options])
-    with pytest.raises(SystemExit) as caught:
-        run_command(compare_sparsity.main)
-    assert caught.value.code.startswith(f"error: {tmp_path / 'results.json'}: item 1 is 3")
     monkeypatch.setattr("sys.argv", ["study.py", str(STUDY), "--output", str(tmp_path), "--report"])
     (tmp_path / "runs.jsonl").write_text("3\n")
     with pytest.raises(SystemExit, match=r"error: .*runs\.jsonl, line 1 is 3"):
