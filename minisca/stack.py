@@ -8,7 +8,7 @@ import numpy as np
 
 from minisca.autoencoder import SparseConvAutoencoder
 from minisca.backends import get_backend
-from minisca.chunks import ceil_div, slices
+from minisca.chunks import slices
 from minisca.encoding import ENCODE_BATCH, features_shape, images_at_a_time
 from minisca.estimator import Estimator
 from minisca.files.checkpoint import CheckpointError
@@ -187,8 +187,8 @@ class Stack(Estimator):
 def _check_fit_together(path, layers):
     """Raise CheckpointError unless each layer is for what the one below it makes."""
     for number, (below, above) in enumerate(pairwise(layers), start=1):
-        sides = [ceil_div(side, below.pool_stride) for side in below.image_size_]
-        made, wanted = (below.n_maps, *sides), (above.n_channels_, *above.image_size_)
+        made = features_shape(below.state_, below, below.image_size_)
+        wanted = (above.n_channels_, *above.image_size_)
         if made != wanted:
             raise CheckpointError(
                 f"layer {number} of {path} makes features {made}; layer {number + 1} must be for "

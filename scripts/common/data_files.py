@@ -54,11 +54,19 @@ def read_json(path, form=object):
 
 
 def parse_json(text, where):
-    """What JSON text (bytes) says; FileError if it is none."""
+    """What JSON text (bytes) says; FileError if it is none, or cannot be used."""
     try:
-        return json.loads(text.decode())
+        found = json.loads(text.decode(), parse_int=_whole_number)
+        json.dumps(found, ensure_ascii=False).encode()  # half of a pair of surrogates fails
+        return found
     except (ValueError, RecursionError) as error:
         raise FileError(f"{where} is no JSON: {error}") from error
+
+
+def _whole_number(digits):
+    if len(digits) > 300:  # of which no float could be made
+        raise ValueError(f"the number {digits[:20]}... is too large")
+    return int(digits)
 
 
 def read_toml(path):

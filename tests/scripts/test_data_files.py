@@ -16,7 +16,17 @@ from studies.space import read_space
 from tests.support.damage import odd
 from tests.support.record_files import RUNS, STUDY, USES
 
-NO_JSON = [b"", b"[", b"[{]", b"\xff\xfe", b"[" * 100_000, b"[" * 400 + b"]" * 400, b"nul"]
+NO_JSON = [
+    b"",
+    b"[",
+    b"[{]",
+    b"\xff\xfe",
+    b"[" * 100_000,
+    b"[" * 400 + b"]" * 400,
+    b"nul",
+    b'["\\ud800"]',
+    b"1" * 301,
+]
 
 
 def used(function, path):
