@@ -124,8 +124,8 @@ def misfits(arrays, shapes):
     """Yield (name, shape, text of the shape that it must have) of arrays of another shape.
 
     arrays: {name: array}. shapes: {name: shape}, a shape being a tuple of integers, of names (the
-    same name is the same size everywhere, from 1) and of None (any size): {"coef": ("classes", None),
-    "bias": ("classes",)}.
+    same name is the same size everywhere, from 1) and of None (any size): {"coef": ("classes",
+    None), "bias": ("classes",)}.
     """
     sizes = {}
     for name, shape in shapes.items():
