@@ -92,7 +92,7 @@ def leave(folder, host, age):
     return path
 
 
-@pytest.mark.parametrize(("age", "stays"), [(60, True), (2 * atomic.DAY, False)])
+@pytest.mark.parametrize(("age", "stays"), [(30, True), (2 * atomic.DAY, False)])
 def test_another_machines_file_goes_by_its_age(tmp_path, age, stays):
     left = leave(tmp_path, "0" * 8, age)
     write(tmp_path / "a.bin")

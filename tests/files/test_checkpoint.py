@@ -170,7 +170,15 @@ NOT_FINITE = "array 'float32' has NaN or infinite values"
             lambda path: np.savez_compressed(path, minisca=np.zeros(10**6, np.uint8)),
             "an entry is compressed",
         ),
-        (changed({"version": 7}), "has format version 7; this minisca reads version 1"),
+        *(
+            (
+                changed({"version": found}),
+                f"has format version {found!r}; this minisca reads version 1",
+            )
+            for found in (7, 0, -1, None, True, 1.0, "1")
+        ),
+        (changed({"kind": ["layer"]}), "says that it holds ['layer']"),
+        (changed({"kind": "layer\x1b[2J"}), "says that it holds 'layer\\x1b[2J'"),
         (changed({"kind": "Stack"}), "holds a Stack; it must hold a layer"),
         # a pickle is never opened
         (changed(w=np.array([{"a": 1}], object)), "cannot be loaded when allow_pickle=False"),
