@@ -10,6 +10,7 @@ from minisca import encoding
 from minisca.backends import get_backend, name_of
 from minisca.estimator import Estimator
 from minisca.training.fit import check_layer_settings, initial_state, resumed_state, train
+from minisca.training.images import fingerprint
 from minisca.training.state import LayerState
 from minisca.validation import check_fitted, check_images
 
@@ -158,47 +159,46 @@ class SparseConvAutoencoder(Estimator):
     # Training ---------------------------------------------------------------------------------
 
     def fit(self, X, y=None, checkpoint=None, resume=False):
-        """Train from fresh filters.
+        """Train from fresh filters; returns self.
 
         Parameters
         ----------
         X : array (n, c, h, w) of any real dtype
             Anything that slices along its first axis (a memory map, an HDF5 data set): a batch is
-            read at a time.
-        y : ignored
+            read at a time. y is ignored.
         checkpoint : path or None
             Where the state is saved before the first epoch and after every one.
         resume : bool, default False
             Go on from that file, if there is one, to what an uninterrupted fit would have reached.
 
-        Returns
-        -------
-        self
-
         Raises
         ------
-        ValueError or TypeError for bad images or parameters; DivergenceError when the loss stops
-        being finite; CheckpointError if the file to resume from does not fit; ImportError or
-        RuntimeError if the backend does not run on this machine.
-
-        Notes
-        -----
-        Whatever stops an epoch leaves the layer as it was before it.
+        ValueError or TypeError for bad images or parameters; DivergenceError when an epoch's loss
+        is not finite, or above 10 times the images' mean squared norm; CheckpointError if the file
+        to resume from is of other settings or images; ImportError or RuntimeError if the backend
+        does not run here. What stops an epoch leaves all as it was. Warns if most maps are dead.
         """
         self.check_parameters()
         get_backend(self.backend)
         if resume and checkpoint is None:
             raise ValueError("checkpoint is None; with resume it must be the path to resume from")
         X = check_images(X)
-        state = resumed_state(checkpoint, self, X) if resume else None
+        return self._fit(X, checkpoint, resume, fingerprint(X))
+
+    def _fit(self, X, checkpoint, resume, images):
+        """`fit`, where all is checked but the images. images: the fingerprint to remember."""
+        state = resumed_state(checkpoint, self, X, images) if resume else None
         fresh = state is None
-        self.state_ = initial_state(self, X) if fresh else state
+        self.state_ = initial_state(self, X, images) if fresh else state
+        done = self.n_epochs_done_
         if checkpoint is not None and fresh:
             self.save(checkpoint)  # what lay there is of another run: nothing may resume from it
         for state in train(self.state_, self, X):
             self.state_ = state
             if checkpoint is not None:
                 self.save(checkpoint)
+        if self.n_epochs_done_ > done:
+            encoding.warn_of_dead_maps(*self._checked(X))
         return self
 
     def partial_fit(self, X, y=None):

@@ -6,13 +6,15 @@ checked; `SparseConvAutoencoder` says what it returns.
 """
 
 import math
+import warnings
 
 import numpy as np
 
-from minisca.chunks import ceil_div, chunks, slices
+from minisca.chunks import ceil_div, chunks, slices, spread
 from minisca.progress import progress
 from minisca.sparsity import make_sparsity
 from minisca.training import objective
+from minisca.training.images import squared_norm
 from minisca.validation import check_out, read_batch
 
 #: Images that are encoded at a time: so many, if they and what is made of them take no more.
@@ -89,7 +91,7 @@ def score(backend, state, settings, X):
     total = 0.0
     for rows, x_hat in _reconstructions(backend, state, settings, X, "scoring"):
         x_hat = np.subtract(x_hat, read_batch(X, rows, state.dtype), out=x_hat)
-        total += objective.squared_norm(x_hat)
+        total += squared_norm(x_hat)
         del x_hat
     return -total / X.shape[0]
 
@@ -113,6 +115,20 @@ def usage(backend, state, settings, X):
 
     codes = _by_batch(backend, state.parameters, settings, X, encode, "usage")
     return sum(active(*code).sum(axis=0) for _, code in codes) / X.shape[0]
+
+
+def warn_of_dead_maps(backend, state, settings, X):
+    """Warn if more than half of the maps have no survivor in any of some images spread over X."""
+    few = images_at_a_time(1000, state.dtype, X.shape[1:])
+    rows = spread(X.shape[0], few)
+    images = read_batch(X, rows, state.dtype)
+    n_dead = int((usage(backend, state, settings, images) == 0).sum())
+    if 2 * n_dead > settings.n_maps:
+        warnings.warn(
+            f"{n_dead} of {settings.n_maps} maps are dead: of {len(rows)} images, none has a "
+            "survivor there. A lower learning_rate, more warmup_steps or more steps may help",
+            stacklevel=4,
+        )
 
 
 def loss_and_gradients(backend, state, settings, X):

@@ -13,6 +13,7 @@ from minisca.encoding import ENCODE_BATCH, features_shape, images_at_a_time
 from minisca.estimator import Estimator
 from minisca.files.checkpoint import CheckpointError
 from minisca.progress import progress
+from minisca.training.images import fingerprint
 from minisca.validation import check_fitted, check_images, check_integer, check_out, read_batch
 
 
@@ -73,16 +74,18 @@ class Stack(Estimator):
     def _fit(self, X, checkpoint, resume, encode_last):
         features = check_images(X)
         layers = self._check_layers()
+        if resume and checkpoint is None:
+            raise ValueError("checkpoint is None; with resume it must be the path to resume from")
         paths = [None] * len(layers)
         if checkpoint is not None:
             paths = [Path(checkpoint) / f"layer{n}.npz" for n in range(1, len(layers) + 1)]
-        fitted = []
+        fitted, images = [], fingerprint(features)  # features differ by rounding between machines
         for index, (layer, path) in enumerate(zip(layers, paths, strict=True)):
             if path is not None and not (resume and path.exists()):
                 for above in paths[index + 1 :]:
                     above.unlink(missing_ok=True)
             layer = type(layer)(**layer.get_params(deep=False))
-            fitted.append(layer.fit(features, checkpoint=path, resume=resume))
+            fitted.append(layer._fit(features, path, resume, images))
             if encode_last or index + 1 < len(layers):
                 features = layer.transform(features)
         self.layers_ = fitted

@@ -209,6 +209,8 @@ def test_lists_of_parameters_are_of_one_length(backend):
             lists[at] = bad
             with pytest.raises(ValueError, match=name):
                 backend.sgd_momentum_(*lists, 0.9)
+    with pytest.raises(ValueError, match="parameter is an empty list"):
+        backend.sgd_momentum_([], [], [], [], 0.9)
 
 
 def test_every_operation_says_what_may_enter():

@@ -68,6 +68,8 @@ def _check_each(check, args):
     if not isinstance(lists[0], list):
         return check(args)
     n = len(lists[0])
+    if n == 0:
+        raise ValueError("parameter is an empty list; it must hold at least one array")
     for name, each in zip(("gradient", "velocity", "learning_rate"), lists[1:], strict=True):
         if not isinstance(each, list) or len(each) != n:
             found = f"{len(each)} items" if isinstance(each, list) else f"a {type(each).__name__}"

@@ -14,7 +14,8 @@ from minisca.classifiers.logistic import log_softmax
 from minisca.encoding import ENCODE_BATCH, images_at_a_time
 from minisca.files.checkpoint import LABELS, Learned
 from minisca.training.fit import check_architecture, check_training_settings
-from minisca.training.objective import DENSE_BYTES, squared_norm
+from minisca.training.images import squared_norm
+from minisca.training.objective import DENSE_BYTES
 from minisca.validation import check_images, check_labels, check_number, check_room, read_batch
 
 #: Learning rates of filters and their biases, and of the intercepts, as fractions of

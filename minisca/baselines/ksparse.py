@@ -11,7 +11,7 @@ from minisca.baselines.baseline import Baseline, descend, draw_normal
 from minisca.chunks import chunks, spread
 from minisca.files.checkpoint import Learned
 from minisca.training.fit import BIAS_RATE, check_training_settings
-from minisca.training.objective import squared_norm
+from minisca.training.images import squared_norm
 from minisca.validation import check_images, check_integer, check_number, check_room, read_batch
 
 

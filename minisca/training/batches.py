@@ -31,8 +31,9 @@ class Batches:
     brought there each time. Raises ValueError for pixels that are not finite.
     """
 
-    def __init__(self, backend, X, dtype):
+    def __init__(self, backend, X, dtype, unit=1):
         self._backend, self._X, self._dtype = backend, X, np.dtype(dtype)
+        self._unit = unit
         bytes_per_image = math.prod(X.shape[1:]) * self._dtype.itemsize
         self.resident = X.shape[0] * bytes_per_image <= SHARE * backend.free_bytes()
         if self.resident:
@@ -42,7 +43,11 @@ class Batches:
                 backend.copy_into_(self._images[rows], part)
 
     def read(self, batches):
-        """Yield the images of every batch, a list of sorted index arrays."""
+        """Yield the images of every batch, a list of sorted index arrays, times the unit."""
+        for images in self._read(batches):
+            yield images if self._unit == 1 else self._backend.scaled(images, self._unit)
+
+    def _read(self, batches):
         if not self.resident:
             for rows in batches:
                 yield self._backend.to_device(read_batch(self._X, rows, self._dtype))

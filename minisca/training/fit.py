@@ -6,6 +6,7 @@ computes, and is the trainer's own: nobody sees it before its epoch is done.
 """
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
@@ -13,14 +14,15 @@ from typing import NamedTuple
 import numpy as np
 
 from minisca.backends import CHOICES, get_backend, name_of
-from minisca.chunks import ceil_div, slices, spread
+from minisca.chunks import ceil_div
 from minisca.files.checkpoint import CheckpointError, random_state_from_json
 from minisca.progress import progress
 from minisca.sparsity import make_sparsity
 from minisca.training.batches import Batches, sorted_batches
-from minisca.training.objective import loss_and_gradients, squared_norm
+from minisca.training.images import choose_unit, difference, measure_patch_energy
+from minisca.training.objective import loss_and_gradients
 from minisca.training.optim import SCHEDULES, SGD, scheduled_rate
-from minisca.training.state import LayerState, decoder_filters, parameter_shapes
+from minisca.training.state import LayerState, decoder_filters, in_unit, parameter_shapes
 from minisca.validation import (
     check_choice,
     check_flag,
@@ -30,13 +32,12 @@ from minisca.validation import (
     check_room,
     check_seed,
     check_verbose,
-    read_batch,
 )
 
 #: Learning rate of an encoder's bias, as a fraction of `learning_rate`.
 BIAS_RATE = 0.1
-#: Images that are measured at a time take no more.
-READ_BYTES = 64 << 20
+#: A mean loss of an epoch beyond so many times the images' mean squared norm is no learning.
+DIVERGED = 10
 
 
 class DivergenceError(ArithmeticError):
@@ -53,6 +54,8 @@ class Task(NamedTuple):
     loss_and_gradients: Callable
     #: From a step and the number of steps of all epochs to the learning rate.
     rate: Callable
+    #: The largest mean loss of an epoch that is learning.
+    limit: float = math.inf
 
 
 def run_epochs(settings, optimiser, task, random, epochs, title="epoch {}/{}"):
@@ -94,6 +97,9 @@ def run_epoch(settings, optimiser, task, order, epoch, bar):
             raise _diverged(f"the loss became {loss}", settings, epoch, step)
         bar.update()
         bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+    if total / task.n > task.limit:
+        much = f"the mean loss, {total / task.n:.3g}, is more than {DIVERGED} times the images' own"
+        raise _diverged(f"{much} squares, {task.limit / DIVERGED:.3g},", settings, epoch, step)
     if not all(map(optimiser.backend.all_finite, optimiser.parameters.values())):
         raise _diverged("the parameters stopped being finite", settings, epoch, step)
     return total / task.n
@@ -159,12 +165,12 @@ def check_layer_settings(settings):
     make_sparsity(settings.sparsity, settings.n_active, settings.lifetime)
 
 
-def initial_state(settings, X):
-    """The LayerState before the first epoch on images X (n, c, h, w).
+def initial_state(settings, X, images=None):
+    """The LayerState before the first epoch on images X (n, c, h, w), of fingerprint `images`.
 
     Raises ValueError for pixels that are not finite, or too large.
     """
-    energy = _measure_patch_energy(settings, X)
+    energy = measure_patch_energy(settings, X)
     random = np.random.default_rng(settings.random_state)
     n_channels, *size = (int(side) for side in X.shape[1:])
     shapes = parameter_shapes(settings, n_channels)
@@ -180,7 +186,8 @@ def initial_state(settings, X):
         get_backend("cpu").normalise_filters_(decoder_filters(parameters))
     velocities = {name: np.zeros_like(value) for name, value in parameters.items()}
     random_state = random.bit_generator.state
-    return LayerState(parameters, velocities, random_state, n_channels, tuple(size), energy)
+    shape = n_channels, tuple(size)
+    return LayerState(parameters, velocities, random_state, *shape, energy, images=images)
 
 
 def train(state, settings, X, one_pass=False):
@@ -195,7 +202,13 @@ def train(state, settings, X, one_pass=False):
     epochs = range(done, done + 1) if one_pass else range(done, settings.n_epochs)
     if not epochs:
         return
-    optimiser = _make_optimiser(backend, state, settings)
+    known = state.patch_energy
+    if one_pass and state.n_epochs_done:  # images of their own
+        known = measure_patch_energy(settings, X)
+    if not state.patch_energy:  # there were no images yet that have any
+        state = replace(state, patch_energy=known)
+    unit = choose_unit(state.patch_energy, settings, state.n_channels)
+    optimiser = _make_optimiser(backend, in_unit(state, unit), settings)
     sparsity = make_sparsity(settings.sparsity, settings.n_active, settings.lifetime)
     random = random_state_from_json(state.random_state)
 
@@ -208,26 +221,31 @@ def train(state, settings, X, one_pass=False):
     def step(x, _):
         return loss_and_gradients(backend, sparsity, optimiser.parameters, x)
 
-    task = Task(X.shape[0], Batches(backend, X, settings.dtype).read, step, rate)
+    batches = Batches(backend, X, settings.dtype, unit)
+    largest = max(known, state.patch_energy) * unit**2  # of a patch
+    limit = DIVERGED * largest * math.prod(state.image_size) / settings.filter_width**2
+    task = Task(X.shape[0], batches.read, step, rate, limit or math.inf)
     title = name_of(backend) if one_pass else name_of(backend) + ", epoch {}/{}"
     made = run_epochs(settings, optimiser, task, random, epochs, title)
     for loss, parameters, velocities in made:
+        trained = replace(state, parameters=parameters, velocities=velocities)
         state = replace(
-            state,
-            parameters=parameters,
-            velocities=velocities,
+            in_unit(trained, 1 / unit),
+            patch_energy=state.patch_energy,
             random_state=random.bit_generator.state,
-            loss_history=[*state.loss_history, loss],
+            loss_history=[*state.loss_history, loss / unit**2],
             n_epochs_done=state.n_epochs_done + 1,
         )
         yield state
 
 
-def resumed_state(path, layer, X):
+def resumed_state(path, layer, X, images):
     """The LayerState saved at `path`, to train `layer` on with images X; None without a file.
 
-    Raises CheckpointError for another or a damaged file and for other settings, ValueError for
-    images of another size.
+    images: the fingerprint of those that training began with.
+
+    Raises CheckpointError for another or a damaged file, for other settings and for other images,
+    ValueError for images of another size. Warns of a file that does not say what images it is of.
     """
     try:
         saved = type(layer).load(path)
@@ -242,6 +260,10 @@ def resumed_state(path, layer, X):
                 f"{name} must be that, not {mine[name]!r}"
             )
     check_images(X, channels=saved.n_channels_, size=saved.image_size_)
+    if saved.state_.images is None:
+        warnings.warn(f"{path} does not say what images it was trained on: resumed", stacklevel=4)
+    elif differs := difference(saved.state_.images, images):
+        raise CheckpointError(f"{path} was trained on other images: {differs}")
     return saved.state_
 
 
@@ -251,7 +273,7 @@ def _make_optimiser(backend, state, settings):
     Along a filter the loss is curved as the squared norm of the patches it meets, along the
     encoder's bias as 1, along the decoder's bias as the number of pixels that pull at it.
     """
-    of_filters = 1 / state.patch_energy
+    of_filters = 1 / (state.patch_energy or 1)
     held = "encoder_filters" if state.tied else "decoder_filters"
     return SGD(
         backend,
@@ -266,18 +288,3 @@ def _make_optimiser(backend, state, settings):
         },
         normalised=(held,) if settings.normalise_filters else (),
     )
-
-
-def _measure_patch_energy(settings, X):
-    """Mean squared norm of a c x k x k patch, over up to 1,000 images spread over X."""
-    n, channels, height, width = X.shape
-    rows = spread(n, 1000)
-    image_bytes = channels * height * width * np.dtype(settings.dtype).itemsize
-    total = 0.0
-    for part in slices(len(rows), max(1, min(settings.batch_size, READ_BYTES // image_bytes))):
-        with np.errstate(over="ignore"):
-            total += squared_norm(read_batch(X, rows[part], settings.dtype))
-    energy = total / (len(rows) * height * width) * settings.filter_width**2
-    if not np.isfinite(energy):
-        raise ValueError("X has values whose squares are too large for float64; scale it down")
-    return energy or 1.0

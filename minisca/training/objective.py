@@ -15,8 +15,6 @@ from minisca.training.state import decoder_filters
 DENSE_BYTES = 64 << 20
 #: Images whose reconstruction and error are held at a time, where the gradients take no more.
 ERROR_BYTES = 48 << 20
-#: Numbers whose squares are held at a time.
-SQUARES = 1 << 20
 
 
 def reconstruct(backend, sparsity, parameters, x):
@@ -120,15 +118,6 @@ def _of_all_units(backend, parameters, x, n):
 
 
 _ORDER = ("encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
-
-
-def squared_norm(error):
-    """Sum of squares of a NumPy array, taken in float64; the same on any number of threads."""
-    numbers = error.reshape(-1)
-    if len(numbers) <= SQUARES:
-        return float(np.square(numbers, dtype=np.float64).sum())
-    half = len(numbers) // 2 // 8 * 8  # where NumPy's own sum, of pairs, cuts it: the same bits
-    return squared_norm(numbers[:half]) + squared_norm(numbers[half:])
 
 
 def _dense_chunks(x, filters):

@@ -9,7 +9,7 @@ and the entry "minisca", JSON text: format, version, kind, and as settings the c
 arguments ("parameters"), image_size, n_epochs_done, patch_energy and the random state.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from minisca.files.checkpoint import (
     require,
     require_learned,
 )
+from minisca.training.images import check_fingerprint
 from minisca.validation import check_integer, check_number
 
 #: What a layer can learn. With tied filters there are no "decoder_filters": see `decoder_filters`.
@@ -57,10 +58,13 @@ class LayerState:
     image_size : (int, int)
         Height h and width w of the images.
     patch_energy : float
-        Mean squared norm of the c x k x k patches of the images that training began with.
+        Mean squared norm of the c x k x k patches of the images that training began with; 0 while
+        these were zeros.
     loss_history : list of float
         Mean of ||x_hat - x||^2 over the images of each epoch.
     n_epochs_done : int
+    images : dict or None
+        The fingerprint of the images that `fit` began with (`minisca.training.images`).
     deleted_settings : dict
         Settings of an old file that minisca no longer has and that shaped its training.
     """
@@ -73,6 +77,7 @@ class LayerState:
     patch_energy: float
     loss_history: list = field(default_factory=list)
     n_epochs_done: int = 0
+    images: dict | None = None
     deleted_settings: dict = field(default_factory=dict)
 
     @property
@@ -154,6 +159,7 @@ class LayerState:
             "n_epochs_done": self.n_epochs_done,
             "patch_energy": self.patch_energy,
             "random_state": self.random_state,
+            "images": self.images,
         }
 
     @classmethod
@@ -169,7 +175,8 @@ class LayerState:
             if len(image_size) != 2:
                 raise ValueError(f"image_size is {image_size}; it must be (height, width)")
             n_epochs_done = check_integer("n_epochs_done", settings["n_epochs_done"], 0)
-            energy = check_number("patch_energy", settings["patch_energy"], low_open=True)
+            energy = check_number("patch_energy", settings["patch_energy"])
+            images = check_fingerprint(settings.get("images"))  # old files have none
         shapes = parameter_shapes(layer, "channels")
         trained = [name for name in PARAMETERS if not (layer.tied and name == "decoder_filters")]
         velocities = {f"velocity/{name}": shapes[name] for name in trained}
@@ -191,10 +198,30 @@ class LayerState:
         random_state, losses = settings["random_state"], arrays["loss_history"].tolist()
         n_channels = arrays["encoder_filters"].shape[1]
         shape = n_channels, image_size
-        return cls(parameters, velocities, random_state, *shape, energy, losses, n_epochs_done)
+        history = losses, n_epochs_done, images
+        return cls(parameters, velocities, random_state, *shape, energy, *history)
 
 
 _SETTINGS = ("image_size", "n_epochs_done", "patch_energy", "random_state")
+
+
+def in_unit(state, unit):
+    """The state of a layer whose images are all multiplied by `unit`, a power of two."""
+    if unit == 1:
+        return state
+
+    def scaled(arrays):
+        return {
+            name: array * array.dtype.type(unit) if name.endswith("bias") else array
+            for name, array in arrays.items()
+        }
+
+    return replace(
+        state,
+        parameters=scaled(state.parameters),
+        velocities=scaled(state.velocities),
+        patch_energy=state.patch_energy * unit**2,
+    )
 
 
 def parameter_shapes(settings, n_channels):

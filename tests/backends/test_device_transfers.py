@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from minisca import encoding
 from minisca.backends import get_backend
 from minisca.training import batches
 from tests.support.backends import EMULATED, SIMULATED
@@ -50,6 +51,8 @@ def counted_in_simulator(cuda, monkeypatch):
 def test_a_step_takes_nothing_in_but_its_batch_and_gives_nothing_out_but_the_loss(
     device, rule, monkeypatch
 ):
+    monkeypatch.setattr(encoding, "warn_of_dead_maps", lambda *_: None)  # it looks at images again
+
     def transfers(batch_size, share):
         monkeypatch.setattr(batches, "SHARE", share)
         counts = counted(device, monkeypatch)

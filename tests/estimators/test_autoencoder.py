@@ -163,7 +163,7 @@ def test_images_of_another_scale_give_the_same_filters_and_scaled_biases(rule, s
 def test_images_that_are_all_zero_are_learned_at_once():
     made = layer().fit(np.zeros((9, 1, 8, 7)))
     assert made.loss_history_ == [0, 0, 0]
-    assert made.patch_energy_ == 1
+    assert made.patch_energy_ == 0
 
 
 # The same every time ------------------------------------------------------------------------

@@ -187,7 +187,7 @@ def test_a_run_interrupted_in_training_resumes_to_the_same_layer(run, tmp_path):
     path = tmp_path / "layers" / "16-width7-seed0.npz"
     layer = minisca.SparseConvAutoencoder(**settings)
     with pytest.raises(KeyboardInterrupt):  # one read measures the images, one is the first epoch
-        layer.fit(Slices(images, fail_at=2), checkpoint=path)
+        layer.fit(Slices(images, fail_at=3), checkpoint=path)
     assert layer.n_epochs_done_ == 1
 
     arguments = ["--rows", "16", "--quick", "--data-dir", run.data, "--resume"]

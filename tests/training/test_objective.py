@@ -14,6 +14,7 @@ import reference.autoencoder
 from minisca.backends import get_backend
 from minisca.sparsity import make_sparsity
 from minisca.training import objective
+from minisca.training.images import squared_norm
 from tests.support.helpers import EPSILON, check_gradient
 from tests.support.layers import RULES, layer, over_rules
 
@@ -211,4 +212,4 @@ def test_the_dense_path_in_chunks_gives_what_it_gives_in_one(images_a_chunk, mon
 
 
 def test_the_squared_error_is_finite_wherever_float32_errors_are():
-    assert objective.squared_norm(np.float32([1e30, -1e30])) == pytest.approx(2e60)
+    assert squared_norm(np.float32([1e30, -1e30])) == pytest.approx(2e60)

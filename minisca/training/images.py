@@ -1,0 +1,103 @@
+"""What training asks of its images before it begins: how large they are, and which they are."""
+
+import hashlib
+import math
+
+import numpy as np
+
+from minisca.chunks import chunks, slices, spread
+from minisca.validation import check_integer, read_batch
+
+#: Images that are measured, spread over all; and that a fingerprint is of.
+MEASURED, FINGERPRINTED = 1000, 256
+#: Images that are read at a time take no more.
+READ_BYTES = 64 << 20
+#: Numbers whose squares are held at a time.
+SQUARES = 1 << 20
+#: A pixel's root mean square beyond which the images are trained on in another unit.
+SMALLEST, LARGEST = 1e-12, 1e12
+
+
+def measure_patch_energy(settings, X):
+    """Mean squared norm of a c x k x k patch, over up to 1,000 images spread over X; 0 of zeros.
+
+    Raises ValueError where the squares are beyond float64, or pixels are not finite.
+    """
+    n, channels, height, width = X.shape
+    rows = spread(n, MEASURED)
+    image_bytes = channels * height * width * np.dtype(settings.dtype).itemsize
+    total, black = 0.0, True
+    for part in slices(len(rows), max(1, min(settings.batch_size, READ_BYTES // image_bytes))):
+        images = read_batch(X, rows[part], settings.dtype)
+        with np.errstate(over="ignore", under="ignore"):
+            total += squared_norm(images)
+        black = black and not images.any()
+    energy = total / (len(rows) * height * width) * settings.filter_width**2
+    if not np.isfinite(energy):
+        raise ValueError("X has values whose squares are too large for float64; scale it down")
+    if energy < np.finfo(np.float64).tiny and not black:
+        raise ValueError("X has values whose squares are too small for float64; scale it up")
+    return energy
+
+
+def choose_unit(energy, settings, n_channels):
+    """The power of two that images of this patch energy are multiplied by while they train.
+
+    1 for all but tiny or huge images, whose squares float32 does not hold. Nothing is rounded by a
+    power of two: in any unit the same is learned.
+    """
+    size = math.sqrt(energy / (n_channels * settings.filter_width**2))
+    return 1.0 if SMALLEST < size < LARGEST or size == 0 else 2.0 ** -round(math.log2(size))
+
+
+def fingerprint(X):
+    """What tells images X (n, c, h, w) from others, as a dict for JSON.
+
+    Their shape, their dtype, and the SHA-256 of up to 256 of them, spread over X, as they are.
+    """
+    dtype = np.dtype(X.dtype)
+    image_bytes = math.prod(X.shape[1:]) * dtype.itemsize
+    rows, digest = spread(X.shape[0], FINGERPRINTED), hashlib.sha256()
+    for part in chunks(len(rows), image_bytes, READ_BYTES):
+        images = np.asarray(X[rows[part]], dtype.newbyteorder("<"))
+        digest.update(images.tobytes())
+    shape = [int(side) for side in X.shape]
+    return {"shape": shape, "dtype": dtype.name, "sha256": digest.hexdigest()}
+
+
+def check_fingerprint(found):
+    """Return what a file holds as a fingerprint, or None, or raise ValueError or TypeError."""
+    if found is None:
+        return None
+    if not (
+        isinstance(found, dict)
+        and set(found) == {"shape", "dtype", "sha256"}
+        and isinstance(found["shape"], list)
+        and all(isinstance(found[name], str) for name in ("dtype", "sha256"))
+    ):
+        raise ValueError(f"images is {found!r}; it must be None, or have shape, dtype and sha256")
+    for side in found["shape"]:
+        check_integer("a side of images", side)
+    return found
+
+
+def squared_norm(array):
+    """Sum of squares of a NumPy array, taken in float64; the same on any number of threads."""
+    numbers = array.reshape(-1)
+    if len(numbers) <= SQUARES:
+        return float(np.square(numbers, dtype=np.float64).sum())
+    half = len(numbers) // 2 // 8 * 8  # where NumPy's own sum, of pairs, cuts it: the same bits
+    return squared_norm(numbers[:half]) + squared_norm(numbers[half:])
+
+
+def difference(known, found):
+    """In words, how images with the fingerprint `found` differ from those of `known`; "" if not."""
+    for name in ("shape", "dtype"):
+        if known[name] != found[name]:
+            theirs, ours = (
+                tuple(each[name]) if name == "shape" else each[name] for each in (known, found)
+            )
+            return f"their {name} was {theirs}, not {ours}"
+    if known["sha256"] != found["sha256"]:
+        return f"some of {min(FINGERPRINTED, known['shape'][0])} images that were compared differ"
+    return ""
