@@ -8,6 +8,7 @@ from minisca.validation import (
     check_choice,
     check_images,
     check_integer,
+    check_unmasked,
     make_generator,
     read_batch,
 )
@@ -55,6 +56,7 @@ def dense_patches(images, width, stride=1):
     for patches larger than the images.
     """
     images = check_images(images, "images")
+    check_unmasked("images", images)
     width = check_patch_width("width", width, images.shape[2:])
     stride = check_integer("stride", stride)
     windows = sliding_window_view(images, (width, width), axis=(2, 3))
