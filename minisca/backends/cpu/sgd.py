@@ -16,8 +16,12 @@ def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
     """See `minisca.backends.interface.Backend.sgd_momentum_`."""
     if isinstance(parameter, list):
         for each in zip(parameter, gradient, velocity, learning_rate, strict=True):
-            sgd_momentum_(*each, momentum)
-        return
+            _update(*each, momentum)
+    else:
+        _update(parameter, gradient, velocity, learning_rate, momentum)
+
+
+def _update(parameter, gradient, velocity, learning_rate, momentum):
     number = parameter.dtype.type
     pieces = ceil_div(parameter.size, PIECE)
     flat = [array.reshape(-1) for array in (parameter, gradient, velocity)]

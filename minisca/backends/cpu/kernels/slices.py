@@ -5,6 +5,8 @@ row of a filter. Pasting and summing patches are then a few long vector operatio
 layer, a slice of one image fits the first-level cache, a slice of a block of filters the second.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from minisca import chunks
@@ -43,14 +45,19 @@ def parts(shape, k, dtype, margin=0):
     margin: how many more lines are sliced above, and below. Lines are fewer than h only where one
     image, sliced, takes more than `SLICED_BYTES`.
     """
+    return _parts(shape, k, np.dtype(dtype).itemsize, margin, SLICED_BYTES)
+
+
+@lru_cache(64)
+def _parts(shape, k, item_bytes, margin, limit):
     n, channels, height, width = shape
     per_slice = slice_channels(channels)
     row = (width - 1) * per_slice + run_length(k, per_slice)
-    line = ceil_div(channels, per_slice) * row * np.dtype(dtype).itemsize
+    line = ceil_div(channels, per_slice) * row * item_bytes
     image = line * (height + k - 1)
-    if image <= SLICED_BYTES:
-        return [(rows, slice(0, height)) for rows in chunks.chunks(n, image, SLICED_BYTES)]
-    at_a_time = chunks.slices(height, max(1, SLICED_BYTES // line - (k - 1) - 2 * margin))
+    if image <= limit:
+        return [(rows, slice(0, height)) for rows in chunks.chunks(n, image, limit)]
+    at_a_time = chunks.slices(height, max(1, limit // line - (k - 1) - 2 * margin))
     return [(slice(i, i + 1), lines) for i in range(n) for lines in at_a_time]
 
 

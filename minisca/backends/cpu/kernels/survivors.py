@@ -57,8 +57,10 @@ def _decode_lines(values, positions, maps, filters, bias, ends, images):
     pasted = slices.empty_slices(n, channels, ends[1] - ends[0], width, k, images.dtype)
     per_slice = slices.slice_channels(channels)
     run = slices.run_length(k, per_slice)
-    rows, columns = np.divmod(positions.astype(np.int64), width)
-    offsets = rows * pasted.shape[3] + columns * per_slice
+    # row * stride + column * per_slice, in int64 whatever NumPy makes of int32
+    rows = positions // np.int32(width)
+    offsets = np.multiply(rows, pasted.shape[3] - width * per_slice, dtype=np.int64)
+    offsets += np.multiply(positions, per_slice, dtype=np.int64)
     block = _maps_in_cache(filters, run, arrays=1)
     pieces = min(n, max(1, 16 // len(pasted)))
     slice_filter = patches.slice_function(k, per_slice, run, filters.dtype)

@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 from minisca import chunks
 from minisca.backends.cpu.runtime.compiling import compiler_lock, kernel
-from minisca.backends.cpu.runtime.threads import numbas_threads, thread_count
+from minisca.backends.cpu.runtime.threads import on_numbas_threads, thread_count
 
 _addresses = {}
 
@@ -47,8 +47,7 @@ def in_parallel(function, n_pieces, *arguments):
     if count == 1:
         failures = _run_in_turn(address, flat, n_pieces)
     else:
-        with numbas_threads(count):
-            failures = _run(address, flat, n_pieces)
+        failures = on_numbas_threads(count, _run, address, flat, n_pieces)
     if failures:
         raise MemoryError(f"{function.__name__} failed, most likely for want of working memory")
 

@@ -8,7 +8,7 @@ import ctypes
 import os
 import sys
 import threading
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import suppress
 from functools import cache
 
 import numba
@@ -40,23 +40,32 @@ def thread_count():
     return min(limit, numba.get_num_threads())
 
 
-@contextmanager
-def numbas_threads(count):
-    """Numba's threads, `count` of them, for what is done in this context.
+def on_numbas_threads(count, function, *arguments):
+    """function(*arguments) while Numba has `count` threads; then it has as many as before.
 
-    Numba's own number is what it was afterwards. Numba ends a process that uses its "workqueue" in
-    two threads at once: there one waits for the other.
+    Numba ends a process that uses its "workqueue" in two threads at once: there one waits for the
+    other.
     """
-    with _workqueue if numba.threading_layer() == "workqueue" else nullcontext():
-        before = numba.get_num_threads()
-        if before == count:
-            yield
-            return
-        numba.set_num_threads(count)
-        try:
-            yield
-        finally:
-            numba.set_num_threads(before)
+    if _one_at_a_time():
+        with _workqueue:
+            return _with_threads(count, function, arguments)
+    return _with_threads(count, function, arguments)
+
+
+def _with_threads(count, function, arguments):
+    before = numba.get_num_threads()
+    if before == count:
+        return function(*arguments)
+    numba.set_num_threads(count)
+    try:
+        return function(*arguments)
+    finally:
+        numba.set_num_threads(before)
+
+
+@cache
+def _one_at_a_time():
+    return numba.threading_layer() == "workqueue"  # it stays what it is once threads have started
 
 
 @cache
