@@ -13,7 +13,7 @@ from minisca.backends import cpu
 from minisca.backends.cpu.kernels import choice, dense, direct, slices, transform
 from minisca.backends.cpu.runtime import recycler
 from minisca.sparsity import make_sparsity
-from minisca.training import objective
+from minisca.training import images, objective
 from minisca.validation import read_batch
 from tests import test_against_reference
 from tests.support.cases import Case, arguments, as_dtype, call
@@ -195,8 +195,8 @@ def test_images_of_another_dtype_are_read_a_part_at_a_time(monkeypatch, dtype, r
 @pytest.mark.parametrize("shape", [(3, 1000), (100_003,), (70, 7, 31, 5), (65_536,)])
 def test_a_squared_norm_has_the_bits_of_the_sum_over_all(monkeypatch, shape):
     error = np.random.default_rng(3).standard_normal(shape, np.float32)
-    monkeypatch.setattr(objective, "SQUARES", 1000)
-    assert objective.squared_norm(error) == float(np.square(error, dtype=np.float64).sum())
+    monkeypatch.setattr(images, "SQUARES", 1000)
+    assert images.squared_norm(error) == float(np.square(error, dtype=np.float64).sum())
 
 
 @pytest.mark.parametrize("rule", [("winner-take-all",), ("k-largest", 5), ("none",)])
