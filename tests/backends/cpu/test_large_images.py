@@ -223,10 +223,12 @@ def test_a_step_takes_no_more_memory_however_many_and_large_its_images(monkeypat
     parameters |= {"decoder_filters": filters, "decoder_bias": np.zeros(3, np.float32)}
     for n, side in ((24, 128), (1, 512), (1, 1024)):
         x = random.standard_normal((n, 3, side, side), np.float32)
+        what = cpu, make_sparsity("winner-take-all"), parameters, x
+        objective.loss_and_gradients(*what)  # compiles
         recycler._entries.clear()
         tracemalloc.start()
         try:
-            objective.loss_and_gradients(cpu, make_sparsity("winner-take-all"), parameters, x)
+            objective.loss_and_gradients(*what)
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
