@@ -39,6 +39,12 @@ class Estimator:
     def _defaults(cls):
         """{argument name: default} of the constructor, in its order."""
         _, *parameters = inspect.signature(cls.__init__).parameters.values()
+        for parameter in parameters:
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise TypeError(
+                    f"the constructor of {cls.__name__} takes {parameter}; it must name every "
+                    "argument, for get_params, clone, save and load to know them"
+                )
         return {parameter.name: parameter.default for parameter in parameters}
 
     def _store(self, arguments):

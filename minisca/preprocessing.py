@@ -80,6 +80,7 @@ class ZCA(Estimator):
     def __init__(self, epsilon=0.1):
         self.epsilon = epsilon
 
+    @np.errstate(under="ignore")  # a number that underflows is 0
     def fit(self, X, y=None):
         """Measure the images' mean and covariance; returns self.
 
@@ -110,6 +111,7 @@ class ZCA(Estimator):
         self.dewhitening_ = ((vectors * roots) @ vectors.T).astype(np.float32)
         return self
 
+    @np.errstate(under="ignore")  # a number that underflows is 0
     def transform(self, X, out=None):
         """Whiten images.
 
@@ -137,6 +139,7 @@ class ZCA(Estimator):
         """`fit(X)`, then `transform(X)`."""
         return self.fit(X).transform(X)
 
+    @np.errstate(under="ignore")  # a number that underflows is 0
     def inverse_transform(self, X):
         """The images, a float32 array (n, c, h, w), that `transform` made X of; raises as that."""
         X = self._check_new(X)

@@ -193,7 +193,8 @@ def read_batch(images, rows, dtype, name="X"):
 def _read_part(images, rows, dtype, name):
     found = images[rows]
     check_unmasked(name, found)
-    with np.errstate(over="ignore"):  # what is too large for `dtype` is refused below
+    # what is too large for `dtype` is refused below, what is too small is 0
+    with np.errstate(over="ignore", under="ignore"):
         batch = np.ascontiguousarray(found, dtype=dtype)
     pixels = batch.reshape(-1)
     if not all(np.isfinite(pixels[part]).all() for part in chunks(len(pixels), 1)):
@@ -229,7 +230,7 @@ def check_out(out, shape):
 def check_labels(labels, n, name="y"):
     """Return labels (n,) as integers, booleans or text, or raise.
 
-    Floats that are whole numbers become int64; text of dtype object becomes a text array.
+    Floats that are whole numbers of int64 become that; text of dtype object becomes a text array.
     """
     check_unmasked(name, labels)
     labels = as_array(name, labels, "(n,)")
@@ -240,11 +241,11 @@ def check_labels(labels, n, name="y"):
     if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels):
         labels = labels.astype(str)
     if labels.dtype.kind == "f":
-        fractional = ~(np.isfinite(labels) & (labels == np.trunc(labels)))
-        if fractional.any():
+        wrong = ~((np.abs(labels) < 2.0**63) & (labels == np.trunc(labels)))
+        if wrong.any():
             raise ValueError(
-                f"{name} has the label {labels[fractional][0]} in row {fractional.argmax()}; "
-                "labels must be whole numbers or text"
+                f"{name} has the label {labels[wrong][0]} in row {wrong.argmax()}; "
+                "labels must be whole numbers (floats: below 2^63) or text"
             )
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "biuU":

@@ -163,7 +163,7 @@ def converted(operand, array, wanted, on_device):
             raise TypeError(f"{name} has dtype {found.dtype}; it must be of whole numbers")
         if found.dtype.itemsize >= wanted.itemsize and found.size:
             check_indices(name, found, END)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         return np.require(found, wanted, ["C", "A", "W"])
 
 

@@ -52,6 +52,7 @@ class LinearClassifier(Classifier):
         "converged": check_flag,
     }
 
+    @np.errstate(under="ignore")  # a number that underflows is 0
     def fit(self, X, y):
         """Learn from features and their labels.
 
@@ -115,6 +116,7 @@ class LinearClassifier(Classifier):
             "intercept": Learned(("classes",), FLOATS),
         }
 
+    @np.errstate(under="ignore")  # a number that underflows is 0
     def _scores(self, X):
         self._check_as_fitted()
         blocks = FeatureBlocks(X, dtype=self.coef_.dtype)

@@ -6,12 +6,14 @@ from minisca.classifiers import lbfgs
 from minisca.classifiers.linear import LinearClassifier
 
 
+@np.errstate(under="ignore")  # a number that underflows is 0
 def log_softmax(logits):
     """Logarithms of the softmax of each row of logits (n, n_classes); safe from overflow."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
+@np.errstate(under="ignore")  # a number that underflows is 0
 def cross_entropy(logits, truth):
     """Sum over rows of the cross-entropy, and its gradient by the logits (n, n_classes).
 
@@ -75,6 +77,7 @@ class LogisticRegression(LinearClassifier):
         self.tol = tol
         self.verbose = verbose
 
+    @np.errstate(under="ignore")  # a number that underflows is 0
     def predict_proba(self, X):
         """The probability of every class: the softmax of the scores.
 

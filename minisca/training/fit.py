@@ -88,7 +88,7 @@ def run_epoch(settings, optimiser, task, order, epoch, bar):
         step += 1
         rate = task.rate(epoch * len(rows) + step, settings.n_epochs * len(rows))
         # What overflows shows in the loss, which is looked at: no need to warn of it too.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             loss, gradients = task.loss_and_gradients(batch, epoch)
             optimiser.step(gradients, rate)
         del batch, gradients  # their memory is the next step's

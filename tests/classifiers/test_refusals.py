@@ -20,6 +20,8 @@ HOLED[4, 1] = np.nan
         (X, 0 * Y, ValueError, r"y has one class, .*0.*; it must have two or more"),
         (X, Y + 0.5, ValueError, r"y has the label 0\.5 in row 0; labels must be whole numbers"),
         (X, np.where(Y == 1, np.nan, Y), ValueError, r"y has the label nan in row 1"),
+        (X, Y + 2.0**63, ValueError, r"y has the label 9\.22\S+ in row 0; .* below 2\^63"),
+        (X, Y - 2.0**63, ValueError, r"y has the label -9\.22\S+ in row 0; .* below 2\^63"),
         (X, Y + 1j, TypeError, r"y has dtype complex128; labels must be whole numbers or text"),
         (X, [None] * 6, TypeError, r"y has dtype object; labels must be"),
         (X[:, 0], Y, ValueError, r"X has shape \(6,\); it must be \(n, \.\.\.\) of rank 2 or more"),

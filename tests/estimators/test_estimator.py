@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from minisca.estimator import Estimator
 
@@ -76,3 +77,14 @@ def test_repr_shows_what_differs_from_the_defaults():
     assert repr(Scaler(factor=2)) == "Scaler(factor=2)"
     assert repr(Scaler(weights=np.arange(2))) == "Scaler(weights=array([0, 1]))"
     assert repr(Chain([Scaler(factor=2)])) == "Chain(layers=[Scaler(factor=2)])"
+
+
+def test_a_constructor_that_does_not_name_its_arguments_is_told_so():
+    class Open(Scaler):
+        def __init__(self, note="", **options):
+            super().__init__(**options)
+            self.note = note
+
+    for use in (Open.get_params, repr, lambda made: made.set_params(note="b"), clone):
+        with pytest.raises(TypeError, match=r"constructor of Open takes \*\*options; it must name"):
+            use(Open(note="a"))
