@@ -1,5 +1,7 @@
 """The pictures of a row: filters, reconstructions, features, losses, errors."""
 
+import warnings
+
 import numpy as np
 from common.pictures import as_stack
 
@@ -57,7 +59,9 @@ def draw_other_rules(path, images, quick, backend):
         "largest-across-maps": {"sparsity": "k-largest", "n_active": 16, "learning_rate": 0.01},
     }
     for name, rule in rules.items():
-        layer = minisca.SparseConvAutoencoder(16, **settings, **rule).fit(images)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # dead maps are what is to be seen
+            layer = minisca.SparseConvAutoencoder(16, **settings, **rule).fit(images)
         dead = int((layer.usage(images) < 0.001).sum())
         energy = np.square(layer.decoder_filters_).reshape(16, -1)
         sharpness = np.median(energy.max(axis=1) / energy.sum(axis=1))
