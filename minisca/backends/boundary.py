@@ -15,7 +15,7 @@ from minisca.backends.operands import (
     END,
     OPERANDS,
     SCALARS,
-    as_array,
+    as_real_array,
     check_indices,
     check_shape,
     check_sides,
@@ -144,7 +144,7 @@ class _Check:
         if type(array) is np.ndarray and (array.dtype is _FLOAT32 or array.dtype is _FLOAT64):
             return array.dtype
         if not isinstance(array, np.ndarray) and not self._is_on_device(array):
-            array = as_array(self.rule.name, array)
+            array = as_real_array(self.rule.name, array)
         for dtype in (_FLOAT32, _FLOAT64):
             if array.dtype.newbyteorder("=") == dtype:
                 return dtype

@@ -99,7 +99,7 @@ def check_shape(operand, shape, lengths):
         raise ValueError(f"{operand.name} has shape {shape}; no side may be 0")
 
 
-def as_array(name, array):
+def as_real_array(name, array):
     """`array` as a NumPy array of real numbers, or TypeError or ValueError."""
     _refuse_mask(name, array)
     found = validation.as_array(name, array, "of real numbers")
@@ -152,7 +152,7 @@ def converted(operand, array, wanted, on_device):
                 f"{name} is changed in place; it must be C-contiguous, aligned and writeable"
             )
         return array
-    found = as_array(name, array)
+    found = as_real_array(name, array)
     if name == "x" and found.dtype.kind != "f":
         raise TypeError(
             f"x has dtype {found.dtype}; images must be floating-point numbers, of the range that "

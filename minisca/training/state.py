@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from minisca.backends.operands import as_array
+from minisca.backends.operands import as_real_array
 from minisca.files.checkpoint import (
     CheckpointError,
     Learned,
@@ -106,7 +106,7 @@ class LayerState:
         if name not in PARAMETERS:
             setattr(self, name, value)
             return
-        value = np.array(as_array(f"{name}_", value), self.dtype, order="C")
+        value = np.array(as_real_array(f"{name}_", value), self.dtype, order="C")
         if value.shape != self.parameters[name].shape:
             self.velocities[name] = np.zeros_like(value)
         self.parameters[name] = value

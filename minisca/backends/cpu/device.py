@@ -6,17 +6,17 @@ See `minisca.backends.interface.Support`.
 import numpy as np
 
 from minisca.backends.cpu.runtime import operation
-from minisca.backends.operands import as_array, check_new
+from minisca.backends.operands import as_real_array, check_new
 
 
 def to_device(array):
     """See `minisca.backends.interface.Support.to_device`."""
-    return np.require(as_array("array", array), requirements="C")
+    return np.require(as_real_array("array", array), requirements="C")
 
 
 def to_host(array):
     """See `minisca.backends.interface.Support.to_host`: the array itself."""
-    return as_array("array", array)
+    return as_real_array("array", array)
 
 
 def empty(shape, dtype):
@@ -26,7 +26,7 @@ def empty(shape, dtype):
 
 def copy(array):
     """See `minisca.backends.interface.Support.copy`."""
-    return as_array("array", array).copy()
+    return as_real_array("array", array).copy()
 
 
 @operation

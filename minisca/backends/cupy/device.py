@@ -5,7 +5,7 @@ import numpy as np
 from minisca.backends import boundary
 from minisca.backends.cupy.runtime import machine
 from minisca.backends.cupy.runtime.machine import allocate
-from minisca.backends.operands import as_array, check_new
+from minisca.backends.operands import as_real_array, check_new
 
 
 def to_device(array):
@@ -13,7 +13,7 @@ def to_device(array):
 
     Raises ImportError without CuPy, RuntimeError without a device, MemoryError without room.
     """
-    array = as_array("array", array) if _is_of_host(array) else array
+    array = as_real_array("array", array) if _is_of_host(array) else array
     return allocate(array.shape, array.dtype, lambda: machine.platform.xp.asarray(array, order="C"))
 
 
@@ -23,7 +23,7 @@ def to_host(array):
     It waits for the kernels that were launched; raises RuntimeError if one of them failed.
     """
     if _is_of_host(array):
-        return as_array("array", array)
+        return as_real_array("array", array)
     launch_failures, _ = machine.platform.failures
     try:
         return machine.platform.to_host(array)
@@ -44,7 +44,7 @@ def empty(shape, dtype):
 def copy(array):
     """See `minisca.backends.interface.Support.copy`."""
     if _is_of_host(array):
-        return as_array("array", array).copy()
+        return as_real_array("array", array).copy()
     copied = empty(array.shape, array.dtype)
     copy_into_(copied, array)
     return copied

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from minisca.backends.cupy.device import to_device, to_host
-from minisca.backends.cupy.runtime.arrays import on_device, operation
+from minisca.backends.cupy.runtime.arrays import operation
 from minisca.backends.cupy.runtime.launching import kernel, launch, launch_over, threads_for
 
 FILE = "sgd.cu"
@@ -23,7 +23,7 @@ def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
         parameter, gradient, velocity = [parameter], [gradient], [velocity]
         learning_rate = [learning_rate]
     given = list(zip(parameter, gradient, velocity, strict=True))
-    arrays = [on_device(*each) for each in given]
+    arrays = [[to_device(array) for array in each] for each in given]
     for first in range(0, len(given), AT_ONCE):
         some = slice(first, first + AT_ONCE)
         _update(arrays[some], learning_rate[some], momentum)

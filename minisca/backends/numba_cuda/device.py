@@ -6,7 +6,7 @@ from numba import cuda
 from minisca.backends import boundary
 from minisca.backends.numba_cuda.runtime import machine
 from minisca.backends.numba_cuda.runtime.machine import allocate
-from minisca.backends.operands import as_array, check_new
+from minisca.backends.operands import as_real_array, check_new
 
 
 def to_device(array):
@@ -18,7 +18,7 @@ def to_device(array):
         if not array.is_c_contiguous():
             raise ValueError("array is not C-contiguous; on the device it must be")
         return array
-    array = np.require(as_array("array", array), requirements="C")
+    array = np.require(as_real_array("array", array), requirements="C")
     return allocate(array.shape, array.dtype, lambda: cuda.to_device(array))
 
 
@@ -28,7 +28,7 @@ def to_host(array):
     It waits for the kernels that were launched; raises RuntimeError if one of them failed.
     """
     if not getattr(array, "__cuda_ndarray__", False):
-        return as_array("array", array)
+        return as_real_array("array", array)
     try:
         return array.copy_to_host()
     except Exception as error:  # of numba.cuda or of cuda.core, which it calls
@@ -44,7 +44,7 @@ def empty(shape, dtype):
 def copy(array):
     """See `minisca.backends.interface.Support.copy`."""
     if not getattr(array, "__cuda_ndarray__", False):
-        return as_array("array", array).copy()
+        return as_real_array("array", array).copy()
     copied = empty(array.shape, array.dtype)
     copy_into_(copied, array)
     return copied

@@ -10,7 +10,7 @@ from numba import cuda
 
 from minisca.backends.numba_cuda.device import to_device, to_host
 from minisca.backends.numba_cuda.kernels.reduce import block_max, block_sum
-from minisca.backends.numba_cuda.runtime.arrays import flat, on_device, operation
+from minisca.backends.numba_cuda.runtime.arrays import flat, operation
 from minisca.backends.numba_cuda.runtime.launching import launch, launch_over, threads_for
 
 
@@ -22,7 +22,7 @@ def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
         learning_rate = [learning_rate]
     number = parameter[0].dtype.type
     given = list(zip(parameter, gradient, velocity, strict=True))
-    arrays = [on_device(*each) for each in given]
+    arrays = [[to_device(array) for array in each] for each in given]
     kinds = [tuple(flat(*kind)) for kind in zip(*arrays, strict=True)]
     rates = tuple(map(number, learning_rate))
     size = sum(values.size for values, _, _ in arrays)

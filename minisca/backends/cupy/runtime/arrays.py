@@ -9,11 +9,6 @@ from minisca.backends.cupy.runtime import machine
 operation = boundary.operation(to_device)
 
 
-def on_device(*arrays):
-    """All of `arrays` on the device."""
-    return [to_device(array) for array in arrays]
-
-
 def zeros(shape, dtype):
     """A new array of zeros on the device. Raises as `empty` does."""
     return machine.allocate(shape, np.dtype(dtype), lambda: machine.platform.xp.zeros(shape, dtype))

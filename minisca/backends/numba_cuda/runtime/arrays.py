@@ -9,11 +9,6 @@ from minisca.backends.numba_cuda.runtime.launching import launch_over
 operation = boundary.operation(to_device)
 
 
-def on_device(*arrays):
-    """All of `arrays` on the device."""
-    return [to_device(array) for array in arrays]
-
-
 def flat(*arrays):
     """The numbers of each of some C-contiguous arrays as one row."""
     return [array.reshape(array.size) for array in arrays]
