@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from minisca.backends.cupy.device import to_device
 from minisca.backends.cupy.kernels import direct, sums, tiles
 from minisca.backends.cupy.runtime import machine
-from minisca.backends.cupy.runtime.arrays import on_device
 from tests.support.backends import EMULATED
 from tests.support.cuda_emulator import blocks, can_be_sparse, sparse_zeros
 from tests.support.emulated_device import Arrays, DeviceArray, Emulator, Kernel
@@ -71,6 +71,11 @@ class FarKernel(Kernel):
     def __call__(self, grid, block, args, *, shared_mem=0):
         with blocks(FIRST_BLOCKS, self.last_blocks):
             super().__call__(grid, block, args, shared_mem=shared_mem)
+
+
+def on_device(*arrays):
+    """All of `arrays` on the device."""
+    return [to_device(array) for array in arrays]
 
 
 def lengthen(argument, axis, length):

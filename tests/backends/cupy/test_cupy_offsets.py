@@ -9,7 +9,7 @@ import numpy as np
 
 from minisca.backends import cupy
 from minisca.backends.cupy.kernels import selection, sums
-from minisca.backends.cupy.runtime.arrays import on_device, zeros
+from minisca.backends.cupy.runtime.arrays import zeros
 from tests.support.far_end import (
     FAR,
     NEEDS_FAR_ADDRESSES,
@@ -19,6 +19,7 @@ from tests.support.far_end import (
     ends_only,
     last_piece,
     many_images,
+    on_device,
     on_tiles,
     parametrize,
     positions_below,

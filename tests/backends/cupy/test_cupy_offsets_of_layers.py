@@ -12,7 +12,7 @@ from minisca.backends import cupy
 from minisca.backends.cupy.kernels import survivors
 from minisca.backends.cupy.kernels.convolution import transposed
 from minisca.backends.cupy.runtime import launching, machine
-from minisca.backends.cupy.runtime.arrays import on_device, zeros
+from minisca.backends.cupy.runtime.arrays import zeros
 from tests.support.cuda_emulator import RawKernel, blocks, sparse_zeros
 from tests.support.far_end import (
     FAR,
@@ -23,6 +23,7 @@ from tests.support.far_end import (
     draw,
     large_images,
     many_maps,
+    on_device,
     on_tiles,
     parametrize,
     positions_below,
