@@ -5,6 +5,8 @@ Reconstruction and gradients then touch one k x k patch for each survivor (`kern
 Paper section 2.1.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from minisca.backends.cpu.kernels import direct, selection, survivors, transform
@@ -116,7 +118,11 @@ def winners_backward(x, error, values, positions, encoder_filters, decoder_filte
 
 def _maps_of_slots(values, maps):
     """The maps of a code's slots, (n, s) int32; without `maps`, slot j belongs to map j."""
-    if maps is None:
-        maps = np.empty(values.shape, np.int32)
-        maps[:] = np.arange(values.shape[1])
-    return np.require(maps, np.int32, ["C", "W"])
+    return _own_maps(values.shape) if maps is None else maps
+
+
+@lru_cache(8)
+def _own_maps(shape):
+    maps = np.empty(shape, np.int32)
+    maps[:] = np.arange(shape[1])
+    return maps

@@ -36,7 +36,7 @@ def test_every_piece_is_done_once_whatever_the_kinds_of_the_arguments(dtype, sca
 @pytest.fixture(params=["one thread", "all threads"])
 def some_threads(request, monkeypatch):
     if request.param == "one thread":
-        monkeypatch.setattr(parallel, "thread_count", lambda: 1)
+        monkeypatch.setattr(parallel, "thread_limit", lambda: 1)
 
 
 @pytest.mark.usefixtures("some_threads")

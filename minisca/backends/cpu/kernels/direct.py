@@ -9,6 +9,7 @@ again. Here a tile's sums stay in registers. Rows of pixels that are all zero, n
 MNIST's, are not multiplied at all.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ MAPS_BYTES = 384 << 10
 LINES_BYTES = 4 << 20
 
 
+@lru_cache(64)
 def choose_tile(n_maps, image_width, dtype):
     """Positions and vectors of the tile with the least work for `n_maps` maps of that width.
 

@@ -32,23 +32,12 @@ def decode(values, positions, maps, filters, bias, images):
 
     values, positions, maps (n, s): every image's slots stand by rising map.
     """
-    k, height, padding = filters.shape[2], images.shape[2], filters.shape[2] // 2
-    for rows, lines in slices.parts(images.shape, k, images.dtype, margin=padding):
+    k, height = filters.shape[2], images.shape[2]
+    for rows, lines in slices.parts(images.shape, k, images.dtype, margin=k // 2):
         # what reaches these lines: survivors whose patches meet them
-        top, bottom = max(0, lines.start - padding), min(height, lines.stop + padding)
-        code = _within(slice(top, bottom), values[rows], positions[rows], images.shape[2:])
+        top, bottom = max(0, lines.start - k // 2), min(height, lines.stop + k // 2)
         ends = top, bottom, lines.start, lines.stop
-        _decode_lines(*code, maps[rows], filters, bias, ends, images[rows])
-
-
-def _within(lines, values, positions, size):
-    """Values and positions, in some lines of images of `size`, of what lies there; else silent."""
-    height, width = size
-    if (lines.start, lines.stop) == (0, height):
-        return values, positions
-    there = (positions >= lines.start * width) & (positions < lines.stop * width)
-    values = np.where(there, values, values.dtype.type(0))
-    return values, np.where(there, positions - np.int32(lines.start * width), np.int32(0))
+        _decode_lines(values[rows], positions[rows], maps[rows], filters, bias, ends, images[rows])
 
 
 def _decode_lines(values, positions, maps, filters, bias, ends, images):
@@ -57,50 +46,52 @@ def _decode_lines(values, positions, maps, filters, bias, ends, images):
     pasted = slices.empty_slices(n, channels, ends[1] - ends[0], width, k, images.dtype)
     per_slice = slices.slice_channels(channels)
     run = slices.run_length(k, per_slice)
-    # row * stride + column * per_slice, in int64 whatever NumPy makes of int32
-    rows = positions // np.int32(width)
-    offsets = np.multiply(rows, pasted.shape[3] - width * per_slice, dtype=np.int64)
-    offsets += np.multiply(positions, per_slice, dtype=np.int64)
     block = _maps_in_cache(filters, run, arrays=1)
     pieces = min(n, max(1, 16 // len(pasted)))
     slice_filter = patches.slice_function(k, per_slice, run, filters.dtype)
     paste = patches.paste_function(k, run, filters.dtype)
-    slots, how = (values, offsets, maps), (pieces, block, slice_filter, paste)
-    in_parallel(_decode, len(pasted) * pieces, pasted, slots, filters, bias, how, ends, images)
+    code, how = (values, positions, maps), (pieces, block, slice_filter, paste)
+    in_parallel(_decode, len(pasted) * pieces, pasted, code, filters, bias, how, ends, images)
 
 
 @kernel
-def _decode(piece, pasted, slots, filters, bias, how, ends, decoded):
+def _decode(piece, pasted, code, filters, bias, how, ends, decoded):
     """Paste into one slice of some images, then copy it out.
 
-    slots: values, offsets of their patches in an image's slice, and maps, each (n, s). how: pieces
-    of a slice; maps whose filters are kept in cache; addresses of functions. ends: as of
-    `_decode_lines`.
+    code: values, positions and maps, each (n, s). how: pieces of a slice; maps whose filters are
+    kept in cache; addresses of functions. ends: as of `_decode_lines`.
     """
-    values, offsets, maps = slots
+    values, positions, maps = code
     pieces, block, slice_filter, paste = how
-    first_line, _, top, bottom = ends
+    first_line, end_line, top, bottom = ends
     s = piece // pieces
     first, end = share(piece % pieces, pieces, pasted.shape[1])
     images, stride = pasted[s], pasted.shape[3]
     n_maps, channels, k, _ = filters.shape
-    n_slots = values.shape[1]
-    run = slices.run_length(k, slices.slice_channels(channels))
+    n_slots, width = values.shape[1], decoded.shape[3]
+    per_slice = slices.slice_channels(channels)
+    run = slices.run_length(k, per_slice)
     sliced = aligned_zeros(block * k * run, filters.dtype)
-    owners = np.empty(n_slots, np.int64)
+    # of an image's survivors of the block: their patches, whose filters they paste, and values
+    offsets, owners = np.empty(n_slots, np.int64), np.empty(n_slots, np.int64)
+    scales = np.empty(n_slots, values.dtype)
     images[first:end] = 0
     reached = np.zeros(len(images), np.int64)  # the slot from which an image's next maps begin
     for first_map in range(0, n_maps, block):
         end_map = min(first_map + block, n_maps)
         slices.move_filters(slice_filter, filters, s, first_map, end_map, sliced)
         for i in range(first, end):
-            start = slot = reached[i]
+            slot, count = reached[i], 0
             while slot < n_slots and maps[i, slot] < end_map:
-                owners[slot] = maps[i, slot] - first_map
+                row, column = divmod(positions[i, slot], width)
+                if values[i, slot] != 0 and first_line <= row < end_line:
+                    offsets[count] = (row - first_line) * stride + column * per_slice
+                    owners[count] = maps[i, slot] - first_map
+                    scales[count] = values[i, slot]
+                    count += 1
                 slot += 1
-            at, filter_of, scale = (offsets[i], start), (owners, start), (values[i], start)
-            call(paste, images[i], at, filter_of, scale, slot - start, stride, sliced)
             reached[i] = slot
+            call(paste, images[i], offsets, owners, scales, count, stride, sliced)
     lines = top, bottom
     slices.unslice_images(s, first, end, pasted, first_line, lines, bias, k // 2, decoded)
 
@@ -136,7 +127,7 @@ def gradients(x, error, values, positions, maps, filters):
     d_encoder_bias, error_sums = np.zeros(len(filters), x.dtype), np.zeros(x.shape[1])
     adding = False
     for rows, lines in slices.parts(x.shape, filters.shape[2], x.dtype):
-        code = *_within(lines, values[rows], positions[rows], x.shape[2:]), maps[rows]
+        code = values[rows], positions[rows], maps[rows]
         what = lines, code, filters, d_encoder_filters, d_decoder_filters, adding
         d_bias, sums = _sum_gradients(x[rows], error[rows], *what)
         d_encoder_bias += d_bias
@@ -149,8 +140,8 @@ def gradients(x, error, values, positions, maps, filters):
 def _sum_gradients(x, error, lines, code, filters, d_encoder_filters, d_decoder_filters, adding):
     """Fill, or add to, the filters' gradients, from the survivors in some lines of images.
 
-    code: values, positions in these lines, and maps. Returns the gradient of the encoder's bias and
-    the sums of the error (c,).
+    code: values, positions and maps. Returns the gradient of the encoder's bias and the sums of the
+    error (c,).
     """
     n_maps, channels, k, _ = filters.shape
     dtype, n_slots = x.dtype, code[0].size
@@ -158,8 +149,8 @@ def _sum_gradients(x, error, lines, code, filters, d_encoder_filters, d_decoder_
     run = slices.run_length(k, per_slice)
     images, errors, error_sums = slices.slice_images(x, error, k, lines)
     n_slices, _, padded, stride = errors.shape
-    strides = padded * stride, stride, per_slice
-    survivors = Survivors(*sort_by_map(*code, n_maps, x.shape[3], strides))
+    strides, ends = (padded * stride, stride, per_slice), (lines.start, lines.stop)
+    survivors = Survivors(*sort_by_map(*code, n_maps, x.shape[3], ends, strides))
     chunk = max(1, IMAGES_BYTES // (padded * stride * dtype.itemsize))
     block = _maps_in_cache(filters, run, arrays=2)
     pieces = min(n_maps, max(1, 16 // n_slices))
@@ -192,17 +183,19 @@ def _maps_in_cache(filters, run, arrays):
 
 
 @kernel
-def sort_by_map(values, positions, maps, n_maps, image_width, strides):
-    """The elements of `Survivors`, of values, positions and maps (n, s).
+def sort_by_map(values, positions, maps, n_maps, image_width, lines, strides):
+    """The elements of `Survivors`, of what values, positions and maps (n, s) say of some lines.
 
-    strides: from one image, row and column to the next, in a slice of all images.
+    lines: the first, and the end. strides: from one image, row and column to the next, in a slice
+    of all images, which begins with the first line.
     """
     per_image, per_row, per_column = strides
+    low, high = lines[0] * image_width, lines[1] * image_width
     n, n_slots = values.shape
     starts = np.zeros(n_maps + 1, np.int64)
     for i in range(n):
         for slot in range(n_slots):
-            if values[i, slot] > 0:
+            if values[i, slot] > 0 and low <= positions[i, slot] < high:
                 starts[maps[i, slot] + 1] += 1
     for m in range(n_maps):
         starts[m + 1] += starts[m]
@@ -212,9 +205,9 @@ def sort_by_map(values, positions, maps, n_maps, image_width, strides):
     free = starts[:-1].copy()
     for i in range(n):
         for slot in range(n_slots):
-            if values[i, slot] > 0:
+            if values[i, slot] > 0 and low <= positions[i, slot] < high:
                 e = free[maps[i, slot]]
-                row, column = divmod(positions[i, slot], image_width)
+                row, column = divmod(positions[i, slot] - low, image_width)
                 offsets[e] = i * per_image + row * per_row + column * per_column
                 images[e] = i
                 kept[e] = values[i, slot]

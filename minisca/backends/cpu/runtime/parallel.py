@@ -8,12 +8,13 @@ is for a single thread, and starts none. The pieces are the same, and so are the
 import numba
 import numpy as np
 from numba import prange, types
+from numba._dispatcher import compute_fingerprint  # of all that the arguments' types depend on
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from minisca import chunks
 from minisca.backends.cpu.runtime.compiling import compiler_lock, kernel
-from minisca.backends.cpu.runtime.threads import on_numbas_threads, thread_count
+from minisca.backends.cpu.runtime.threads import on_numbas_threads, thread_limit
 
 _addresses = {}
 
@@ -37,27 +38,16 @@ def in_parallel(function, n_pieces, *arguments):
     if n_pieces == 1:
         function(0, *arguments)
         return
-    key = (function, *[_kind(argument) for argument in arguments])
+    key = function, compute_fingerprint(arguments)
     if key not in _addresses:
         _addresses[key] = _compile(function, arguments)
     flat = []  # a tuple's elements are passed like arguments of their own
     for argument in arguments:
         flat.extend(argument) if isinstance(argument, tuple) else flat.append(argument)
-    address, flat, count = _addresses[key], tuple(flat), thread_count()
-    if count == 1:
-        failures = _run_in_turn(address, flat, n_pieces)
-    else:
-        failures = on_numbas_threads(count, _run, address, flat, n_pieces)
+    what, limit = (_addresses[key], tuple(flat), n_pieces), thread_limit()
+    failures = _run_in_turn(*what) if limit == 1 else on_numbas_threads(limit, _run, *what)
     if failures:
         raise MemoryError(f"{function.__name__} failed, most likely for want of working memory")
-
-
-def _kind(argument):
-    """All that an argument's type depends on: of an array also its layout and writeability."""
-    if isinstance(argument, np.ndarray):
-        return argument.dtype, argument.ndim, argument.flags.num
-    kind = type(argument)
-    return (kind, *map(_kind, argument)) if isinstance(argument, tuple) else kind
 
 
 @compiler_lock

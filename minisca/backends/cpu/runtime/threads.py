@@ -40,23 +40,24 @@ def thread_count():
     return min(limit, numba.get_num_threads())
 
 
-def on_numbas_threads(count, function, *arguments):
-    """function(*arguments) while Numba has `count` threads; then it has as many as before.
+def on_numbas_threads(limit, function, *arguments):
+    """function(*arguments) while Numba has at most `limit` threads; then it has as many as before.
 
     Numba ends a process that uses its "workqueue" in two threads at once: there one waits for the
     other.
     """
+    _start_threads()
     if _one_at_a_time():
         with _workqueue:
-            return _with_threads(count, function, arguments)
-    return _with_threads(count, function, arguments)
+            return _with_threads(limit, function, arguments)
+    return _with_threads(limit, function, arguments)
 
 
-def _with_threads(count, function, arguments):
+def _with_threads(limit, function, arguments):
     before = numba.get_num_threads()
-    if before == count:
+    if before <= limit:
         return function(*arguments)
-    numba.set_num_threads(count)
+    numba.set_num_threads(limit)
     try:
         return function(*arguments)
     finally:

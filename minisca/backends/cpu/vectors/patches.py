@@ -73,21 +73,18 @@ def paste_function(k, run, dtype):
 
     def emit(e, image, offsets, owners, values, n_slots, stride, filters):
         def paste_slot(slot):
-            value = e.load_number(values, slot)
-            silent = e.builder.fcmp_ordered("==", value, e.number(0))
-            with e.builder.if_then(e.builder.not_(silent)):
-                target = e.at(image, e.load_word(offsets, slot))
-                source = e.at(filters, e.builder.mul(e.load_word(owners, slot), WORD(k * run)))
-                scale = e.everywhere(value)
+            target = e.at(image, e.load_word(offsets, slot))
+            source = e.at(filters, e.builder.mul(e.load_word(owners, slot), WORD(k * run)))
+            scale = e.everywhere(e.load_number(values, slot))
 
-                def paste_row(row):
-                    to = e.at(target, e.builder.mul(row, stride))
-                    of = e.at(source, e.builder.mul(row, WORD(run)))
-                    for v in range(0, run, lanes):
-                        e.store(e.multiply_add(scale, e.load(of, v), e.load(to, v)), to, v)
-                    return []
+            def paste_row(row):
+                to = e.at(target, e.builder.mul(row, stride))
+                of = e.at(source, e.builder.mul(row, WORD(run)))
+                for v in range(0, run, lanes):
+                    e.store(e.multiply_add(scale, e.load(of, v), e.load(to, v)), to, v)
+                return []
 
-                e.loop(WORD(k), [], paste_row)
+            e.loop(WORD(k), [], paste_row)
             return []
 
         e.loop(n_slots, [], paste_slot)
