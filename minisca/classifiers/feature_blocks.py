@@ -73,7 +73,7 @@ class FeatureBlocks:
             indices = indices[indices < self.n]
             filled = 0
             for first in runs[part]:
-                rows = self.features[first : min(first + length, self.n)]
+                rows = self._stored(slice(first, min(first + length, self.n)))
                 self._convert(rows, self._buffer[filled : filled + len(rows)])
                 filled += len(rows)
             yield indices, self._buffer[:filled].reshape(filled, self.n_features)
@@ -85,7 +85,7 @@ class FeatureBlocks:
             yield from self
             return
         for rows in self._slices:
-            block = np.asarray(self.features[rows])
+            block = np.asarray(self._stored(rows), np.float16)
             yield rows, np.ascontiguousarray(block).reshape(len(block), self.n_features)
 
     @cached_property
@@ -126,8 +126,7 @@ class FeatureBlocks:
         return mean, total / (self.n * self.n_features)
 
     def _read(self, rows):
-        found = self.features[rows]
-        check_unmasked("X", found)
+        found = self._stored(rows)
         if (
             isinstance(found, np.ndarray)
             and found.dtype == self.dtype
@@ -139,6 +138,17 @@ class FeatureBlocks:
         buffer = self._buffer[: len(found)]
         self._convert(found, buffer)
         return buffer.reshape(len(found), self.n_features)
+
+    def _stored(self, rows):
+        """Some rows, a slice, as they are. ValueError where an array gives others than it says."""
+        found = self.features[rows]
+        check_unmasked("X", found)
+        shape = rows.stop - rows.start, *self.features.shape[1:]
+        if np.shape(found) != shape:
+            raise ValueError(
+                f"X[{rows.start}:{rows.stop}] has shape {np.shape(found)}; it must be {shape}"
+            )
+        return found
 
     @cached_property
     def _buffer(self):

@@ -81,6 +81,16 @@ def test_arrays_that_only_slice_are_read_in_blocks(small_blocks, kind, dtype):
     assert all(np.all(np.diff(rows) == 1) for rows in sliced.reads)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("rows", [99, 101], ids=["fewer", "more"])
+@kinds
+def test_an_array_that_gives_other_rows_than_its_shape_is_refused(kind, rows, dtype):
+    features, labels = problem(n=100, dtype=dtype)
+    wrong = type("Wrong", (Slices,), {"__getitem__": lambda self, _: np.ones((rows, 12))})
+    with pytest.raises(ValueError, match=r"X\[0:\d+\] has shape \(\d+, 12\); it must be"):
+        kind().fit(wrong(features), labels)
+
+
 def test_a_memory_mapped_file_is_fitted(small_blocks, tmp_path):
     features, labels = problem(dtype=np.float32)
     np.save(tmp_path / "features.npy", features)
