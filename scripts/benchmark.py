@@ -54,7 +54,7 @@ from bench.peer import import_torch
 from bench.steps import measure_steps, measure_transform, report_steps, report_transform
 from bench.threads import measure_threads, report_threads
 from common.data_files import read_json, run_command
-from common.locks import check_packages
+from common.locks import check_packages, lock
 from common.options import check_counts, make_parser
 from common.records import environment
 
@@ -185,7 +185,7 @@ def print_environment(found):
 
 def main():
     arguments = parse_arguments()
-    pictures = "growth" in arguments.sections and check_packages()
+    pictures = check_packages() and "growth" in arguments.sections
     bench = Bench(arguments)
     try:
         machines = [open_machine(name) for name in arguments.backend]
@@ -228,8 +228,8 @@ def read_sections(path):
 
 def write_section(path, name, section):
     """Put a section into the file in place of an earlier one of its name."""
-    sections = read_sections(path) | {name: section}
-    with atomic_write(path) as file:
+    with lock(path), atomic_write(path) as file:
+        sections = read_sections(path) | {name: section}
         file.write(json.dumps({"sections": sections}, indent=1).encode() + b"\n")
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import shlex
 import sys
 import time
@@ -72,7 +73,7 @@ def environment():
             "system": platform.system(),
         },
         "peak_memory_gib": peak_memory_gib(),
-        "command": shlex.join(["python", *map(_relative, sys.argv)]),
+        "command": shlex.join(["python", *map(_without_places, sys.argv)]),
     }
 
 
@@ -87,10 +88,27 @@ def peak_memory_gib():
     return round(peak * unit / 2**30, 2)
 
 
-def _relative(argument):
-    path = Path(argument)
-    inside = path.is_absolute() and path.is_relative_to(ROOT)
-    return str(path.relative_to(ROOT)) if inside else argument
+#: A path that says who runs a command or where, whatever the system: an absolute one, one in a home
+#: or below a variable, one that leaves the working directory; up to its last separator.
+_PLACE = re.compile(
+    r"""(?: ^ | (?<= [\s=,;'"(] ) | (?<= : ) (?! // ) )
+    (?: file:/ | [A-Za-z]:[/\\] | [/\\]
+      | (?: ~[^/\\\s]* | \$[^/\\\s]+ | %\w+% | (?: [^/\\\s]+[/\\] )* \.\. ) (?= [/\\] | $ ) )
+    (?: .*[/\\] )?""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def _without_places(argument):
+    """An argument of the command as a record has it: it runs elsewhere, and tells nothing private.
+
+    A path in this repository starts at its root. Of another absolute one the last part is left.
+    """
+    option, equals, value = argument.rpartition("=") if argument[:1] == "-" else ("", "", argument)
+    path = Path(os.path.realpath(value))
+    if (Path(value).is_absolute() or ".." in value) and path.is_relative_to(ROOT):
+        return f"{option}{equals}{path.relative_to(ROOT)}"
+    return f"{option}{equals}{_PLACE.sub('', value.rstrip('/' + os.sep)) or '.' * bool(value)}"
 
 
 def _cpu_name():
@@ -110,16 +128,17 @@ def _memory_gib():
 class Results:
     """The results.json of a directory, or another file: written after every record.
 
-    Records of other rows and seeds are always kept, those that other processes add meanwhile too;
-    with `resume`, a run that is there is not measured again.
+    Records of other rows and seeds are always kept, those that other processes add meanwhile too,
+    theirs of other settings also. With `resume`, a run that is there is not measured again.
     """
 
     def __init__(self, directory, resume, name="results.json"):
         self.path = Path(directory) / name
         self.resume = resume
-        self.records = self._read()
+        self.records = self.before = self.read()
 
-    def _read(self):
+    def read(self):
+        """The records as they are in the file now."""
         records = read_json(self.path, [RECORD]) if self.path.exists() else []
         for record in records:
             _, _, _ = (record[key] for key in ("row", "seed", "data"))  # or it says what it lacks
@@ -137,12 +156,19 @@ class Results:
         return None
 
     def add(self, record):
-        """Append a record, in place of one of the same row, seed and data."""
-        same = [record[key] for key in ("row", "seed", "data")]
+        """Append a record, in place of one of the same row, seed and data.
+
+        One of other settings is replaced only if it was there before: what another process adds
+        meanwhile stays beside it.
+        """
+
+        def is_replaced(old):
+            same = all(old[key] == record[key] for key in ("row", "seed", "data"))
+            return same and (old in self.before or old.get("settings") == settings)
+
+        settings = json.loads(json.dumps(record.get("settings")))  # as a file has them
         with lock(self.path):
-            self.records = [
-                old for old in self._read() if [old[key] for key in ("row", "seed", "data")] != same
-            ]
+            self.records = [old for old in self.read() if not is_replaced(old)]
             self.records.append(record)
             with atomic_write(self.path) as file:
                 file.write(json.dumps(self.records, indent=1).encode() + b"\n")

@@ -4,14 +4,14 @@
 memory what it can of them.
 """
 
-import contextlib
 import errno
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from minisca.chunks import ceil_div
-from minisca.files.atomic import atomic_write
+from minisca.files.atomic import naming
 
 #: Features larger than this are kept in float16.
 FLOAT32_BYTES = 4 << 30
@@ -34,20 +34,14 @@ def encode_layer(layer, images, files=None):
 
 
 class FeatureFiles:
-    """Files of features in a directory of their own; they are removed when the block ends."""
+    """Files of features on the disk of a directory, without names there.
+
+    The system frees their room when nobody reads them any more, however the process ends; no two
+    processes have the same one.
+    """
 
     def __init__(self, directory):
         self.directory = Path(directory)
-        self.paths = []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        with contextlib.suppress(OSError):  # a file still mapped (Windows), or one that is not ours
-            for path in self.paths:
-                path.unlink()
-            self.directory.rmdir()
 
     def encode(self, layer, images):
         """`layer.transform(images)` as a read-only float16 memory map.
@@ -56,22 +50,21 @@ class FeatureFiles:
         features beyond float16's largest number; the unfinished file is then gone.
         """
         shape = feature_shape(layer, images)
-        path = self.directory / f"features{len(self.paths)}.float16"
-        try:
-            with atomic_write(path) as file:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with naming(self.directory), tempfile.TemporaryFile(dir=self.directory) as file:
+            try:
                 layer.transform(images, out=Rows(file, shape))
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            size = 2 * np.prod(shape, dtype=np.int64) / 2**30
-            raise OSError(
-                errno.ENOSPC,
-                f"the disk is full: features of shape {shape} take {size:.3g} GiB in float16; "
-                "free as much, or give an --output on another disk",
-                str(path),
-            ) from error
-        self.paths.append(path)
-        return np.memmap(path, np.float16, "r", shape=shape)
+                file.flush()
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                size = 2 * np.prod(shape, dtype=np.int64) / 2**30
+                raise OSError(
+                    errno.ENOSPC,
+                    f"the disk is full: features of shape {shape} take {size:.3g} GiB in float16; "
+                    "free as much, or give an --output on another disk",
+                ) from error
+            return np.memmap(file, np.float16, "r", shape=shape)
 
 
 class Rows:

@@ -1,7 +1,6 @@
 """What the commands that reproduce a table of the paper do: `run_table`, and its steps below."""
 
 import copy
-from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
 
@@ -28,6 +27,7 @@ def run_table(table, rows, images, arguments):
     output = Path(arguments.output)
     results = Results(output, arguments.resume)
     layer_files = LayerFiles(output / "layers", arguments.resume)
+    files = FeatureFiles(output) if table.large_in_files else None
     ready, drawn = {"none": images}, set()
     for seed, (name, row) in product(arguments.seeds, rows.items()):
         row = planned(row, seed, table.quick_maps, arguments)
@@ -41,12 +41,11 @@ def run_table(table, rows, images, arguments):
             with watch("prepare"):
                 ready[row.preparation] = prepare(images, row.preparation, output / "layers")
         prepared = ready[row.preparation]
-        with FeatureFiles(output / "features") if table.large_in_files else nullcontext() as files:
-            layers, outputs = train_layers(row, prepared.train, layer_files, files, watch)
-            if name == FEW_LABELS:
-                measure_few_labels(runs[""], layers[0], prepared, results, watch)
-                continue
-            classifier, predicted = evaluate(row, layers, outputs, prepared, files, watch)
+        layers, outputs = train_layers(row, prepared.train, layer_files, files, watch)
+        if name == FEW_LABELS:
+            measure_few_labels(runs[""], layers[0], prepared, results, watch)
+            continue
+        classifier, predicted = evaluate(row, layers, outputs, prepared, files, watch)
         for way, run in runs.items():
             figures = errors(row, predicted[way], prepared, table.accuracies)
             results.add(record(run, layers, figures, table, watch, way))
@@ -56,6 +55,7 @@ def run_table(table, rows, images, arguments):
             drawn.add(name)
             labels = predicted[""][1] if row.classifier is not None else None
             draw_row(output / "pictures", name, row, layers, prepared, labels, arguments.quick)
+    results.records = results.read()  # another process may have added its own since
     report(table, results, images, arguments)
     return results
 

@@ -1,6 +1,5 @@
 """Features beyond memory lie in files that a full disk cannot leave behind unfinished."""
 
-import contextlib
 import errno
 import os
 
@@ -18,30 +17,32 @@ def fitted():
 
 def test_the_file_holds_the_features_in_float16(fitted, tmp_path):
     x = images(n=600)  # three batches
-    with FeatureFiles(tmp_path / "features") as files:
-        found = files.encode(fitted, x)
-        other = files.encode(fitted, x[:3])
-        assert isinstance(found, np.memmap)
-        np.testing.assert_array_equal(found, fitted.transform(x).astype(np.float16), strict=True)
-        np.testing.assert_array_equal(other, found[:3])
+    files = FeatureFiles(tmp_path / "features")
+    found = files.encode(fitted, x)
+    other = files.encode(fitted, x[:3])
+    assert isinstance(found, np.memmap)
+    np.testing.assert_array_equal(found, fitted.transform(x).astype(np.float16), strict=True)
+    np.testing.assert_array_equal(other, found[:3])
 
 
-@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
-def test_the_files_are_gone_when_the_block_ends(fitted, tmp_path, error):
-    expected = pytest.raises(error) if error else contextlib.nullcontext()
-    with expected, FeatureFiles(tmp_path / "features") as files:
-        files.encode(fitted, images())
-        assert len(os.listdir(tmp_path / "features")) == 1
-        if error:
-            raise error
-    assert not (tmp_path / "features").exists()
+def test_two_that_share_a_directory_have_files_of_their_own(fitted, tmp_path):
+    one, other = (FeatureFiles(tmp_path).encode(fitted, images(seed=n)) for n in (0, 1))
+    for found, n in ((one, 0), (other, 1)):
+        np.testing.assert_array_equal(found, fitted.transform(images(seed=n)).astype(np.float16))
 
 
-def test_what_else_lies_in_the_directory_stays(fitted, tmp_path):
-    (tmp_path / "mine").write_bytes(b"")
-    with FeatureFiles(tmp_path) as files:
-        files.encode(fitted, images())
-    assert os.listdir(tmp_path) == ["mine"]
+@pytest.mark.skipif(os.name != "posix", reason="a file without a name is POSIX's")
+def test_no_file_has_a_name_that_a_killed_process_would_leave(fitted, tmp_path, monkeypatch):
+    names, write = [tmp_path.name], Rows.__setitem__
+
+    def noted(*given):
+        write(*given)
+        names.append(os.listdir(tmp_path))
+
+    monkeypatch.setattr(Rows, "__setitem__", noted)
+    found = FeatureFiles(tmp_path).encode(fitted, images(n=300))
+    assert [*names, os.listdir(tmp_path)] == [tmp_path.name, [], [], []]
+    assert len(found) == 300
 
 
 def break_after_first_block(monkeypatch, error):
@@ -64,7 +65,7 @@ def test_a_full_disk_is_named_and_the_unfinished_file_removed(fitted, tmp_path, 
     for said in (
         "(300, 4, 4, 4) take 3.58e-05 GiB in float16",  # 300 x 64 x 2 bytes
         "--output on another disk",
-        str(tmp_path / "features0.float16"),
+        str(tmp_path),
     ):
         assert said in str(caught.value)
     assert os.listdir(tmp_path) == []

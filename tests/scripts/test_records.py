@@ -7,10 +7,12 @@ import subprocess
 import sys
 
 import pytest
-from common.records import Results, same_settings
+import reproduce_mnist
+from common.records import Results, environment, same_settings
 
 import minisca
-from tests.support.script_runs import ROOT
+from tests.support.mnist_files import put_bars
+from tests.support.script_runs import ROOT, read_records, run_here
 
 MEASURED = ROOT / "reference" / "measured"
 #: Files of records of layers, of which what was measured long ago lacks later settings.
@@ -100,3 +102,65 @@ def test_a_record_takes_the_place_of_one_of_the_same_run_only(tmp_path):
         results.add({"row": "16", "seed": 0, "data": "none", "figure": figure})
     ours.add({"row": "16", "seed": 1, "data": "none", "figure": 3})
     assert [record["figure"] for record in ours.records] == [2, 3]
+
+
+def test_what_another_process_measured_with_other_settings_meanwhile_stays(tmp_path):
+    def record(epochs):
+        return {"row": "16", "seed": 0, "data": "none", "settings": {"epochs": epochs}}
+
+    ours, theirs = (Results(tmp_path, resume=False) for _ in range(2))
+    for results, epochs in ((ours, 1), (theirs, 2), (ours, 1), (theirs, 2)):
+        results.add(record(epochs))
+    assert theirs.records == [record(1), record(2)]
+    later = Results(tmp_path, resume=False)  # what was there before is replaced
+    later.add(record(3))
+    assert later.records == [record(3)]
+
+
+def test_two_commands_at_once_in_one_output_leave_the_records_of_both(tmp_path):
+    data, output = put_bars(tmp_path / "bars", 60, 20), tmp_path / "out"
+    command = [sys.executable, "scripts/reproduce_mnist.py", "--quick", "--data-dir", data]
+    command += ["--rows", "reconstruction", "--epochs", "1", "--output", output]
+    processes = [
+        subprocess.Popen([*command, "--seeds", seed], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for seed in "01"
+    ]
+    said = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sorted(record["seed"] for record in read_records(output)) == [0, 1]
+    assert len(list((output / "layers").iterdir())) == 2
+    assert any(all(f"reconstruction  {seed}" in text for seed in range(2)) for text in said)
+
+
+@pytest.mark.parametrize(
+    ("typed", "recorded"),
+    [
+        *(("out/mnist", "out/mnist"), ("CIFAR-10, JPEG", "'CIFAR-10, JPEG'"), ("0.5", "0.5")),
+        *(("--l2=1e-3", "--l2=1e-3"), ("https://x.org/a", "https://x.org/a"), ("~5 a", "~5 a")),
+        *(("/home/me/private/mnist", "mnist"), ("/home/me/private/mnist/", "mnist"), ("/", ".")),
+        *(("--output=/home/me/out", "--output=out"), ("--a=b=/home/me/c", "--a=b=c")),
+        *(("/home/me/My Data/a b", "'a b'"), ("JPEG of /home/me/x, q 7", "'JPEG of x, q 7'")),
+        *(("~/private/mnist", "mnist"), ("--output=~me/out", "--output=out"), ("~me", ".")),
+        *(("$HOME/private/mnist", "mnist"), ("${DATA}/mnist", "mnist"), ("$DATA", ".")),
+        *(("%USERPROFILE%\\data", "data"), ("C:\\Users\\me\\data", "data"), ("D:/me/a", "a")),
+        *(("\\\\server\\me\\data", "data"), ("file:///home/me/data", "data")),
+        *(("me@host:/home/me/data", "me@host:data"), ("../../me/data", "data"), ("..", ".")),
+        *((f"{ROOT}/out/mnist", "out/mnist"), (f"--output={ROOT}/out/a", "--output=out/a")),
+        *((f"{ROOT}/../me/out", "out"), (f"{ROOT}/scripts/../out/a", "out/a")),
+    ],
+)
+def test_a_recorded_command_says_nothing_of_where_it_ran(typed, recorded, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "scripts" / "study.py"), "--data-dir", typed])
+    wanted = f"python scripts/study.py --data-dir {recorded}"
+    assert environment()["command"].replace("'", "") == wanted.replace("'", "")
+
+
+def test_the_records_of_a_command_that_was_given_absolute_paths_have_none(tmp_path):
+    data = put_bars(tmp_path / "bars", 60, 20)
+    options = ["--data-dir", data, f"--output={tmp_path / 'out'}", "--rows", "reconstruction"]
+    run_here(reproduce_mnist, *options, "--quick", "--epochs", "1")
+    text = (tmp_path / "out" / "results.json").read_text(encoding="utf-8")
+    assert "--data-dir bars --output=out --rows reconstruction" in text
+    assert str(tmp_path) not in text
+    assert str(tmp_path.parent) not in text
