@@ -59,6 +59,35 @@ def test_passes_end_at_max_iter_or_when_nothing_is_larger_than_tol():
     assert tight.loss_ <= loose.loss_ <= few.loss_
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("which", [0, 2])
+def test_passes_go_on_while_one_intercept_has_more_than_tol_to_put_right(monkeypatch, which, sign):
+    """No step of a row has anything to put right here; what an intercept has halves each time."""
+    passes = []
+
+    def halve(block, order, rows, codes, mean, scale, half_slack, constant, duals, machines):
+        passes.append(len(block))
+        _, _, balance, violations = machines
+        balance[which] = sign * 8 * 0.01 / constant / 2 ** len(passes)
+        assert not violations.any()
+
+    monkeypatch.setattr("minisca.classifiers.kernels.descent.descend_", halve)
+    features, labels = problem(n=32)  # whole runs of rows: a pass is one block
+    for limit, made in ((9, 3), (3, 3), (2, 2)):
+        passes.clear()
+        svm = LinearSVM(tol=0.0101, max_iter=limit).fit(features, labels)
+        assert (svm.n_iter_, svm.converged_) == (made, made == 3)
+
+
+def test_the_last_pass_that_is_allowed_may_be_the_one_that_suffices():
+    features, labels = problem()
+    n_iter = LinearSVM(max_iter=9999).fit(features, labels).n_iter_
+    assert 1 < n_iter < 9999
+    for limit, converged in ((n_iter - 1, False), (n_iter, True), (n_iter + 1, True)):
+        svm = LinearSVM(max_iter=limit).fit(features, labels)
+        assert (svm.n_iter_, svm.converged_) == (min(limit, n_iter), converged)
+
+
 def test_any_number_of_threads_gives_the_same(monkeypatch):
     features, labels = problem(n_classes=5)
     found = []

@@ -165,6 +165,10 @@ NOT_FINITE = "array 'float32' has NaN or infinite values"
         (header(b"[" * 100_000), "has a header that is not JSON"),
         (header(b"[1]"), "has a header of something else"),
         (header(b'{"format": "minisca checkpoint", "version": 1}'), "has an incomplete header"),
+        (  # of no version at all
+            header(b'{"format": "minisca checkpoint", "kind": "layer", "settings": {}}'),
+            "has format version None; this minisca reads version 1",
+        ),
         (add_an_entry_of_text, "damaged or cut short"),
         (  # before it is unpacked
             lambda path: np.savez_compressed(path, minisca=np.zeros(10**6, np.uint8)),

@@ -42,6 +42,7 @@ CASES = [
     Case(2, 3, 7, 10, 5, 13, 3, 1),  # a filter wider than the image
     Case(1, 2, 3, 33, 17, 5, 4, 3),  # rectangles
     Case(1, 5, 33, 7, 9, 3, 2, 2),
+    Case(2, 3, 13, 28, 5, 1, 5, 3),  # one tap; more places than a block has threads
     Case(1, 1, 10, 13, 1, 5),
     Case(2, 1, 1, 28, 16, 3, 5, 3),
     Case(5, 1, 13, 1, 8, 5, 1, 2),  # a pooling that leaves places out

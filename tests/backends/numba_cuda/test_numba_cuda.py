@@ -19,9 +19,9 @@ from tests.support.backends import FOUND
 TESTS = Path(__file__).resolve().parents[2]
 SUITE = (
     *("test_against_reference.py", "test_gradients.py", "test_ties.py", "test_identities.py"),
-    *("test_contract.py", "test_boundary.py"),
+    *("test_contract.py", "test_boundary.py", "test_slots.py"),
     *("backends/numba_cuda/test_numba_cuda_device.py", "backends/test_devices.py"),
-    "backends/test_device_transfers.py",
+    *("backends/test_device_transfers.py", "backends/test_sums.py"),
     *("backends/test_normalise.py", "scripts/test_bench_device.py"),
 )
 
