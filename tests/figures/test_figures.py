@@ -1,6 +1,5 @@
 """Figures: every pixel where the numbers say, and files that a reader can open."""
 
-import io
 import re
 import subprocess
 import sys
@@ -10,25 +9,7 @@ import pytest
 
 from minisca import SparseConvAutoencoder, figures
 from minisca.figures.page import Page, near_square, text_width
-
-
-def read_png(path):
-    """The file's pixels (h, w, 3) in [0, 1], from the bytes alone."""
-    pytest.importorskip("matplotlib")
-    from matplotlib.image import imread
-
-    return imread(io.BytesIO(path.read_bytes()), format="png")[..., :3]
-
-
-def contains(page, picture):
-    """Whether a grey picture stands somewhere on the page, pixel for pixel."""
-    shades, wanted = (np.rint(255 * values).astype(int) for values in (page[..., 0], picture))
-    windows = np.lib.stride_tricks.sliding_window_view(shades, wanted.shape)
-    fits = np.ones(windows.shape[:2], bool)
-    rng = np.random.default_rng(0)
-    for row, column in rng.integers(0, wanted.shape, (50, 2)):  # leaves few places to look at
-        fits &= windows[:, :, row, column] == wanted[row, column]
-    return any(np.array_equal(windows[top, left], wanted) for top, left in np.argwhere(fits))
+from tests.support.pixels import place, places, read_png
 
 
 @pytest.mark.parametrize(
@@ -78,7 +59,7 @@ def test_saved_filters_are_the_grid_pixel_for_pixel(tmp_path):
     filters = np.random.default_rng(0).standard_normal((6, 1, 5, 5))
     figures.save_filters(tmp_path / "filters.png", filters, title="Six")
     grid = figures.filter_grid(filters, border=6, zoom=24)
-    assert contains(read_png(tmp_path / "filters.png"), grid)
+    assert places(read_png(tmp_path / "filters.png"), grid)
 
 
 def test_projected_filters_paste_lower_filters_at_the_pooling_stride(stack):
@@ -119,7 +100,7 @@ def test_feature_panels_are_written_for_layer_and_stack(tmp_path, stack, images,
     figures.save_feature_panels(path, images[0], stack if depth == 2 else stack.layers_[0])
     page = read_png(path)
     filters = stack.layers_[0].decoder_filters_
-    assert contains(page, figures.filter_grid(filters, border=5, zoom=24))
+    assert places(page, figures.filter_grid(filters, border=5, zoom=24))
     third = page[page.shape[0] // 2 + 60 :, 2 * page.shape[1] // 3 :]
     assert (third.min() < 1) == (depth == 2), "the sixth panel is the second layer's"
 
@@ -132,12 +113,20 @@ def test_feature_panels_of_silent_maps(tmp_path, images):
 
 
 def test_reconstructions_stand_under_their_originals_on_one_scale(tmp_path):
-    originals = np.random.default_rng(0).random((3, 1, 8, 8))
+    originals = np.random.default_rng(0).random((5, 1, 8, 8))
     originals[0, 0, 0, :2] = 0, 1
-    figures.save_reconstructions(tmp_path / "r.png", originals, 2 * originals - 0.5)
+    rebuilt = 2 * originals - 0.5
+    figures.save_reconstructions(tmp_path / "r.png", originals, rebuilt, columns=3)
     page = read_png(tmp_path / "r.png")
-    for picture in (originals[1, 0], np.clip(2 * originals[1, 0] - 0.5, 0, 1)):
-        assert contains(page, np.kron(picture, np.ones((6, 6))))
+    upper, lower = (
+        [place(page, np.kron(picture, np.ones((6, 6)))) for (picture,) in np.clip(pictures, 0, 1)]
+        for pictures in (originals, rebuilt)
+    )
+    for (top, left), (below, same) in zip(upper, lower, strict=True):
+        assert below - top >= 48
+        assert left == same
+    assert upper[0][0] == upper[2][0] < lower[0][0] < upper[3][0] < lower[3][0]  # three a row
+    assert upper[0][1] == upper[3][1] < upper[1][1] == upper[4][1] < upper[2][1]
 
 
 def test_reconstructions_wrap_in_rows_about_equally_long_and_may_be_coloured(tmp_path):
@@ -193,7 +182,7 @@ def test_misclassified_images_are_shown_and_no_others(tmp_path):
     predicted[[4, 17, 20]] = 9
     figures.save_misclassified(tmp_path / "m.png", images, np.zeros(30, int), predicted, limit=2)
     page = read_png(tmp_path / "m.png")
-    shown = [i for i in range(30) if contains(page, np.kron(images[i, 0], np.ones((4, 4))))]
+    shown = [i for i in range(30) if places(page, np.kron(images[i, 0], np.ones((4, 4))))]
     assert shown == [4, 17]
 
 
