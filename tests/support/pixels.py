@@ -30,3 +30,45 @@ def place(page, picture):
     """(top, left) of a picture that stands on the page once."""
     (found,) = places(page, picture)
     return found
+
+
+def keep_pages(monkeypatch):
+    """From now on pages are not written but kept, in the list that this returns."""
+    pytest.importorskip("matplotlib")
+    from minisca.figures.page import Page
+
+    kept = []
+    monkeypatch.setattr(Page, "save", lambda page, path: kept.append(page))
+    return kept
+
+
+def box(page, axes):
+    """(left, top, right, bottom) of axes in pixels."""
+    (left, bottom), (right, top) = axes.get_position().get_points()
+    height = page.height
+    return tuple(
+        round(float(side), 3)
+        for side in (
+            left * page.width,
+            height - top * height,
+            right * page.width,
+            height - bottom * height,
+        )
+    )
+
+
+def texts(page):
+    """{text: (x, y) in pixels} of what is written on a page beside its axes."""
+    return {
+        text.get_text(): (
+            text.get_position()[0] * page.width,
+            (1 - text.get_position()[1]) * page.height,
+        )
+        for text in page.figure.texts
+    }
+
+
+def shown(axes):
+    """The picture (h, w, 3) of [0, 1] in axes."""
+    (image,) = axes.images
+    return np.asarray(image.get_array())[..., :3] / 255
