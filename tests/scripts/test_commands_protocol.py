@@ -1,0 +1,295 @@
+"""What the commands hand on: which data set, which rows, which images, which records."""
+
+import json
+from types import SimpleNamespace
+
+import figures
+import numpy as np
+import pytest
+import reproduce_cifar10
+import reproduce_mnist
+import reproduce_norb
+import study
+import update_results
+from published import page as pages
+from published import speed, tables
+from studies.report import best, cells
+
+from minisca.datasets import Dataset, DatasetNotFoundError
+from minisca.datasets.cifar import CLASS_NAMES
+from tests.support.experiments import numbered, numbers
+from tests.support.script_runs import run_here
+
+
+@pytest.fixture
+def handed(monkeypatch):
+    """What the commands of the tables hand to `run_table`, which is not run."""
+    given = []
+
+    def run_table(*arguments):
+        given.append(arguments)
+        return SimpleNamespace(records=[])
+
+    for script in (reproduce_mnist, reproduce_cifar10, reproduce_norb):
+        monkeypatch.setattr(script, "run_table", run_table)
+    return given
+
+
+def data(name, n=20):
+    return Dataset(numbered(1, n, 3), np.arange(n), numbered(101, n), np.arange(n), name, "here")
+
+
+# Tables ---------------------------------------------------------------------------------------
+
+
+def test_every_data_set_is_loaded_by_its_own_loader_into_a_folder_of_its_own(handed, monkeypatch):
+    for name in reproduce_mnist.LOADERS:
+        monkeypatch.setitem(reproduce_mnist.LOADERS, name, lambda given, name=name: data(name))
+    for options, name, output in (
+        ([], "mnist", "out/mnist"),
+        (["--data", "fashion-mnist"], "fashion-mnist", "out/fashion-mnist"),
+        (["--data", "fashion-mnist", "--output", "mine"], "fashion-mnist", "mine"),
+        (["--output", "mine"], "mnist", "mine"),
+    ):
+        run_here(reproduce_mnist, *options)
+        table, rows, images, arguments = handed.pop()
+        assert (images.name, arguments.output) == (name, output)
+        assert (table, [*rows]) == (reproduce_mnist.TABLE, ["16", "128"])
+        assert numbers(images.train) == list(range(1, 21))
+        assert images.n_fit == 16
+
+
+@pytest.mark.parametrize("script", [reproduce_mnist, reproduce_cifar10])
+def test_only_a_quick_run_leaves_images_out(handed, monkeypatch, script):
+    loaders = {"load_cifar10": lambda given: data("CIFAR-10", 5003)}
+    monkeypatch.setattr(reproduce_cifar10, "datasets", SimpleNamespace(**loaders))
+    monkeypatch.setitem(reproduce_mnist.LOADERS, "mnist", lambda given: data("MNIST", 5003))
+    for options, n in (([], 5003), (["--quick"], 5000)):
+        run_here(script, *options)
+        _, _, images, arguments = handed.pop()
+        assert (len(images.train), arguments.quick) == (n, n == 5000)
+        assert (images.name in ("MNIST", "CIFAR-10")) == (n == 5003)
+
+
+def test_colour_images_are_whitened_unless_raw_under_their_label_with_their_classes(
+    handed, monkeypatch
+):
+    loaders = {"load_cifar10": lambda given: data("CIFAR-10")}
+    monkeypatch.setattr(reproduce_cifar10, "datasets", SimpleNamespace(**loaders))
+    for options, preparation, name in (
+        ([], "whitened", "CIFAR-10"),
+        (["--raw", "--label", "a copy"], "raw", "a copy"),
+    ):
+        run_here(reproduce_cifar10, *options)
+        _, rows, images, _ = handed.pop()
+        assert [row.preparation for row in rows.values()] == [preparation]
+        assert (images.name, images.class_names) == (name, CLASS_NAMES)
+
+
+def test_views_of_a_pair_stand_side_by_side_and_the_left_is_shown(handed, monkeypatch):
+    rng = np.random.default_rng(0)
+    halves = {
+        f"{half}_{part}": array
+        for half, n in (("train", 50), ("test", 6))
+        for part, array in (
+            ("images", rng.integers(0, 256, (n, 2, 12, 12), np.uint8)),
+            ("labels", np.arange(n) % 5),
+            ("info", np.stack([np.arange(n) // 5 % 5, *[np.arange(n)] * 3], 1)),
+        )
+    }
+    pairs = reproduce_norb.datasets.StereoDataset(**halves, name="small NORB", source="here")
+    monkeypatch.setattr(reproduce_norb.datasets, "load_norb", lambda given: pairs)
+    run_here(reproduce_norb)
+    _, _, images, _ = handed.pop()
+    order = np.argsort(halves["train_info"][:, 0] == 4, kind="stable")
+    views = reproduce_norb.inner_half(halves["train_images"][order])
+    assert images.views == 2
+    np.testing.assert_array_equal(images.train[0::2, 0], views[:, 0])
+    np.testing.assert_array_equal(images.train[1::2, 0], views[:, 1])
+    np.testing.assert_array_equal(images.train_labels, halves["train_labels"][order])
+    assert images.n_fit == 40  # ten pairs of the last toy
+    shown = reproduce_norb.inner_half(halves["test_images"])[:, :1]
+    np.testing.assert_array_equal(images.shown, shown)
+
+
+# Figures and studies --------------------------------------------------------------------------
+
+
+def test_a_missing_data_set_ends_the_command_only_if_its_figure_was_asked_for(
+    monkeypatch, tmp_path
+):
+    drawn = []
+
+    def draw(run, name):
+        if name == "1b":
+            raise DatasetNotFoundError("no file")
+        drawn.append(name)
+
+    for name in figures.FIGURES:
+        monkeypatch.setitem(figures.FIGURES, name, draw)
+    printed = run_here(figures, "--output", tmp_path)
+    assert "Figure 1b is left out. no file" in printed
+    assert drawn == [name for name in figures.FIGURES if name != "1b"]
+    with pytest.raises(SystemExit, match="Figure 1b is left out"):
+        run_here(figures, "1b", "4", "--output", tmp_path)
+    assert drawn[-1] == "4"
+
+
+def test_a_runs_seconds_are_its_own(monkeypatch):
+    """The layer's training counts in the first of its runs."""
+    now, appended = [0.0], []
+    monkeypatch.setattr(study, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def records(runs):
+        for run in runs:
+            now[0] += run.takes
+            yield run, {"score": run.takes}
+
+    runs = [SimpleNamespace(takes=takes, seed=4, settings=lambda: {"a": 1}) for takes in (9, 2, 3)]
+    measure = SimpleNamespace(records=records, key=lambda run: f"k{run.takes}", score="score")
+    measure.layer_key, measure.images = (lambda run: "layer"), SimpleNamespace(name="d")
+    measure.below = None
+    bar = SimpleNamespace(update=lambda: None, set_postfix=lambda **_: None)
+    study.run_group(runs, measure, SimpleNamespace(append=appended.append), bar)
+    assert [(r["key"], r["seconds"], r["score"]) for r in appended] == [
+        ("k9", 9, 9),
+        ("k2", 2, 2),
+        ("k3", 3, 3),
+    ]
+    for record in appended:
+        assert (record["seed"], record["data"], record["settings"]) == (4, "d", {"a": 1})
+
+
+def test_of_two_data_sets_that_with_most_runs_is_reported_alone(monkeypatch, tmp_path):
+    given = []
+    text = 'design = "star"\nscore = "validation_loss"\n[training]\nn_maps = 4'
+    (tmp_path / "s.toml").write_text(text)
+    settings = study.read_space(tmp_path / "s.toml").runs([0])[0].settings()
+    lines = [{"key": str(n), "data": "ab"[n > 0], "settings": settings} for n in range(3)]
+    (tmp_path / "runs.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    monkeypatch.setattr(
+        study, "report", lambda records, space, *_: given.append((records, space.score))
+    )
+    arguments = [tmp_path / "s.toml", "--output", tmp_path, "--report"]
+    printed = run_here(study, *arguments)
+    assert "Of a, b, only what has most runs is reported" in printed
+    run_here(study, *arguments, "reconstruction_error")
+    assert given == [(lines[1:], "validation_loss"), (lines[1:], "reconstruction_error")]
+
+
+def test_the_best_settings_have_the_lowest_mean_over_seeds():
+    records = [
+        {"settings": {"a": a}, "error": error}
+        for a, error in ((1, 5.0), (2, 1.0), (1, 3.0), (2, 2.0), (3, 9.0))
+    ]
+    found = best(records, "error", n=2)
+    assert [(e["settings"], e["mean"], e["seeds"]) for e in found] == [
+        ({"a": 2}, 1.5, 2),
+        ({"a": 1}, 4, 2),
+    ]
+    assert found[0]["deviation"] == pytest.approx(np.sqrt(0.5))
+
+
+def test_an_effect_is_a_line_of_the_table():
+    entry = {"setting": "lifetime", "value": None, "runs": 3, "mean": 1.25, "reference": False}
+    entry |= {"difference": -0.5, "standard_error": None, "in_seed_spreads": 2.0}
+    assert [*cells(entry).values()] == ["lifetime", "off", 3, "1.250", "-0.500", "–", "+2.0"]
+    assert cells(entry | {"reference": True})["difference"] == "reference"
+
+
+# Published ------------------------------------------------------------------------------------
+
+
+def test_a_row_has_its_test_errors_then_its_validation_errors():
+    records = [
+        {"test_error_percent": t, "validation_error_percent": v}
+        for t, v in ((1.0, 5.0), (2.0, 7.0))
+    ]
+    assert tables.errors(records) == ["1.50 ± 0.71 %", "1.00, 2.00", "6.00 ± 1.41 %"]
+
+
+def test_speed_is_minisca_beside_pytorch(monkeypatch):
+    made = {
+        "layer": "L",
+        "floor_seconds": 0.002,
+        "median_seconds": {"minisca": 0.003, "pytorch": 0.06},
+        "multiple_of_floor": {"minisca": 1.5},
+    }
+    alone = made | {"median_seconds": {"minisca": 4.0}}
+    found = {"sections": {"steps": {"layers": [made, alone]}}}
+    monkeypatch.setattr(speed, "read", lambda name: found)
+    assert speed.steps().rows[0] == ["L", "2 ms", "3 ms", "1.50", "60 ms", "20 ×"]
+    assert speed.speed().rows == [["L", "3 ms", "60 ms", "20 ×"], ["L", "4 s", "–", "–"]]
+
+
+def test_a_layers_other_figures_stand_in_the_column_that_names_them(monkeypatch):
+    def section(**figures):
+        return {"layers": [{"layer": "L"} | figures]}
+
+    made = {"steps": section(), "transform": section(ratio=0.5), "threads": section(speed_up=1.75)}
+    made["cold"] = section(median_cold_seconds=30.0, median_warm_seconds=0.25)
+    made["memory"] = section(runs=[{"beyond_bytes": 3e6}, {"beyond_bytes": 2e6}])
+    monkeypatch.setattr(speed, "read", lambda name: {"sections": made})
+    assert speed.by_layer().rows == [["L", "0.50", "1.75 ×", "30.0 s", "0.25 s", "3 MB"]]
+
+
+def test_how_a_step_grows_is_beside_how_its_arithmetic_does(monkeypatch):
+    axes = {
+        name: {
+            "slope_of_larger_half": n + 0.25,
+            "slope_of_floor": n,
+            "points": [{"at": 1}, {"at": 9}],
+        }
+        for n, name in enumerate(speed.GROWING)
+    }
+    made = {"sections": {"growth": {"axes": axes}}}
+    monkeypatch.setattr(speed, "read", lambda name: made)
+    rows = [[words, "1 to 9", f"{n}.25", str(n)] for n, words in enumerate(speed.GROWING.values())]
+    assert speed.growth().rows == rows
+
+
+def test_encodings_stand_under_the_pooling_and_the_maps_that_they_had(monkeypatch):
+    kinds, found = [*tables.ENCODINGS], {}
+    for n, kind in enumerate(kinds):
+        for k, column in enumerate(("quadrants-64", "maximum-64", "quadrants-256", "maximum-256")):
+            found[f"encoding-{kind}-{column}"] = f"{n}{k}"
+    monkeypatch.setattr(tables, "accuracies", lambda name: found)
+    header, rows = tables.encodings()
+    assert header[1:] == [f"{n} maps, {p}" for n in (64, 256) for p in ("quadrants", "8 × 8")]
+    assert rows == [
+        [name, *(f"{n}{k}" for k in range(4))] for n, name in enumerate(tables.ENCODINGS.values())
+    ]
+
+
+def test_the_papers_tables_quote_its_methods_before_its_own_rows():
+    paper = tables.paper()
+    for heading, name, rows, form in pages.TABLES:
+        section = pages._paper_table(heading, name, rows, form)
+        quoted = paper["compared"][name]["methods"]
+        assert [row[0] for row in section.rows] == [
+            *(method["name"] for method in quoted),
+            *(f"Winner-take-all, {words}" for words in rows.values()),
+        ]
+        values = [form.format(paper["experiments"][row]["value"]) for row in rows]
+        assert [row[1] for row in section.rows[len(quoted) :]] == values
+
+
+def test_check_fails_on_a_stale_page_and_changes_nothing(monkeypatch, tmp_path):
+    page, report = tmp_path / "p.md", tmp_path / "r.html"
+    monkeypatch.setattr(update_results, "PAGES", [page])
+    monkeypatch.setattr(update_results, "REPORT", report)
+    monkeypatch.setattr(update_results, "updated", str.upper)
+    monkeypatch.setattr(update_results, "write_page", lambda path: path.write_text("new"))
+    page.write_text("old")
+
+    def run(*options):
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.argv", ["update_results.py", *options])
+            return update_results.main()
+
+    assert run("--check") == "stale: p.md, r.html; run python scripts/update_results.py"
+    assert page.read_text() == "old"
+    assert not report.exists()
+    assert run() == 0
+    assert (page.read_text(), report.read_text()) == ("OLD", "new")
+    assert run("--check") == 0
