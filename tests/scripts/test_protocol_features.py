@@ -224,6 +224,23 @@ def test_the_layers_training_counts_in_the_first_kind_of_features_alone(few):
     assert [found["total"] for found in seconds] == [5003, 3]
 
 
+def test_baselines_are_as_large_as_the_layer_and_learn_from_its_images(monkeypatch, notes):
+    images_, layer, made = numbered(1, 5, side=10), Layer(notes, filter_width=7), []
+
+    def means(*arguments, **options):
+        made.append((arguments, options))
+        return SimpleNamespace(fit=lambda x: SimpleNamespace(transform=numbers(x)))
+
+    monkeypatch.setattr(few_labels, "TriangleKMeans", means)
+    layer.n_maps, layer.pool_stride = 6, 3
+    found = few_labels.encoders(layer, images_, seed=8)
+    assert made == [((6,), {"patch_width": 7, "grid": 4, "random_state": 8})]
+    assert found["triangle-k-means"]() == [1, 2, 3, 4, 5]
+    assert found["winner-take-all"]() == layer.transform
+    assert found["pixels"]()(images_).shape == (5, 100)
+    assert found["pca"]()(images_).shape == (5, 6)
+
+
 def test_the_deviation_over_draws_is_of_a_sample_and_all_seeds_count(monkeypatch):
     points = [{"labels_per_class": 10, "test_errors_percent": errors} for errors in ([1, 3], [8.0])]
     records = [

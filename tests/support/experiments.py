@@ -96,6 +96,10 @@ class Layer:
     def get_params(self, deep=True):
         return dict(self.options)
 
+    def set_params(self, **options):
+        self.options |= options
+        return self
+
     def fit(self, images, checkpoint=None, resume=False):
         self.notes.add("train", self, numbers(images), checkpoint, resume)
         return self
