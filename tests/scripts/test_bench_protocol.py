@@ -5,7 +5,14 @@ from types import SimpleNamespace
 import benchmark
 import numpy as np
 import pytest
-from bench import classifier, cold, growth, large, layers, memory, steps, threads, timing
+from bench import (
+    growth,
+    layers,
+    machines,
+    steps,
+    threads,
+    timing,
+)
 
 LAYER = layers.Layer("made up", "normal", n_maps=3, channels=2, size=5, width=7, batch=4)
 FLOPS = 2 * 4 * 3 * 2 * 7**2 * 5**2
@@ -143,6 +150,21 @@ def test_two_threads_gain_what_one_takes_over_what_they_take(monkeypatch):
     assert used == [1, 2, 4]  # and as many as there were
 
 
+@pytest.mark.parametrize("tiny", [False, True])
+def test_a_product_of_matrices_counts_two_flops_a_term_and_a_copy_what_it_reads_and_writes(tiny):
+    backend = SimpleNamespace(empty=lambda shape, dtype: None, copy=lambda array: None)
+    sizes = []
+    for kind, side in ((machines.Machine, 2048), (machines.Device, 8192)):
+        machine = kind.__new__(kind)
+        machine.backend, machine.product = backend, lambda *sides: sizes.append(sides) or "call"
+        found = machine.ceilings(tiny)
+        side = 128 if tiny else side
+        assert found.pop("product") == ("call", 2 * side**3)
+        assert sizes.pop() == (side,) * 3
+        copied = [amount for _, amount in found.values()]
+        assert copied == ([2 * (1 << 16 if tiny else 1 << 30)] if machine.is_device else [])
+
+
 # Growth ---------------------------------------------------------------------------------------
 
 
@@ -172,94 +194,6 @@ def test_the_peer_is_left_out_where_its_step_would_take_too_long(monkeypatch):
         peer = found["seconds"].get("pytorch")
         assert (peer and len(peer)) == timed
         assert len(found["seconds"]["minisca"]) == 5
-
-
-# Memory and processes -------------------------------------------------------------------------
-
-
-class Peak:
-    """Memory that grows by 50 MB within the block, 9 MB of them the process's own."""
-
-    beyond, private_beyond = 50_000_000, 9_000_000
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        pass
-
-
-def test_memory_of_training_is_what_is_beyond_parameters_velocities_and_gradients(monkeypatch):
-    monkeypatch.setattr(memory, "PeakMemory", Peak)
-    shape = {"channels": 1, "size": 8, "batch": 2, "n_maps": 4, "width": 3}
-    found = memory.train({"shape": shape, "images": 4, "init_scale": 0.01, "pool": (3, 2)})
-    parameters = 3 * 4 * (2 * 4 * 9 + 4 + 1)
-    assert found["parameter_bytes"] == parameters
-    assert found["beyond_bytes"] == 50_000_000 - parameters
-    assert (found["images"], found["images_bytes"]) == (4, 4 * 4 * 64)
-
-
-def test_memory_of_large_images_is_beyond_batch_reconstruction_and_features(monkeypatch):
-    monkeypatch.setattr(large, "PeakMemory", Peak)
-    found = large.measure_size({"side": 16, "repetitions": 1})
-    batch, features = 4 * 4 * 3 * 16 * 16, 4 * 4 * 16 * 6 * 6
-    assert found["batch_bytes"] == batch
-    assert found["beyond_bytes"] == {
-        "step": 50_000_000 - 2 * batch,
-        "transform": 50_000_000 - features,
-    }
-    assert found["pixels"] == 4 * 16 * 16
-
-
-@pytest.mark.parametrize("kind", classifier.KINDS)
-def test_memory_of_a_fit_counts_no_pages_of_a_mapped_file(monkeypatch, tmp_path, kind):
-    monkeypatch.setattr(classifier, "PeakMemory", Peak)
-    monkeypatch.setattr(classifier, "_forbid_a_copy", lambda features: 3)
-    from minisca.classifiers import lbfgs
-
-    monkeypatch.setattr(lbfgs, "loss_and_gradient", lbfgs.loss_and_gradient)  # put back at the end
-    task = {"rows": 60, "features": 8, "kind": kind, "directory": str(tmp_path)}
-    found, mapped = classifier.fit(task), kind.startswith("memory")
-    assert found["beyond_bytes"] == (9_000_000 if mapped else 50_000_000)
-    assert found["private_limit_bytes"] == (3 if mapped else None)
-    assert found["features_bytes"] == 60 * 8 * (4 if kind == "float32" else 2)
-    assert found["evaluations"] >= found["iterations"]
-
-
-def test_a_first_process_is_not_counted(monkeypatch):
-    tasks = []
-    for module in (large, memory):
-        monkeypatch.setattr(
-            module, "run_child", lambda name, task: tasks.append(task) or len(tasks)
-        )
-    bench = SimpleNamespace(tiny=True, repetitions=2, layers=lambda names: [LAYER])
-    assert large.measure_large(bench, None) == {"sizes": [2, 3]}
-    assert [task["side"] for task in tasks] == [16, 16, 32]
-    tasks.clear()
-    assert memory.measure_memory(bench, None)["layers"][0]["runs"] == [2, 3]
-    assert [task["images"] for task in tasks] == [4, 4, 8]
-
-
-def test_a_cold_process_has_an_empty_folder_and_two_warm_ones_have_what_it_left(monkeypatch):
-    given = []
-
-    def child(name, task, **caches):
-        given.append(sorted(set(caches.values())))
-        seconds = len(given)
-        return dict.fromkeys(
-            ("import_minisca", "import_numpy", "first_step", "second_step"), seconds
-        )
-
-    monkeypatch.setattr(cold, "run_child", child)
-    bench = SimpleNamespace(repetitions=2, layers=lambda names: [LAYER])
-    found = cold.measure_cold(bench, Machine())
-    assert given[:2] == [[], []]
-    assert [len(folders) for folders in given[2:]] == [1] * 6
-    assert given[2] == given[3] == given[4] != given[5] == given[6] == given[7]
-    (layer,) = found["layers"]
-    assert [run["first_step"] for run in layer["cold"]] == [3, 6]
-    assert (layer["median_cold_seconds"], layer["median_warm_seconds"]) == (4.5, 6)
-    assert found["median_import_seconds"] == 1.5
 
 
 # The file -------------------------------------------------------------------------------------

@@ -10,9 +10,6 @@ import reproduce_cifar10
 import reproduce_mnist
 import reproduce_norb
 import study
-import update_results
-from published import page as pages
-from published import speed, tables
 from studies.report import best, cells
 
 from minisca.datasets import Dataset, DatasetNotFoundError
@@ -57,6 +54,24 @@ def test_every_data_set_is_loaded_by_its_own_loader_into_a_folder_of_its_own(han
         assert (table, [*rows]) == (reproduce_mnist.TABLE, ["16", "128"])
         assert numbers(images.train) == list(range(1, 21))
         assert images.n_fit == 16
+
+
+def test_extensions_change_the_rows_of_one_command_and_none_of_the_tables(handed, monkeypatch):
+    monkeypatch.setitem(reproduce_mnist.LOADERS, "mnist", lambda given: data("MNIST"))
+    options = ["--l2", 0.5, "--lifetime", 0.25, "--concatenate", "--augment", "--shifts"]
+    for classifier in ("svm", "logistic"):
+        run_here(reproduce_mnist, "--rows", "128", *options, "--classifier", classifier)
+        (row,) = handed.pop()[1].values()
+        plain = reproduce_mnist.ROWS["128"]
+        kind = plain.logistic if classifier == "logistic" else plain.classifier
+        assert (type(row.classifier), row.classifier.l2) == (type(kind), 0.5)
+        assert row.shifts
+        assert row.layers == ({**plain.layers[0], "lifetime": 0.25},)
+        assert {"l2", "lifetime", "concatenate", "augment"} <= set(row.extensions)
+        run_here(reproduce_mnist, "--rows", "128")
+        (row,) = handed.pop()[1].values()
+        assert (row.classifier.l2, row.shifts, row.extensions) == (0.03, False, {})
+        assert plain.logistic.l2 == 1e-3
 
 
 @pytest.mark.parametrize("script", [reproduce_mnist, reproduce_cifar10])
@@ -195,101 +210,3 @@ def test_an_effect_is_a_line_of_the_table():
     entry |= {"difference": -0.5, "standard_error": None, "in_seed_spreads": 2.0}
     assert [*cells(entry).values()] == ["lifetime", "off", 3, "1.250", "-0.500", "–", "+2.0"]
     assert cells(entry | {"reference": True})["difference"] == "reference"
-
-
-# Published ------------------------------------------------------------------------------------
-
-
-def test_a_row_has_its_test_errors_then_its_validation_errors():
-    records = [
-        {"test_error_percent": t, "validation_error_percent": v}
-        for t, v in ((1.0, 5.0), (2.0, 7.0))
-    ]
-    assert tables.errors(records) == ["1.50 ± 0.71 %", "1.00, 2.00", "6.00 ± 1.41 %"]
-
-
-def test_speed_is_minisca_beside_pytorch(monkeypatch):
-    made = {
-        "layer": "L",
-        "floor_seconds": 0.002,
-        "median_seconds": {"minisca": 0.003, "pytorch": 0.06},
-        "multiple_of_floor": {"minisca": 1.5},
-    }
-    alone = made | {"median_seconds": {"minisca": 4.0}}
-    found = {"sections": {"steps": {"layers": [made, alone]}}}
-    monkeypatch.setattr(speed, "read", lambda name: found)
-    assert speed.steps().rows[0] == ["L", "2 ms", "3 ms", "1.50", "60 ms", "20 ×"]
-    assert speed.speed().rows == [["L", "3 ms", "60 ms", "20 ×"], ["L", "4 s", "–", "–"]]
-
-
-def test_a_layers_other_figures_stand_in_the_column_that_names_them(monkeypatch):
-    def section(**figures):
-        return {"layers": [{"layer": "L"} | figures]}
-
-    made = {"steps": section(), "transform": section(ratio=0.5), "threads": section(speed_up=1.75)}
-    made["cold"] = section(median_cold_seconds=30.0, median_warm_seconds=0.25)
-    made["memory"] = section(runs=[{"beyond_bytes": 3e6}, {"beyond_bytes": 2e6}])
-    monkeypatch.setattr(speed, "read", lambda name: {"sections": made})
-    assert speed.by_layer().rows == [["L", "0.50", "1.75 ×", "30.0 s", "0.25 s", "3 MB"]]
-
-
-def test_how_a_step_grows_is_beside_how_its_arithmetic_does(monkeypatch):
-    axes = {
-        name: {
-            "slope_of_larger_half": n + 0.25,
-            "slope_of_floor": n,
-            "points": [{"at": 1}, {"at": 9}],
-        }
-        for n, name in enumerate(speed.GROWING)
-    }
-    made = {"sections": {"growth": {"axes": axes}}}
-    monkeypatch.setattr(speed, "read", lambda name: made)
-    rows = [[words, "1 to 9", f"{n}.25", str(n)] for n, words in enumerate(speed.GROWING.values())]
-    assert speed.growth().rows == rows
-
-
-def test_encodings_stand_under_the_pooling_and_the_maps_that_they_had(monkeypatch):
-    kinds, found = [*tables.ENCODINGS], {}
-    for n, kind in enumerate(kinds):
-        for k, column in enumerate(("quadrants-64", "maximum-64", "quadrants-256", "maximum-256")):
-            found[f"encoding-{kind}-{column}"] = f"{n}{k}"
-    monkeypatch.setattr(tables, "accuracies", lambda name: found)
-    header, rows = tables.encodings()
-    assert header[1:] == [f"{n} maps, {p}" for n in (64, 256) for p in ("quadrants", "8 × 8")]
-    assert rows == [
-        [name, *(f"{n}{k}" for k in range(4))] for n, name in enumerate(tables.ENCODINGS.values())
-    ]
-
-
-def test_the_papers_tables_quote_its_methods_before_its_own_rows():
-    paper = tables.paper()
-    for heading, name, rows, form in pages.TABLES:
-        section = pages._paper_table(heading, name, rows, form)
-        quoted = paper["compared"][name]["methods"]
-        assert [row[0] for row in section.rows] == [
-            *(method["name"] for method in quoted),
-            *(f"Winner-take-all, {words}" for words in rows.values()),
-        ]
-        values = [form.format(paper["experiments"][row]["value"]) for row in rows]
-        assert [row[1] for row in section.rows[len(quoted) :]] == values
-
-
-def test_check_fails_on_a_stale_page_and_changes_nothing(monkeypatch, tmp_path):
-    page, report = tmp_path / "p.md", tmp_path / "r.html"
-    monkeypatch.setattr(update_results, "PAGES", [page])
-    monkeypatch.setattr(update_results, "REPORT", report)
-    monkeypatch.setattr(update_results, "updated", str.upper)
-    monkeypatch.setattr(update_results, "write_page", lambda path: path.write_text("new"))
-    page.write_text("old")
-
-    def run(*options):
-        with monkeypatch.context() as patch:
-            patch.setattr("sys.argv", ["update_results.py", *options])
-            return update_results.main()
-
-    assert run("--check") == "stale: p.md, r.html; run python scripts/update_results.py"
-    assert page.read_text() == "old"
-    assert not report.exists()
-    assert run() == 0
-    assert (page.read_text(), report.read_text()) == ("OLD", "new")
-    assert run("--check") == 0

@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from published import studies, tables
+import update_results
+from published import page as pages
+from published import speed, studies, tables
 
 from tests.support.script_runs import ROOT
 
@@ -94,3 +96,98 @@ def test_what_was_not_measured_has_a_dash():
     page = (ROOT / "reference" / "report.html").read_text(encoding="utf-8")
     assert page.count("<td>Winner-take-all, 128 maps</td><td>6.6 %</td><td>–</td>") == 1
     assert page.count("<td>Winner-take-all, 128 then 2048 maps</td><td>4.7 %</td><td>–</td>") == 1
+
+
+def test_a_row_has_its_test_errors_then_its_validation_errors():
+    records = [
+        {"test_error_percent": t, "validation_error_percent": v}
+        for t, v in ((1.0, 5.0), (2.0, 7.0))
+    ]
+    assert tables.errors(records) == ["1.50 ± 0.71 %", "1.00, 2.00", "6.00 ± 1.41 %"]
+
+
+def test_speed_is_minisca_beside_pytorch(monkeypatch):
+    made = {
+        "layer": "L",
+        "floor_seconds": 0.002,
+        "median_seconds": {"minisca": 0.003, "pytorch": 0.06},
+        "multiple_of_floor": {"minisca": 1.5},
+    }
+    alone = made | {"median_seconds": {"minisca": 4.0}}
+    found = {"sections": {"steps": {"layers": [made, alone]}}}
+    monkeypatch.setattr(speed, "read", lambda name: found)
+    assert speed.steps().rows[0] == ["L", "2 ms", "3 ms", "1.50", "60 ms", "20 ×"]
+    assert speed.speed().rows == [["L", "3 ms", "60 ms", "20 ×"], ["L", "4 s", "–", "–"]]
+
+
+def test_a_layers_other_figures_stand_in_the_column_that_names_them(monkeypatch):
+    def section(**figures):
+        return {"layers": [{"layer": "L"} | figures]}
+
+    made = {"steps": section(), "transform": section(ratio=0.5), "threads": section(speed_up=1.75)}
+    made["cold"] = section(median_cold_seconds=30.0, median_warm_seconds=0.25)
+    made["memory"] = section(runs=[{"beyond_bytes": 3e6}, {"beyond_bytes": 2e6}])
+    monkeypatch.setattr(speed, "read", lambda name: {"sections": made})
+    assert speed.by_layer().rows == [["L", "0.50", "1.75 ×", "30.0 s", "0.25 s", "3 MB"]]
+
+
+def test_how_a_step_grows_is_beside_how_its_arithmetic_does(monkeypatch):
+    axes = {
+        name: {
+            "slope_of_larger_half": n + 0.25,
+            "slope_of_floor": n,
+            "points": [{"at": 1}, {"at": 9}],
+        }
+        for n, name in enumerate(speed.GROWING)
+    }
+    made = {"sections": {"growth": {"axes": axes}}}
+    monkeypatch.setattr(speed, "read", lambda name: made)
+    rows = [[words, "1 to 9", f"{n}.25", str(n)] for n, words in enumerate(speed.GROWING.values())]
+    assert speed.growth().rows == rows
+
+
+def test_encodings_stand_under_the_pooling_and_the_maps_that_they_had(monkeypatch):
+    kinds, found = [*tables.ENCODINGS], {}
+    for n, kind in enumerate(kinds):
+        for k, column in enumerate(("quadrants-64", "maximum-64", "quadrants-256", "maximum-256")):
+            found[f"encoding-{kind}-{column}"] = f"{n}{k}"
+    monkeypatch.setattr(tables, "accuracies", lambda name: found)
+    header, rows = tables.encodings()
+    assert header[1:] == [f"{n} maps, {p}" for n in (64, 256) for p in ("quadrants", "8 × 8")]
+    assert rows == [
+        [name, *(f"{n}{k}" for k in range(4))] for n, name in enumerate(tables.ENCODINGS.values())
+    ]
+
+
+def test_the_papers_tables_quote_its_methods_before_its_own_rows():
+    paper = tables.paper()
+    for heading, name, rows, form in pages.TABLES:
+        section = pages._paper_table(heading, name, rows, form)
+        quoted = paper["compared"][name]["methods"]
+        assert [row[0] for row in section.rows] == [
+            *(method["name"] for method in quoted),
+            *(f"Winner-take-all, {words}" for words in rows.values()),
+        ]
+        values = [form.format(paper["experiments"][row]["value"]) for row in rows]
+        assert [row[1] for row in section.rows[len(quoted) :]] == values
+
+
+def test_check_fails_on_a_stale_page_and_changes_nothing(monkeypatch, tmp_path):
+    page, report = tmp_path / "p.md", tmp_path / "r.html"
+    monkeypatch.setattr(update_results, "PAGES", [page])
+    monkeypatch.setattr(update_results, "REPORT", report)
+    monkeypatch.setattr(update_results, "updated", str.upper)
+    monkeypatch.setattr(update_results, "write_page", lambda path: path.write_text("new"))
+    page.write_text("old")
+
+    def run(*options):
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.argv", ["update_results.py", *options])
+            return update_results.main()
+
+    assert run("--check") == "stale: p.md, r.html; run python scripts/update_results.py"
+    assert page.read_text() == "old"
+    assert not report.exists()
+    assert run() == 0
+    assert (page.read_text(), report.read_text()) == ("OLD", "new")
+    assert run("--check") == 0
