@@ -87,6 +87,10 @@ class Estimator:
     def check_parameters(self):
         """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
 
+    def _set_learned(self, **learned):
+        """Set attributes, all in one exchange: an interrupt finds none of them new, or all."""
+        vars(self).update(learned)
+
     def save(self, path):
         """Write the fitted estimator to one file: whole or not at all, an .npz without pickle.
 

@@ -105,10 +105,12 @@ class ZCA(Estimator):
         values, vectors = np.linalg.eigh(covariance / X.shape[0])
         values = np.maximum(values, 0)  # none is negative but by rounding
         roots = np.sqrt(values + epsilon)
-        self.mean_ = mean.reshape(X.shape[1:])
-        self.eigenvalues_ = values[::-1].copy()
-        self.whitening_ = ((vectors / roots) @ vectors.T).astype(np.float32)
-        self.dewhitening_ = ((vectors * roots) @ vectors.T).astype(np.float32)
+        self._set_learned(
+            mean_=mean.reshape(X.shape[1:]),
+            eigenvalues_=values[::-1].copy(),
+            whitening_=((vectors / roots) @ vectors.T).astype(np.float32),
+            dewhitening_=((vectors * roots) @ vectors.T).astype(np.float32),
+        )
         return self
 
     @np.errstate(under="ignore")  # a number that underflows is 0

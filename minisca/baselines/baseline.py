@@ -41,9 +41,11 @@ class Baseline(Estimator):
                 raise ValueError(f"{name}_ has shape {found}; {must}")
         super()._check_as_fitted()
 
-    def _remember_images(self, X):
-        self.n_channels_ = int(X.shape[1])
-        self.image_size_ = (int(X.shape[2]), int(X.shape[3]))
+
+def of_images(X):
+    """What a baseline remembers of the images (n, c, h, w) that it learns from."""
+    n_channels, *size = map(int, X.shape[1:])
+    return {"n_channels_": n_channels, "image_size_": tuple(size)}
 
 
 def descend(estimator, n, read, loss_and_gradients, rate_scales, random):
@@ -69,9 +71,9 @@ def descend(estimator, n, read, loss_and_gradients, rate_scales, random):
     task = Task(n, read, through_host, partial(scheduled_rate, estimator.learning_rate))
     epochs = range(estimator.n_epochs)
     for loss, parameters, _ in run_epochs(estimator, optimiser, task, random, epochs):
-        for name, array in parameters.items():
-            setattr(estimator, f"{name}_", array)
-        estimator.loss_history_ = np.append(estimator.loss_history_, loss)
+        made = {f"{name}_": array for name, array in parameters.items()}
+        made["loss_history_"] = np.append(estimator.loss_history_, loss)
+        estimator._set_learned(**made)
 
 
 def draw_normal(random, shape, scale, dtype):

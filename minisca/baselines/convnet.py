@@ -4,10 +4,12 @@ Convolution, ReLU, overlapping max-pooling, softmax. Forward and backward are th
 operations, one after the other; no feature is learned without a label.
 """
 
+import copy
+
 import numpy as np
 
 from minisca.backends import get_backend
-from minisca.baselines.baseline import Baseline, descend, draw_normal
+from minisca.baselines.baseline import Baseline, descend, draw_normal, of_images
 from minisca.chunks import ceil_div, chunks, slices, spread
 from minisca.classifiers.base import Classifier
 from minisca.classifiers.logistic import log_softmax
@@ -99,10 +101,11 @@ class SupervisedConvNet(Classifier, Baseline):
         classes, codes = np.unique(check_labels(y, X.shape[0]), return_inverse=True)
         if len(classes) < 2:
             raise ValueError(f"y has one class, {classes.tolist()[0]!r}; it must have two or more")
-        self.classes_ = classes
-        self._remember_images(X)
         random = np.random.default_rng(self.random_state)
-        self._initialise(random)
+        made = copy.copy(self)
+        made._set_learned(classes_=classes, **of_images(X))
+        made._initialise(random)
+        self._set_learned(**vars(made))
 
         def read(batches):
             return ((read_batch(X, rows, self.dtype), codes[rows]) for rows in batches)

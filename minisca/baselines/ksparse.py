@@ -7,7 +7,7 @@ same edge at different places.
 
 import numpy as np
 
-from minisca.baselines.baseline import Baseline, descend, draw_normal
+from minisca.baselines.baseline import Baseline, descend, draw_normal, of_images
 from minisca.chunks import chunks, spread
 from minisca.files.checkpoint import Learned
 from minisca.training.fit import BIAS_RATE, check_training_settings
@@ -91,12 +91,14 @@ class KSparseAutoencoder(Baseline):
         shape = (self.n_units, *map(int, X.shape[1:]))
         rows = spread(X.shape[0], 10_000)
         energy = squared_norm(read_batch(X, rows, self.dtype)) / len(rows) or 1.0
-        self._remember_images(X)
         check_room("n_units", shape)
-        self.filters_ = draw_normal(random, shape, self.init_scale, self.dtype)
-        self.encoder_bias_ = np.zeros(self.n_units, self.dtype)
-        self.decoder_bias_ = np.zeros(shape[1:], self.dtype)
-        self.loss_history_ = np.empty(0)
+        self._set_learned(
+            filters_=draw_normal(random, shape, self.init_scale, self.dtype),
+            encoder_bias_=np.zeros(self.n_units, self.dtype),
+            decoder_bias_=np.zeros(shape[1:], self.dtype),
+            loss_history_=np.empty(0),
+            **of_images(X),
+        )
         rates = {"filters": 1 / energy, "encoder_bias": BIAS_RATE, "decoder_bias": BIAS_RATE}
 
         def read(batches):

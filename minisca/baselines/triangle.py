@@ -6,11 +6,12 @@ then every patch of an image, on a dense grid, is described by how much nearer t
 lies to each centre, and these are pooled over the regions of a coarse grid and standardised.
 """
 
+import copy
 from typing import ClassVar
 
 import numpy as np
 
-from minisca.baselines.baseline import Baseline
+from minisca.baselines.baseline import Baseline, of_images
 from minisca.baselines.clustering import kmeans
 from minisca.baselines.patches import check_patch_width, dense_patches, draw_patches
 from minisca.chunks import chunks, spread
@@ -123,9 +124,16 @@ class TriangleKMeans(Baseline):
             why = f"{available} (n_patches = {self.n_patches}, places in X: {n_places})"
             must = f"it must be at most the number of patches, which is {why}"
             raise ValueError(f"n_maps is {self.n_maps}; {must}")
+        made = copy.copy(self)
+        made._fit(X)
+        self._set_learned(**vars(made))
+        return self
+
+    def _fit(self, X):
+        """`fit`, where all is checked but the pixels; what stops it leaves half of it."""
         random = np.random.default_rng(self.random_state)
         patches = draw_patches(X, self.n_patches, self.patch_width, random)
-        self._remember_images(X)
+        self._set_learned(**of_images(X))
         if self.normalise:
             patches = contrast_normalise(patches, self.contrast_epsilon)
         self.mean_ = np.zeros(patches.shape[1:], np.float32)
@@ -145,7 +153,6 @@ class TriangleKMeans(Baseline):
         self.centres_ = centres.reshape(-1, *patches.shape[1:])
         self.objective_history_ = np.array(objectives)
         self._measure_features(X)
-        return self
 
     def transform(self, X, out=None):
         """Pooled activations of images X (n, c, h, w): (n, m, grid, grid).

@@ -61,12 +61,19 @@ def save_checkpoint(path, kind, arrays, settings):
     if len(text) > _MAX_HEADER:
         raise ValueError(f"settings take {len(text)} bytes; they must take at most {_MAX_HEADER}")
     entries = {_HEADER: np.frombuffer(text, np.uint8), **arrays}
-    with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
-        for name, array in entries.items():
-            entry = zipfile.ZipInfo(f"{name}.npy", _DATE)
-            entry.external_attr = 0o600 << 16
-            with archive.open(entry, "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, array, allow_pickle=False)
+    with atomic_write(path) as file:
+        archive = None
+        try:
+            archive = zipfile.ZipFile(file, "w")
+            for name, array in entries.items():
+                entry = zipfile.ZipInfo(f"{name}.npy", _DATE)
+                entry.external_attr = 0o600 << 16
+                with archive.open(entry, "w", force_zip64=True) as stream:
+                    np.lib.format.write_array(stream, array, allow_pickle=False)
+            archive.close()
+        finally:
+            if archive is not None:
+                archive.fp = None  # half of one is not closed: that would raise another error
 
 
 def as_read(settings):

@@ -1,0 +1,257 @@
+"""KeyboardInterrupt at every line that a fit runs: all of an epoch, or nothing of it.
+
+    python -m tests.campaigns.interrupts
+    python -m tests.campaigns.interrupts --scenario tied --line 812
+    python -m tests.campaigns.interrupts --everywhere --scenario svm
+
+A fit of each kind is made again for every line of minisca's Python code that it runs, and
+interrupted there: when that line comes first, second and last, or with --always every time. With
+--everywhere the lines are those of all Python code, NumPy's and Numba's too.
+
+Then it is KeyboardInterrupt that must have come out, the estimator must be as it was before the fit
+or between two epochs, a file as it was before or after its writing, nothing may lie beside it, and
+a fit that resumes from it must end in the bits of one that was never interrupted. Prints counts and
+what went wrong; ends with 1 where anything did.
+"""
+
+import argparse
+import copy
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from functools import cache, partial
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import minisca
+from minisca import SparseConvAutoencoder, Stack
+from minisca.preprocessing import ZCA
+from tests.support import baselines
+from tests.support.layers import few, small
+from tests.support.saved_files import contents
+
+HOME = str(Path(minisca.__file__).parent)
+X, OTHERS = few(), few(seed=1)
+
+
+class Scenario(NamedTuple):
+    """What is interrupted, and what it is compared with."""
+
+    make: Callable  # the estimator, as it is before
+    #: From it, the path of a checkpoint and whether to resume to nothing.
+    act: Callable
+    resumes: bool = True  # whether it saves there, and can resume from it
+
+
+def fitting(*data):
+    return lambda made, path, resume: made.fit(*data, checkpoint=path, resume=resume)
+
+
+def plain(method, *data):
+    return lambda made, path, resume: getattr(made, method)(*data)
+
+
+def saving(made, path, resume):
+    made.save(path)
+
+
+def fitted(make, *data):
+    once = cache(lambda: make().fit(*data))
+    return lambda: copy.deepcopy(once())
+
+
+SCENARIOS = {
+    "winner-take-all": Scenario(small, fitting(X)),
+    "tied": Scenario(partial(small, tied=True, normalise_filters=True, n_epochs=1), fitting(X)),
+    "lifetime": Scenario(partial(small, lifetime=0.5, n_epochs=1), fitting(X)),
+    "stack": Scenario(lambda: Stack([small(n_epochs=1), small(n_epochs=1)]), fitting(X)),
+    "partial-fit": Scenario(fitted(small, X), plain("partial_fit", OTHERS), False),
+    "first-partial-fit": Scenario(small, plain("partial_fit", X), False),
+    "again": Scenario(fitted(small, X), plain("fit", few(9, seed=2)), False),
+    "save": Scenario(fitted(small, X), saving, False),
+    "zca": Scenario(fitted(ZCA, X), plain("fit", OTHERS), False),
+    "k-sparse": Scenario(
+        fitted(partial(baselines.autoencoder, n_epochs=2), baselines.patches(20)),
+        *(plain("fit", baselines.patches(20, seed=1)), False),
+    ),
+    "convnet": Scenario(
+        fitted(partial(baselines.network, n_epochs=2), *baselines.bars(12)),
+        *(plain("fit", *baselines.bars(12, seed=1)), False),
+    ),
+    "triangle": Scenario(
+        fitted(partial(baselines.triangle, standardise=True), baselines.pictures()),
+        *(plain("fit", baselines.pictures(seed=1)), False),
+    ),
+}
+
+
+class Tracer:
+    """Counts lines of Python code, and raises KeyboardInterrupt at the one of number `stop`.
+
+    places: what lines are counted, by how their file's name starts. at_epoch: called before every
+    epoch.
+    """
+
+    def __init__(self, stop=None, places=HOME, at_epoch=None):
+        self.stop, self.places, self.at_epoch = stop, places, at_epoch
+        self.lines, self.where = 0, None
+        self.times = {}  # a line: the numbers under which it came
+
+    def __enter__(self):
+        sys.settrace(self.trace)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(None)
+
+    def trace(self, frame, event, _):
+        code = frame.f_code
+        if event == "call":
+            if self.at_epoch and code.co_name == "run_epoch":
+                self.at_epoch()
+            return self.trace if code.co_filename.startswith(self.places) else None
+        if event == "line":
+            self.lines += 1
+            self.times.setdefault((code, frame.f_lineno), []).append(self.lines)
+            if self.lines == self.stop:
+                self.where = f"{code.co_filename.removeprefix(HOME + '/')}:{frame.f_lineno}"
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return self.trace
+
+
+def state(made):
+    """Everything that it has learned, as something that compares; None if nothing."""
+    try:
+        return contents(made) if made.__sklearn_is_fitted__() else None
+    except AttributeError as error:
+        return f"half: {error}"
+
+
+class Campaign:
+    """One scenario: what it comes to when it is never interrupted, and when it is."""
+
+    def __init__(self, scenario, folder, places):
+        self.scenario, self.folder, self.places = scenario, Path(folder), places
+        self.resumed = {}  # what was wrong, by the files that were there
+        self.path = self.folder / "made" / "here"
+        scenario.act(scenario.make(), self.path, False)  # compiles what there is to compile
+        self.clear()
+        made = scenario.make()
+        self.allowed = [state(made)]
+        with Tracer(places=places) as tracer:
+            scenario.act(made, self.path, False)
+        self.times, self.final = tracer.times, state(made)
+        self.names = self.left()
+        self.clear()
+        made = scenario.make()
+        with Tracer(at_epoch=lambda: self.allowed.append(state(made))):
+            scenario.act(made, self.path, False)
+        assert state(made) == self.final
+        self.allowed.append(self.final)
+
+    def files(self):
+        return sorted(path for path in self.folder.rglob("*") if path.is_file())
+
+    def left(self):
+        return [path.name for path in self.files()]
+
+    def clear(self):
+        shutil.rmtree(self.folder / "made", ignore_errors=True)
+
+    def faults(self, line):
+        """(where the line is, what is wrong after an interrupt there)."""
+        self.clear()
+        made, found = self.scenario.make(), []
+        try:
+            with Tracer(line, self.places) as tracer:
+                self.scenario.act(made, self.path, False)
+            found.append("nothing came out")
+        except KeyboardInterrupt:
+            pass
+        except BaseException as error:
+            found.append(f"{error!r} came out")
+        if state(made) not in self.allowed:
+            found.append("the estimator is neither as before nor as after an epoch")
+        if extra := set(self.left()) - set(self.names):
+            found.append(f"{extra} are left behind")
+        layer = isinstance(made, SparseConvAutoencoder)
+        if layer and self.path.exists():
+            saved = state(SparseConvAutoencoder.load(self.path))
+            if saved not in self.allowed:
+                found.append("the file is neither as before nor as after an epoch")
+            elif self.scenario.resumes and epochs(state(made)) - epochs(saved) not in (0, 1):
+                found.append(f"file: epoch {epochs(saved)}; layer: {epochs(state(made))}")
+        if self.scenario.resumes:
+            files = tuple((path, path.read_bytes()) for path in self.files())
+            if files not in self.resumed:
+                self.resumed[files] = list(self.faults_of_resuming())
+            found += self.resumed[files]
+        return tracer.where, found
+
+    def faults_of_resuming(self):
+        again = self.scenario.make()
+        self.scenario.act(again, self.path, True)
+        if state(again) != self.final:
+            yield "resumed, it ends in something else"
+        if self.left() != self.names:
+            yield f"resumed, it leaves {self.left()}"
+
+
+def epochs(layer_state):
+    return layer_state[1]["n_epochs_done"]
+
+
+def run(name, choose, places=HOME):
+    """Counts of one scenario, and {what went wrong: [the lines' numbers and places]}.
+
+    choose: from {(code, line): the numbers under which it comes} to those that are interrupted.
+    """
+    counts, wrong = Counter(), {}
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        campaign = Campaign(SCENARIOS[name], folder, places)
+        for number in sorted(set(choose(campaign.times))):
+            where, found = campaign.faults(number)
+            counts["interrupts"] += 1
+            counts["wrong"] += bool(found)
+            for fault in found:
+                wrong.setdefault(fault, []).append(f"{number} ({where})")
+    return counts, wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--scenario", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
+    parser.add_argument("--line", type=int, help="this one alone, by its number")
+    parser.add_argument("--everywhere", action="store_true", help="lines of other packages too")
+    parser.add_argument("--always", action="store_true", help="every time that a line comes")
+    options = parser.parse_args()
+    os.fsync = lambda descriptor: None  # it takes most of the time, and no computer is switched off
+    places, total = "" if options.everywhere else HOME, Counter()
+
+    def choose(times):
+        if options.line:
+            return [options.line]
+        each = (n if options.always else [*n[:2], n[-1]] for n in times.values())
+        return chain(*each)
+
+    for name in options.scenario:
+        counts, wrong = run(name, choose, places)
+        print(f"{name}: {counts['interrupts']} interrupts, {counts['wrong']} wrong", flush=True)
+        for fault, lines in wrong.items():
+            print(f"    {fault}, {len(lines)} times: at {', '.join(lines[:5])}", flush=True)
+        total += counts
+    print(f"{total['interrupts']} interrupts, {total['wrong']} went wrong")
+    return total["wrong"] > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
