@@ -9,6 +9,7 @@ import inspect
 from typing import ClassVar
 
 from minisca.files.checkpoint import (
+    CheckpointError,
     as_read,
     fitting,
     load_checkpoint,
@@ -193,6 +194,17 @@ class Estimator:
             classifier_tags=ClassifierTags() if is_classifier else None,
             transformer_tags=TransformerTags(preserves_dtype=[]) if is_transformer else None,
         )
+
+
+def check_resumable(path, mine, saved, but=("verbose",)):
+    """Raise CheckpointError if two estimators' parameters differ, `but` these; saved: at `path`."""
+    mine, theirs = mine.get_params(deep=False), saved.get_params(deep=False)
+    for name in mine:
+        if name not in but and mine[name] != theirs[name]:
+            raise CheckpointError(
+                f"{path} was trained with {name}={theirs[name]!r}; to resume from it, "
+                f"{name} must be that, not {mine[name]!r}"
+            )
 
 
 def _nested(name, value):

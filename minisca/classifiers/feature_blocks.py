@@ -78,6 +78,10 @@ class FeatureBlocks:
                 filled += len(rows)
             yield indices, self._buffer[:filled].reshape(filled, self.n_features)
 
+    def rows_as_they_are(self, indices):
+        """The features (len(indices), ...) of some rows, each read as a slice."""
+        return np.concatenate([self._stored(slice(int(i), int(i) + 1)) for i in indices])
+
     def as_stored(self):
         """Iterate as usual, but over float16 as it is where the blocks' dtype is float32."""
         halves = self.features.dtype == np.float16 and self.features.dtype.isnative

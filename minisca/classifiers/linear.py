@@ -4,6 +4,8 @@ One pass over the features gives both the loss and its gradient, a block of rows
 row of scores costs, and how the minimum is found, is the classifier's own.
 """
 
+import copy
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import ClassVar, NamedTuple
@@ -12,7 +14,8 @@ import numpy as np
 
 from minisca.classifiers.base import Classifier
 from minisca.classifiers.feature_blocks import FeatureBlocks
-from minisca.files.checkpoint import FLOATS, LABELS, Learned
+from minisca.classifiers.resuming import FitFile
+from minisca.files.checkpoint import FLOATS, LABELS, CheckpointError, Learned
 from minisca.validation import (
     check_flag,
     check_integer,
@@ -41,8 +44,9 @@ class LinearClassifier(Classifier):
     """A classifier with `l2`, `max_iter`, `tol` and `verbose` whose scores are linear.
 
     A subclass defines `_row_losses(scores, truth)`, as a Problem has it, and `_minimise(problem,
-    max_iter, tol)`: weights and intercepts, float64, the objective there, the iterations made, and
-    whether they sufficed.
+    max_iter, tol, file)`: weights and intercepts, float64, the objective there, the iterations
+    made, and whether they sufficed. It goes on from `file.found` and tells the FitFile what it has
+    reached.
     """
 
     _main = "coef"
@@ -53,7 +57,7 @@ class LinearClassifier(Classifier):
     }
 
     @np.errstate(under="ignore")  # a number that underflows is 0
-    def fit(self, X, y):
+    def fit(self, X, y, checkpoint=None, resume=False):
         """Learn from features and their labels.
 
         Parameters
@@ -63,6 +67,11 @@ class LinearClassifier(Classifier):
             is read at a time. float16, float32 and small integers are computed in float32, all else
             in float64.
         y : array (n,) of whole numbers or text
+        checkpoint : path or None
+            Where the fit is saved: before its first iteration, then as often as takes 2 % of its
+            time, when it is interrupted, and in the end, when the file is one that `load` reads.
+        resume : bool, default False
+            Go on from that file, if there is one, to the bits of an uninterrupted fit.
 
         Returns
         -------
@@ -71,28 +80,53 @@ class LinearClassifier(Classifier):
         Raises
         ------
         ValueError or TypeError, naming the argument, for empty, 1-D, sparse, NaN or infinite
-        features, for labels of another length or type, and for fewer than two classes.
+        features, for labels of another length or type, and for fewer than two classes;
+        CheckpointError if the file to resume from is damaged, or of other settings, features or
+        labels. What stops a fit leaves the classifier as it was.
         """
         self.check_parameters()
-        l2, max_iter, tol = float(self.l2), int(self.max_iter), float(self.tol)
+        if resume and checkpoint is None:
+            raise ValueError("checkpoint is None; with resume it must be the path to resume from")
         blocks = FeatureBlocks(X)
         labels = check_labels(y, blocks.n)
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(f"y has one class, {classes.tolist()[0]!r}; it must have two or more")
+        with FitFile(checkpoint, self, blocks, labels) as file:
+            fitted = file.resume() if resume else None
+            if fitted is None:
+                fitted = copy.copy(self)
+                vars(fitted).update(self._learn(blocks, classes, codes, file))
+                file.finish(fitted)
+        learned = (*self._learned_arrays(), *self._learned_numbers)
+        vars(self).update({f"{name}_": getattr(fitted, f"{name}_") for name in learned})
+        return self
+
+    def _learn(self, blocks, classes, codes, file):
+        """{attribute: value} of what is learned; codes (n,): the class of each row, from 0."""
+        l2, max_iter, tol = float(self.l2), int(self.max_iter), float(self.tol)
         mean, mean_square = blocks.moments()
         if not np.isfinite(mean_square):
             raise ValueError("X has values too large to square; divide the features by a constant")
         scale = 1 / np.sqrt(mean_square) if mean_square > 0 else 1.0
         problem = Problem(blocks, codes, len(classes), mean, scale, l2, self._row_losses)
-        weights, intercept, loss, n_iter, converged = self._minimise(problem, max_iter, tol)
+        weights, intercept, loss, n_iter, converged = self._minimise(problem, max_iter, tol, file)
         if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
             raise ValueError("X has values too far apart for the loss to stay finite; rescale them")
-        self.classes_ = classes
-        self.coef_ = (scale * weights).astype(blocks.dtype)
-        self.intercept_ = intercept.astype(blocks.dtype)
-        self.loss_, self.n_iter_, self.converged_ = loss, n_iter, converged
-        return self
+        return {
+            "classes_": classes,
+            "coef_": (scale * weights).astype(blocks.dtype),
+            "intercept_": intercept.astype(blocks.dtype),
+            **{"loss_": loss, "n_iter_": n_iter, "converged_": converged},
+        }
+
+    @classmethod
+    def from_file(cls, path, arrays, settings):
+        """As `Estimator.from_file`; CheckpointError for a fit that is not done."""
+        if "training" in settings:
+            must = "fit(X, y, checkpoint=, resume=True) goes on with it"
+            raise CheckpointError(f"{os.fspath(path)} holds a fit that was interrupted; {must}")
+        return super().from_file(path, arrays, settings)
 
     def check_parameters(self):
         """Raise ValueError or TypeError, naming it, for a bad constructor argument."""

@@ -91,5 +91,5 @@ class LogisticRegression(LinearClassifier):
         """
         return np.exp(log_softmax(self._scores(X)))
 
-    def _minimise(self, problem, max_iter, tol):
-        return lbfgs.minimise(problem, max_iter, tol, self.verbose)
+    def _minimise(self, problem, max_iter, tol, file):
+        return lbfgs.minimise(problem, max_iter, tol, self.verbose, file)

@@ -15,6 +15,7 @@ import numpy as np
 
 from minisca.backends import CHOICES, get_backend, name_of
 from minisca.chunks import ceil_div
+from minisca.estimator import check_resumable
 from minisca.files.checkpoint import CheckpointError, random_state_from_json
 from minisca.progress import progress
 from minisca.sparsity import make_sparsity
@@ -252,13 +253,7 @@ def resumed_state(path, layer, X, images):
     except FileNotFoundError:
         return None
     saved.state_.check_trainable(path, CheckpointError)
-    mine, theirs = layer.get_params(deep=False), saved.get_params(deep=False)
-    for name in mine:
-        if name not in ("verbose", "backend") and mine[name] != theirs[name]:
-            raise CheckpointError(
-                f"{path} was trained with {name}={theirs[name]!r}; to resume from it, "
-                f"{name} must be that, not {mine[name]!r}"
-            )
+    check_resumable(path, layer, saved, but=("verbose", "backend"))
     check_images(X, channels=saved.n_channels_, size=saved.image_size_)
     if saved.state_.images is None:
         warnings.warn(f"{path} does not say what images it was trained on: resumed", stacklevel=4)

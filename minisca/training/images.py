@@ -50,22 +50,24 @@ def choose_unit(energy, settings, n_channels):
     return 1.0 if SMALLEST < size < LARGEST or size == 0 else 2.0 ** -round(math.log2(size))
 
 
-def fingerprint(X):
-    """What tells images X (n, c, h, w) from others, as a dict for JSON.
+def fingerprint(X, limit=FINGERPRINTED, read=None):
+    """What tells images X (n, c, h, w), or another array of rank 1 or more, from others.
 
-    Their shape, their dtype, and the SHA-256 of up to 256 of them, spread over X, as they are.
+    Its shape, its dtype, and the SHA-256 of up to `limit` of its images, spread over X, as they
+    are; a dict for JSON. read: the function that takes rising indices and returns the images
+    there; by default X[indices].
     """
-    dtype = np.dtype(X.dtype)
+    dtype, read = np.dtype(X.dtype), read or X.__getitem__
     image_bytes = math.prod(X.shape[1:]) * dtype.itemsize
-    rows, digest = spread(X.shape[0], FINGERPRINTED), hashlib.sha256()
+    rows, digest = spread(X.shape[0], limit), hashlib.sha256()
     for part in chunks(len(rows), image_bytes, READ_BYTES):
-        images = np.asarray(X[rows[part]], dtype.newbyteorder("<"))
+        images = np.asarray(read(rows[part]), dtype.newbyteorder("<"))
         digest.update(images.tobytes())
     shape = [int(side) for side in X.shape]
     return {"shape": shape, "dtype": dtype.name, "sha256": digest.hexdigest()}
 
 
-def check_fingerprint(found):
+def check_fingerprint(found, what="images"):
     """Return what a file holds as a fingerprint, or None, or raise ValueError or TypeError."""
     if found is None:
         return None
@@ -75,9 +77,9 @@ def check_fingerprint(found):
         and isinstance(found["shape"], list)
         and all(isinstance(found[name], str) for name in ("dtype", "sha256"))
     ):
-        raise ValueError(f"images is {found!r}; it must be None, or have shape, dtype and sha256")
+        raise ValueError(f"{what} is {found!r}; it must be None, or have shape, dtype and sha256")
     for side in found["shape"]:
-        check_integer("a side of images", side)
+        check_integer(f"a side of {what}", side)
     return found
 
 
@@ -90,7 +92,7 @@ def squared_norm(array):
     return squared_norm(numbers[:half]) + squared_norm(numbers[half:])
 
 
-def difference(known, found):
+def difference(known, found, what="images", limit=FINGERPRINTED):
     """In words, how images with the fingerprint `found` differ from those of `known`; "" if not."""
     for name in ("shape", "dtype"):
         if known[name] != found[name]:
@@ -99,5 +101,5 @@ def difference(known, found):
             )
             return f"their {name} was {theirs}, not {ours}"
     if known["sha256"] != found["sha256"]:
-        return f"some of {min(FINGERPRINTED, known['shape'][0])} images that were compared differ"
+        return f"some of {min(limit, known['shape'][0])} {what} that were compared differ"
     return ""

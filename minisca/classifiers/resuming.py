@@ -1,0 +1,112 @@
+"""The file of a fit: where it stands while it is made, and what came of it in the end.
+
+Both are checkpoints of the classifier's kind, which say under "data" what is fitted to. A finished
+one is what `save` writes and `load` reads. One of a fit that is not done has the setting "training"
+and arrays "training/...": what a state of the classifier's own gives by `to_file()`.
+"""
+
+import contextlib
+import os
+import time
+
+from minisca.estimator import check_resumable
+from minisca.files.checkpoint import (
+    CheckpointError,
+    fitting,
+    load_checkpoint,
+    require,
+    save_checkpoint,
+)
+from minisca.training.images import check_fingerprint, difference, fingerprint
+
+#: Of a fit's time, how much goes at most into writing its file again and again.
+SHARE = 0.02
+
+
+class FitFile:
+    """The file at `path`, of the fit of `classifier`; None: nothing is kept, nothing is written.
+
+    A context manager: when an exception ends the block, Ctrl-C among them, the state that was
+    reached last is written.
+    """
+
+    def __init__(self, path, classifier, blocks, labels):
+        self.path = path
+        self._classifier = classifier
+        self._reached = None
+        self._due = 0.0
+        #: Where the fit goes on, as `state.to_file()` gave it: (arrays, numbers), or None.
+        self.found = None
+        if path is not None:
+            features = fingerprint(blocks.features, read=blocks.rows_as_they_are)
+            self._data = {"features": features, "labels": fingerprint(labels, len(labels))}
+
+    def resume(self):
+        """Read the file, if there is one: the classifier, if its fit is done; else sets `found`.
+
+        Raises CheckpointError, naming the file, for a damaged one and one of another fit.
+        """
+        kind = type(self._classifier)
+        try:
+            arrays, settings = load_checkpoint(self.path, kind.__name__)
+        except FileNotFoundError:
+            return None
+        self._check_same_fit(settings)
+        if "training" not in settings:
+            return kind.from_file(self.path, arrays, settings)
+        self.found = arrays, settings["training"]
+        return None
+
+    def _check_same_fit(self, settings):
+        saved, _ = type(self._classifier)._constructed(self.path, settings)
+        if "data" not in settings:
+            why = "does not say what it was fitted to: it is no checkpoint of fit"
+            raise CheckpointError(f"{os.fspath(self.path)} {why}")
+        with fitting(self.path):
+            if not isinstance(settings["data"], dict):
+                raise TypeError(f"data is {settings['data']!r}; it must be by name")
+            require(self.path, {}, {}, settings["data"], self._data)
+            theirs = {name: check_fingerprint(settings["data"][name], name) for name in self._data}
+            if None in theirs.values():
+                raise TypeError("data is None; it must say what was fitted to")
+        check_resumable(os.fspath(self.path), self._classifier, saved)
+        for name, mine in self._data.items():
+            limit = {} if name == "features" else {"limit": mine["shape"][0]}
+            what = {"features": "rows"}.get(name, name)
+            if differs := difference(theirs[name], mine, what, **limit):
+                raise CheckpointError(
+                    f"{os.fspath(self.path)} was fitted to other {name}: {differs}"
+                )
+
+    def reached(self, state):
+        """Keep where the fit stands now, and write it unless that came to more than `SHARE`."""
+        if self.path is None:
+            return
+        self._reached = state.to_file()
+        if time.perf_counter() >= self._due:
+            self._write()
+
+    def _write(self):
+        start = time.perf_counter()
+        arrays, numbers = self._reached
+        parameters = self._classifier.get_params(deep=False)
+        settings = {"parameters": parameters, "data": self._data, "training": numbers}
+        save_checkpoint(self.path, type(self._classifier).__name__, arrays, settings)
+        end = time.perf_counter()
+        self._due = end + (end - start) / SHARE
+
+    def finish(self, fitted):
+        """Write the classifier that came of the fit, in place of where it stood."""
+        if self.path is not None:
+            arrays, settings = fitted.to_file()
+            kind = type(fitted).__name__
+            save_checkpoint(self.path, kind, arrays, settings | {"data": self._data})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if error is not None and self._reached is not None:
+            # What stopped the fit is what the caller gets, whatever else fails here.
+            with contextlib.suppress(Exception):
+                self._write()
