@@ -7,6 +7,7 @@ images, of which no label is drawn; they have more labels than the classifier le
 """
 
 import numpy as np
+from common.fits import FitFiles
 from common.records import Stopwatch, environment
 
 import minisca
@@ -77,7 +78,9 @@ def measure_few_labels(run, layer, images, results, watch):
     truths = {"validation": images.train_labels[images.n_fit :], "test": images.test_labels}
     for kind, learn in encoders(layer, images.train, run["seed"]).items():
         own = run | {"row": f"{run['row']}-{kind}", "settings": settings}
+        fits = FitFiles(results, own)
         if results.find(**own) is not None:
+            fits.remove(_names(draws))  # a run that was killed may have left them
             print(f"{own['row']}, seed {own['seed']}: already in {results.path}")
             continue
         with watch("train"):
@@ -92,7 +95,8 @@ def measure_few_labels(run, layer, images, results, watch):
             curve = []
             for n in numbers:
                 places = [np.searchsorted(drawn, rows) for rows in draws[n]]
-                curve.append({"labels_per_class": n} | _score(sets, truths, labels[drawn], places))
+                scores = _score(fits, n, sets, truths, labels[drawn], places)
+                curve.append({"labels_per_class": n} | scores)
                 bar.update()
         record = own | {"curve": curve, "n_features": int(np.prod(sets["drawn"].shape[1:]))}
         record |= dict.fromkeys(("test_error_percent", "validation_error_percent"))
@@ -100,15 +104,31 @@ def measure_few_labels(run, layer, images, results, watch):
         record |= {"losses": [layer.loss_history_] if kind == "winner-take-all" else []}
         record |= {"seconds": watch.seconds | {"total": round(sum(watch.seconds.values()), 2)}}
         results.add(record | environment())
+        fits.remove(_names(draws))
         watch = Stopwatch()
 
 
-def _score(sets, truths, labels, draws):
-    """The penalty that is best on validation images, and every draw's test error with it."""
+def _name(l2, n, draw):
+    """Of a fit: its penalty, the labels a class, and which draw of them."""
+    return f"logistic-l2-{l2:g}-labels-{n}-draw-{draw}"
+
+
+def _names(draws):
+    """Of all fits on the draws, {labels a class: a list}."""
+    return [_name(l2, n, draw) for n in draws for draw in range(len(draws[n])) for l2 in PENALTIES]
+
+
+def _score(fits, n, sets, truths, labels, draws):
+    """The penalty that is best on validation images, and every draw's test error with it.
+
+    draws: of n labels a class, rows of what was drawn.
+    """
     fitted = {
         l2: [
-            minisca.LogisticRegression(l2=l2, verbose=False).fit(sets["drawn"][rows], labels[rows])
-            for rows in draws
+            minisca.LogisticRegression(l2=l2, verbose=False).fit(
+                sets["drawn"][rows], labels[rows], **fits.options(_name(l2, n, draw))
+            )
+            for draw, rows in enumerate(draws)
         ]
         for l2 in PENALTIES
     }

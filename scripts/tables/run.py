@@ -5,6 +5,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from common.fits import FitFiles
 from common.records import Results, Stopwatch, environment, published
 from features.files import FeatureFiles, encode_layer
 from features.joined import Seen
@@ -32,7 +33,9 @@ def run_table(table, rows, images, arguments):
     for seed, (name, row) in product(arguments.seeds, rows.items()):
         row = planned(row, seed, table.quick_maps, arguments)
         runs = {way: identity(table, name, row, seed, way, images, arguments) for way in row.ways}
+        fits = FitFiles(results, runs[""])
         if name != FEW_LABELS and all(results.find(**run) for run in runs.values()):
+            fits.remove(fit_names(row))  # a run that was killed may have left them
             print(f"row {name}, seed {seed}: already in {results.path}")
             continue
         print(f"row {name}, seed {seed}")
@@ -45,12 +48,13 @@ def run_table(table, rows, images, arguments):
         if name == FEW_LABELS:
             measure_few_labels(runs[""], layers[0], prepared, results, watch)
             continue
-        classifier, predicted = evaluate(row, layers, outputs, prepared, files, watch)
+        classifier, predicted = evaluate(row, layers, outputs, prepared, files, watch, fits)
         for way, run in runs.items():
             figures = errors(row, predicted[way], prepared, table.accuracies)
             results.add(record(run, layers, figures, table, watch, way))
         if classifier is not None:
             classifier.save(output / "classifiers" / f"{name}-seed{seed}{row.variant}.npz")
+            fits.remove(fit_names(row))
         if arguments.pictures and name not in drawn:
             drawn.add(name)
             labels = predicted[""][1] if row.classifier is not None else None
@@ -124,12 +128,12 @@ def encode(row, layers, images, feature_files):
     return outputs
 
 
-def evaluate(row, layers, outputs, images, feature_files, watch):
+def evaluate(row, layers, outputs, images, feature_files, watch, fits=None):
     """The row's classifier, fitted to all training labels, and {way: what it predicts}.
 
     That is labels of the validation images, by a classifier that was fitted without theirs, and of
     the test images. For a row that has none: None, and the test images' mean reconstruction error.
-    The list `outputs` is emptied.
+    The list `outputs` is emptied. fits: the FitFiles; without, a fit that is interrupted is lost.
     """
     if row.classifier is None:
         with watch("reconstruct"):
@@ -139,16 +143,18 @@ def evaluate(row, layers, outputs, images, feature_files, watch):
     outputs.clear()  # what is done with must not stay in memory
     classifier = copy.copy(row.classifier)
     n, labels = images.n_fit, images.train_labels
+    for_validation, for_test = fit_names(row)
 
     def see(new):
         return seen.transform(encode(row, layers, new, feature_files))
 
-    def fit(features, images, labels):
+    def fit(features, images, labels, name):
         if "augment" in row.extensions:
             with watch("encode"):
                 features, labels = augmented(features, labels, images, see)
         with watch("classify"):
-            classifier.fit(features, labels)
+            kept = fits.options(name) if fits else {}
+            classifier.fit(features, labels, **kept)
 
     def predict(images, features=None):
         if features is None:
@@ -166,12 +172,20 @@ def evaluate(row, layers, outputs, images, feature_files, watch):
         return found
 
     n_images = n * images.views
-    fit(features[:n], images.train[:n_images], labels[:n])
+    fit(features[:n], images.train[:n_images], labels[:n], for_validation)
     validation = predict(images.train[n_images:], features[n:])
-    fit(features, images.train, labels)
+    fit(features, images.train, labels, for_test)
     del features
     test = predict(images.test)
     return classifier, {way: (validation[way], test[way]) for way in row.ways}
+
+
+def fit_names(row):
+    """What the fits of a row's classifier are called: for validation, and for the test images."""
+    if row.classifier is None:
+        return []
+    kind, l2 = type(row.classifier).__name__, getattr(row.classifier, "l2", None)
+    return [f"{kind}-l2-{l2}-{part}" for part in ("validation", "test")]
 
 
 def labels_of(classifier, scores):

@@ -164,7 +164,7 @@ class Few:
     def __init__(self, l2, verbose):
         self.place = few_labels.PENALTIES.index(l2)
 
-    def fit(self, features, labels):
+    def fit(self, features, labels, **options):
         self.fitted.append((numbers(features), list(labels)))
         return self
 
