@@ -185,6 +185,22 @@ def test_an_empty_image_without_a_positive_bias_is_silent_under_every_rule(opera
             assert not array.any()
 
 
+def test_an_empty_image_is_as_silent_after_others(operations, dtype):
+    """Nothing is left of an image that was worked on before, with the same memory perhaps."""
+    x, filters = np.zeros((40, 1, 3, 4), dtype), np.ones((2, 1, 3, 3), dtype)
+    x[::2, :, 1:, 2:], filters[1] = 1, 2
+    code = x, filters, np.zeros(2, dtype)
+    for results in (
+        operations.encode_winners(*code),
+        operations.encode_top_n(*code, 2)[:2],
+        operations.encode_k_largest(*code, 3),
+        (operations.encode_pooled(*code, 2, 2),),
+    ):
+        for array in results:
+            assert array[::2].any()
+            assert not array[1::2].any()
+
+
 def code_with_a_silent_slot(dtype, position):
     """Whole-numbered arguments of the sparse path; slot 1 of image 0 is silent, at `position`."""
     rng = np.random.default_rng(5)
