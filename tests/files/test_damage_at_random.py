@@ -97,6 +97,19 @@ def test_a_directory_of_too_much_is_refused_before_anything_is_read(path, n, nam
     assert len(str(caught.value)) < 1000
 
 
+@pytest.mark.parametrize("by", [-1, 1])
+@pytest.mark.parametrize(("place", "kind"), [(10, "<u2"), (12, "<u4"), (16, "<u4"), (20, "<u2")])
+def test_every_number_at_the_end_of_a_directory_is_believed_only_if_it_fits(path, place, kind, by):
+    """Entries, bytes of the directory, where it begins, and of a comment, which there is not."""
+    save_checkpoint(path, "layer", {"w": np.ones(3)}, {})
+    data = bytearray(path.read_bytes())
+    number = np.frombuffer(data, kind, 1, len(data) - 22 + place)
+    number += np.array(by).astype(kind)
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="damaged or cut short"):
+        load_checkpoint(path, "layer")
+
+
 def test_entries_that_share_their_bytes_are_refused(path):
     """Of 3 MB each, in a file of 3 MB."""
     data = damage.npy(np.zeros(3 << 20, np.uint8))
