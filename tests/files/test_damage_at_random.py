@@ -110,6 +110,14 @@ def test_every_number_at_the_end_of_a_directory_is_believed_only_if_it_fits(path
         load_checkpoint(path, "layer")
 
 
+def test_bytes_between_a_directory_and_its_end_are_refused(path):
+    save_checkpoint(path, "layer", {"w": np.ones(3)}, {})
+    data = path.read_bytes()
+    path.write_bytes(data[:-22] + b"?" + data[-22:])
+    with pytest.raises(CheckpointError, match="damaged or cut short"):
+        load_checkpoint(path, "layer")
+
+
 def test_entries_that_share_their_bytes_are_refused(path):
     """Of 3 MB each, in a file of 3 MB."""
     data = damage.npy(np.zeros(3 << 20, np.uint8))

@@ -16,7 +16,7 @@ from minisca.backends import cpu
 from minisca.backends.cpu import sgd
 from minisca.backends.cpu.kernels import direct, survivors, windows
 from minisca.backends.cpu.vectors import machine_code
-from tests import test_against_reference, test_identities
+from tests import test_against_reference, test_identities, test_ties
 from tests.support.cases import CHANGED, Case, arguments, as_dtype, call
 from tests.support.helpers import as_tuple
 
@@ -73,6 +73,7 @@ def test_an_empty_image_is_an_exact_tie_in_the_transform_domain_too(monkeypatch,
     values, positions = cpu.encode_winners(x, filters, bias)
     np.testing.assert_array_equal(values, np.tile(np.maximum(bias, 0), (CASE.n, 1)))
     assert not positions.any()
+    test_ties.test_an_empty_image_is_as_silent_after_others(cpu, dtype)
 
 
 def test_the_transform_is_another_computation(monkeypatch):

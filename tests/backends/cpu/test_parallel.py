@@ -140,6 +140,17 @@ def test_one_thread_for_blas_is_one_thread_for_all_and_numbas_own_number_stays(m
         threads._limit_of.cache_clear()
 
 
+def test_a_limit_below_numbas_own_number_holds_for_the_call_alone():
+    before = numba.get_num_threads()
+    if before == 1:
+        pytest.skip("one core: there is no lower limit")
+    assert threads.on_numbas_threads(before - 1, numba.get_num_threads) == before - 1
+    assert numba.get_num_threads() == before
+    with pytest.raises(ZeroDivisionError):
+        threads.on_numbas_threads(before - 1, divmod, 1, 0)
+    assert numba.get_num_threads() == before
+
+
 @pytest.mark.parametrize("library", [None, SimpleNamespace(omp_get_max_threads=lambda: 1)])
 def test_without_an_openmp_library_or_its_functions_the_variable_counts(monkeypatch, library):
     """As on macOS, and on a Linux system without GNU's."""
