@@ -43,6 +43,12 @@ def draw_row(directory, name, row, layers, images, predicted, quick):
         figures.save_misclassified(path("misclassified"), images.shown, labels, predicted)
 
 
+def last_picture(directory, name, row):
+    """The picture that `draw_row` draws last: where it is, all are."""
+    kind = "loss" if row.classifier is None else "misclassified"
+    return directory / f"{name}{row.variant}-{kind}.png"
+
+
 def draw_other_rules(path, images, quick, backend):
     """What the paper warns of: delta filters without the constraint, dead maps across maps.
 

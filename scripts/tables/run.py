@@ -13,7 +13,7 @@ from features.shifts import augmented, shifted
 from tables.few_labels import ROW as FEW_LABELS
 from tables.few_labels import measure_few_labels
 from tables.images import prepare
-from tables.pictures import draw_row
+from tables.pictures import draw_row, last_picture
 from tables.report import report
 from tables.rows import SHIFTS, planned
 
@@ -34,7 +34,11 @@ def run_table(table, rows, images, arguments):
         row = planned(row, seed, table.quick_maps, arguments)
         runs = {way: identity(table, name, row, seed, way, images, arguments) for way in row.ways}
         fits = FitFiles(results, runs[""])
-        if name != FEW_LABELS and all(results.find(**run) for run in runs.values()):
+        missing = [way for way, run in runs.items() if results.find(**run) is None]
+        draws = arguments.pictures and name not in drawn
+        drawn.add(name)
+        picture = last_picture(output / "pictures", name, row)
+        if name != FEW_LABELS and not missing and (picture.exists() or not draws):
             fits.remove(fit_names(row))  # a run that was killed may have left them
             print(f"row {name}, seed {seed}: already in {results.path}")
             continue
@@ -49,16 +53,18 @@ def run_table(table, rows, images, arguments):
             measure_few_labels(runs[""], layers[0], prepared, results, watch)
             continue
         classifier, predicted = evaluate(row, layers, outputs, prepared, files, watch, fits)
-        for way, run in runs.items():
-            figures = errors(row, predicted[way], prepared, table.accuracies)
-            results.add(record(run, layers, figures, table, watch, way))
+        # What comes after the records is made again where a run that was killed did not get there.
         if classifier is not None:
             classifier.save(output / "classifiers" / f"{name}-seed{seed}{row.variant}.npz")
-            fits.remove(fit_names(row))
-        if arguments.pictures and name not in drawn:
-            drawn.add(name)
+        if draws:
+            picture.unlink(missing_ok=True)
+        for way in missing:
+            figures = errors(row, predicted[way], prepared, table.accuracies)
+            results.add(record(runs[way], layers, figures, table, watch, way))
+        if draws:
             labels = predicted[""][1] if row.classifier is not None else None
             draw_row(output / "pictures", name, row, layers, prepared, labels, arguments.quick)
+        fits.remove(fit_names(row))
     results.records = results.read()  # another process may have added its own since
     report(table, results, images, arguments)
     return results

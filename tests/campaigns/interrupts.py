@@ -28,8 +28,10 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 import minisca
-from minisca import SparseConvAutoencoder, Stack
+from minisca import LinearSVM, LogisticRegression, SparseConvAutoencoder, Stack
 from minisca.preprocessing import ZCA
 from tests.support import baselines
 from tests.support.layers import few, small
@@ -37,6 +39,7 @@ from tests.support.saved_files import contents
 
 HOME = str(Path(minisca.__file__).parent)
 X, OTHERS = few(), few(seed=1)
+ROWS, WORDS = X.reshape(len(X), -1), np.array(["one", "two", "three"])[np.arange(len(X)) % 3]
 
 
 class Scenario(NamedTuple):
@@ -65,6 +68,7 @@ def fitted(make, *data):
     return lambda: copy.deepcopy(once())
 
 
+QUICK = {"max_iter": 4, "tol": 1e-9, "verbose": False}
 SCENARIOS = {
     "winner-take-all": Scenario(small, fitting(X)),
     "tied": Scenario(partial(small, tied=True, normalise_filters=True, n_epochs=1), fitting(X)),
@@ -74,6 +78,11 @@ SCENARIOS = {
     "first-partial-fit": Scenario(small, plain("partial_fit", X), False),
     "again": Scenario(fitted(small, X), plain("fit", few(9, seed=2)), False),
     "save": Scenario(fitted(small, X), saving, False),
+    "logistic": Scenario(lambda: LogisticRegression(l2=0.01, **QUICK), fitting(ROWS, WORDS)),
+    "svm": Scenario(lambda: LinearSVM(**QUICK), fitting(ROWS, WORDS)),
+    "svm-again": Scenario(
+        fitted(partial(LinearSVM, **QUICK), ROWS, WORDS), plain("fit", ROWS[1:], WORDS[1:]), False
+    ),
     "zca": Scenario(fitted(ZCA, X), plain("fit", OTHERS), False),
     "k-sparse": Scenario(
         fitted(partial(baselines.autoencoder, n_epochs=2), baselines.patches(20)),
