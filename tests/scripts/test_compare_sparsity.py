@@ -8,7 +8,9 @@ import pytest
 from paper_figures import filter_measures as measures
 from scipy.signal import correlate2d
 
+import minisca
 from minisca.datasets import DatasetNotFoundError
+from minisca.preprocessing import ZCA, contrast_normalise
 from tests.support.mnist_files import put_bars
 from tests.support.script_runs import refusal, run_here, run_script
 
@@ -130,6 +132,22 @@ def test_rules_differ_in_nothing_but_the_rule_and_the_rate_where_more_survive(sm
     assert settings["k-largest"]["n_active"] == 4
     assert "at its default but the learning rate" in printed
     assert row_of(printed, "none").split()[1] == "0.003"
+
+
+def test_the_recorded_errors_are_those_of_the_saved_layers(small_run, bars):
+    _, records, arguments = small_run
+    halves = minisca.datasets.load_mnist(bars).validation_split()
+    (train, labels), (validation, truth) = halves
+    whitener = ZCA().fit(contrast_normalise(train))
+    train, validation = (whitener.transform(contrast_normalise(x)) for x in (train, validation))
+    for record in records:
+        name = f"{record['row'].removeprefix('sparsity-')}-seed{record['seed']}-whitened.npz"
+        layer = minisca.SparseConvAutoencoder.load(arguments[-1] / "layers" / name)
+        assert record["reconstruction_error"] == pytest.approx(-layer.score(validation))
+        np.testing.assert_allclose(record["usage"], layer.usage(train), atol=1e-5)
+        classifier = minisca.LogisticRegression().fit(layer.transform(train), labels)
+        accuracy = classifier.score(layer.transform(validation), truth)
+        assert record["validation_accuracy_percent"] == round(100 * accuracy, 4)
 
 
 def test_the_picture_is_written_and_resuming_measures_nothing_again(small_run):

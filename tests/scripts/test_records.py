@@ -44,6 +44,13 @@ def test_what_was_measured_is_found_with_todays_settings(name):
         assert results.find(*found, of_today(record["settings"])) is record
 
 
+def test_without_resume_nothing_is_found():
+    results, (record, *_) = measured("mnist.json")
+    results.resume = False
+    found = [record[key] for key in ("row", "seed", "data", "settings")]
+    assert results.find(*found) is None
+
+
 @pytest.mark.parametrize(
     "other",
     [{"schedule": "cosine"}, {"init_bias": 0.5}, {"normalise_filters": True}, {"n_epochs": 3}],

@@ -168,6 +168,24 @@ def test_digits_are_learned_and_what_was_learned_is_left_to_load(run):
 
 
 @only("mnist")
+def test_the_recorded_errors_are_those_of_what_was_saved(run):
+    """Of digits: computed again from the files of the layers and the classifier."""
+    plain, _, rebuilt = read_records(run.output)
+    data = minisca.datasets.load_mnist(run.data)
+    layer = run.load(minisca.SparseConvAutoencoder, "16-width7-seed0")
+    train, test = map(layer.transform, (data.train_images, data.test_images))
+    error = 1 - run.load(minisca.LinearSVM, "16-seed0").score(test, data.test_labels)
+    assert round(100 * error, 4) == plain["test_error_percent"]
+    classifier = minisca.LinearSVM(**plain["settings"]["classifier"])
+    classifier.fit(train[:80], data.train_labels[:80])
+    error = 1 - classifier.score(train[80:], data.train_labels[80:])
+    assert round(100 * error, 4) == plain["validation_error_percent"]
+    layer = run.load(minisca.SparseConvAutoencoder, "16-width11-seed0")
+    errors = np.square(layer.reconstruct(data.test_images) - data.test_images).sum((1, 2, 3))
+    assert rebuilt["reconstruction_error"] == pytest.approx(errors.mean(), rel=1e-5)
+
+
+@only("mnist")
 def test_without_matplotlib_a_run_says_so_first_and_ends_without_pictures(run, tmp_path):
     options = ["--rows", "16", "--epochs", "1", "--data-dir", run.data, "--output", tmp_path]
     done = run_script("reproduce_mnist.py", *options, "--quick", without="matplotlib")

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import study as script
+from features.scaling import FeatureScaling
 from studies.measure import Images, Measure
 from studies.space import read_space
 
@@ -198,6 +199,23 @@ def test_a_killed_processs_runs_are_taken_up_and_two_processes_make_every_run_on
         assert line["validation_loss"] > 0
         assert line["settings"]["n_maps"] == 4
         assert line["seconds"] >= 0
+
+
+def test_the_recorded_errors_are_those_of_the_saved_layers(study):
+    output, (_, *options), _ = study
+    data = minisca.datasets.load_mnist(options[options.index("--data-dir") + 1])
+    (train, labels), (validation, truth) = data.validation_split()
+    for line in read_lines(output):
+        layer = minisca.SparseConvAutoencoder.load(output / "layers" / f"{line['layer']}.npz")
+        assert line["reconstruction_error"] == pytest.approx(-layer.score(validation))
+        layer.encoding_bias = line["settings"]["encoding_bias"]
+        scaling = FeatureScaling(line["settings"]["feature_scaling"])
+        features = layer.transform(train), layer.transform(validation)
+        features = list(map(scaling.fit(features[0]).apply_, features))
+        options = {name: line["settings"][name] for name in ("l2", "max_iter", "tol")}
+        classifier = minisca.LogisticRegression(**options).fit(features[0], labels)
+        error = 100 * (1 - classifier.score(features[1], truth))
+        assert line["validation_error_percent"] == round(error, 4)
 
 
 def test_a_finished_run_is_skipped_and_a_missing_one_is_made_from_the_same_layer(study):
