@@ -4,6 +4,7 @@ import importlib.util
 import json
 
 import benchmark
+import numpy as np
 import pytest
 from bench import layers
 from bench import peer as peers
@@ -128,3 +129,18 @@ def test_a_peer_that_computes_something_else_stops_the_benchmark():
         others = parameters | {name: parameters[name] * 1.0005}
         with pytest.raises(peers.DisagreementError):
             peers.check_agreement(step, peers.PeerStep(torch, x, others))
+
+
+def test_winners_may_differ_in_place_where_units_are_equal_and_nowhere_in_value():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: there is no peer")
+    units = torch.tensor([[[1.0, 3.0, 3.0], [0.0, 2.0, 1.0]]])
+
+    def differing(value, place):
+        values, places = np.array([[value, 2.0]], np.float32), torch.tensor([[[place], [1]]])
+        active = torch.ones(1, 2, 1, dtype=torch.bool)
+        return peers._compare_winners(torch, units, values, places, active, 9)
+
+    assert differing(3.0, 1) + differing(3.0, 2) == 1  # PyTorch's is one of the two
+    for value, place in ((3.001, 1), (2.999, 2), (1.0, 0)):
+        with pytest.raises(peers.DisagreementError, match="a winner's value differs"):
+            differing(value, place)
