@@ -178,4 +178,4 @@ _DIGEST = 32
 
 
 def _digest(parameters):
-    return hashlib.sha256(parameters.tobytes()).digest()
+    return hashlib.sha256(np.ascontiguousarray(parameters)).digest()

@@ -112,6 +112,9 @@ class LinearClassifier(Classifier):
         problem = Problem(blocks, codes, len(classes), mean, scale, l2, self._row_losses)
         weights, intercept, loss, n_iter, converged = self._minimise(problem, max_iter, tol, file)
         if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
+            if file.found:
+                why = "leads to weights that are not finite: fit without resume to begin anew"
+                raise CheckpointError(f"{os.fspath(file.path)} {why}")
             raise ValueError("X has values too far apart for the loss to stay finite; rescale them")
         return {
             "classes_": classes,

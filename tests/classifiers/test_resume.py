@@ -1,5 +1,7 @@
 """A classifier's interrupted fit goes on to the bits of an uninterrupted one, or says why not."""
 
+import random
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from minisca import CheckpointError, LinearSVM, LogisticRegression
 from minisca.classifiers import feature_blocks, resuming
 from minisca.classifiers.lbfgs import Record
 from minisca.files import checkpoint
+from tests.support import damage
 from tests.support.classifier_problems import problem
 from tests.support.layers import Slices, refusal, rewrite
 
@@ -400,6 +403,32 @@ def test_what_does_not_fit_is_refused_by_name(path, kind, change, message):
     with pytest.raises(CheckpointError, match=message) as caught:
         made(kind).fit(*data(), checkpoint=path, resume=True)
     assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # what overflows warns, as in any fit
+def test_numbers_that_lead_beyond_all_floats_are_the_files_fault(path):
+    interrupted(path, LinearSVM, 3)
+    rewrite(path, put("weights", np.full((CLASSES, WIDTH), 3e38, np.float32)))
+    message = refusal(CheckpointError, made(LinearSVM).fit, *data(), checkpoint=path, resume=True)
+    assert message.startswith(f"{path} leads to weights that are not finite")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_damaged_anyhow_is_refused_by_name_or_gone_on_with(path, kind):
+    """Blind damage never changes what is learned; what right checksums seal may."""
+    interrupted(path, kind, 3)
+    whole, expected = path.read_bytes(), learned(made(kind).fit(*data()))
+    said = []
+    for number, (name, damaged) in enumerate(sorted((damage.BLIND | damage.SEEING).items()) * 6):
+        path.write_bytes(damaged(whole, random.Random(number)))
+        try:
+            fitted = made(kind).fit(*data(), checkpoint=path, resume=True)
+        except CheckpointError as error:
+            said.append(str(error))
+        else:
+            assert name not in damage.BLIND or learned(fitted) == expected
+    assert len(said) > 6
+    assert all(str(path) in message for message in said)
 
 
 @kinds
