@@ -85,6 +85,7 @@ SUBJECTS = {
     "study": [partial(command, study, "{data}/small.toml")],
     "figures": [partial(command, figures, "3 --quick --resume")],
     "two-mnists": [partial(command, reproduce_mnist, f"{ROWS} {seed}") for seed in "01"],
+    "two-alike": [partial(command, reproduce_mnist, f"{ROWS} 0")] * 2,
     "two-studies": [partial(command, study, "{data}/small.toml --seeds 0 1")] * 2,
 }
 
@@ -161,7 +162,7 @@ class Process:
 
 
 def progress(folder):
-    """{what is there: how much of it}: epochs of layers, records, runs."""
+    """{what is there, and must stay: how much of it}: epochs of layers, records, runs."""
     found = {}
     for path in folder.rglob("*"):
         name = str(path.relative_to(folder))
@@ -169,7 +170,9 @@ def progress(folder):
             found |= {f"{name}: {record['key']}": 1 for record in records(path)}
         elif name.endswith(".json"):
             found |= {f"{name}: {r.get('row')} {r.get('seed')}": 1 for r in records(path)}
-        elif path.is_file() and not name.endswith((".lock", ".partial")):
+        elif path.is_file() and not name.endswith((".lock", ".partial", ".png")):
+            if path.name.startswith("fit-"):  # it goes when the record is there
+                continue
             found[name] = 0  # of most, that they are there is all
             if path.read_bytes()[:2] == b"PK":
                 with np.load(path) as arrays:
