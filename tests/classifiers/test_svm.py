@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minisca import LinearSVM
+from minisca.classifiers.kernels.descent import descend_
 from minisca.classifiers.svm import squared_hinge
 from tests.support.classifier_problems import objective, problem
 
@@ -47,6 +48,45 @@ def test_of_features_that_say_nothing_the_intercept_is_the_minimum():
     svm = LinearSVM(tol=1e-10, max_iter=5000).fit(np.zeros((10, 4)), labels)
     np.testing.assert_allclose(svm.intercept_, 2 * np.array([0.6, 0.3, 0.1]) - 1, atol=1e-8)
     assert not svm.coef_.any()
+
+
+def descend_in_loops(block, order, rows, codes, mean, scale, half_slack, constant, duals, machines):
+    """What `descend_` does, row by row and class by class."""
+    weights, intercepts, balance, violations = machines
+    for i in order:
+        row = (block[i] - mean) * scale
+        curvature = row @ row + constant + half_slack
+        for c in range(len(weights)):
+            sign = 1 if codes[rows[i]] == c else -1
+            a = duals[rows[i], c]
+            gradient = sign * (row @ weights[c] + intercepts[c]) - 1 + half_slack * a
+            change = max(-a, -gradient / curvature)
+            violations[c] = max(violations[c], abs(change * curvature))
+            duals[rows[i], c] += change
+            weights[c] += sign * change * row
+            intercepts[c] += constant * sign * change
+            balance[c] += sign * change
+
+
+def test_a_pass_over_a_block_is_the_one_in_plain_loops():
+    rng = np.random.default_rng(0)
+    features, codes = problem(n=20)
+    rows, order = rng.permutation(20)[:9], rng.permutation(9)
+    what = features[rows], order, rows, codes, features.mean(axis=0), 0.1, 0.7, 2.0
+    states = [
+        (np.zeros((20, 3)), (np.zeros((3, 12)), np.zeros(3), np.zeros(3), np.zeros(3)))
+        for _ in range(2)
+    ]
+    for _ in range(3):  # duals that are 0, that grow and that fall to 0 again
+        for descend, (duals, machines) in zip((descend_, descend_in_loops), states, strict=True):
+            machines[3][:] = 0
+            descend(*what, duals, machines)
+        (duals, machines), (right, others) = states
+        np.testing.assert_allclose(duals, right, rtol=1e-9, atol=1e-12)
+        for found, other in zip(machines, others, strict=True):
+            np.testing.assert_allclose(found, other, rtol=1e-9, atol=1e-12)
+    assert (right[rows] == 0).any()
+    assert (right[rows] > 0).any()
 
 
 def test_passes_end_at_max_iter_or_when_nothing_is_larger_than_tol():

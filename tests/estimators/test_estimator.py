@@ -50,6 +50,10 @@ def test_parameters_of_listed_estimators_are_reached_by_index():
     assert isinstance(layers[1], Chain)  # the list that was passed in is not written to
     chain.set_params(layers__0__factor=8, layers=[Scaler()])  # the list first, then its elements
     assert chain.layers[0].factor == 8
+    both = Scaler(factor=1), Scaler(factor=2)
+    chain.set_params(layers=both, layers__1=Scaler(), layers__1__factor=3)
+    assert type(chain.layers) is tuple  # what was a tuple stays one
+    assert [layer.factor for layer in (*chain.layers, *both)] == [1, 3, 1, 2]
 
 
 def test_parameters_of_an_estimator_argument_are_reached_by_name():

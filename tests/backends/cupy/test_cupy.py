@@ -78,6 +78,18 @@ def test_every_tile_of_a_product_computes_the_convolution_of_the_reference(
         assert_same_bits((values, positions), reference.winner_take_all(maps))
 
 
+@pytest.mark.parametrize("tile", [None, *tiles.TILES], ids=str)
+def test_no_place_beyond_the_map_wins_however_low_its_units_are(monkeypatch, tile, dtype):
+    """There nothing is multiplied, and the bias is more than every unit."""
+    if tile is not None:
+        monkeypatch.setattr(direct, "make_layout", lambda *_, **__: None)
+        monkeypatch.setattr(tiles, "choose_tile", lambda *_: tile)
+    x, filters = np.ones((2, 1, 3, 5), dtype), -np.ones((5, 1, 3, 3), dtype)
+    _, values, positions = conv2d_and_winners(x, filters, np.full(5, 20, dtype))
+    np.testing.assert_array_equal(values, 20 - 4)  # in the corners four taps meet the image
+    np.testing.assert_array_equal(positions, 0)
+
+
 @pytest.mark.parametrize("width", [8, 14, 12, 3, 33])
 def test_a_strip_of_any_length_computes_the_bits_of_a_product(monkeypatch, width, dtype):
     args = as_dtype(arguments("conv2d", Case(2, 3, 5, width, 19, 5)), dtype)
