@@ -1,5 +1,6 @@
 """One process at a time: the system lets go of a lock when its process ends, however it ends."""
 
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +17,23 @@ def lock(path):
 
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     return FileLock(f"{path}.lock")
+
+
+@contextmanager
+def waiting_for(path):
+    """Hold the lock of a file, existing or not; where another process has it, say so and wait."""
+    from filelock import Timeout
+
+    held = lock(path)
+    try:
+        held.acquire(blocking=False)
+    except Timeout:
+        print(f"Waiting for another process that makes {Path(path).name}", flush=True)
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def check_packages():

@@ -1,11 +1,12 @@
 """What the commands that reproduce a table of the paper do: `run_table`, and its steps below."""
 
 import copy
-from itertools import product
+from itertools import product, starmap
 from pathlib import Path
 
 import numpy as np
 from common.fits import FitFiles
+from common.locks import waiting_for
 from common.records import Results, Stopwatch, environment, published
 from features.files import FeatureFiles, encode_layer
 from features.joined import Seen
@@ -38,7 +39,8 @@ def run_table(table, rows, images, arguments):
         draws = arguments.pictures and name not in drawn
         drawn.add(name)
         picture = last_picture(output / "pictures", name, row)
-        if name != FEW_LABELS and not missing and (picture.exists() or not draws):
+        done = not missing and (picture.exists() or not draws)
+        if name != FEW_LABELS and done and not any(starmap(layer_files.is_unfinished, named(row))):
             fits.remove(fit_names(row))  # a run that was killed may have left them
             print(f"row {name}, seed {seed}: already in {results.path}")
             continue
@@ -101,11 +103,22 @@ class LayerFiles:
         """The layer, trained on the features; loaded if this run has trained it."""
         path = self.directory / name
         if path not in self.trained:
-            if not self.resume:
-                path.unlink(missing_ok=True)
-            with watch("train"):
-                self.trained[path] = layer.fit(features, checkpoint=path, resume=True)
+            # Of two that train the same layer, the slower would put its epochs over the other's.
+            with waiting_for(self.directory.parent / "locks" / name), watch("train"):
+                self.trained[path] = layer.fit(features, checkpoint=path, resume=self.resume)
         return self.trained[path]
+
+    def is_unfinished(self, layer, name):
+        """Whether its file is that of a run that was stopped."""
+        path = self.directory / name
+        return path.exists() and type(layer).load(path).n_epochs_done_ < layer.n_epochs
+
+
+def named(row):
+    """[(a layer of the row, not trained yet; its file's name)], the lowest first."""
+    layers = [minisca.SparseConvAutoencoder(**options) for options in row.layers]
+    names = (file_name(layers[:n], row.preparation) for n in range(1, len(layers) + 1))
+    return list(zip(layers, names, strict=True))
 
 
 def train_layers(row, images, layer_files, feature_files, watch):
@@ -114,9 +127,7 @@ def train_layers(row, images, layer_files, feature_files, watch):
     Nothing is encoded for a row without a classifier.
     """
     features, layers, outputs = images, [], []
-    for options in row.layers:
-        layer = minisca.SparseConvAutoencoder(**options)
-        name = file_name([*layers, layer], row.preparation)
+    for layer, name in named(row):
         layers.append(layer_files.fit(layer, features, name, watch))
         if row.classifier is not None:
             with watch("encode"):

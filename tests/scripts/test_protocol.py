@@ -119,14 +119,11 @@ def test_epochs_are_the_first_layers_and_deep_epochs_the_seconds():
 
 @pytest.mark.parametrize("resume", [True, False])
 def test_only_with_resume_a_layer_is_gone_on_with(notes, tmp_path, resume):
-    layer = tmp_path / "layers" / "1-width11-seed0.npz"
-    layer.parent.mkdir()
-    layer.write_bytes(b"")
     rows = {"16": Row(layers=({"n_maps": 1, "filter_width": 11},), classifier=Classifier(notes))}
     measured(rows, command(tmp_path, resume=resume))
-    ((_, _, path, _),) = notes.of("train")
-    assert path == layer
-    assert layer.exists() == resume
+    ((_, _, path, resumed),) = notes.of("train")
+    assert path == tmp_path / "layers" / "1-width11-seed0.npz"
+    assert resumed == resume
 
 
 def test_a_row_is_run_again_if_one_of_its_two_records_is_missing(notes, tmp_path):
