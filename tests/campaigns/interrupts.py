@@ -32,15 +32,14 @@ from unittest import mock
 
 import numpy as np
 
-import minisca
 from minisca import LinearSVM, LogisticRegression, SparseConvAutoencoder, Stack
 from minisca.classifiers import resuming
 from minisca.preprocessing import ZCA
+from tests.campaigns.tracer import HOME, Tracer
 from tests.support import baselines
 from tests.support.layers import few, small
 from tests.support.saved_files import contents
 
-HOME = str(Path(minisca.__file__).parent)
 X, OTHERS = few(), few(seed=1)
 ROWS, WORDS = X.reshape(len(X), -1), np.array(["one", "two", "three"])[np.arange(len(X)) % 3]
 
@@ -100,41 +99,6 @@ SCENARIOS = {
         *(plain("fit", baselines.pictures(seed=1)), False),
     ),
 }
-
-
-class Tracer:
-    """Counts lines of Python code, and raises KeyboardInterrupt at the one of number `stop`.
-
-    places: what lines are counted, by how their file's name starts. at_epoch: called before every
-    epoch.
-    """
-
-    def __init__(self, stop=None, places=HOME, at_epoch=None):
-        self.stop, self.places, self.at_epoch = stop, places, at_epoch
-        self.lines, self.where = 0, None
-        self.times = {}  # a line: the numbers under which it came
-
-    def __enter__(self):
-        sys.settrace(self.trace)
-        return self
-
-    def __exit__(self, *_):
-        sys.settrace(None)
-
-    def trace(self, frame, event, _):
-        code = frame.f_code
-        if event == "call":
-            if self.at_epoch and code.co_name == "run_epoch":
-                self.at_epoch()
-            return self.trace if code.co_filename.startswith(self.places) else None
-        if event == "line":
-            self.lines += 1
-            self.times.setdefault((code, frame.f_lineno), []).append(self.lines)
-            if self.lines == self.stop:
-                self.where = f"{code.co_filename.removeprefix(HOME + '/')}:{frame.f_lineno}"
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return self.trace
 
 
 def state(made):

@@ -13,14 +13,11 @@ anything did. Linux and macOS only: the processes are forked.
 
 import argparse
 import json
-import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -31,6 +28,7 @@ import reproduce_mnist
 import study
 
 from minisca import LinearSVM, LogisticRegression, Stack
+from tests.campaigns.forked import MOST_SECONDS, Process
 from tests.support.layers import images, layer
 from tests.support.mnist_files import put_bars
 
@@ -46,7 +44,6 @@ encoding_bias = [1.0, 0.5]
 max_iter = 5
 """
 MOST_KILLS = 3  # of a run
-MOST_SECONDS = 300  # until a run is done that nobody kills
 
 
 def fit(make, data, folder):
@@ -56,14 +53,8 @@ def fit(make, data, folder):
 def command(script, options, folder):
     data = folder.parents[2] / "data"
     options = options.format(data=data).split()
-    sys.argv = [
-        f"scripts/{script.__name__}.py",
-        *options,
-        "--output",
-        str(folder),
-        "--data-dir",
-        str(data),
-    ]
+    options += ["--output", str(folder), "--data-dir", str(data)]
+    sys.argv = [f"scripts/{script.__name__}.py", *options]
     script.main()
 
 
@@ -88,77 +79,6 @@ SUBJECTS = {
     "two-alike": [partial(command, reproduce_mnist, f"{ROWS} 0")] * 2,
     "two-studies": [partial(command, study, "{data}/small.toml --seeds 0 1")] * 2,
 }
-
-
-class Process:
-    """A forked child that does one thing, and says what is there after every file it has written.
-
-    log: the file of what it prints.
-    """
-
-    def __init__(self, do, folder, log):
-        self.log = log
-        reader, writer = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.close(reader)
-            self._child(do, folder, writer)
-        os.close(writer)
-        self.said = open(reader)  # noqa: SIM115
-        self.code = None
-
-    def _child(self, do, folder, writer):
-        out = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(out, 1)
-        os.dup2(out, 2)
-        replace = os.replace
-
-        def say():
-            os.write(writer, json.dumps(progress(folder)).encode() + b"\n")
-
-        def replaced(*paths):
-            replace(*paths)
-            say()
-
-        def synced(_):  # syncing takes most of the time, and no computer is switched off
-            if (folder / "runs.jsonl").exists():  # which grows
-                say()
-
-        os.replace, os.fsync = replaced, synced
-        code = 1
-        try:
-            do(folder)
-            code = 0
-        except SystemExit as error:
-            code = error.code or 0
-            print(error)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            os._exit(code if isinstance(code, int) else 1)
-
-    def wait(self, seconds):
-        """Whether it ends within so many seconds."""
-        end = time.monotonic() + seconds
-        while self.code is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.code = os.waitstatus_to_exitcode(status)
-            elif time.monotonic() > end:
-                return False
-            else:
-                time.sleep(0.002)
-        return True
-
-    def kill(self):
-        os.kill(self.pid, signal.SIGKILL)
-        self.wait(MOST_SECONDS)
-
-    def promised(self):
-        """What it said last was there."""
-        lines = [line for line in self.said.read().splitlines(keepends=True) if line[-1] == "\n"]
-        return json.loads(lines[-1]) if lines else {}
 
 
 def progress(folder):
@@ -223,7 +143,7 @@ class Campaign:
     def _start(self, out):
         out.mkdir(parents=True, exist_ok=True)
         log = out.parent / "log"
-        return [Process(job, out, log) for job in self.jobs]
+        return [Process(job, out, log, progress) for job in self.jobs]
 
     def _finish(self, out):
         for process in self._start(out):
