@@ -25,7 +25,7 @@ class Process:
             os.close(reader)
             self._child(do, folder, writer)
         os.close(writer)
-        self.said = open(reader)  # noqa: SIM115
+        self.said = open(reader)  # noqa: SIM115 (read until the process ends)
         self.code = None
 
     def _child(self, do, folder, writer):

@@ -160,7 +160,7 @@ def test_a_disk_that_fills_up_under_ctrl_c_changes_neither_it_nor_the_file(path,
     monkeypatch.setattr(resuming, "save_checkpoint", full)
     monkeypatch.setattr(resuming, "SHARE", 1e-9)
     file = resuming.FitFile(path, made(kind), feature_blocks.FeatureBlocks(data()[0]), data()[1])
-    with pytest.raises(KeyboardInterrupt), file:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), file:  # noqa: PT012 (a fit in short)
         file._due = np.inf
         file.reached(Record(4))
         raise KeyboardInterrupt
