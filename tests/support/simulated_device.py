@@ -14,7 +14,7 @@ from tests.support import cases
 
 #: Multiplications of a dense convolution above which a test is left out.
 SMALL_CASE = cases.Case(3, 2, 4, 5, 4, 3)
-MOST_MULTIPLICATIONS = 12_000
+MOST_MULTIPLICATIONS = 8_000
 
 #: Tests that take hundreds of calls, one a coordinate, and of layers that are tiny for a compiled
 #: program only.

@@ -19,7 +19,7 @@ try:
 except ImportError as error:
     pytest.skip(f"no CuPy with NVRTC here: {error}", allow_module_level=True)
 
-ARCHITECTURES = (75, 80, 86, 90, 100, 120)
+ARCHITECTURES = (75, 80, 90, 120)
 
 #: Channels, side, maps and filter width of the paper's first layers: MNIST, CIFAR-10, NORB.
 FIRST_LAYERS = [(1, 28, 128, 7), (3, 32, 512, 9), (1, 32, 128, 9)]
