@@ -9,21 +9,14 @@ from typing import ClassVar
 from minisca import encoding
 from minisca.backends import get_backend, name_of
 from minisca.estimator import Estimator
+from minisca.training.centring import centred
 from minisca.training.fit import check_layer_settings, initial_state, resumed_state, train
 from minisca.training.images import fingerprint
-from minisca.training.state import LayerState
-from minisca.validation import check_fitted, check_images
+from minisca.training.state import LayerState, StateAttributes
+from minisca.validation import check_images
 
 
-def _learned(name):
-    """An attribute of the layer that is read from its state, and written to it."""
-    return property(
-        lambda layer: layer._fitted_state().get(name),
-        lambda layer, value: layer._fitted_state().set(name, value),
-    )
-
-
-class SparseConvAutoencoder(Estimator):
+class SparseConvAutoencoder(StateAttributes, Estimator):
     """A convolutional autoencoder made sparse by what is allowed to survive in its feature maps.
 
     Parameters
@@ -51,6 +44,9 @@ class SparseConvAutoencoder(Estimator):
     normalise_filters : bool, default False
         Keep every decoder filter (c, k, k) at Euclidean norm 1, from the start and after every
         step, so that the code cannot shrink while filters grow. With `tied`, the shared filters.
+    centre : bool, default False
+        Take each channel's mean over the images of `fit` off all images, before the padding. For
+        layers above the first; see `Stack`.
     n_epochs, batch_size : int, default 15 and 100
         Passes over the images, and images a step.
     learning_rate : float, default 0.05
@@ -84,6 +80,7 @@ class SparseConvAutoencoder(Estimator):
     encoder_filters_, decoder_filters_ : arrays (m, c, k, k) of `dtype`
         P and W, in PyTorch's layout. With `tied`, both are one array. Any may be replaced.
     encoder_bias_, decoder_bias_ : arrays (m,) and (c,) of `dtype`
+    centre_ : array (c,) of `dtype`, or None without `centre`
     patch_energy_ : float
         Mean squared norm of the c x k x k patches of the images that training began with.
     loss_history_ : list of float
@@ -110,16 +107,6 @@ class SparseConvAutoencoder(Estimator):
         **{"init_bias": lambda v: v != 0, "schedule": lambda v: v == "cosine"},
     }
 
-    encoder_filters_ = _learned("encoder_filters")
-    encoder_bias_ = _learned("encoder_bias")
-    decoder_filters_ = _learned("decoder_filters")
-    decoder_bias_ = _learned("decoder_bias")
-    patch_energy_ = _learned("patch_energy")
-    loss_history_ = _learned("loss_history")
-    n_channels_ = _learned("n_channels")
-    image_size_ = _learned("image_size")
-    n_epochs_done_ = _learned("n_epochs_done")
-
     @property
     def backend_(self):
         """The name of the backend that is used: what "auto" comes to on this machine."""
@@ -138,6 +125,7 @@ class SparseConvAutoencoder(Estimator):
         lifetime=None,
         tied=False,
         normalise_filters=False,
+        centre=False,
         n_epochs=15,
         batch_size=100,
         learning_rate=0.05,
@@ -284,17 +272,10 @@ class SparseConvAutoencoder(Estimator):
         layer.state_.deleted_settings = deleted
         return layer
 
-    def _check_as_fitted(self):
-        self._fitted_state().check_settings(self)
-
-    def _fitted_state(self):
-        check_fitted(self, "state_")
-        return self.state_
-
     def _checked(self, X):
         """What every function of `minisca.encoding` takes: backend, state, settings, images."""
         state = self._fitted_state()
         self.check_parameters()
         state.check_arrays()
         X = check_images(X, channels=state.n_channels, size=state.image_size)
-        return get_backend(self.backend), state, self, X
+        return get_backend(self.backend), state, self, centred(X, state.centre)

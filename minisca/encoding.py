@@ -2,7 +2,7 @@
 
 The sparsity rule is off wherever features are asked for (paper section 2). Every function takes the
 backend that computes, the layer's LayerState and settings, and images X (n, c, h, w) that were
-checked; `SparseConvAutoencoder` says what it returns.
+checked and centred; `SparseConvAutoencoder` says what it returns.
 """
 
 import math
@@ -81,7 +81,7 @@ def reconstruct(backend, state, settings, X):
     """See `SparseConvAutoencoder.reconstruct`."""
     out = np.empty(X.shape, state.dtype)
     for rows, x_hat in _reconstructions(backend, state, settings, X, "reconstructing"):
-        out[rows] = x_hat
+        out[rows] = x_hat if state.centre is None else x_hat + state.centre[:, None, None]
         del x_hat
     return out
 

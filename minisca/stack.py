@@ -11,10 +11,20 @@ from minisca.backends import get_backend
 from minisca.chunks import slices
 from minisca.encoding import ENCODE_BATCH, features_shape, images_at_a_time
 from minisca.estimator import Estimator
-from minisca.files.checkpoint import CheckpointError
+from minisca.files.checkpoint import CheckpointError, fitting
 from minisca.progress import progress
 from minisca.training.images import fingerprint
-from minisca.validation import check_fitted, check_images, check_integer, check_out, read_batch
+from minisca.validation import (
+    check_choice,
+    check_fitted,
+    check_images,
+    check_integer,
+    check_out,
+    read_batch,
+)
+
+#: Which layers of a stack are centred.
+CENTRES = ("given", "above-first")
 
 
 class Stack(Estimator):
@@ -24,6 +34,9 @@ class Stack(Estimator):
     ----------
     layers : sequence of SparseConvAutoencoder
         What each layer is to be, lowest first. They are copied, not fitted themselves.
+    centre : "given" (default) or "above-first"
+        Which layers are centred: those whose own `centre` says so, or all above the first as well.
+        Pooled maps are positive nearly everywhere, and that mean is most of what they learn from.
 
     Attributes
     ----------
@@ -39,8 +52,14 @@ class Stack(Estimator):
     _estimator_type = "transformer"
     _main = "layers"
 
-    def __init__(self, layers):
+    def __init__(self, layers, centre="given"):
         self.layers = layers
+        self.centre = centre
+
+    def check_parameters(self):
+        """Raise ValueError or TypeError, naming it, for bad layers or another `centre`."""
+        check_choice("centre", self.centre, CENTRES)
+        self._check_layers()
 
     def fit(self, X, y=None, checkpoint=None, resume=False):
         """Train layer after layer, each on the features of the one below.
@@ -73,7 +92,8 @@ class Stack(Estimator):
 
     def _fit(self, X, checkpoint, resume, encode_last):
         features = check_images(X)
-        layers = self._check_layers()
+        self.check_parameters()
+        layers = self.layers
         if resume and checkpoint is None:
             raise ValueError("checkpoint is None; with resume it must be the path to resume from")
         paths = [None] * len(layers)
@@ -85,6 +105,8 @@ class Stack(Estimator):
                 for above in paths[index + 1 :]:
                     above.unlink(missing_ok=True)
             layer = type(layer)(**layer.get_params(deep=False))
+            if index and self.centre == "above-first":
+                layer.set_params(centre=True)
             fitted.append(layer._fit(features, path, resume, images))
             if encode_last or index + 1 < len(layers):
                 features = layer.transform(features)
@@ -141,7 +163,7 @@ class Stack(Estimator):
 
     def to_file(self):
         """As `Estimator.to_file`."""
-        arrays, settings = {}, {"layers": []}
+        arrays, settings = {}, {"layers": [], "centre": self.centre}
         for number, layer in enumerate(self.layers_, start=1):
             layer._check_as_fitted()
             layer_arrays, layer_settings = layer.to_file()
@@ -155,19 +177,22 @@ class Stack(Estimator):
         described = settings.get("layers")
         if not isinstance(described, list) or not described:
             raise CheckpointError(f"{path} lists no layers; it must be a saved Stack")
+        with fitting(path):  # files from before there was centring do not have it
+            centre = check_choice("centre", settings.get("centre", "given"), CENTRES)
         layers = []
-        for number, settings in enumerate(described, start=1):
+        for number, own_settings in enumerate(described, start=1):
             part = f"layer {number} of {path}"
-            if not isinstance(settings, dict):
-                raise CheckpointError(f"{part} is {settings!r}; it must be a saved layer")
+            if not isinstance(own_settings, dict):
+                raise CheckpointError(f"{part} is {own_settings!r}; it must be a saved layer")
             start = f"layer{number}/"
             own = {name[len(start) :]: arrays[name] for name in arrays if name.startswith(start)}
-            layers.append(SparseConvAutoencoder.from_file(part, own, settings))
+            layers.append(SparseConvAutoencoder.from_file(part, own, own_settings))
         above = f"layer{len(layers) + 1}/"
         if any(name.startswith(above) for name in arrays):
             raise CheckpointError(f"{path} has arrays {above}... of a layer that it does not list")
         _check_fit_together(path, layers)
-        stack = cls([SparseConvAutoencoder(**layer.get_params(deep=False)) for layer in layers])
+        own = [SparseConvAutoencoder(**layer.get_params(deep=False)) for layer in layers]
+        stack = cls(own, centre)
         stack.layers_ = layers
         return stack
 
@@ -184,7 +209,6 @@ class Stack(Estimator):
             except (TypeError, ValueError) as error:
                 raise type(error)(f"layers[{index}]: {error}") from error
             get_backend(layer.backend)  # it may not run here
-        return self.layers
 
 
 def _check_fit_together(path, layers):

@@ -24,7 +24,8 @@ from common.records import ROOT, environment
 from studies.measure import Images, Measure
 from studies.report import report
 from studies.runs import Runs
-from studies.space import SCORES, read_space
+from studies.space import DATA, SCORES, read_space
+from tables.images import labelled
 
 import minisca
 from minisca.progress import progress
@@ -46,7 +47,8 @@ def parse_arguments():
     parser.add_argument(
         "--record", action="store_true", help="keep report and runs in reference/measured as well"
     )
-    add_common(parser, "MNIST's IDX files, or files like them", None, resume=False)
+    data = "the data set's files, or files like them"
+    add_common(parser, data, None, resume=False, label="the files")
     arguments = parser.parse_args()
     check_counts(parser, arguments, "images")
     check_seeds(parser, arguments)
@@ -64,7 +66,10 @@ def parse_arguments():
 
 def run_all(arguments, runs_file):
     """Make every run that no process has made or is making, layer by layer."""
-    images = Images(minisca.datasets.load_mnist(arguments.data_dir), arguments.images)
+    kind = arguments.space.data
+    data = getattr(minisca.datasets, f"load_{kind}")(arguments.data_dir)
+    data = labelled(data, arguments.label, DATA[kind])
+    images = Images(data, arguments.images, whitened=kind == "cifar10")
     measure = Measure(images, arguments.space, runs_file, arguments.backend)
     runs = arguments.space.runs(arguments.seeds)
     groups = {}

@@ -20,6 +20,7 @@ from minisca.files.checkpoint import CheckpointError, random_state_from_json
 from minisca.progress import progress
 from minisca.sparsity import make_sparsity
 from minisca.training.batches import Batches, sorted_batches
+from minisca.training.centring import centred, channel_means
 from minisca.training.images import choose_unit, difference, measure_patch_energy
 from minisca.training.objective import loss_and_gradients
 from minisca.training.optim import SCHEDULES, SGD, scheduled_rate
@@ -160,7 +161,7 @@ def check_layer_settings(settings):
     check_number("encoding_bias", settings.encoding_bias)
     check_integer("warmup_steps", settings.warmup_steps, minimum=0)
     check_number("init_scale", settings.init_scale, low_open=True)
-    for name in ("tied", "normalise_filters"):
+    for name in ("tied", "normalise_filters", "centre"):
         check_flag(name, getattr(settings, name))
     check_choice("schedule", settings.schedule, tuple(SCHEDULES))
     make_sparsity(settings.sparsity, settings.n_active, settings.lifetime)
@@ -171,7 +172,8 @@ def initial_state(settings, X, images=None):
 
     Raises ValueError for pixels that are not finite, or too large.
     """
-    energy = measure_patch_energy(settings, X)
+    centre = channel_means(X, settings.dtype) if settings.centre else None
+    energy = measure_patch_energy(settings, centred(X, centre))
     random = np.random.default_rng(settings.random_state)
     n_channels, *size = (int(side) for side in X.shape[1:])
     shapes = parameter_shapes(settings, n_channels)
@@ -188,7 +190,8 @@ def initial_state(settings, X, images=None):
     velocities = {name: np.zeros_like(value) for name, value in parameters.items()}
     random_state = random.bit_generator.state
     shape = n_channels, tuple(size)
-    return LayerState(parameters, velocities, random_state, *shape, energy, images=images)
+    learned = parameters, velocities, random_state, *shape, energy
+    return LayerState(*learned, images=images, centre=centre)
 
 
 def train(state, settings, X, one_pass=False):
@@ -203,6 +206,7 @@ def train(state, settings, X, one_pass=False):
     epochs = range(done, done + 1) if one_pass else range(done, settings.n_epochs)
     if not epochs:
         return
+    X = centred(X, state.centre)
     known = state.patch_energy
     if one_pass and state.n_epochs_done:  # images of their own
         known = measure_patch_energy(settings, X)

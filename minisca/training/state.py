@@ -4,9 +4,10 @@ A state is plain data. Training never changes one in place: every epoch makes a 
 
 The file of a layer (`layer.save`, `fit(checkpoint=...)`) is a .npz archive without pickle. It holds
 the arrays "encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias", "loss_history" and
-"velocity/..." of each that is trained, under tied filters a copy of the encoder's as the decoder's;
-and the entry "minisca", JSON text: format, version, kind, and as settings the constructor's
-arguments ("parameters"), image_size, n_epochs_done, patch_energy and the random state.
+"velocity/..." of each that is trained, under tied filters a copy of the encoder's as the decoder's,
+and "centre" where the layer is centred; and the entry "minisca", JSON text: format, version, kind,
+and as settings the constructor's arguments ("parameters"), image_size, n_epochs_done, patch_energy
+and the random state.
 """
 
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ from minisca.files.checkpoint import (
     require_learned,
 )
 from minisca.training.images import check_fingerprint
-from minisca.validation import check_integer, check_number
+from minisca.validation import check_fitted, check_integer, check_number
 
 #: What a layer can learn. With tied filters there are no "decoder_filters": see `decoder_filters`.
 PARAMETERS = ("encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
@@ -65,6 +66,9 @@ class LayerState:
     n_epochs_done : int
     images : dict or None
         The fingerprint of the images that `fit` began with (`minisca.training.images`).
+    centre : array (c,) or None
+        What is taken off every image: the mean of each channel over the images that training began
+        with; None where nothing is.
     deleted_settings : dict
         Settings of an old file that minisca no longer has and that shaped its training.
     """
@@ -78,6 +82,7 @@ class LayerState:
     loss_history: list = field(default_factory=list)
     n_epochs_done: int = 0
     images: dict | None = None
+    centre: np.ndarray | None = None
     deleted_settings: dict = field(default_factory=dict)
 
     @property
@@ -103,10 +108,13 @@ class LayerState:
         """
         if name == "decoder_filters" and self.tied:
             name = "encoder_filters"
-        if name not in PARAMETERS:
+        if name not in PARAMETERS and (name != "centre" or value is None):
             setattr(self, name, value)
             return
         value = np.array(as_real_array(f"{name}_", value), self.dtype, order="C")
+        if name == "centre":
+            self.centre = value
+            return
         if value.shape != self.parameters[name].shape:
             self.velocities[name] = np.zeros_like(value)
         self.parameters[name] = value
@@ -118,7 +126,9 @@ class LayerState:
             must = f"(m, {self.n_channels}, k, k), as the images have {self.n_channels} channels"
             raise ValueError(f"encoder_filters_ has shape {encoder.shape}; it must be {must}")
         shapes = _shapes(len(encoder), self.n_channels, encoder.shape[2])
-        for arrays, kind in ((self.parameters, ""), (self.velocities, "the velocity of ")):
+        shapes["centre"] = (self.n_channels,)
+        learned = self.parameters | ({} if self.centre is None else {"centre": self.centre})
+        for arrays, kind in ((learned, ""), (self.velocities, "the velocity of ")):
             for name, array in arrays.items():
                 what, must = f"{kind}{name}_", "as encoder_filters_"
                 if np.shape(array) != shapes[name]:
@@ -134,7 +144,8 @@ class LayerState:
         self.check_arrays()
         filters = self.parameters["encoder_filters"]
         trained = {"n_maps": len(filters), "filter_width": filters.shape[2]}
-        for name, value in (trained | {"tied": self.tied, "dtype": str(self.dtype)}).items():
+        trained |= {"tied": self.tied, "centre": self.centre is not None, "dtype": str(self.dtype)}
+        for name, value in trained.items():
             if getattr(settings, name) != value:
                 raise ValueError(
                     f"{name} is {getattr(settings, name)!r}; it must be {value!r}, as the filters "
@@ -154,6 +165,8 @@ class LayerState:
         arrays = {name: self.get(name) for name in PARAMETERS}
         arrays["loss_history"] = np.asarray(self.loss_history, np.float64)
         arrays |= {f"velocity/{name}": value for name, value in self.velocities.items()}
+        if self.centre is not None:
+            arrays["centre"] = self.centre
         return arrays, {
             "image_size": list(self.image_size),
             "n_epochs_done": self.n_epochs_done,
@@ -182,6 +195,8 @@ class LayerState:
         velocities = {f"velocity/{name}": shapes[name] for name in trained}
         if any(name in arrays for name in velocities):  # old files have none before the first step
             shapes |= velocities
+        if layer.centre:
+            shapes["centre"] = ("channels",)
         wanted = {name: Learned(shape, layer.dtype) for name, shape in shapes.items()}
         require_learned(
             path, arrays, wanted | {"loss_history": Learned((n_epochs_done,), "float64")}
@@ -198,8 +213,38 @@ class LayerState:
         random_state, losses = settings["random_state"], arrays["loss_history"].tolist()
         n_channels = arrays["encoder_filters"].shape[1]
         shape = n_channels, image_size
-        history = losses, n_epochs_done, images
+        history = losses, n_epochs_done, images, arrays.get("centre") if layer.centre else None
         return cls(parameters, velocities, random_state, *shape, energy, *history)
+
+
+def _learned(name):
+    """An attribute of a layer that is read from its state, and written to it."""
+    return property(
+        lambda layer: layer._fitted_state().get(name),
+        lambda layer, value: layer._fitted_state().set(name, value),
+    )
+
+
+class StateAttributes:
+    """What a layer has learned, as attributes: they stand in its `state_`, and nowhere else."""
+
+    encoder_filters_ = _learned("encoder_filters")
+    encoder_bias_ = _learned("encoder_bias")
+    decoder_filters_ = _learned("decoder_filters")
+    decoder_bias_ = _learned("decoder_bias")
+    centre_ = _learned("centre")
+    patch_energy_ = _learned("patch_energy")
+    loss_history_ = _learned("loss_history")
+    n_channels_ = _learned("n_channels")
+    image_size_ = _learned("image_size")
+    n_epochs_done_ = _learned("n_epochs_done")
+
+    def _check_as_fitted(self):
+        self._fitted_state().check_settings(self)
+
+    def _fitted_state(self):
+        check_fitted(self, "state_")
+        return self.state_
 
 
 _SETTINGS = ("image_size", "n_epochs_done", "patch_energy", "random_state")

@@ -25,6 +25,7 @@ LATER_SETTINGS = {
     "schedule": "linear",
     "init_bias": 0.0,
     "normalise_filters": False,
+    "centre": False,
     "algorithm": "lloyd",
     "pooling": "sum",
 }

@@ -5,20 +5,29 @@ from itertools import groupby
 import numpy as np
 from features.files import encode_layer
 from features.scaling import SCALINGS, FeatureScaling
-from studies.space import CLASSIFIERS, GONE, TRAINING, digest
+from studies.space import CLASSIFIERS, GONE, digest
+from tables.images import ZCA_EPSILON
 
 import minisca
-from minisca.preprocessing import contrast_normalise
+from minisca.preprocessing import ZCA, contrast_normalise
 
 
 class Images:
-    """Images to train on and to validate on, both of the training set; the test set is left out."""
+    """Images to train on and to validate on, both of the training set; the test set is left out.
 
-    def __init__(self, data, n=None):
+    whitened: contrast-normalised and ZCA-whitened, by the statistics of those to train on.
+    """
+
+    def __init__(self, data, n=None, whitened=False):
         (images, labels), (self.validation, self.validation_labels) = data.validation_split()
         n = len(images) if n is None else min(n, len(images))
         self.train, self.train_labels = images[:n], labels[:n]
         self.name = f"{data.name}, first {n:,} training images"
+        if whitened:
+            train, validation = map(contrast_normalise, (self.train, self.validation))
+            whitener = ZCA(ZCA_EPSILON).fit(train)
+            self.train, self.validation = map(whitener.transform, (train, validation))
+            self.name += ", whitened"
 
 
 class Measure:
@@ -42,7 +51,7 @@ class Measure:
         """Yield (run, what was measured) for runs that share a layer, the layer trained first."""
         first = runs[0]
         train, validation = self._inputs(first)
-        options = {name: first.training[name] for name in TRAINING if name != "input_scaling"}
+        options = {name: v for name, v in first.training.items() if name != "input_scaling"}
         layer = self._layer(options, first.seed)
         path = self.runs_file.directory / "layers" / f"{self.layer_key(first)}.npz"
         try:

@@ -9,7 +9,8 @@ A file is TOML: `design`, and two tables, [training] (what decides a trained lay
 `score` is what is to be small: "validation_error_percent", the default; "validation_loss", the mean
 of the classifier's own loss on the validation images, which tells smaller differences apart; or
 "reconstruction_error" of the validation images, for which no classifier is fitted. A table [below]
-fixes a first layer, on whose pooled maps the study's own layer is trained.
+fixes a first layer, on whose pooled maps the study's own layer is trained. `data` is "mnist", the
+default, or "cifar10", whose images are whitened.
 
 `labels` in [encoding] is how many training images' labels the classifier has. The others are then
 judged with the validation images: of 40,000 more errors come to light than of 10,000, and layers
@@ -29,6 +30,8 @@ from features.scaling import SCALINGS
 import minisca
 from minisca.validation import check_integer
 
+#: What data a study may be of, and the name of the original.
+DATA = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
 DESIGNS = ("star", "grid")
 SCORES = ("validation_error_percent", "validation_loss", "reconstruction_error")
 CLASSIFIERS = {"logistic": minisca.LogisticRegression, "svm": minisca.LinearSVM}
@@ -40,9 +43,11 @@ OFF = "off"
 _LAYER = minisca.SparseConvAutoencoder().get_params(deep=False)
 _NOT_TRAINED = ("encoding_bias", "pool_width", "pool_stride", "random_state", "backend", "verbose")
 
+#: Settings that came after the first records: in a run's name and settings only where declared.
+LATER = ("centre",)
 #: Defaults of everything that may be declared. input_scaling: "none", "contrast" (each image
 #: contrast-normalised), a way to scale the maps below, or a factor.
-TRAINING = {name: value for name, value in _LAYER.items() if name not in _NOT_TRAINED}
+TRAINING = {n: value for n, value in _LAYER.items() if n not in (*_NOT_TRAINED, *LATER)}
 TRAINING |= {"input_scaling": "none"}
 ENCODING = {name: _LAYER[name] for name in ("encoding_bias", "pool_width", "pool_stride")}
 ENCODING |= {"feature_scaling": "none", "classifier": "logistic", "l2": 1e-3}
@@ -74,6 +79,7 @@ class Space(NamedTuple):
     encoding: dict
     below: dict | None
     score: str
+    data: str
 
     def base(self):
         return {name: values[0] for name, values in {**self.training, **self.encoding}.items()}
@@ -125,19 +131,22 @@ def read_space(path):
     """The Space that the TOML file `path` declares; FileError says what is wrong with it."""
     path = Path(path)
     declared = read_toml(path)
-    known = {"design", "training", "encoding", "below", "score"}
+    known = {"design", "training", "encoding", "below", "score", "data"}
     for name in declared.keys() - known:
         raise FileError(f"{path} has {name!r}; it may have {', '.join(sorted(known))}")
     design = declared.get("design")
     if design not in DESIGNS:
         raise FileError(f"design is {design!r} in {path}; it must be one of {', '.join(DESIGNS)}")
-    training = _checked(path, "training", declared, TRAINING)
+    training = _checked(path, "training", declared, TRAINING | dict.fromkeys(LATER))
     encoding = _checked(path, "encoding", declared, ENCODING | OPTIONAL)
     _checked(path, "below", declared, _LAYER)
     score = declared.get("score", SCORES[0])
     if score not in SCORES:
         raise FileError(f"score is {score!r} in {path}; it must be one of {', '.join(SCORES)}")
-    space = Space(path.stem, design, training, encoding, declared.get("below"), score)
+    data = declared.get("data", "mnist")
+    if not isinstance(data, str) or data not in DATA:
+        raise FileError(f"data is {data!r} in {path}; it must be one of {', '.join(DATA)}")
+    space = Space(path.stem, design, training, encoding, declared.get("below"), score, data)
     choices = [len(values) for values in (*training.values(), *encoding.values())]
     if (math.prod(choices) if design == "grid" else sum(choices)) > MOST_POINTS:
         raise FileError(f"{path} declares more than {MOST_POINTS:,} runs: too many values")

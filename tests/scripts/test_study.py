@@ -18,6 +18,8 @@ from studies.space import read_space
 
 import minisca
 from minisca.datasets import Dataset
+from minisca.preprocessing import contrast_normalise
+from tests.support.cifar_files import put_bars as put_colour_bars
 from tests.support.mnist_files import put_bars
 from tests.support.script_runs import ROOT, run_here
 
@@ -81,6 +83,10 @@ def test_off_is_none_and_what_is_not_declared_has_the_estimators_default(tmp_pat
         (("filter_width = 5", "normalise_filters = 1"), "normalise_filters is 1"),
         (('"per-map"', '"perhaps"'), "'perhaps' is none of"),
         (('"star"', '"star"\nscore = "beauty"'), "score is 'beauty'"),
+        (
+            ('"star"', '"star"\ndata = "norb"'),
+            "data is 'norb' in .*; it must be one of mnist, cifar",
+        ),
         (("design", "design design"), "is no TOML"),
     ],
 )
@@ -251,3 +257,33 @@ def test_a_study_of_a_second_layer_trains_the_first_once_a_seed(study, tmp_path)
     assert len(lines) == 8
     assert len({line["reconstruction_error"] for line in lines}) == 8
     assert len(list((tmp_path / "out" / "layers").glob("below-*.npz"))) == 2
+
+
+class Doubling:
+    """In place of ZCA, which takes seconds for images of CIFAR-10's size."""
+
+    def __init__(self, epsilon):
+        assert epsilon == 0.1
+
+    def fit(self, images):
+        assert images.shape == (80, 3, 32, 32)
+        return self
+
+    def transform(self, images):
+        return 2 * images
+
+
+def test_a_study_of_colour_images_whitens_them_and_says_whose_files_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr("studies.measure.ZCA", Doubling)
+    text = 'data = "cifar10"\n' + SPACE.replace("filter_width = 5", "centre = [false, true]")
+    text = text.replace("n_epochs = [1, 2]", "n_epochs = 1").partition("[encoding]")[0]
+    options = [declare(tmp_path, text), "--data-dir", put_colour_bars(tmp_path / "data")]
+    options += ["--backend", "cpu", "--output", tmp_path / "out", "--label", "bars"]
+    run_here(script, *options)
+    lines = {line["settings"]["centre"]: line for line in read_lines(tmp_path / "out")}
+    assert {line["data"] for line in lines.values()} == {"bars, first 80 training images, whitened"}
+    assert lines[True]["layer"] != lines[False]["layer"]
+    path = tmp_path / "out" / "layers" / f"{lines[True]['layer']}.npz"
+    (images, _), _ = minisca.datasets.load_cifar10(tmp_path / "data").validation_split()
+    means = 2 * contrast_normalise(images).mean(axis=(0, 2, 3), dtype=float)
+    np.testing.assert_allclose(minisca.SparseConvAutoencoder.load(path).centre_, means, atol=1e-6)
