@@ -57,7 +57,8 @@ def parse_arguments():
     parser.add_argument("--methods", choices=METHODS, default=list(METHODS), **curves)
     parser.add_argument("--kinds", choices=KINDS, default=list(KINDS), **curves)
     data = "the folders mnist, cifar-10-batches-bin and smallnorb, or one of them"
-    quick, label = "few images, few epochs, few maps", "the CIFAR-10 files"
+    quick = "few images, few epochs, few maps"
+    label = "the CIFAR-10 files (with Figure 5 alone: small NORB's)"
     add_common(parser, data, "out/figures", quick, seeds=False, label=label)
     arguments = parse_checked(parser, "images", "epochs", "maps")
     for name in arguments.names:

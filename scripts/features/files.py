@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minisca.baselines import TriangleKMeans
 from minisca.chunks import ceil_div
 from minisca.files.atomic import naming
 
@@ -19,6 +20,8 @@ FLOAT32_BYTES = 4 << 30
 
 def feature_shape(layer, images):
     """The shape of `layer.transform(images)`."""
+    if isinstance(layer, TriangleKMeans):
+        return (len(images), layer.n_maps, layer.grid, layer.grid)
     sides = [ceil_div(side, layer.pool_stride) for side in images.shape[2:]]
     return (len(images), layer.n_maps, *sides)
 

@@ -99,7 +99,9 @@ class FigureRun:
 
     @cached_property
     def norb_data(self):
-        return arranged(minisca.datasets.load_norb(self.arguments.data_dir), quick=False)
+        label = self.arguments.label if self.arguments.names == ["5"] else None
+        data = minisca.datasets.load_norb(self.arguments.data_dir)
+        return arranged(labelled(data, label, "small NORB"), quick=False)
 
     def norb(self, whitened):
         """Small NORB: its name, training views one by one, of every category."""

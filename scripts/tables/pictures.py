@@ -17,6 +17,21 @@ def draw_row(directory, name, row, layers, images, predicted, quick):
     def path(what):
         return directory / f"{name}-{what}.png"
 
+    if row.k_means:
+        title = "centres of whitened patches"
+        figures.save_filters(path("centres"), layers[0].centres_, title=title)
+    else:
+        draw_layers(path, row, layers, images, quick)
+    if predicted is not None:
+        labels, names = images.test_labels, images.class_names
+        figures.save_confusion_matrix(path("confusion"), labels, predicted, names)
+        if names is not None:
+            labels, predicted = (np.array(names)[codes] for codes in (labels, predicted))
+        figures.save_misclassified(path("misclassified"), images.shown, labels, predicted)
+
+
+def draw_layers(path, row, layers, images, quick):
+    """Filters, reconstructions, features on their way, and losses; path: of a picture's name."""
     if len(layers) == 1:
         for kind in ("decoder", "encoder"):
             filters = getattr(layers[0], f"{kind}_filters_")
@@ -35,12 +50,6 @@ def draw_row(directory, name, row, layers, images, predicted, quick):
     curves = {f"layer {depth}": layer.loss_history_ for depth, layer in enumerate(layers, 1)}
     axes = {"xlabel": "epoch", "ylabel": "mean squared error per image", "log": len(layers) > 1}
     figures.save_curves(path("loss"), curves, **axes)
-    if predicted is not None:
-        labels, names = images.test_labels, images.class_names
-        figures.save_confusion_matrix(path("confusion"), labels, predicted, names)
-        if names is not None:
-            labels, predicted = (np.array(names)[codes] for codes in (labels, predicted))
-        figures.save_misclassified(path("misclassified"), images.shown, labels, predicted)
 
 
 def last_picture(directory, name, row):

@@ -8,6 +8,7 @@ from features.scaling import SCALINGS
 from tables.images import ZCA_EPSILON
 
 import minisca
+from minisca.baselines import TriangleKMeans
 
 #: Every second layer of the paper's; the filters' width, which it does not print, is our choice.
 SECOND_LAYER = {"filter_width": 5, "pool_width": 3, "pool_stride": 2}
@@ -36,6 +37,7 @@ class Row:
     preparation: str = "none"  # of the images: contrast-normalised ("raw"), or "whitened" as well
     scaling: str = "none"  # of the features before the classifier: one of `SCALINGS`
     shifts: bool = False  # scored a second time, over shifted images, for a record of its own
+    k_means: bool = False  # its one layer is a `TriangleKMeans`, which prepares patches by itself
     figures: bool = False  # the small layers of the paper's Figures 2 and 3 are drawn too
     extensions: dict = field(default_factory=dict)  # `EXTENSIONS` that made it another row
 
@@ -87,11 +89,19 @@ class Table(NamedTuple):
 def prepared(rows, arguments):
     """{name: Row} of the command's rows, their images whitened or raw."""
     preparation = "whitened" if arguments.whitened else "raw"
-    return {name: replace(rows[name], preparation=preparation) for name in arguments.rows}
+    return {
+        name: rows[name] if rows[name].k_means else replace(rows[name], preparation=preparation)
+        for name in arguments.rows
+    }
 
 
 def planned(row, seed, quick_maps, arguments):
     """The row with all its layers' parameters: seed, backend, and what the arguments change."""
+    if row.k_means:
+        options = {**row.layers[0], "random_state": seed}
+        if arguments.quick:
+            options |= {"n_patches": 10_000, "n_maps": min(quick_maps, options["n_maps"])}
+        return replace(row, layers=(TriangleKMeans(**options).get_params(),))
     layers = []
     for options, epochs in zip(row.layers, (arguments.epochs, arguments.deep_epochs), strict=False):
         options = {**options, "random_state": seed, "backend": arguments.backend}

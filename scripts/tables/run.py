@@ -19,6 +19,7 @@ from tables.report import report
 from tables.rows import SHIFTS, planned
 
 import minisca
+from minisca.baselines import TriangleKMeans
 
 
 def run_table(table, rows, images, arguments):
@@ -115,7 +116,9 @@ class LayerFiles:
 
 
 def named(row):
-    """[(a layer of the row, not trained yet; its file's name)], the lowest first."""
+    """[(a layer of the row, not trained yet; its file's name)], the lowest first; not k-means."""
+    if row.k_means:
+        return []
     layers = [minisca.SparseConvAutoencoder(**options) for options in row.layers]
     names = (file_name(layers[:n], row.preparation) for n in range(1, len(layers) + 1))
     return list(zip(layers, names, strict=True))
@@ -126,6 +129,8 @@ def train_layers(row, images, layer_files, feature_files, watch):
 
     Nothing is encoded for a row without a classifier.
     """
+    if row.k_means:
+        return train_k_means(row, images, layer_files.directory, feature_files, watch)
     features, layers, outputs = images, [], []
     for layer, name in named(row):
         layers.append(layer_files.fit(layer, features, name, watch))
@@ -134,6 +139,16 @@ def train_layers(row, images, layer_files, feature_files, watch):
                 features = encode_layer(layers[-1], features, feature_files)
             outputs = [*outputs, features] if "concatenate" in row.extensions else [features]
     return layers, outputs
+
+
+def train_k_means(row, images, directory, feature_files, watch):
+    """As `train_layers`; it takes seconds, and so is never gone on with."""
+    means = TriangleKMeans(**row.layers[0])
+    with watch("train"):
+        means.fit(images)
+    means.save(directory / f"k-means-{means.n_maps}-seed{means.random_state}.npz")
+    with watch("encode"):
+        return [means], [encode_layer(means, images, feature_files)]
 
 
 def encode(row, layers, images, feature_files):
@@ -228,13 +243,14 @@ def errors(row, predicted, images, accuracies):
 def record(run, layers, figures, table, watch, way):
     """A run's record; the seconds of the phase "shifts" count in the record of the shifts alone."""
     comparable = table.comparable(run["data"], run["settings"]["quick"])
+    k_means = isinstance(layers[0], TriangleKMeans)
     spent = {phase: t for phase, t in watch.seconds.items() if phase == way or phase != SHIFTS}
     return {
         **run,
         **figures,
         "paper_percent": published(run["row"]) if comparable else None,
-        "backend": layers[0].backend_,
+        "backend": "cpu" if k_means else layers[0].backend_,
         "seconds": spent | {"total": round(sum(spent.values()), 2)},
-        "losses": [layer.loss_history_ for layer in layers],
+        "losses": [] if k_means else [layer.loss_history_ for layer in layers],
         **environment(),
     }

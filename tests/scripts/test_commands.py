@@ -11,6 +11,7 @@ SHARED = {"--output", "--data-dir", "--backend", "--seeds", "--resume", "--quick
 #: What a command has none of, since it would mean nothing there.
 WITHOUT = {
     "benchmark.py": {"--seeds", "--resume"},
+    "make_norb_like.py": SHARED - {"--output", "--seeds"},  # --pairs makes it short
     "study.py": {"--resume", "--quick"},  # it always goes on; --images makes it short
     "update_results.py": SHARED,
 }

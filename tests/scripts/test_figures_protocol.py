@@ -8,7 +8,7 @@ from paper_figures import filters
 from paper_figures.run import FigureRun
 
 import minisca
-from minisca.datasets import Dataset
+from minisca.datasets import Dataset, StereoDataset
 from tests.support.experiments import Layer, numbered, numbers
 
 
@@ -173,3 +173,16 @@ def test_a_layer_has_the_runs_seed_and_backend(tmp_path):
     assert (run.epochs(8), run.n_images(9)) == (1, 400)
     run.arguments.epochs, run.arguments.images = 3, 5
     assert (run.epochs(8), run.n_images(9)) == (3, 5)
+
+
+@pytest.mark.parametrize(
+    ("names", "name"), [(["5"], "made"), (["1b", "5"], "pairs"), ([], "pairs")]
+)
+def test_a_label_is_small_norbs_where_its_figure_is_all_that_is_asked_for(monkeypatch, names, name):
+    parts = {"images": np.zeros((2, 2, 6, 6), np.uint8), "labels": np.arange(2)}
+    parts["info"] = np.zeros((2, 4), np.int32)
+    halves = {f"{half}_{part}": parts[part] for half in ("train", "test") for part in parts}
+    pairs = StereoDataset(**halves, name="pairs", source="here")
+    monkeypatch.setattr(minisca.datasets, "load_norb", lambda given: pairs)
+    arguments = SimpleNamespace(names=names, label="made", data_dir=None, output=".")
+    assert FigureRun(arguments).norb_data.name == name

@@ -2,6 +2,7 @@
 
 import json
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ DATA = {
 OPTIONS = {
     "mnist": ["--rows", "16", "deep", "reconstruction"],
     "cifar10": ["--label", "Bars, drawn"],
-    "norb": [],
+    "norb": ["--label", "solids, in NORB's format"],
 }
 
 
@@ -82,7 +83,7 @@ def test_every_row_leaves_a_record_that_is_not_set_beside_the_papers(run):
     table = run.script.TABLE
     names = ["16", "deep", "reconstruction"] if table.prefix == "mnist" else list(table.rows)
     assert [record["row"] for record in records] == [f"{table.prefix}-{name}" for name in names]
-    name = "Bars, drawn" if table.prefix == "cifar" else "data"
+    name = next((value for option, value in pairwise(run.options) if option == "--label"), "data")
     assert {(record["data"], record["paper_percent"]) for record in records} == {(name, None)}
     assert f"Data: {name} (" in run.done.stdout
     assert "compare with nothing published" in run.done.stdout
@@ -100,6 +101,8 @@ def test_every_picture_is_written(run):
     errors = {"confusion", "misclassified"}
     wanted = {next(iter(run.script.ROWS)): first | errors}
     wanted["deep"] = {"projected-filters"} | both | errors
+    if run.script is reproduce_norb:
+        wanted["k-means"] = {"centres"} | errors
     if run.script is reproduce_mnist:
         wanted["16"] |= {"without-constraint", "with-constraint", "largest-across-maps"}
         wanted["reconstruction"] = first

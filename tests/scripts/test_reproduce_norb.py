@@ -1,10 +1,17 @@
 """What the command of Table 3 makes of small NORB's pairs, on solids drawn for the test."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import reproduce_norb as script
+from tables.rows import Row, prepared
+from tables.run import run_table
 
+from minisca import LogisticRegression
+from minisca.baselines import TriangleKMeans
 from minisca.datasets import StereoDataset
+from tests.support.experiments import command
 from tests.support.norb_files import INSTANCES, draw
 
 PARTS = ("images", "labels", "info")
@@ -58,3 +65,24 @@ def test_arranging_keeps_pairs_labels_and_infos_together(monkeypatch, quick):
         np.testing.assert_array_equal(pair, script.inner_half(pairs[key][None])[0])
     assert set(found.train_info[:, 0]) == set(INSTANCES["train"])
     assert found.train_info[-1, 0] == max(INSTANCES["train"])
+
+
+@pytest.mark.parametrize("whitened", [False, True])
+def test_k_means_learns_from_the_images_as_they_are_and_both_views_are_classified(
+    tmp_path, whitened
+):
+    """The recorded error, computed again from the files that the row left."""
+    images = script.pairs_as_images(script.arranged(stereo(100, size=24), quick=False))
+    options = {"n_maps": 6, "patch_width": 3, "grid": 2}
+    row = Row(layers=(options,), classifier=LogisticRegression(max_iter=5), k_means=True)
+    rows = prepared({"k-means": row}, SimpleNamespace(rows=["k-means"], whitened=whitened))
+    (record,) = run_table(script.TABLE, rows, images, command(tmp_path)).records
+    means = TriangleKMeans.load(tmp_path / "layers" / "k-means-6-seed0.npz")
+    assert record["settings"]["layers"] == [means.get_params()]
+    assert record["row"] == "norb-k-means"
+    again = TriangleKMeans(**options, random_state=0).fit(images.train)
+    np.testing.assert_array_equal(again.centres_, means.centres_)
+    classifier = LogisticRegression.load(tmp_path / "classifiers" / "k-means-seed0.npz")
+    both = np.hstack([means.transform(images.test[view::2]).reshape(10, -1) for view in (0, 1)])
+    error = 1 - classifier.score(both, images.test_labels)
+    assert round(100 * error, 4) == record["test_error_percent"]
