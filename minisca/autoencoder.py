@@ -27,6 +27,9 @@ class SparseConvAutoencoder(StateAttributes, Estimator):
         Side k of the square filters. Maps keep the image's size (zero padding k // 2).
     pool_width, pool_stride : int, default 5 and 3
         Overlapping max-pooling after training; a side of `size` becomes ceil(size / pool_stride).
+    pool_origin : str, default "centred"
+        Where the windows lie: "centred", together in the middle of the map; "corner", the first
+        starts at pixel 0, and those at the far end are clipped.
     encoding_bias : float, default 1
         Factor on the encoder's bias in `transform` and `feature_maps` alone; 1 is the paper's.
         Training drives biases below zero; less of them makes features denser, which serves a
@@ -119,6 +122,7 @@ class SparseConvAutoencoder(StateAttributes, Estimator):
         filter_width=7,
         pool_width=5,
         pool_stride=3,
+        pool_origin="centred",
         encoding_bias=1.0,
         sparsity="winner-take-all",
         n_active=None,

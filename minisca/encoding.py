@@ -35,7 +35,7 @@ def images_at_a_time(most, dtype, image_shape, *results):
 
 def transform(backend, state, settings, X, out=None):
     """See `SparseConvAutoencoder.transform`."""
-    pooling = settings.pool_width, settings.pool_stride
+    pooling = settings.pool_width, settings.pool_stride, settings.pool_origin
 
     def encode(x, filters, bias):
         return backend.encode_pooled(x, filters, bias, *pooling)

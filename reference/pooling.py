@@ -11,17 +11,23 @@ from reference.conv import conv2d
 from reference.winners import relu
 
 
-def windows(size, pool_width, pool_stride):
-    """Along one side: what each window covers, clipped to the map, centred on the whole."""
+def windows(size, pool_width, pool_stride, origin="centred"):
+    """Along one side: what each window covers, clipped to the map.
+
+    Together they are centred on the map, or the first begins where it does.
+    """
     n_windows = math.ceil(size / pool_stride)
-    first = -(((n_windows - 1) * pool_stride + pool_width - size) // 2)
+    covered = (n_windows - 1) * pool_stride + pool_width
+    first = {"centred": -((covered - size) // 2), "corner": 0}[origin]
     for start in range(first, first + n_windows * pool_stride, pool_stride):
         yield range(max(0, start), min(size, start + pool_width))
 
 
-def max_pool(maps, pool_width, pool_stride):
+def max_pool(maps, pool_width, pool_stride, origin="centred"):
     n, m, h, w = maps.shape
-    row_windows, column_windows = (list(windows(side, pool_width, pool_stride)) for side in (h, w))
+    row_windows, column_windows = (
+        list(windows(side, pool_width, pool_stride, origin)) for side in (h, w)
+    )
     pooled = np.full((n, m, len(row_windows), len(column_windows)), -np.inf)
     argmax = np.zeros(pooled.shape, np.int32)
     for image, i, out_row, out_column in np.ndindex(pooled.shape):
@@ -41,5 +47,5 @@ def max_pool_backward(d_pooled, argmax, shape):
     return d_maps
 
 
-def encode_pooled(x, filters, bias, pool_width, pool_stride):
-    return max_pool(relu(conv2d(x, filters, bias)), pool_width, pool_stride)[0]
+def encode_pooled(x, filters, bias, pool_width, pool_stride, origin="centred"):
+    return max_pool(relu(conv2d(x, filters, bias)), pool_width, pool_stride, origin)[0]

@@ -154,7 +154,7 @@ def test_pooled_features_are_the_references_up_to_rounding(backend, case, dtype)
     check_dtypes((pooled,), dtype)
     # the largest of units that are each off by at most their bound is off by at most the largest
     _, bound = units_and_bound(case, dtype)
-    bound, _ = reference.max_pool(bound, case.pool_width, case.pool_stride)
+    bound, _ = reference.max_pool(bound, *case.pooling)
     assert_within(pooled, expected("encode_pooled", case)[0], bound)
 
 

@@ -178,6 +178,14 @@ def test_counts_are_integers_of_at_least_1(backend, bad):
                     call(backend, name, args)
 
 
+@pytest.mark.parametrize("bad", ["center", "", 0, None, ["corner"], np.array(["corner"] * 2)])
+def test_an_origin_is_one_of_two_words(backend, bad):
+    for name in ("max_pool", "encode_pooled"):
+        *args, _ = arguments(name, CASE)
+        with pytest.raises(ValueError, match=r"origin is .* one of 'centred', 'corner'"):
+            call(backend, name, [*args, bad])
+
+
 @pytest.mark.parametrize("bad", [(8,), (8, 0), (8.0, 7), (8, -7), 8, None, "87", (2**16, 2**16)])
 def test_sizes_are_integers_of_at_least_1(backend, bad):
     args = list(arguments("decode_winners", CASE))

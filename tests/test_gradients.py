@@ -89,26 +89,35 @@ def test_the_winners_gradient_goes_to_the_winner_of_every_map_that_is_not_silent
     )
 
 
-@pytest.mark.parametrize(("width", "stride"), [(5, 3), (3, 2), (2, 2), (1, 2), (4, 1), (9, 2)])
-def test_max_pool_backward_is_the_derivative_of_max_pool(operations, width, stride):
+def check_max_pool(operations, width, stride, origin, every_coordinate):
     rng = np.random.default_rng(3)
     maps = spaced(rng, (1, 2, 5, 7))
     weights = rng.standard_normal((1, 2, -(-5 // stride), -(-7 // stride)))
 
     def loss(maps):
-        pooled, argmax = operations.max_pool(maps, width, stride)
+        pooled, argmax = operations.max_pool(maps, width, stride, origin)
         return np.vdot(weights, pooled), argmax
 
-    _, argmax = operations.max_pool(maps, width, stride)
+    _, argmax = operations.max_pool(maps, width, stride, origin)
     check_gradient(
         loss,
-        lambda sizes: np.vdot(np.abs(weights), reference.max_pool(sizes, width, stride)[0]),
+        lambda sizes: np.vdot(np.abs(weights), reference.max_pool(sizes, width, stride, origin)[0]),
         [maps],
         [operations.max_pool_backward(weights, argmax, maps.shape)],
         roundings=weights.size,
         step=SELECTION_STEP,
-        every_coordinate=True,
+        every_coordinate=every_coordinate,
     )
+
+
+@pytest.mark.parametrize(("width", "stride"), [(5, 3), (3, 2), (2, 2), (1, 2), (4, 1), (9, 2)])
+def test_max_pool_backward_is_the_derivative_of_max_pool(operations, width, stride):
+    check_max_pool(operations, width, stride, "centred", every_coordinate=True)
+
+
+@pytest.mark.parametrize(("width", "stride"), [(5, 3), (3, 2), (1, 2), (9, 2)])
+def test_it_is_so_for_windows_from_the_corner(operations, width, stride):
+    check_max_pool(operations, width, stride, "corner", every_coordinate=False)
 
 
 def encoder(rule, *n_active):

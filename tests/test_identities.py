@@ -161,7 +161,7 @@ def test_when_every_unit_may_survive_the_autoencoder_is_the_plain_one(operations
 
 
 @over_shapes
-@pytest.mark.parametrize("pool", [(5, 3), (5, 4), (6, 4), (3, 2), (1, 2), (2, 1)])
+@pytest.mark.parametrize("pool", [(5, 3), (5, 4), (6, 4), (3, 2), (1, 2), (2, 1), (5, 3, "corner")])
 def test_pooled_features_are_the_three_steps_in_one(operations, dtype, shape, pool):
     x, encoder, _ = draw_autoencoder(shape, dtype)
     pooled = operations.encode_pooled(x, *encoder, *pool)
@@ -177,6 +177,14 @@ def test_max_pool_gives_the_papers_sizes(operations, size, pool_width, stride, p
     maps = np.random.default_rng(4).standard_normal((1, 2, size, size))
     pooled, argmax = operations.max_pool(maps, pool_width, stride)
     assert pooled.shape == argmax.shape == (1, 2, pooled_size, pooled_size)
+
+
+def test_centred_windows_are_those_from_the_corner_of_a_map_with_a_margin(operations):
+    maps = np.random.default_rng(4).standard_normal((2, 2, 7, 9))
+    pooled, _ = operations.max_pool(maps, 3, 2)
+    wider = np.pad(maps, ((0, 0), (0, 0), (1, 0), (1, 0)), constant_values=maps.min() - 1)
+    np.testing.assert_array_equal(pooled, operations.max_pool(wider, 3, 2, "corner")[0])
+    assert not np.array_equal(pooled, operations.max_pool(maps, 3, 2, "corner")[0])
 
 
 over_calls = pytest.mark.parametrize("name", CALLS)

@@ -112,15 +112,18 @@ def test_lifetime_sparsity_keeps_equal_values_of_the_first_images(operations, dt
 
 
 @over_sizes
-@pytest.mark.parametrize(("width", "stride"), [(5, 3), (3, 2), (2, 1), (1, 1)])
-def test_the_first_of_the_largest_units_wins_its_window(operations, dtype, size, width, stride):
+@pytest.mark.parametrize(
+    "pooling",
+    [(5, 3, "centred"), (3, 2, "centred"), (2, 1, "centred"), (1, 1, "centred"), (5, 3, "corner")],
+    ids=["5-3", "3-2", "2-1", "1-1", "5-3-corner"],
+)
+def test_the_first_of_the_largest_units_wins_its_window(operations, dtype, size, pooling):
     maps = few_levels(np.random.default_rng(4), (2, 3, *size), dtype)
     maps[0, 0] = -1  # pooling has no ReLU in it: a negative largest unit is the largest unit
-    pooled, argmax = operations.max_pool(maps, width, stride)
+    pooled, argmax = operations.max_pool(maps, *pooling)
     for (image, i, *window), value in np.ndenumerate(pooled):
         rows, columns = (
-            window_range(side, width, stride, index)
-            for side, index in zip(size, window, strict=True)
+            window_range(side, *pooling, index) for side, index in zip(size, window, strict=True)
         )
         seen = maps[image, i, rows, columns]
         row, column = divmod(seen.argmax(), seen.shape[1])
@@ -129,8 +132,9 @@ def test_the_first_of_the_largest_units_wins_its_window(operations, dtype, size,
         assert argmax[(image, i, *window)] == place
 
 
-def window_range(size, width, stride, index):
+def window_range(size, width, stride, origin, index):
     first = -math.floor(((math.ceil(size / stride) - 1) * stride + width - size) / 2)
+    first = 0 if origin == "corner" else first
     start = first + index * stride
     return slice(max(0, start), min(size, start + width))
 

@@ -4,8 +4,6 @@ import math
 
 import numpy as np
 
-from minisca.chunks import ceil_div
-
 
 def no_device(name):
     """The error of the backend of that name where there is no device."""
@@ -24,12 +22,3 @@ def no_room(shape, dtype, free_bytes, error):
         f"which has {free_bytes} bytes free: room for at most {free_bytes // max(1, row)} instead "
         f"of {n} along its first axis ({error})"
     )
-
-
-def pool_windows(size, pool_width, pool_stride):
-    """For both sides of a map: how many windows, and where the first begins (outside, if < 0)."""
-    sides = [ceil_div(side, pool_stride) for side in size]
-    return sides, [
-        -(((n - 1) * pool_stride + pool_width - side) // 2)
-        for n, side in zip(sides, size, strict=True)
-    ]

@@ -66,13 +66,8 @@ class Backend(Protocol):
     def conv2d(x: Array, filters: Array, bias: Array) -> Array:
         """Same-padded cross-correlation: `a_i = P_i * x + b_i`, with k // 2 zeros on every side.
 
-        Parameters
-        ----------
-        x, filters, bias : (n, c, h, w), (m, c, k, k), (m,)
-
-        Returns
-        -------
-        maps : (n, m, h, w), before any ReLU. Section 2.
+        From x (n, c, h, w), filters (m, c, k, k) and bias (m,) come the maps (n, m, h, w), before
+        any ReLU. Section 2.
         """
 
     def conv2d_backward(x: Array, filters: Array, d_maps: Array, needs_x: bool = True) -> Arrays:
@@ -191,11 +186,11 @@ class Backend(Protocol):
 
     # pooling ----------------------------------------------------------------------------
 
-    def max_pool(maps: Array, pool_width: int, pool_stride: int) -> Arrays:
+    def max_pool(maps: Array, pool_width: int, pool_stride: int, origin: str = "centred") -> Arrays:
         """Overlapping max-pooling of maps (n, m, h, w), windows clipped (sections 2.1 and 3.1).
 
-        A side of `size` has ceil(size / pool_stride) windows, the first of which starts at
-        -floor(((windows - 1) * pool_stride + pool_width - size) / 2).
+        A side of `size` has ceil(size / pool_stride) windows. With the origin "centred" the first
+        starts at -floor(((windows - 1) * pool_stride + pool_width - size) / 2), with "corner" at 0.
 
         Returns
         -------
@@ -206,9 +201,14 @@ class Backend(Protocol):
         """Every unit of maps of that shape receives the sum of d_pooled over windows it won."""
 
     def encode_pooled(
-        x: Array, filters: Array, bias: Array, pool_width: int, pool_stride: int
+        x: Array,
+        filters: Array,
+        bias: Array,
+        pool_width: int,
+        pool_stride: int,
+        origin: str = "centred",
     ) -> Array:
-        """`max_pool(relu(conv2d(x, filters, bias)), pool_width, pool_stride)[0]`, in one pass."""
+        """`max_pool(relu(conv2d(x, filters, bias)), ...)[0]`, in one pass."""
 
     # sgd --------------------------------------------------------------------------------
 

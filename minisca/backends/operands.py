@@ -4,12 +4,14 @@
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from minisca import validation
-from minisca.validation import check_flag, check_integer, check_number
+from minisca.backends.pool_windows import ORIGINS
+from minisca.validation import check_choice, check_flag, check_integer, check_number
 
 _CONVOLVE = "x nchw, filters mckk, bias m"
 #: Of every operation the arrays and sizes that it takes, with their sides; one letter is one
@@ -218,6 +220,7 @@ SCALARS = {
     "n_survivors": _check_count,
     "pool_width": _check_count,
     "pool_stride": _check_count,
+    "origin": partial(check_choice, choices=ORIGINS),
     "needs_x": check_flag,
     "factor": _check_factor,
     "divisor": _check_divisor,

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minisca.backends import CHOICES, get_backend, name_of
+from minisca.backends.pool_windows import ORIGINS
 from minisca.chunks import ceil_div
 from minisca.estimator import check_resumable
 from minisca.files.checkpoint import CheckpointError, random_state_from_json
@@ -158,6 +159,7 @@ def check_layer_settings(settings):
     """Raise ValueError or TypeError for a bad argument of a layer's constructor."""
     check_training_settings(settings)
     check_architecture(settings)
+    check_choice("pool_origin", settings.pool_origin, ORIGINS)
     check_number("encoding_bias", settings.encoding_bias)
     check_integer("warmup_steps", settings.warmup_steps, minimum=0)
     check_number("init_scale", settings.init_scale, low_open=True)

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: are gone. What a record that lacks one was measured with.
 LATER_SETTINGS = {
     "schedule": "linear",
+    "pool_origin": "centred",
     "init_bias": 0.0,
     "normalise_filters": False,
     "centre": False,

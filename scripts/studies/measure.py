@@ -5,7 +5,7 @@ from itertools import groupby
 import numpy as np
 from features.files import encode_layer
 from features.scaling import SCALINGS, FeatureScaling
-from studies.space import CLASSIFIERS, GONE, digest
+from studies.space import CLASSIFIERS, GONE, OF_FEATURES, OPTIONAL, digest
 from tables.images import ZCA_EPSILON
 
 import minisca
@@ -97,8 +97,7 @@ class Measure:
         return train * np.float32(kind), validation * np.float32(kind)
 
     def _features(self, layer, encoding, train, validation):
-        names = ("encoding_bias", "pool_width", "pool_stride")
-        layer.set_params(**{name: encoding[name] for name in names})
+        layer.set_params(**{name: (OPTIONAL | encoding)[name] for name in OF_FEATURES})
         features = [encode_layer(layer, images) for images in (train, validation)]
         scaling = FeatureScaling(encoding["feature_scaling"]).fit(features[0])
         return [scaling.apply_(part) for part in features]
@@ -128,5 +127,5 @@ class Measure:
 
 def _of_features(run):
     """What of a run's encoding decides its features."""
-    names = ("encoding_bias", "pool_width", "pool_stride", "feature_scaling")
-    return repr([run.encoding[name] for name in names])
+    names = (*OF_FEATURES, "feature_scaling")
+    return repr([(OPTIONAL | run.encoding)[name] for name in names])

@@ -41,7 +41,9 @@ MOST_POINTS = 100_000
 OFF = "off"
 
 _LAYER = minisca.SparseConvAutoencoder().get_params(deep=False)
-_NOT_TRAINED = ("encoding_bias", "pool_width", "pool_stride", "random_state", "backend", "verbose")
+#: A layer's settings that decide its features, and not what it learns.
+OF_FEATURES = ("encoding_bias", "pool_width", "pool_stride", "pool_origin")
+_NOT_TRAINED = (*OF_FEATURES, "random_state", "backend", "verbose")
 
 #: Settings that came after the first records: in a run's name and settings only where declared.
 LATER = ("centre",)
@@ -55,8 +57,8 @@ ENCODING |= {"max_iter": 200, "tol": 1e-5}  # nearer the minimum than a classifi
 #: Settings that layers had once, at the value of all today's: part of a run's name and settings, so
 #: that what was measured then is found.
 GONE = {"init_bias": 0.0}
-#: What may be declared beside, and is not in a run's settings where it is not.
-OPTIONAL = {"labels": None}
+#: What may be declared beside, in [encoding], and is not in a run's settings where it is not.
+OPTIONAL = {"labels": None, "pool_origin": _LAYER["pool_origin"]}
 
 
 class Run(NamedTuple):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from minisca.backends.interface import OPERATIONS, SUPPORT, Backend, Support
 from minisca.backends.operands import OPERANDS, parse
+from minisca.backends.pool_windows import ORIGINS
 from tests.campaigns.subjects import SUBJECTS
 from tests.campaigns.things import DTYPES, LAYOUTS, OTHERS, WRAPS
 
@@ -32,6 +33,7 @@ SCALARS = {
     **{"factor": st.sampled_from([0.5, -2, 3.0]), "divisor": st.sampled_from([1, 0.5, -4.0])},
     **{"learning_rate": st.just(0.25), "momentum": st.sampled_from([0, 0.5, 0.9])},
     "dtype": st.sampled_from(["float32", "float64", "int32"]),
+    "origin": st.sampled_from(ORIGINS),
 }
 _WHOLE = [
     -1,

@@ -69,7 +69,7 @@ SETTINGS = {
     **{"sparsity": "none", "n_active": None, "lifetime": None, "tied": False, "n_epochs": 1},
     **{"normalise_filters": False, "batch_size": 3, "learning_rate": 0.1, "warmup_steps": 0},
     **{"schedule": "constant", "momentum": 0.5, "init_scale": 0.1, "random_state": 3},
-    **{"dtype": "float32", "verbose": False},
+    **{"dtype": "float32", "verbose": False, "pool_origin": "corner"},
 }
 _TRAINING = {"n_epochs": 1, "batch_size": 3, "learning_rate": 0.1, "momentum": 0.5}
 _TRAINING |= {"random_state": 3, "dtype": "float32"}

@@ -32,16 +32,17 @@ def encoder_bound(layer, x):
 
 
 @pytest.mark.parametrize(("width", "stride"), [(3, 2), (5, 3), (1, 1), (2, 4), (20, 10)])
+@pytest.mark.parametrize("origin", ["centred", "corner"])
 def test_features_have_the_ceiling_of_size_over_stride_and_the_references_values(
-    fitted, x, width, stride
+    fitted, x, width, stride, origin
 ):
-    made = layer(pool_width=width, pool_stride=stride, n_epochs=0).fit(x)
+    made = layer(pool_width=width, pool_stride=stride, pool_origin=origin, n_epochs=0).fit(x)
     for name in PARAMETERS:
         setattr(made, name, getattr(fitted, name))
     features = made.transform(x)
     assert features.shape == (5, 4, -(-8 // stride), -(-7 // stride))
     expected = reference.encode_pooled(
-        x, fitted.encoder_filters_, fitted.encoder_bias_, width, stride
+        x, fitted.encoder_filters_, fitted.encoder_bias_, width, stride, origin
     )
     assert_within(features, expected, encoder_bound(fitted, x).max())
 

@@ -29,6 +29,7 @@ EACH = [
         ("winner_take_all", None, ["none"], np.array(["none", "top-n"])),
         *(ValueError, f"one of {RULE_NAMES}"),
     ),
+    (("pool_origin",), ("center", "", 0, None), ValueError, "one of 'centred', 'corner'"),
     (("schedule",), ("step", "cosine", None), ValueError, "one of 'linear', 'constant'"),
     (
         ("dtype",),

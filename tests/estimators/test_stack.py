@@ -10,7 +10,7 @@ from tests.support.layers import Slices, assert_same_state, images, layer
 # 8x13 -> 4x7 -> 4x7 -> 2x1: few widths, for each compiles its own kernels
 LAYERS = (
     {"n_maps": 3, "pool_stride": 2},
-    {"n_maps": 5, "pool_stride": 1, "random_state": 1},
+    {"n_maps": 5, "pool_stride": 1, "pool_origin": "corner", "random_state": 1},
     {"n_maps": 2, "pool_width": 5, "pool_stride": 7, "random_state": 2, "sparsity": "none"},
 )
 

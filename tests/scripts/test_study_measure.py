@@ -100,6 +100,26 @@ def test_a_layer_is_trained_once_and_every_encoding_of_it_scored_on_validation_i
         assert (record["iterations"], record["converged"], record["loss"]) == (5, True, 6)
 
 
+def test_where_windows_start_is_an_encodings_own_and_centred_unless_declared(
+    tmp_path, notes, monkeypatch
+):
+    text = SPACE.replace("[1.0, 0.5]", '1.0\npool_origin = ["corner", "centred"]')
+    runs, measure = prepared(tmp_path, notes, monkeypatch, text)
+    origins = []
+    monkeypatch.setattr(
+        Biased, "transform", lambda layer, x: origins.append(layer.options["pool_origin"]) or x
+    )
+    assert len(list(measure.records(runs))) == 8
+    assert len({measure.layer_key(run) for run in runs}) == 1
+    assert sorted(set(origins)) == ["centred", "corner"]
+    assert "pool_origin" not in read_space(tmp_path / "s.toml").runs([0])[0].training
+    origins.clear()
+    runs, measure = prepared(tmp_path, notes, monkeypatch)
+    assert len(list(measure.records(runs))) == 8
+    assert set(origins) == {"centred"}
+    assert all("pool_origin" not in run.settings() for run in runs)
+
+
 def test_dead_maps_are_those_that_no_validation_image_uses(tmp_path, notes, monkeypatch):
     runs, measure = prepared(tmp_path, notes, monkeypatch)
     usage = {2: [0, 0.0005, 0.5], 8: [0.5] * 3}

@@ -23,10 +23,17 @@ class Case:
     pool_width: int = 3
     pool_stride: int = 2
     images: str = "normal"
+    origin: str = "centred"
+
+    @property
+    def pooling(self):
+        """The last arguments of an operation that pools."""
+        return self.pool_width, self.pool_stride, self.origin
 
     def __str__(self):
         sizes = f"{self.n}x{self.c}x{self.h}x{self.w}-{self.m}x{self.k}"
-        return f"{sizes}-pool{self.pool_width}/{self.pool_stride}-{self.images}"
+        pooling = f"{self.pool_width}/{self.pool_stride}-{self.images}"
+        return f"{sizes}-pool{pooling}" + "-corner" * (self.origin == "corner")
 
 
 # Few widths: a backend may compile anew for every combination of width and number of maps.
@@ -54,6 +61,8 @@ CASES = [
     Case(2, 3, 13, 7, 33, 5, 3, 2, "mostly zero"),
     Case(2, 2, 13, 10, 16, 5, 3, 2, "zero"),
     Case(2, 1, 10, 10, 7, 3, 3, 2, "far outside [0, 1]"),
+    Case(2, 1, 7, 10, 5, 3, 5, 3, origin="corner"),
+    Case(2, 1, 28, 28, 5, 7, 11, 6, origin="corner"),  # the paper's code, for few labels
 ]
 
 
@@ -98,7 +107,7 @@ def draw(case):
     )
     arrays.values, arrays.positions, _ = draw_code(rng, case, m)
     arrays.general_code = draw_code(rng, case, 2 * m + 1)
-    _, arrays.argmax = reference.max_pool(arrays.maps, case.pool_width, case.pool_stride)
+    _, arrays.argmax = reference.max_pool(arrays.maps, *case.pooling)
     arrays.d_pooled = rng.standard_normal(arrays.argmax.shape)
     arrays.velocity = rng.standard_normal((m, c, k, k))
     for name, array in vars(arrays).items():
@@ -117,7 +126,6 @@ def all_arguments(case):
     """Arguments of every operation, by position, floats in float64; general codes: "name, maps"."""
     a = draw(case)
     values, positions, maps = a.general_code
-    pooling = case.pool_width, case.pool_stride
     return {
         "conv2d": (a.x, a.filters, a.bias),
         "conv2d_backward": (a.x, a.filters, a.d_maps),
@@ -144,9 +152,9 @@ def all_arguments(case):
             *(a.x, a.error, values, positions),
             *(a.filters, a.decoder_filters, maps),
         ),
-        "max_pool": (a.maps, *pooling),
+        "max_pool": (a.maps, *case.pooling),
         "max_pool_backward": (a.d_pooled, a.argmax, a.maps.shape),
-        "encode_pooled": (a.x, a.filters, a.bias, *pooling),
+        "encode_pooled": (a.x, a.filters, a.bias, *case.pooling),
         "sgd_momentum_": (a.filters, a.decoder_filters, a.velocity, 0.1, 0.9),
         "normalise_filters_": (a.filters,),
     }

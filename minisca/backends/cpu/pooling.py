@@ -1,14 +1,13 @@
 """Overlapping max-pooling, its gradient, and convolution, ReLU and pooling in one pass.
 
-The output has ceil(size / stride) windows a side. The windows together are centred on the map and
-clipped to it (paper sections 2.1 and 3.1).
+Output side ceil(size / stride), windows clipped to the map (paper sections 2.1 and 3.1).
 """
 
 import numpy as np
 
 from minisca.backends.cpu.kernels import direct, transform
 from minisca.backends.cpu.kernels.choice import choose_convolution, transformed_at_a_time
-from minisca.backends.cpu.kernels.windows import make_pooling, pool_rows, window
+from minisca.backends.cpu.kernels.windows import make_pooling, pool_rows, window, window_rows
 from minisca.backends.cpu.runtime import (
     aligned_zeros,
     ceil_div,
@@ -17,26 +16,28 @@ from minisca.backends.cpu.runtime import (
     operation,
     recycler,
 )
+from minisca.backends.pool_windows import pool_windows
 
 
 @operation
-def max_pool(maps, pool_width, pool_stride):
+def max_pool(maps, pool_width, pool_stride, origin="centred"):
     """See `minisca.backends.interface.Backend.max_pool`."""
-    shape = *maps.shape[:2], *(ceil_div(size, pool_stride) for size in maps.shape[2:])
+    sides, first = pool_windows(maps.shape[2:], pool_width, pool_stride, origin)
+    shape = *maps.shape[:2], *sides
     pooled = np.empty(shape, maps.dtype)
     argmax = np.empty(shape, np.int32)
     flat = [array.reshape(-1, *array.shape[2:]) for array in (maps, pooled, argmax)]
-    in_parallel(_max_pool, len(flat[0]), *flat, pool_width, pool_stride)
+    in_parallel(_max_pool, len(flat[0]), *flat, pool_width, pool_stride, first)
     return pooled, argmax
 
 
 @kernel
-def _max_pool(i, maps, pooled, argmax, pool_width, pool_stride):
+def _max_pool(i, maps, pooled, argmax, pool_width, pool_stride, first):
     _, height, width = maps.shape
     for oy in range(pooled.shape[1]):
-        top, bottom = window(oy, height, pool_width, pool_stride)
+        top, bottom = window(oy, height, first[0], pool_width, pool_stride)
         for ox in range(pooled.shape[2]):
-            left, right = window(ox, width, pool_width, pool_stride)
+            left, right = window(ox, width, first[1], pool_width, pool_stride)
             position = top * width + left
             largest = maps[i, top, left]
             for y in range(top, bottom):
@@ -66,19 +67,20 @@ def _give_back(i, d_pooled, argmax, d_maps):
 
 
 @operation
-def encode_pooled(x, filters, bias, pool_width, pool_stride):
+def encode_pooled(x, filters, bias, pool_width, pool_stride, origin="centred"):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
     size = x.shape[2:]
-    shape = len(x), len(filters), *(ceil_div(side, pool_stride) for side in size)
-    pooled = recycler.empty(shape, x.dtype)
+    sides, first = pool_windows(size, pool_width, pool_stride, origin)
+    windows = pool_width, pool_stride, *first
+    pooled = recycler.empty((len(x), len(filters), *sides), x.dtype)
     if choose_convolution(x, filters) == "transform":
         for rows in transformed_at_a_time(x, filters.shape[2]):
             plan = transform.make_plan(x[rows], filters, bias)
-            pooling = make_pooling(plan.block, x.dtype, pool_width, pool_stride)
+            pooling = make_pooling(plan.block, x.dtype, *windows)
             in_parallel(_transform_and_pool, plan.blocks, pooled[rows], size, plan, pooling)
     else:
         plan = direct.make_plan(x, filters, bias, least_rows=min(pool_width, size[0]))
-        pooling = make_pooling(plan.block, x.dtype, pool_width, pool_stride)
+        pooling = make_pooling(plan.block, x.dtype, *windows)
         in_parallel(_convolve_and_pool, plan.pieces * plan.groups, x, plan, pooling, pooled)
     return pooled
 
@@ -87,7 +89,6 @@ def encode_pooled(x, filters, bias, pool_width, pool_stride):
 def _convolve_and_pool(piece, x, plan, pooling, pooled):
     height, width = x.shape[2:]
     out_height, out_width = pooled.shape[2:]
-    pool_width, pool_stride = pooling.pool_width, pooling.pool_stride
     memory = direct.make_memory(x, plan)
     held = _rows_of_windows(plan.lines, height, pooling)  # in the lines that are loaded at a time
     rows = _rows_of_windows(plan.rows, height, pooling)
@@ -96,15 +97,15 @@ def _convolve_and_pool(piece, x, plan, pooling, pooled):
     for i in range(first, end):
         for first_window in range(0, out_height, held):
             end_window = min(first_window + held, out_height)
-            top = window(first_window, height, pool_width, pool_stride)[0]
-            bottom = window(end_window - 1, height, pool_width, pool_stride)[1]
+            top = window_rows(first_window, height, pooling)[0]
+            bottom = window_rows(end_window - 1, height, pooling)[1]
             direct.load_lines(x[i], top, bottom, plan, memory)
             for b in range(first_block, end_block):
                 own = pooled[i, b * plan.block : min((b + 1) * plan.block, plan.n_maps)]
                 for oy in range(first_window, end_window, rows):
                     end_oy = min(oy + rows, end_window)
-                    first_row = window(oy, height, pool_width, pool_stride)[0]
-                    end_row = window(end_oy - 1, height, pool_width, pool_stride)[1]
+                    first_row = window_rows(oy, height, pooling)[0]
+                    end_row = window_rows(end_oy - 1, height, pooling)[1]
                     direct.convolve_rows(b, first_row - top, end_row - top, width, plan, memory)
                     size = height, width
                     pool_rows(memory.maps, size, first_row, (oy, end_oy), pooling, windows, own)

@@ -1,7 +1,6 @@
 """Overlapping max-pooling, its gradient, and convolution, ReLU and pooling in one pass.
 
-Output side ceil(size / stride), windows centred on the whole and clipped to the map (paper
-sections 2.1 and 3.1).
+Output side ceil(size / stride), windows clipped to the map (paper sections 2.1 and 3.1).
 """
 
 import math
@@ -13,15 +12,15 @@ from minisca.backends.cupy.kernels import direct
 from minisca.backends.cupy.kernels.convolution import map_chunks
 from minisca.backends.cupy.runtime.arrays import operation
 from minisca.backends.cupy.runtime.launching import kernel, launch_over
-from minisca.backends.devices import pool_windows
+from minisca.backends.pool_windows import pool_windows
 
 FILE = "pooling.cu"
 
 
 @operation
-def max_pool(maps, pool_width, pool_stride):
+def max_pool(maps, pool_width, pool_stride, origin="centred"):
     """See `minisca.backends.interface.Backend.max_pool`."""
-    sides, first = pool_windows(maps.shape[2:], pool_width, pool_stride)
+    sides, first = pool_windows(maps.shape[2:], pool_width, pool_stride, origin)
     pooled = empty((*maps.shape[:2], *sides), maps.dtype)
     argmax = empty(pooled.shape, np.int32)
     sizes = *maps.shape[2:], *sides, pool_width, pool_stride, *first
@@ -40,9 +39,9 @@ def max_pool_backward(d_pooled, argmax, shape):
 
 
 @operation
-def encode_pooled(x, filters, bias, pool_width, pool_stride):
+def encode_pooled(x, filters, bias, pool_width, pool_stride, origin="centred"):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
-    sides, first = pool_windows(x.shape[2:], pool_width, pool_stride)
+    sides, first = pool_windows(x.shape[2:], pool_width, pool_stride, origin)
     pooled = empty((len(x), len(filters), *sides), x.dtype)
     windows = *sides, pool_width, pool_stride, *first
     layout = direct.make_layout(x, filters, units_stored=True)

@@ -1,24 +1,23 @@
 """Overlapping max-pooling, its gradient, and convolution, ReLU and pooling in one pass.
 
-Output side ceil(size / stride), windows centred on the whole and clipped to the map (paper
-sections 2.1 and 3.1).
+Output side ceil(size / stride), windows clipped to the map (paper sections 2.1 and 3.1).
 """
 
 from numba import cuda
 
-from minisca.backends.devices import pool_windows
 from minisca.backends.numba_cuda.device import empty
 from minisca.backends.numba_cuda.kernels import direct
 from minisca.backends.numba_cuda.kernels.convolution import map_chunks
 from minisca.backends.numba_cuda.runtime.arrays import operation
 from minisca.backends.numba_cuda.runtime.launching import launch_over
 from minisca.backends.numba_cuda.winners import relu
+from minisca.backends.pool_windows import pool_windows
 
 
 @operation
-def max_pool(maps, pool_width, pool_stride):
+def max_pool(maps, pool_width, pool_stride, origin="centred"):
     """See `minisca.backends.interface.Backend.max_pool`."""
-    sides, first = pool_windows(maps.shape[2:], pool_width, pool_stride)
+    sides, first = pool_windows(maps.shape[2:], pool_width, pool_stride, origin)
     pooled = empty((*maps.shape[:2], *sides), maps.dtype)
     argmax = empty(pooled.shape, "int32")
     launch_over(_max_pool, pooled.size, maps, pool_width, pool_stride, *first, pooled, argmax)
@@ -71,9 +70,9 @@ def _max_pool_backward(d_pooled, argmax, d_maps):
 
 
 @operation
-def encode_pooled(x, filters, bias, pool_width, pool_stride):
+def encode_pooled(x, filters, bias, pool_width, pool_stride, origin="centred"):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
-    sides, first = pool_windows(x.shape[2:], pool_width, pool_stride)
+    sides, first = pool_windows(x.shape[2:], pool_width, pool_stride, origin)
     pooled = empty((x.shape[0], filters.shape[0], *sides), x.dtype)
     windows = pool_width, pool_stride, *first
     if direct.fits(n_bytes := direct.shared_bytes(x, filters, units_stored=True)):

@@ -125,7 +125,7 @@ def test_pooled_rows_are_written_where_they_belong_and_nothing_else_is(dtype):
     block = -(-n_maps // lanes) * lanes
     maps = 1 + np.arange(2 * width * block, dtype=dtype)  # two rows; windows of one pixel each
     pooled = np.full((n_maps, 4, width), -1, dtype)
-    pooling = windows.make_pooling(block, dtype, 1, 1)
+    pooling = windows.make_pooling(block, dtype, 1, 1, 0, 0)
     windows.pool_rows(maps, (4, width), 1, (1, 3), pooling, np.zeros_like(maps), pooled)
     right = maps.reshape(2, width, block)[..., :n_maps].transpose(2, 0, 1)
     np.testing.assert_array_equal(pooled[:, 1:3], right)

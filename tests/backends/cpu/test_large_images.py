@@ -24,6 +24,7 @@ CASES = [
     Case(2, 17, 9, 11, 35, 3),  # two slices of channels
     Case(2, 2, 16, 6, 5, 5, images="mostly zero"),
     Case(2, 1, 9, 4, 3, 1),
+    Case(2, 2, 17, 7, 9, 5, 5, 3, origin="corner"),
 ]
 over_cases = pytest.mark.parametrize("case", CASES, ids=str)
 check_sums = test_against_reference.test_sums_of_products_are_the_references_up_to_rounding

@@ -64,9 +64,10 @@ def test_winners_and_pooled_maps_are_the_references_up_to_the_bound(shape, dtype
     assert separated.any()
     assert (positions == maps.argmax(axis=2))[separated].all()
 
-    pooled = cpu.encode_pooled(x, filters, bias, 3, 2)
-    expected, _ = reference.max_pool(activations, 3, 2)
-    assert (abs(pooled - expected) <= error[..., None, None]).all()
+    for pooling in ((3, 2, "centred"), (3, 2, "corner")):
+        pooled = cpu.encode_pooled(x, filters, bias, *pooling)
+        expected, _ = reference.max_pool(activations, *pooling)
+        assert (abs(pooled - expected) <= error[..., None, None]).all()
 
 
 def test_the_choice_follows_the_cost_of_each_shape(monkeypatch):

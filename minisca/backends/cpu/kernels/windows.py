@@ -2,17 +2,19 @@
 
 from typing import NamedTuple
 
-from minisca.backends.cpu.runtime import ceil_div, kernel
+from minisca.backends.cpu.runtime import kernel
 from minisca.backends.cpu.vectors import lanes
 from minisca.backends.cpu.vectors.machine_code import call, vector_lanes
 
 
 @kernel
-def window(index, size, pool_width, pool_stride):
-    """First and end position of window `index` along a side of `size`, clipped to the map."""
-    covered = (ceil_div(size, pool_stride) - 1) * pool_stride + pool_width
-    first = index * pool_stride - (covered - size) // 2
-    return max(0, first), min(size, first + pool_width)
+def window(index, size, first, pool_width, pool_stride):
+    """First and end position of window `index` along a side of `size`, clipped to the map.
+
+    first: where window 0 begins, outside of the map if it is below 0.
+    """
+    start = first + index * pool_stride
+    return max(0, start), min(size, start + pool_width)
 
 
 class Pooling(NamedTuple):
@@ -20,16 +22,25 @@ class Pooling(NamedTuple):
 
     pool_width: int
     pool_stride: int
+    top: int  # where the first window begins, outside of the map if it is below 0
+    left: int
     block: int  # MB, maps in a block
     lanes: int  # numbers in a vector
     pool: int  # address of the `lanes.pool_function`
     transpose: int  # of the `lanes.transpose_function`
 
 
-def make_pooling(block, dtype, pool_width, pool_stride):
+def make_pooling(block, dtype, pool_width, pool_stride, top, left):
     """The `Pooling` of blocks of so many maps."""
+    windows = pool_width, pool_stride, top, left
     functions = lanes.pool_function(block, dtype), lanes.transpose_function(dtype)
-    return Pooling(pool_width, pool_stride, block, vector_lanes(dtype), *functions)
+    return Pooling(*windows, block, vector_lanes(dtype), *functions)
+
+
+@kernel
+def window_rows(index, height, pooling):
+    """First and end row of the windows of row `index` of the pooled map."""
+    return window(index, height, pooling.top, pooling.pool_width, pooling.pool_stride)
 
 
 @kernel
@@ -44,9 +55,9 @@ def pool_rows(maps, size, first_row, windows_of, pooling, windows, pooled):
     first, end = windows_of
     block, side = pooling.block, pooling.lanes
     for oy in range(first, end):
-        top, bottom = window(oy, height, pooling.pool_width, pooling.pool_stride)
+        top, bottom = window_rows(oy, height, pooling)
         for ox in range(out_width):
-            left, right = window(ox, width, pooling.pool_width, pooling.pool_stride)
+            left, right = window(ox, width, pooling.left, pooling.pool_width, pooling.pool_stride)
             corner = maps, ((top - first_row) * width + left) * block
             out = windows, ((oy - first) * out_width + ox) * block
             call(pooling.pool, corner, width * block, bottom - top, right - left, out)
