@@ -111,7 +111,5 @@ def test_other_labels_than_the_copies_are_refused(folders):
 
 
 def test_a_wrong_flag_is_named():
-    options = ["--lossless", "x", "--splits", "0"]
-    assert "--splits is 0; it must be at least 1" in refusal(
-        script, "--lossless", "x", "--splits", "0"
-    )
+    message = refusal(script, "--lossless", "x", "--splits", "0")
+    assert "--splits is 0; it must be at least 1" in message
