@@ -56,19 +56,35 @@ def as_images(data, class_names=None, n_validation=None):
     )
 
 
-def prepare(images, preparation, directory):
+def prepare(images, preparation, directory, resume=False):
     """The images as a row learns from them.
 
     "raw": contrast-normalised. Brightness, which is never negative, would else take most of the
     loss: of 64 maps on 5,000 images in [0, 1] about one in ten stayed noise. "whitened": then
-    ZCA-whitened by the training images' statistics, which are saved in `directory`.
+    ZCA-whitened by the training images' statistics, which are saved in `directory`. With `resume`,
+    what was saved there for these images is used: measured again, on another number of threads, it
+    would differ by rounding, and layers go on with the very same images only.
     """
     train, test = map(contrast_normalise, (images.train, images.test))
     if preparation == "whitened":
-        whitener = ZCA(epsilon=ZCA_EPSILON).fit(train)
-        whitener.save(directory / "zca.npz")
+        whitener = saved_whitener(directory / "zca.npz", train) if resume else None
+        if whitener is None:
+            whitener = ZCA(epsilon=ZCA_EPSILON).fit(train)
+            whitener.save(directory / "zca.npz")
         train, test = map(whitener.transform, (train, test))
     return images._replace(train=train, test=test)
+
+
+def saved_whitener(path, train):
+    """The ZCA in a file, if it was fitted to these images: to images of their mean; or None."""
+    if not path.exists():
+        return None
+    whitener = ZCA.load(path)
+    mean = train.mean(axis=0, dtype=np.float64)
+    of_these = whitener.mean_.shape == mean.shape and np.allclose(
+        whitener.mean_, mean, rtol=1e-9, atol=1e-12
+    )
+    return whitener if of_these and whitener.epsilon == ZCA_EPSILON else None
 
 
 def first_images(data):

@@ -49,7 +49,8 @@ def run_table(table, rows, images, arguments):
         watch = Stopwatch()
         if row.preparation not in ready:
             with watch("prepare"):
-                ready[row.preparation] = prepare(images, row.preparation, output / "layers")
+                where = output / "layers", arguments.resume
+                ready[row.preparation] = prepare(images, row.preparation, *where)
         prepared = ready[row.preparation]
         layers, outputs = train_layers(row, prepared.train, layer_files, files, watch)
         if name == FEW_LABELS:

@@ -128,6 +128,24 @@ def test_images_are_whitened_by_the_training_images_statistics(tmp_path):
     np.testing.assert_array_equal(ZCA.load(tmp_path / "zca.npz").transform(test), found.test)
 
 
+def test_a_resumed_run_whitens_as_the_run_before_did_and_other_images_by_their_own(tmp_path):
+    """The covariance's directions differ by rounding with the number of threads."""
+    rng = np.random.default_rng(0)
+    data = made_images()._replace(train=rng.random((50, 1, 4, 4)), test=rng.random((5, 1, 4, 4)))
+    images.prepare(data, "whitened", tmp_path)
+    saved = ZCA.load(tmp_path / "zca.npz")
+    saved.whitening_ *= np.float32(1.001)  # far more, so that it shows
+    saved.save(tmp_path / "zca.npz")
+    resumed = images.prepare(data, "whitened", tmp_path, resume=True)
+    expected = saved.transform(contrast_normalise(data.train))
+    np.testing.assert_array_equal(resumed.train, expected)
+    for other in (data._replace(train=rng.random((50, 1, 4, 4))), data):  # the second not resumed
+        train = contrast_normalise(other.train)
+        found = images.prepare(other, "whitened", tmp_path, resume=other is not data)
+        expected = ZCA(images.ZCA_EPSILON).fit(train).transform(train)
+        np.testing.assert_array_equal(found.train, expected)
+
+
 def test_a_quick_run_has_the_first_images_with_their_labels_and_says_so(monkeypatch):
     monkeypatch.setattr(images, "QUICK_IMAGES", (6, 3))
     data = Dataset(numbered(0, 10), np.arange(10), numbered(100, 8), 100 + np.arange(8), "d", "s")
