@@ -5,7 +5,7 @@ Importing it compiles nothing and loads no backend; that happens at the first us
 
 from minisca import datasets, preprocessing
 from minisca.autoencoder import SparseConvAutoencoder
-from minisca.classifiers import LinearSVM, LogisticRegression
+from minisca.classifiers import LinearSVM, LogisticRegression, SoftmaxSGD
 from minisca.files.checkpoint import CheckpointError
 from minisca.stack import Stack
 from minisca.training.fit import DivergenceError
@@ -19,6 +19,7 @@ __all__ = [
     "LinearSVM",
     "LogisticRegression",
     "NotFittedError",
+    "SoftmaxSGD",
     "SparseConvAutoencoder",
     "Stack",
     "datasets",

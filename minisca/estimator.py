@@ -200,7 +200,7 @@ def check_resumable(path, mine, saved, but=("verbose",)):
     """Raise CheckpointError if two estimators' parameters differ, `but` these; saved: at `path`."""
     mine, theirs = mine.get_params(deep=False), saved.get_params(deep=False)
     for name in mine:
-        if name not in but and mine[name] != theirs[name]:
+        if name not in but and as_read(mine[name]) != as_read(theirs[name]):
             raise CheckpointError(
                 f"{path} was trained with {name}={theirs[name]!r}; to resume from it, "
                 f"{name} must be that, not {mine[name]!r}"

@@ -29,32 +29,35 @@ class FeatureBlocks:
     features: an array that slices along its first axis, or what `np.asarray` takes. float16,
     float32 and small integers are read as float32, or as `dtype` where that is float64; everything
     else as float64. TypeError for a sparse matrix and a dtype that is not real, ValueError for a
-    rank below 2 and no rows or features.
+    rank below 2 and no rows or features. rows: of a block, in place of what fits into
+    `block_bytes`. name: what the messages call the features.
 
     Iterating yields (slice of the rows, block). A block of `rows` rows, the last one of fewer, is
     valid until the next one is read: either a view of the features or a buffer that is used again.
     """
 
-    def __init__(self, features, dtype=np.float32, block_bytes=None):
+    def __init__(self, features, dtype=np.float32, block_bytes=None, rows=None, name="X"):
         if hasattr(features, "toarray"):  # scipy.sparse
-            raise TypeError("X is a sparse matrix; it must be dense, such as X.toarray()")
+            raise TypeError(f"{name} is a sparse matrix; it must be dense, such as X.toarray()")
         has_shape = hasattr(features, "shape")
         if not (has_shape and isinstance(getattr(features, "dtype", None), np.dtype)):
-            features = as_array("X", features, "(n, ...)")
+            features = as_array(name, features, "(n, ...)")
         shape = tuple(features.shape)
         if len(shape) < 2:
-            raise ValueError(f"X has shape {shape}; it must be (n, ...) of rank 2 or more")
+            raise ValueError(f"{name} has shape {shape}; it must be (n, ...) of rank 2 or more")
         if 0 in shape:
-            raise ValueError(f"X has shape {shape}; no side may be 0")
+            raise ValueError(f"{name} has shape {shape}; no side may be 0")
         if np.dtype(features.dtype).kind not in "fiub":
-            raise TypeError(f"X has dtype {features.dtype}; it must be a real number type")
+            raise TypeError(f"{name} has dtype {features.dtype}; it must be a real number type")
+        self.name = name
         self.features = features
         self.n = shape[0]
         self.n_features = int(np.prod(shape[1:], dtype=np.int64))
         wide = np.dtype(np.result_type(features.dtype, dtype)).itemsize > 4
         self.dtype = np.dtype(np.float64 if wide else np.float32)
         row_bytes = self.n_features * self.dtype.itemsize
-        self._slices = chunks(self.n, row_bytes, block_bytes or BLOCK_BYTES)
+        fitting = chunks(self.n, row_bytes, block_bytes or BLOCK_BYTES)
+        self._slices = slices(self.n, rows) if rows else fitting
         self.rows = self._slices[0].stop
 
     def __iter__(self):
@@ -77,6 +80,12 @@ class FeatureBlocks:
                 self._convert(rows, self._buffer[filled : filled + len(rows)])
                 filled += len(rows)
             yield indices, self._buffer[:filled].reshape(filled, self.n_features)
+
+    def at(self, indices):
+        """The rows at these indices, `rows` or fewer, as a block; each is read by itself."""
+        for place, i in enumerate(indices):
+            self._convert(self._stored(slice(int(i), int(i) + 1)), self._buffer[place : place + 1])
+        return self._buffer[: len(indices)].reshape(len(indices), self.n_features)
 
     def rows_as_they_are(self, indices):
         """The features (len(indices), ...) of some rows, each read as a slice."""
@@ -111,7 +120,7 @@ class FeatureBlocks:
                 found = np.asarray(self.features[rows]).reshape(-1, self.n_features)
                 row, column = np.argwhere(~np.isfinite(found))[0]
                 raise ValueError(
-                    f"X has the value {found[row, column]} in row {rows.start + row}; "
+                    f"{self.name} has the value {found[row, column]} in row {rows.start + row}; "
                     "every feature must be finite (no NaN, no infinity)"
                 )
             yield rows, block
@@ -147,11 +156,12 @@ class FeatureBlocks:
         """Some rows, a slice, as they are. ValueError where an array gives others than it says."""
         found = self.features[rows]
         if type(found) is not np.ndarray:  # asked of every few rows of a pass: as little as can be
-            check_unmasked("X", found)
+            check_unmasked(self.name, found)
         shape = rows.stop - rows.start, *self.features.shape[1:]
         if np.shape(found) != shape:
             raise ValueError(
-                f"X[{rows.start}:{rows.stop}] has shape {np.shape(found)}; it must be {shape}"
+                f"{self.name}[{rows.start}:{rows.stop}] has shape {np.shape(found)}; "
+                f"it must be {shape}"
             )
         return found
 

@@ -17,7 +17,7 @@ from minisca.progress import progress
 
 
 def minimise(problem, max_iter, tol, verbose, file):
-    """The minimum of a Problem's objective: what `LinearClassifier._minimise` returns.
+    """The minimum of a Problem's objective: what `PenalisedClassifier._minimise` returns.
 
     Iterations suffice if no entry of the gradient, by weights and intercepts as they are changed
     below, is larger than `tol`. file: the FitFile.

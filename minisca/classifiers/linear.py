@@ -1,7 +1,7 @@
-"""Linear classifiers on features too large to copy: what is minimised, and what is kept of it.
+"""Linear classifiers on features too large to copy: what they share.
 
-One pass over the features gives both the loss and its gradient, a block of rows at a time; what a
-row of scores costs, and how the minimum is found, is the classifier's own.
+Features are read a block of rows at a time, which gives both the loss and its gradient; what a row
+of scores costs, and how the weights are found, is the classifier's own.
 """
 
 import copy
@@ -25,38 +25,24 @@ from minisca.validation import (
 )
 
 
-class Problem(NamedTuple):
-    """What is to be minimised: the mean over rows of their losses, and a penalty on the weights.
-
-    The weights (n_classes, n_features), float64, are those of the features times `scale`.
-    """
+class HeldOut(NamedTuple):
+    """Features that are classified while a classifier is fitted to others, and their labels."""
 
     blocks: FeatureBlocks
+    labels: np.ndarray  # (n,)
     codes: np.ndarray  # (n,): the class of each row, from 0
-    n_classes: int
-    mean: np.ndarray  # (n_features,): of the features as they are
-    scale: float
-    l2: float  # l2 / 2 times the sum of the squared weights is the penalty
-    row_losses: Callable  # (scores, codes) -> the sum of some rows' losses, its gradient by scores
 
 
 class LinearClassifier(Classifier):
-    """A classifier with `l2`, `max_iter`, `tol` and `verbose` whose scores are linear.
+    """A classifier with `verbose` whose scores are linear.
 
-    A subclass defines `_row_losses(scores, truth)`, as a Problem has it, and `_minimise(problem,
-    max_iter, tol, file)`: weights and intercepts, float64, the objective there, the iterations
-    made, and whether they sufficed. It goes on from `file.found` and tells the FitFile what it has
-    reached.
+    A subclass defines `_learn(blocks, classes, codes, file, held_out)`: {attribute: value} of what
+    is learned, codes (n,) the class of each row, from 0. It goes on from `file.found` and tells the
+    FitFile what it has reached. held_out: a HeldOut, or None.
     """
 
     _main = "coef"
-    _learned_numbers: ClassVar = {
-        "loss": check_number,
-        "n_iter": partial(check_integer, minimum=0),
-        "converged": check_flag,
-    }
 
-    @np.errstate(under="ignore")  # a number that underflows is 0
     def fit(self, X, y, checkpoint=None, resume=False):
         """Learn from features and their labels.
 
@@ -84,6 +70,10 @@ class LinearClassifier(Classifier):
         CheckpointError if the file to resume from is damaged, or of other settings, features or
         labels. What stops a fit leaves the classifier as it was.
         """
+        return self._fit(X, y, checkpoint, resume)
+
+    @np.errstate(under="ignore")  # a number that underflows is 0
+    def _fit(self, X, y, checkpoint, resume, validation=None):
         self.check_parameters()
         if resume and checkpoint is None:
             raise ValueError("checkpoint is None; with resume it must be the path to resume from")
@@ -92,36 +82,16 @@ class LinearClassifier(Classifier):
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(f"y has one class, {classes.tolist()[0]!r}; it must have two or more")
-        with FitFile(checkpoint, self, blocks, labels) as file:
+        held_out = None if validation is None else check_held_out(validation, blocks, classes)
+        with FitFile(checkpoint, self, blocks, labels, held_out) as file:
             fitted = file.resume() if resume else None
             if fitted is None:
                 fitted = copy.copy(self)
-                vars(fitted).update(self._learn(blocks, classes, codes, file))
+                vars(fitted).update(self._learn(blocks, classes, codes, file, held_out))
                 file.finish(fitted)
         learned = (*self._learned_arrays(), *self._learned_numbers)
         vars(self).update({f"{name}_": getattr(fitted, f"{name}_") for name in learned})
         return self
-
-    def _learn(self, blocks, classes, codes, file):
-        """{attribute: value} of what is learned; codes (n,): the class of each row, from 0."""
-        l2, max_iter, tol = float(self.l2), int(self.max_iter), float(self.tol)
-        mean, mean_square = blocks.moments()
-        if not np.isfinite(mean_square):
-            raise ValueError("X has values too large to square; divide the features by a constant")
-        scale = 1 / np.sqrt(mean_square) if mean_square > 0 else 1.0
-        problem = Problem(blocks, codes, len(classes), mean, scale, l2, self._row_losses)
-        weights, intercept, loss, n_iter, converged = self._minimise(problem, max_iter, tol, file)
-        if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
-            if file.found:
-                why = "leads to weights that are not finite: fit without resume to begin anew"
-                raise CheckpointError(f"{os.fspath(file.path)} {why}")
-            raise ValueError("X has values too far apart for the loss to stay finite; rescale them")
-        return {
-            "classes_": classes,
-            "coef_": (scale * weights).astype(blocks.dtype),
-            "intercept_": intercept.astype(blocks.dtype),
-            **{"loss_": loss, "n_iter_": n_iter, "converged_": converged},
-        }
 
     @classmethod
     def from_file(cls, path, arrays, settings):
@@ -130,13 +100,6 @@ class LinearClassifier(Classifier):
             must = "fit(X, y, checkpoint=, resume=True) goes on with it"
             raise CheckpointError(f"{os.fspath(path)} holds a fit that was interrupted; {must}")
         return super().from_file(path, arrays, settings)
-
-    def check_parameters(self):
-        """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
-        check_number("l2", self.l2)
-        check_integer("max_iter", self.max_iter)
-        check_number("tol", self.tol)
-        check_verbose(self.verbose)
 
     def _count(self, X):
         return FeatureBlocks(X).n
@@ -157,16 +120,105 @@ class LinearClassifier(Classifier):
     def _scores(self, X):
         self._check_as_fitted()
         blocks = FeatureBlocks(X, dtype=self.coef_.dtype)
-        if blocks.n_features != self.n_features_in_:
-            raise ValueError(
-                f"X has {blocks.n_features} features a row (shape {tuple(np.shape(X))}); "
-                f"it must have {self.n_features_in_}, as in fit"
-            )
-        weights = self.coef_.astype(blocks.dtype, copy=False).T
-        scores = np.empty((blocks.n, len(self.classes_)))
-        for rows, block in blocks.checked():
-            scores[rows] = block @ weights
-        return scores + self.intercept_
+        check_features(blocks, self.n_features_in_)
+        return scores_of(blocks, self.coef_, self.intercept_)
+
+
+def check_features(blocks, n_features, where="in fit"):
+    """Raise ValueError if the rows have another number of features than there were, `where`."""
+    if blocks.n_features != n_features:
+        raise ValueError(
+            f"{blocks.name} has {blocks.n_features} features a row (shape "
+            f"{tuple(blocks.features.shape)}); it must have {n_features}, as {where}"
+        )
+
+
+def check_held_out(validation, blocks, classes):
+    """The HeldOut of a pair of features and labels, like those that are fitted to, or an exception.
+
+    blocks, classes: of what is fitted to.
+    """
+    if not isinstance(validation, list | tuple) or len(validation) != 2:
+        raise TypeError(f"validation is a {type(validation).__name__}; it must be None or (X, y)")
+    held_out = FeatureBlocks(validation[0], blocks.dtype, name="X of validation")
+    check_features(held_out, blocks.n_features, "X has")
+    name = "y of validation"
+    labels = check_labels(validation[1], held_out.n, name)
+    if (labels.dtype.kind == "U") != (classes.dtype.kind == "U"):
+        raise TypeError(f"{name} has dtype {labels.dtype}; it must be like y, {classes.dtype}")
+    unknown = ~np.isin(labels, classes)
+    if unknown.any():
+        found = f"the label {labels[unknown].tolist()[0]!r} in row {unknown.argmax()}"
+        raise ValueError(f"{name} has {found}; it must have labels of y only")
+    if (labels == labels[0]).all():
+        raise ValueError(f"{name} has one class, {labels.tolist()[0]!r}; it must have two or more")
+    return HeldOut(held_out, labels, np.searchsorted(classes, labels))
+
+
+def scores_of(blocks, coef, intercept):
+    """The scores (n, n_classes), float64, of rows that are checked as they are read."""
+    weights = coef.astype(blocks.dtype, copy=False).T
+    scores = np.empty((blocks.n, len(coef)))
+    for rows, block in blocks.checked():
+        scores[rows] = block @ weights
+    return scores + intercept
+
+
+class Problem(NamedTuple):
+    """What is to be minimised: the mean over rows of their losses, and a penalty on the weights.
+
+    The weights (n_classes, n_features), float64, are those of the features times `scale`.
+    """
+
+    blocks: FeatureBlocks
+    codes: np.ndarray  # (n,): the class of each row, from 0
+    n_classes: int
+    mean: np.ndarray  # (n_features,): of the features as they are
+    scale: float
+    l2: float  # l2 / 2 times the sum of the squared weights is the penalty
+    row_losses: Callable  # (scores, codes) -> the sum of some rows' losses, its gradient by scores
+
+
+class PenalisedClassifier(LinearClassifier):
+    """A linear classifier with `l2`, `max_iter` and `tol` that goes to a minimum.
+
+    A subclass defines `_row_losses(scores, truth)`, as a Problem has it, and `_minimise(problem,
+    max_iter, tol, file)`: weights and intercepts, float64, the objective there, the iterations
+    made, and whether they sufficed.
+    """
+
+    _learned_numbers: ClassVar = {
+        "loss": check_number,
+        "n_iter": partial(check_integer, minimum=0),
+        "converged": check_flag,
+    }
+
+    def _learn(self, blocks, classes, codes, file, held_out=None):
+        l2, max_iter, tol = float(self.l2), int(self.max_iter), float(self.tol)
+        mean, mean_square = blocks.moments()
+        if not np.isfinite(mean_square):
+            raise ValueError("X has values too large to square; divide the features by a constant")
+        scale = 1 / np.sqrt(mean_square) if mean_square > 0 else 1.0
+        problem = Problem(blocks, codes, len(classes), mean, scale, l2, self._row_losses)
+        weights, intercept, loss, n_iter, converged = self._minimise(problem, max_iter, tol, file)
+        if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
+            if file.found:
+                why = "leads to weights that are not finite: fit without resume to begin anew"
+                raise CheckpointError(f"{os.fspath(file.path)} {why}")
+            raise ValueError("X has values too far apart for the loss to stay finite; rescale them")
+        return {
+            "classes_": classes,
+            "coef_": (scale * weights).astype(blocks.dtype),
+            "intercept_": intercept.astype(blocks.dtype),
+            **{"loss_": loss, "n_iter_": n_iter, "converged_": converged},
+        }
+
+    def check_parameters(self):
+        """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
+        check_number("l2", self.l2)
+        check_integer("max_iter", self.max_iter)
+        check_number("tol", self.tol)
+        check_verbose(self.verbose)
 
 
 def loss_and_gradient(problem, weights, intercept):
@@ -174,24 +226,35 @@ def loss_and_gradient(problem, weights, intercept):
 
     All float64, summed in an order that is always the same.
     """
-    from minisca.classifiers.kernels.products import accumulate_, pack_weights, project
+    from minisca.classifiers.kernels.products import pack_weights
 
-    blocks, codes, n_classes, _, scale, l2, row_losses = problem
+    blocks, codes, _, _, scale, l2, row_losses = problem
     # The features stay as they are: scaling the weights gives the same products.
     packed = pack_weights((scale * weights).astype(blocks.dtype))
     loss = 0.0
     d_weights = np.zeros(weights.shape)
     d_intercept = np.zeros(len(intercept))
-    product = np.empty(weights.shape, blocks.dtype)
     for rows, block in blocks.as_stored():
-        scores = project(block, packed, n_classes, blocks.strips) + intercept
-        block_loss, residual = row_losses(scores, codes[rows])
-        loss += block_loss
-        d_intercept += residual.sum(axis=0)
-        product[:] = 0
-        accumulate_(product, residual.astype(blocks.dtype), blocks.strips)
-        d_weights += product
+        found = of_block(block, codes[rows], packed, intercept, row_losses, blocks.strips)
+        loss += found[0]
+        d_weights += found[1]
+        d_intercept += found[2]
     loss = loss / blocks.n + l2 / 2 * np.vdot(weights, weights)
     d_weights *= scale / blocks.n
     d_weights += l2 * weights
     return float(loss), d_weights, d_intercept / blocks.n
+
+
+def of_block(block, codes, packed, intercept, row_losses, strips):
+    """The sum of a block's losses, d_weights (n_classes, f) of its dtype, and d_intercept.
+
+    packed: the weights, see `minisca.classifiers.kernels.products`. intercept (n_classes,): float64
+    for scores in it.
+    """
+    from minisca.classifiers.kernels.products import accumulate_, project
+
+    scores = project(block, packed, len(intercept), strips) + intercept
+    loss, residual = row_losses(scores, codes)
+    d_weights = np.zeros((len(intercept), block.shape[1]), strips.dtype)
+    accumulate_(d_weights, residual.astype(strips.dtype), strips)
+    return loss, d_weights, residual.sum(axis=0)

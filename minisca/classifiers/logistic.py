@@ -3,7 +3,7 @@
 import numpy as np
 
 from minisca.classifiers import lbfgs
-from minisca.classifiers.linear import LinearClassifier
+from minisca.classifiers.linear import PenalisedClassifier
 
 
 @np.errstate(under="ignore")  # a number that underflows is 0
@@ -26,7 +26,7 @@ def cross_entropy(logits, truth):
     return -log_probabilities[rows, truth].sum(), residual
 
 
-class LogisticRegression(LinearClassifier):
+class LogisticRegression(PenalisedClassifier):
     """Softmax regression with an L2 penalty on the weights and none on the intercepts.
 
     Minimises the mean over rows of the cross-entropy, plus `l2 / 2` times the sum of the squared

@@ -26,11 +26,13 @@ SHARE = 0.02
 class FitFile:
     """The file at `path`, of the fit of `classifier`; None: nothing is kept, nothing is written.
 
+    blocks, labels: what is fitted to. held_out: the HeldOut that judges it, or None.
+
     A context manager: when an exception ends the block, Ctrl-C among them, the state that was
     reached last is written.
     """
 
-    def __init__(self, path, classifier, blocks, labels):
+    def __init__(self, path, classifier, blocks, labels, held_out=None):
         self.path = path
         self._classifier = classifier
         self._reached = None
@@ -38,8 +40,10 @@ class FitFile:
         #: Where the fit goes on, as `state.to_file()` gave it: (arrays, numbers), or None.
         self.found = None
         if path is not None:
-            features = fingerprint(blocks.features, read=blocks.rows_as_they_are)
-            self._data = {"features": features, "labels": fingerprint(labels, len(labels))}
+            self._data = _fingerprints(blocks, labels)
+            if held_out is not None:
+                validation = _fingerprints(held_out.blocks, held_out.labels)
+                self._data |= {f"validation_{name}": of for name, of in validation.items()}
 
     def resume(self):
         """Read the file, if there is one: the classifier, if its fit is done; else sets `found`.
@@ -65,17 +69,24 @@ class FitFile:
         with fitting(self.path):
             if not isinstance(settings["data"], dict):
                 raise TypeError(f"data is {settings['data']!r}; it must be by name")
+        before, now = ("validation_features" in data for data in (settings["data"], self._data))
+        if before != now:
+            how, must = ("with", "given") if before else ("without", "None")
+            why = f"was fitted {how} validation, which must be {must} to resume from it"
+            raise CheckpointError(f"{os.fspath(self.path)} {why}")
+        with fitting(self.path):
             require(self.path, {}, {}, settings["data"], self._data)
             theirs = {name: check_fingerprint(settings["data"][name], name) for name in self._data}
             if None in theirs.values():
                 raise TypeError("data is None; it must say what was fitted to")
         check_resumable(os.fspath(self.path), self._classifier, saved)
         for name, mine in self._data.items():
-            limit = {} if name == "features" else {"limit": mine["shape"][0]}
-            what = {"features": "rows"}.get(name, name)
-            if differs := difference(theirs[name], mine, what, **limit):
+            rows = name.endswith("features")
+            limit = {} if rows else {"limit": mine["shape"][0]}
+            if differs := difference(theirs[name], mine, "rows" if rows else "labels", **limit):
+                other = name.replace("_", " ")
                 raise CheckpointError(
-                    f"{os.fspath(self.path)} was fitted to other {name}: {differs}"
+                    f"{os.fspath(self.path)} was fitted to other {other}: {differs}"
                 )
 
     def reached(self, state):
@@ -110,3 +121,8 @@ class FitFile:
             # What stopped the fit is what the caller gets, whatever else fails here.
             with contextlib.suppress(Exception):
                 self._write()
+
+
+def _fingerprints(blocks, labels):
+    features = fingerprint(blocks.features, read=blocks.rows_as_they_are)
+    return {"features": features, "labels": fingerprint(labels, len(labels))}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minisca.classifiers.linear import LinearClassifier, loss_and_gradient
+from minisca.classifiers.linear import PenalisedClassifier, loss_and_gradient
 from minisca.files.checkpoint import (
     Learned,
     fitting,
@@ -31,7 +31,7 @@ def squared_hinge(scores, truth):
     return np.square(short).sum(), -2 * targets * short
 
 
-class LinearSVM(LinearClassifier):
+class LinearSVM(PenalisedClassifier):
     """One support vector machine a class against all others, with the squared hinge and L2.
 
     Minimises the mean over rows of the sum over classes of max(0, 1 - t s)^2, s a row's score for a

@@ -59,6 +59,8 @@ class Task(NamedTuple):
     rate: Callable
     #: The largest mean loss of an epoch that is learning.
     limit: float = math.inf
+    #: What a DivergenceError says is left, with a place for the last good epoch.
+    left: str = "The filters are those after epoch {}"
 
 
 def run_epochs(settings, optimiser, task, random, epochs, title="epoch {}/{}"):
@@ -97,21 +99,22 @@ def run_epoch(settings, optimiser, task, order, epoch, bar):
         del batch, gradients  # their memory is the next step's
         total += loss * len(rows[step])
         if not loss <= float(np.finfo(settings.dtype).max):  # NaN is not either
-            raise _diverged(f"the loss became {loss}", settings, epoch, step)
+            raise _diverged(f"the loss became {loss}", settings, task, epoch, step)
         bar.update()
         bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
     if total / task.n > task.limit:
         much = f"the mean loss, {total / task.n:.3g}, is more than {DIVERGED} times the images' own"
-        raise _diverged(f"{much} squares, {task.limit / DIVERGED:.3g},", settings, epoch, step)
+        what = f"{much} squares, {task.limit / DIVERGED:.3g},"
+        raise _diverged(what, settings, task, epoch, step)
     if not all(map(optimiser.backend.all_finite, optimiser.parameters.values())):
-        raise _diverged("the parameters stopped being finite", settings, epoch, step)
+        raise _diverged("the parameters stopped being finite", settings, task, epoch, step)
     return total / task.n
 
 
-def _diverged(what, settings, epoch, step):
+def _diverged(what, settings, task, epoch, step):
     return DivergenceError(
         f"{what} in epoch {epoch + 1}, batch {step + 1}; lower learning_rate, which is "
-        f"{settings.learning_rate:g}. The filters are those after epoch {epoch}"
+        f"{settings.learning_rate:g}. {task.left.format(epoch)}"
     )
 
 

@@ -29,6 +29,7 @@ CLASSIFIERS = {"logistic regression": "-logistic", "linear SVM": ""}
 #: Of the extensions: what follows a row's name, and how it reads.
 EXTENSIONS = {
     "-logistic": "logistic regression",
+    "-sgd": "softmax by SGD without penalty, stopped early",
     "-shifts": "scores averaged over one-pixel shifts",
     "-concatenated": "features of both layers",
     "-lifetime-0.2": "lifetime sparsity 0.2",

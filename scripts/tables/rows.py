@@ -33,7 +33,7 @@ class Row:
 
     layers: tuple  # of dicts: the arguments of the layers, lowest first
     classifier: object = None  # before `fit`; None: the row is measured by its reconstruction
-    logistic: object = None  # what --classifier logistic puts in its place
+    others: dict = field(default_factory=dict)  # what --classifier puts in its place, by name
     preparation: str = "none"  # of the images: contrast-normalised ("raw"), or "whitened" as well
     scaling: str = "none"  # of the features before the classifier: one of `SCALINGS`
     shifts: bool = False  # scored a second time, over shifted images, for a record of its own
@@ -96,7 +96,9 @@ def prepared(rows, arguments):
 
 
 def planned(row, seed, quick_maps, arguments):
-    """The row with all its layers' parameters: seed, backend, and what the arguments change."""
+    """The row with all parameters: the seed, of layers backend, what the arguments change."""
+    if "random_state" in (row.classifier.get_params(deep=False) if row.classifier else ()):
+        row = replace(row, classifier=copy.copy(row.classifier).set_params(random_state=seed))
     if row.k_means:
         options = {**row.layers[0], "random_state": seed}
         if arguments.quick:
@@ -116,16 +118,38 @@ def planned(row, seed, quick_maps, arguments):
 # Extensions do better than the plain rows; none of them uses a label before the classifier. -----
 
 
-def add_extensions(parser):
-    """Their options; every one is off by default."""
+#: What --classifier chooses from.
+CLASSIFIERS = {
+    "svm": "a linear SVM with squared hinge",
+    "logistic": "logistic regression, as the paper's",
+    "sgd": "softmax by SGD without penalty, stopped early on validation images",
+}
+
+
+def add_classifiers(parser, plain):
+    """--classifier and --l2; plain: the name of the rows' own classifier. Returns their group."""
     group = parser.add_argument_group("extensions, for rows of their own names")
+    kinds = "; ".join(f"{name}: {text}" for name, text in CLASSIFIERS.items())
     group.add_argument(
-        "--classifier",
-        choices=("svm", "logistic"),
-        default="svm",
-        help="a linear SVM with squared hinge (the default), or logistic regression as the paper's",
+        "--classifier", choices=CLASSIFIERS, default=plain, help=f"{kinds}; default: {plain}"
     )
     group.add_argument("--l2", type=float, help="the classifier's penalty, in place of the row's")
+    parser.set_defaults(plain_classifier=plain)
+    return group
+
+
+def check_classifier(parser, arguments):
+    """Refuse a penalty out of range, and one of a classifier that has none."""
+    if arguments.l2 is None:
+        return
+    if not arguments.l2 > 0:
+        parser.error(f"--l2 is {arguments.l2}; it must be more than 0")
+    if arguments.classifier == "sgd":
+        parser.error(f"--l2 is {arguments.l2}; it must not be given, for sgd has no penalty")
+
+
+def add_extensions(group):
+    """The options of all others, in the group of `add_classifiers`; off by default."""
     switches = {
         "--shifts": "the row once more, scores averaged over the image and its 8 shifts by a pixel",
         "--augment": "the classifier learns from images shifted by one pixel to the four sides as "
@@ -149,8 +173,9 @@ def extensions(arguments):
 
     --shifts is none of them: it scores the same classifier a second time.
     """
-    chosen = {name: getattr(arguments, name) for name in EXTENSIONS}
-    return {name: value for name, value in chosen.items() if value not in (None, False, "svm")}
+    chosen = {name: getattr(arguments, name, None) for name in EXTENSIONS}
+    off = (None, False, arguments.plain_classifier)
+    return {name: value for name, value in chosen.items() if value not in off}
 
 
 def extended(row, chosen, shifts=False):
@@ -158,7 +183,9 @@ def extended(row, chosen, shifts=False):
     layers = row.layers
     if "lifetime" in chosen:
         layers = (*layers[:-1], {**layers[-1], "lifetime": chosen["lifetime"]})
-    classifier = row.logistic if "classifier" in chosen else row.classifier
+    classifier = row.classifier
+    if "classifier" in chosen and classifier is not None:
+        classifier = row.others[chosen["classifier"]]
     if "l2" in chosen and classifier is not None:
         classifier = copy.copy(classifier).set_params(l2=chosen["l2"])
     return replace(

@@ -20,6 +20,7 @@ from tables.rows import SHIFTS, planned
 
 import minisca
 from minisca.baselines import TriangleKMeans
+from minisca.classifiers import SoftmaxSGD
 
 
 def run_table(table, rows, images, arguments):
@@ -165,8 +166,10 @@ def evaluate(row, layers, outputs, images, feature_files, watch, fits=None):
     """The row's classifier, fitted to all training labels, and {way: what it predicts}.
 
     That is labels of the validation images, by a classifier that was fitted without theirs, and of
-    the test images. For a row that has none: None, and the test images' mean reconstruction error.
-    The list `outputs` is emptied. fits: the FitFiles; without, a fit that is interrupted is lost.
+    the test images. One that stops early is fitted once: to the others' labels, stopped by the
+    validation images, of which its error is therefore the lowest of all its epochs. For a row that
+    has none: None, and the test images' mean reconstruction error. The list `outputs` is emptied.
+    fits: the FitFiles; without, a fit that is interrupted is lost.
     """
     if row.classifier is None:
         with watch("reconstruct"):
@@ -176,18 +179,19 @@ def evaluate(row, layers, outputs, images, feature_files, watch, fits=None):
     outputs.clear()  # what is done with must not stay in memory
     classifier = copy.copy(row.classifier)
     n, labels = images.n_fit, images.train_labels
+    stops_early = isinstance(classifier, SoftmaxSGD)
     for_validation, for_test = fit_names(row)
 
     def see(new):
         return seen.transform(encode(row, layers, new, feature_files))
 
-    def fit(features, images, labels, name):
+    def fit(features, images, labels, name, **options):
         if "augment" in row.extensions:
             with watch("encode"):
                 features, labels = augmented(features, labels, images, see)
         with watch("classify"):
-            kept = fits.options(name) if fits else {}
-            classifier.fit(features, labels, **kept)
+            options |= fits.options(name) if fits else {}
+            classifier.fit(features, labels, **options)
 
     def predict(images, features=None):
         if features is None:
@@ -205,10 +209,12 @@ def evaluate(row, layers, outputs, images, feature_files, watch, fits=None):
         return found
 
     n_images = n * images.views
-    fit(features[:n], images.train[:n_images], labels[:n], for_validation)
+    held_out = {"validation": (features[n:], labels[n:])} if stops_early else {}
+    fit(features[:n], images.train[:n_images], labels[:n], for_validation, **held_out)
     validation = predict(images.train[n_images:], features[n:])
-    fit(features, images.train, labels, for_test)
-    del features
+    if not stops_early:
+        fit(features, images.train, labels, for_test)
+    del features, held_out
     test = predict(images.test)
     return classifier, {way: (validation[way], test[way]) for way in row.ways}
 
@@ -218,7 +224,8 @@ def fit_names(row):
     if row.classifier is None:
         return []
     kind, l2 = type(row.classifier).__name__, getattr(row.classifier, "l2", None)
-    return [f"{kind}-l2-{l2}-{part}" for part in ("validation", "test")]
+    name = kind if l2 is None else f"{kind}-l2-{l2}"
+    return [f"{name}-{part}" for part in ("validation", "test")]
 
 
 def labels_of(classifier, scores):

@@ -32,7 +32,7 @@ from unittest import mock
 
 import numpy as np
 
-from minisca import LinearSVM, LogisticRegression, SparseConvAutoencoder, Stack
+from minisca import LinearSVM, LogisticRegression, SoftmaxSGD, SparseConvAutoencoder, Stack
 from minisca.classifiers import resuming
 from minisca.preprocessing import ZCA
 from tests.campaigns.tracer import HOME, Tracer
@@ -84,6 +84,9 @@ SCENARIOS = {
     "svm": Scenario(lambda: LinearSVM(**QUICK), fitting(ROWS, WORDS)),
     "svm-again": Scenario(
         fitted(partial(LinearSVM, **QUICK), ROWS, WORDS), plain("fit", ROWS[1:], WORDS[1:]), False
+    ),
+    "sgd": Scenario(
+        lambda: SoftmaxSGD(n_epochs=2, random_state=0, verbose=False), fitting(ROWS, WORDS)
     ),
     "zca": Scenario(fitted(ZCA, X), plain("fit", OTHERS), False),
     "k-sparse": Scenario(

@@ -11,7 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minisca import LinearSVM, LogisticRegression, SparseConvAutoencoder, Stack, preprocessing
+from minisca import (
+    LinearSVM,
+    LogisticRegression,
+    SoftmaxSGD,
+    SparseConvAutoencoder,
+    Stack,
+    preprocessing,
+)
 from minisca.baselines import (
     KSparseAutoencoder,
     SupervisedConvNet,
@@ -74,6 +81,8 @@ SETTINGS = {
 _TRAINING = {"n_epochs": 1, "batch_size": 3, "learning_rate": 0.1, "momentum": 0.5}
 _TRAINING |= {"random_state": 3, "dtype": "float32"}
 _LINEAR = {"l2": 0.1, "max_iter": 2, "tol": 0.1, "verbose": False}
+_SOFTMAX = {"n_epochs": 1, "learning_rate": 0.1, "batch_size": 3, "momentum": 0.5}
+_SOFTMAX |= {"init_scale": 0.1, "random_state": 3, "verbose": False}
 _TRIANGLE = {"n_maps": 4, "patch_width": 3, "stride": 1, "grid": 2, "normalise": True}
 _TRIANGLE |= {"contrast_epsilon": 0.1, "whiten": True, "zca_epsilon": 0.1, "standardise": True}
 _TRIANGLE |= {"n_patches": 50, "n_iterations": 2, "random_state": 3}
@@ -113,6 +122,13 @@ _ESTIMATORS = {
             **{"decision_function": (ROWS, {}), "predict": (ROWS, {}), "score": (ROWS_Y, {})},
             "predict_proba": (ROWS, {}),
         },
+        {},
+    ),
+    "SoftmaxSGD": (
+        *(of(SoftmaxSGD, n_epochs=2, batch_size=4, random_state=0, **_QUIET), _SOFTMAX),
+        {"coef_": "lf", "intercept_": "l"},
+        {"fit": (ROWS_Y, {})},
+        {"decision_function": (ROWS, {}), "predict_proba": (ROWS, {}), "score": (ROWS_Y, {})},
         {},
     ),
     "ZCA": (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minisca import LinearSVM, LogisticRegression
+from minisca import LinearSVM, LogisticRegression, SoftmaxSGD
 from minisca.preprocessing import ZCA
 from tests.support.layers import images, layer
 
@@ -18,10 +18,9 @@ def use_layer():
     return made.transform(images()), made.reconstruct(images()), made.score(images())
 
 
-def use_classifier(kind):
-    made = kind(max_iter=30).fit(FEATURES, LABELS)
-    scores = made.decision_function(FEATURES)
-    return (scores, made.predict_proba(FEATURES)) if kind is LogisticRegression else (scores,)
+def use_classifier(made):
+    scores = made.fit(FEATURES, LABELS).decision_function(FEATURES)
+    return (scores, made.predict_proba(FEATURES)) if hasattr(made, "predict_proba") else (scores,)
 
 
 def use_whitening():
@@ -34,11 +33,12 @@ def use_whitening():
     "use",
     [
         use_layer,
-        lambda: use_classifier(LogisticRegression),
-        lambda: use_classifier(LinearSVM),
+        lambda: use_classifier(LogisticRegression(max_iter=30)),
+        lambda: use_classifier(LinearSVM(max_iter=30)),
+        lambda: use_classifier(SoftmaxSGD(random_state=0)),
         use_whitening,
     ],
-    ids=["layer", "logistic", "svm", "whitening"],
+    ids=["layer", "logistic", "svm", "sgd", "whitening"],
 )
 def test_it_works_where_numpy_raises_every_error(use):
     wanted = use()

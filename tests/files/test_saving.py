@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 import minisca
-from minisca import CheckpointError, LinearSVM, LogisticRegression, SparseConvAutoencoder, Stack
+from minisca import (
+    CheckpointError,
+    LinearSVM,
+    LogisticRegression,
+    SoftmaxSGD,
+    SparseConvAutoencoder,
+    Stack,
+)
 from minisca.preprocessing import ZCA
 from tests.support.baselines import autoencoder, bars, network, patches, pictures, triangle
 from tests.support.layers import RULES, images, layer
@@ -24,6 +31,7 @@ ESTIMATORS = {
     "stack": (Stack([layer(n_maps=3), *[layer(tied=True, pool_stride=1)] * 9]), (X,), "transform"),
     "logistic": (LogisticRegression(l2=0.01, **QUICK), (ROWS, WORDS), "predict_proba"),
     "svm": (LinearSVM(**QUICK), (ROWS.astype(np.float64), np.arange(12)), "decision_function"),
+    "sgd": (SoftmaxSGD(n_epochs=3, drop_after=(1,)), (ROWS, WORDS), "predict_proba"),
     "zca": (ZCA(epsilon=0.2), (X[:, :, :4, :4],), "transform"),
     "network": (network(), bars(), "predict_proba"),
     "k-sparse": (autoencoder(), (patches(),), "reconstruct"),

@@ -11,11 +11,13 @@ import reproduce_mnist
 import reproduce_norb
 import study
 from studies.report import best, cells
+from tables.rows import planned
 
+import minisca
 from minisca.datasets import Dataset, DatasetNotFoundError
 from minisca.datasets.cifar import CLASS_NAMES
 from tests.support.experiments import numbered, numbers
-from tests.support.script_runs import run_here
+from tests.support.script_runs import refusal, run_here
 
 
 @pytest.fixture
@@ -59,11 +61,11 @@ def test_every_data_set_is_loaded_by_its_own_loader_into_a_folder_of_its_own(han
 def test_extensions_change_the_rows_of_one_command_and_none_of_the_tables(handed, monkeypatch):
     monkeypatch.setitem(reproduce_mnist.LOADERS, "mnist", lambda given: data("MNIST"))
     options = ["--l2", 0.5, "--lifetime", 0.25, "--concatenate", "--augment", "--shifts"]
-    for classifier in ("svm", "logistic"):
+    for classifier in ("svm", "logistic"):  # those with a penalty
         run_here(reproduce_mnist, "--rows", "128", *options, "--classifier", classifier)
         (row,) = handed.pop()[1].values()
         plain = reproduce_mnist.ROWS["128"]
-        kind = plain.logistic if classifier == "logistic" else plain.classifier
+        kind = plain.others.get(classifier, plain.classifier)
         assert (type(row.classifier), row.classifier.l2) == (type(kind), 0.5)
         assert row.shifts
         assert row.layers == ({**plain.layers[0], "lifetime": 0.25},)
@@ -71,7 +73,34 @@ def test_extensions_change_the_rows_of_one_command_and_none_of_the_tables(handed
         run_here(reproduce_mnist, "--rows", "128")
         (row,) = handed.pop()[1].values()
         assert (row.classifier.l2, row.shifts, row.extensions) == (0.03, False, {})
-        assert plain.logistic.l2 == 1e-3
+        assert plain.others["logistic"].l2 == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("script", "row", "classifier", "kind", "extensions"),
+    [
+        (reproduce_mnist, "16", "svm", minisca.LinearSVM, {}),
+        (reproduce_mnist, "deep", "sgd", minisca.SoftmaxSGD, {"classifier": "sgd"}),
+        (reproduce_cifar10, "512", "logistic", minisca.LogisticRegression, {}),
+        (reproduce_cifar10, "512", "svm", minisca.LinearSVM, {"classifier": "svm"}),
+        (reproduce_cifar10, "deep", "sgd", minisca.SoftmaxSGD, {"classifier": "sgd"}),
+    ],
+)
+def test_a_row_has_the_classifier_that_is_asked_for(
+    handed, monkeypatch, script, row, classifier, kind, extensions
+):
+    monkeypatch.setitem(reproduce_mnist.LOADERS, "mnist", lambda given: data("MNIST"))
+    loaders = {"load_cifar10": lambda given: data("CIFAR-10")}
+    monkeypatch.setattr(reproduce_cifar10, "datasets", SimpleNamespace(**loaders))
+    run_here(script, "--rows", row, "--classifier", classifier, "--seeds", 4)
+    _, rows, _, arguments = handed.pop()
+    assert type(rows[row].classifier) is kind
+    assert rows[row].extensions == extensions
+    if classifier == "sgd":
+        seeded = planned(rows[row], 4, 512, arguments).classifier
+        assert (seeded.random_state, rows[row].classifier.random_state) == (4, None)
+        said = refusal(script, "--classifier", "sgd", "--l2", "0.1")
+        assert "--l2 is 0.1; it must not be given, for sgd has no penalty" in said
 
 
 @pytest.mark.parametrize("script", [reproduce_mnist, reproduce_cifar10])

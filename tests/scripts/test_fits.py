@@ -7,7 +7,7 @@ import pytest
 from tables import few_labels
 from tables.rows import Row
 
-from minisca import CheckpointError, LinearSVM, LogisticRegression
+from minisca import CheckpointError, LinearSVM, LogisticRegression, SoftmaxSGD
 from minisca.classifiers.resuming import FitFile
 from tests.support.experiments import ONE, command, made_images, measured
 
@@ -15,6 +15,7 @@ from tests.support.experiments import ONE, command, made_images, measured
 ROWS = {
     "svm": {"16": Row(layers=ONE, classifier=LinearSVM(max_iter=9, tol=0))},
     "logistic": {"16": Row(layers=ONE, classifier=LogisticRegression(tol=1e-9), shifts=True)},
+    "sgd": {"16": Row(layers=ONE, classifier=SoftmaxSGD(n_epochs=14, learning_rate=1e-2))},
     "augmented": {
         "16": Row(layers=ONE, classifier=LinearSVM(max_iter=6), extensions={"augment": True})
     },

@@ -50,6 +50,19 @@ def test_no_label_and_no_image_of_validation_is_in_the_classifier_that_is_valida
     ]
 
 
+def test_a_classifier_that_stops_early_is_fitted_once_and_validation_images_stop_it(
+    notes, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(run, "SoftmaxSGD", Classifier)
+    classifier = Classifier(notes)
+    measured({"16": Row(layers=ONE, classifier=classifier)}, command(tmp_path))
+    assert [call for call in notes.calls if call[0] in ("fit", "classify")] == [
+        ("fit", TRAIN[:6], LABELS[:6], TRAIN[6:], LABELS[6:]),
+        ("classify", TRAIN[6:]),
+        ("classify", TEST),
+    ]
+
+
 @pytest.mark.parametrize("chosen", [{}, {"concatenate": True}], ids=["plain", "concatenated"])
 def test_the_test_images_are_read_once_a_row_and_seed_and_no_layer_is_trained_on_them(
     notes, tmp_path, chosen

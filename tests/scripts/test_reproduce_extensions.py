@@ -7,7 +7,7 @@ import pytest
 import reproduce_mnist
 
 import minisca
-from minisca import LinearSVM, LogisticRegression
+from minisca import LinearSVM, LogisticRegression, SoftmaxSGD
 from tests.support.mnist_files import put_bars
 from tests.support.script_runs import read_records, run_here
 
@@ -16,6 +16,7 @@ LIFETIME = "16-width7-seed0-lifetime-0.5.npz"
 ROWS = {
     "16-logistic": {"classifier": "logistic"},
     "16-logistic-shifts": {"classifier": "logistic", "shifts": 1},
+    "16-sgd": {"classifier": "sgd"},
     "16-l2-0.01-lifetime-0.5-root": {"l2": 0.01, "lifetime": 0.5, "feature_scaling": "root"},
     "deep-concatenated": {"concatenate": True},
     "16-augmented": {"augment": True},
@@ -37,6 +38,7 @@ def output(tmp_path_factory):
     run("16", "deep")
     (output / "plain.json").write_bytes((output / "results.json").read_bytes())
     run("16", "--classifier", "logistic", "--shifts")
+    run("16", "--classifier", "sgd", "--seeds", "0")
     run("16", "--lifetime", "0.5", "--l2", "0.01", "--feature-scaling", "root")
     run("deep", "--concatenate")
     run("16", "--augment", "--shifts")
@@ -71,9 +73,20 @@ def test_the_classifier_of_an_extension_is_what_it_says(output):
 
     logistic = load("16-seed0-logistic", LogisticRegression)
     assert (logistic.n_features_in_, logistic.l2) == (1600, 3e-4)
+    sgd = load("16-seed0-sgd", SoftmaxSGD)
+    assert (sgd.n_features_in_, sgd.random_state, len(sgd.loss_history_)) == (1600, 0, 30)
     assert load("16-seed0-l2-0.01-lifetime-0.5-root").l2 == 0.01
     assert load("deep-seed0-concatenated").n_features_in_ == 128 * 100 + 512 * 25
     assert not np.array_equal(load("16-seed0").coef_, load("16-seed0-augmented").coef_)
+
+
+def test_the_validation_error_of_an_early_stop_is_the_lowest_of_its_epochs(output, records):
+    sgd = SoftmaxSGD.load(output / "classifiers" / "16-seed0-sgd.npz")
+    lowest = sgd.validation_error_history_.min()
+    assert records["16-sgd"]["validation_error_percent"] == pytest.approx(100 * lowest, abs=1e-3)
+    assert records["16-sgd"]["settings"]["classifier"] == sgd.get_params() | {
+        "drop_after": [10, 20]
+    }
 
 
 def test_few_labels_give_a_curve_for_every_kind_of_features(output, records):

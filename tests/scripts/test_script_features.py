@@ -7,7 +7,7 @@ from features.scaling import FeatureScaling
 from features.shifts import augmented, shifted
 from tables.few_labels import draw_rows, pca
 
-from minisca import LogisticRegression
+from minisca import LogisticRegression, SoftmaxSGD
 
 
 def windows(images, places):
@@ -53,9 +53,10 @@ def test_layers_side_by_side_are_read_as_if_they_were_copied():
     for columns in (slice(0, 12), slice(12, 17)):
         assert copied[:, columns].var(axis=0).mean() == pytest.approx(1, rel=1e-3)
     labels = np.arange(50) % 3
-    fitted, expected = (LogisticRegression().fit(x[:40], labels[:40]) for x in (joined, copied))
-    assert np.array_equal(fitted.coef_, expected.coef_)
-    assert np.array_equal(fitted.predict(joined[40:]), expected.predict(copied[40:]))
+    for made in (LogisticRegression, lambda: SoftmaxSGD(n_epochs=2, random_state=0)):
+        fitted, expected = (made().fit(x[:40], labels[:40]) for x in (joined, copied))
+        assert np.array_equal(fitted.coef_, expected.coef_)
+        assert np.array_equal(fitted.predict(joined[40:]), expected.predict(copied[40:]))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])

@@ -132,8 +132,9 @@ class Classifier:
     def get_params(self, deep=True):
         return dict(self.options)
 
-    def fit(self, features, labels, **options):
-        self.notes.add("fit", numbers(features), list(labels))
+    def fit(self, features, labels, validation=None, **options):
+        held_out = () if validation is None else (numbers(validation[0]), list(validation[1]))
+        self.notes.add("fit", numbers(features), list(labels), *held_out)
         self.fitted.append(np.asarray(features))
         return self
 
