@@ -34,6 +34,11 @@ class SparseConvAutoencoder(StateAttributes, Estimator):
         Factor on the encoder's bias in `transform` and `feature_maps` alone; 1 is the paper's.
         Training drives biases below zero; less of them makes features denser, which serves a
         classifier of few maps (16 maps: 0.5).
+    encoding_contrast : float or None, default None
+        epsilon > 0: in `transform` and `feature_maps` alone, a filter's answer to the c x k x k
+        patch x_p of the (centred) image is divided by the contrast of what it sees:
+        a_i = <P_i, x_p> / s + encoding_bias b_i, s^2 = (||x_p||^2 + epsilon E) / ((1 + epsilon) E).
+        So s is 1 where ||x_p||^2 is E = `patch_energy_`. With E = 0 nothing is divided.
     sparsity : str, default "winner-take-all"
         What survives while training: "winner-take-all", the largest unit of each map; "top-n", the
         `n_active` largest of each map; "k-largest", the `n_active` largest of the image, whatever
@@ -124,6 +129,7 @@ class SparseConvAutoencoder(StateAttributes, Estimator):
         pool_stride=3,
         pool_origin="centred",
         encoding_bias=1.0,
+        encoding_contrast=None,
         sparsity="winner-take-all",
         n_active=None,
         lifetime=None,

@@ -37,13 +37,12 @@ def transform(backend, state, settings, X, out=None):
     """See `SparseConvAutoencoder.transform`."""
     pooling = settings.pool_width, settings.pool_stride, settings.pool_origin
 
-    def encode(x, filters, bias):
-        return backend.encode_pooled(x, filters, bias, *pooling)
+    def encode(x, filters, bias, factors):
+        return backend.encode_pooled(x, filters, bias, *pooling, factors)
 
-    parameters = _for_features(state, settings)
     shape = X.shape[0], *features_shape(state, settings, X.shape[2:])
     out = np.empty(shape, state.dtype) if out is None else check_out(out, shape)
-    _fill(out, backend, parameters, settings, X, encode, "encoding")
+    _fill(out, backend, state, settings, X, encode, "encoding")
     return out
 
 
@@ -56,13 +55,14 @@ def features_shape(state, settings, size):
 def feature_maps(backend, state, settings, X):
     """See `SparseConvAutoencoder.feature_maps`."""
 
-    def encode(x, filters, bias):
-        return backend.relu(backend.conv2d(x, filters, bias))
+    def encode(x, filters, bias, factors):
+        if factors is None:
+            return backend.relu(backend.conv2d(x, filters, bias))
+        return backend.encode_pooled(x, filters, bias, 1, 1, "corner", factors)  # a unit a window
 
-    parameters = _for_features(state, settings)
-    shape = X.shape[0], len(parameters["encoder_bias"]), *X.shape[2:]
+    shape = X.shape[0], len(state.get("encoder_bias")), *X.shape[2:]
     out = np.empty(shape, state.dtype)
-    _fill(out, backend, parameters, settings, X, encode, "feature maps", arrays=2)
+    _fill(out, backend, state, settings, X, encode, "feature maps", arrays=2)
     return out
 
 
@@ -163,19 +163,40 @@ def _where(backend, parameters):
     return {name: backend.to_device(value) for name, value in parameters.items()}
 
 
-def _fill(out, backend, parameters, settings, X, function, description, arrays=1):
-    """Fill `out` with what `function(images, filters, bias)` returns, (b, m, ...), over X.
+def _contrast_factors(backend, state, settings, x):
+    """1 / s (b, h, w) of images x where the backend computes; see `SparseConvAutoencoder`.
 
-    Of images so large that one image's results are too many, some maps at a time. arrays: how many
-    of its result's shape the function needs.
+    None where features are not divided, as where the images that training began with were zeros.
     """
-    filters, bias = _encoder(_where(backend, parameters))
+    epsilon, energy, dtype = settings.encoding_contrast, state.patch_energy, state.dtype
+    if epsilon is None or not energy:
+        return None
+    box = np.ones_like(state.get("encoder_filters")[:1])
+    # In the unit of a pixel's root mean square no square over- or underflows.
+    unit = max(math.sqrt(energy / box.size), float(np.finfo(dtype).tiny))
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
+        squares = backend.to_host(x) / dtype.type(unit)
+        squares *= squares
+        norms = backend.to_host(backend.conv2d(squares, box, np.zeros(1, dtype)))[:, 0]
+        squared = (norms.astype(np.float64) / box.size + epsilon) / (1 + epsilon)
+        return np.minimum(1 / np.sqrt(squared), np.finfo(dtype).max).astype(dtype)
+
+
+def _fill(out, backend, state, settings, X, function, description, arrays=1):
+    """Fill `out` with what `function` returns, (b, m, ...), over X.
+
+    It takes images, filters, biases and what `_contrast_factors` returns. Of images so large that
+    one image's results are too many, some maps at a time. arrays: how many of its result's shape
+    the function needs.
+    """
+    filters, bias = _encoder(_where(backend, _for_features(state, settings)))
     result = arrays, *out.shape[1:]
     map_bytes = arrays * math.prod(out.shape[2:]) * filters.dtype.itemsize
     parts = chunks(len(filters), map_bytes, RESULTS_BYTES)
     for rows, x in _read(backend, filters.dtype, settings, X, description, result):
+        factors = _contrast_factors(backend, state, settings, x)
         for maps in parts:
-            made = backend.to_host(function(x, filters[maps], bias[maps]))
+            made = backend.to_host(function(x, filters[maps], bias[maps], factors))
             out[rows if len(parts) == 1 else (rows, maps)] = made
             del made  # not held while the next is computed
 

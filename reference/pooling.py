@@ -47,5 +47,9 @@ def max_pool_backward(d_pooled, argmax, shape):
     return d_maps
 
 
-def encode_pooled(x, filters, bias, pool_width, pool_stride, origin="centred"):
-    return max_pool(relu(conv2d(x, filters, bias)), pool_width, pool_stride, origin)[0]
+def encode_pooled(x, filters, bias, pool_width, pool_stride, origin="centred", factors=None):
+    maps = conv2d(x, filters, np.zeros(len(bias)))
+    if factors is not None:
+        maps *= factors[:, np.newaxis].astype(np.float64)
+    maps += bias[:, np.newaxis, np.newaxis]
+    return max_pool(relu(maps), pool_width, pool_stride, origin)[0]

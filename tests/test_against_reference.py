@@ -158,6 +158,16 @@ def test_pooled_features_are_the_references_up_to_rounding(backend, case, dtype)
     assert_within(pooled, expected("encode_pooled", case)[0], bound)
 
 
+@over_cases
+def test_pooled_features_of_units_times_factors_are_the_references_too(backend, case, dtype):
+    name = "encode_pooled, factors"
+    pooled = backend.encode_pooled(*as_dtype(arguments(name, case), dtype))
+    check_dtypes((pooled,), dtype)
+    # a product more than without factors; on absolute values, where nothing is cut off
+    bound = rounding_bound(case.c * case.k**2 + 2, magnitude(name, case)[0], dtype)
+    assert_within(pooled, expected(name, case)[0], bound)
+
+
 def test_the_bound_notices_one_missing_term():
     """A pixel left out of one sum is far more than rounding, even in float32."""
     case = Case(1, 1, 7, 7, 1, 3)

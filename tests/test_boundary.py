@@ -231,7 +231,7 @@ def test_every_operation_says_what_may_enter():
 
 def test_an_operation_may_be_called_by_name_or_position():
     @operation()
-    def encode_pooled(x, filters, bias, pool_width, pool_stride=2):
+    def encode_pooled(x, filters, bias, pool_width, pool_stride=2, factors=None):
         return x.dtype, filters.dtype, pool_width, pool_stride
 
     x, filters, bias, *_ = arguments("encode_pooled", CASE)

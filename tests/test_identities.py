@@ -169,6 +169,17 @@ def test_pooled_features_are_the_three_steps_in_one(operations, dtype, shape, po
     np.testing.assert_array_equal(pooled, operations.max_pool(activations, *pool)[0])
 
 
+@over_shapes
+@pytest.mark.parametrize("pool", [(5, 3), (1, 1), (5, 3, "corner")])
+def test_factors_scale_the_units_of_a_position_before_the_bias(operations, dtype, shape, pool):
+    x, (filters, bias), _ = draw_autoencoder(shape, dtype)
+    factors = whole_numbers(np.random.default_rng(5), len(x), *x.shape[2:]).astype(dtype)
+    maps = factors[:, None] * operations.conv2d(x, filters, np.zeros_like(bias))
+    activations = operations.relu(maps + bias[:, None, None])
+    pooled = operations.encode_pooled(x, filters, bias, *pool, factors=factors)
+    np.testing.assert_array_equal(pooled, operations.max_pool(activations, *pool)[0])
+
+
 PAPER_SIZES = [(28, 5, 3, 10), (32, 5, 4, 8), (32, 6, 4, 8), (10, 3, 2, 5), (8, 3, 2, 4)]
 
 

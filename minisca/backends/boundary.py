@@ -169,7 +169,7 @@ class _Check:
             found = next(operand.name for operand, _ in given if "h" in operand.axes)
             must = "they must have fewer than 2^31 units"
             raise ValueError(f"{found} gives maps of {height} x {width}; {must}")
-        if len(given) < len(shapes) and lengths["s"] != lengths["m"]:
+        if len(given) < len(shapes) and lengths.get("s", lengths["m"]) != lengths["m"]:
             raise ValueError(
                 f"values has {lengths['s']} slots an image; without maps it must have "
                 f"{lengths['m']}, one a map"

@@ -82,15 +82,8 @@ class Backend(Protocol):
         """Linear decoder: the exact transpose of `conv2d`, plus one bias for every channel.
 
         Every unit pastes its filter, times its value, centred on its position; what falls outside
-        the image is cut off.
-
-        Parameters
-        ----------
-        maps, filters, bias : (n, m, h, w), (m, c, k, k), (c,)
-
-        Returns
-        -------
-        images : (n, c, h, w). Section 2.
+        the image is cut off. From maps (n, m, h, w), filters (m, c, k, k) and bias (c,) come the
+        images (n, c, h, w). Section 2.
         """
 
     def deconv2d_backward(maps: Array, filters: Array, d_images: Array) -> Arrays:
@@ -207,8 +200,12 @@ class Backend(Protocol):
         pool_width: int,
         pool_stride: int,
         origin: str = "centred",
+        factors: Array | None = None,
     ) -> Array:
-        """`max_pool(relu(conv2d(x, filters, bias)), ...)[0]`, in one pass."""
+        """`max_pool(relu(conv2d(x, filters, bias)), ...)[0]`, in one pass.
+
+        With factors (n, h, w), a position's own, units are `factors * (P_i * x) + b_i`.
+        """
 
     # sgd --------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ OPERANDS = {
     "decoder_filters mckk, maps ns<m",
     "max_pool": "maps nmhw",
     "max_pool_backward": "d_pooled nmyz, argmax nmyz<hw, shape nmhw",
-    "encode_pooled": _CONVOLVE,
+    "encode_pooled": f"{_CONVOLVE}, factors nhw",
     "sgd_momentum_": "parameter! *, velocity! *, gradient *",
     "normalise_filters_": "filters! mckk",
     "copy_into_": "array! *, source *",

@@ -164,6 +164,8 @@ def check_layer_settings(settings):
     check_architecture(settings)
     check_choice("pool_origin", settings.pool_origin, ORIGINS)
     check_number("encoding_bias", settings.encoding_bias)
+    if settings.encoding_contrast is not None:
+        check_number("encoding_contrast", settings.encoding_contrast, low_open=True)
     check_integer("warmup_steps", settings.warmup_steps, minimum=0)
     check_number("init_scale", settings.init_scale, low_open=True)
     for name in ("tied", "normalise_filters", "centre"):

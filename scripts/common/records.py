@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LATER_SETTINGS = {
     "schedule": "linear",
     "pool_origin": "centred",
+    "encoding_contrast": None,
     "init_bias": 0.0,
     "normalise_filters": False,
     "centre": False,

@@ -42,7 +42,7 @@ OFF = "off"
 
 _LAYER = minisca.SparseConvAutoencoder().get_params(deep=False)
 #: A layer's settings that decide its features, and not what it learns.
-OF_FEATURES = ("encoding_bias", "pool_width", "pool_stride", "pool_origin")
+OF_FEATURES = ("encoding_bias", "encoding_contrast", "pool_width", "pool_stride", "pool_origin")
 _NOT_TRAINED = (*OF_FEATURES, "random_state", "backend", "verbose")
 
 #: Settings that came after the first records: in a run's name and settings only where declared.
@@ -58,7 +58,7 @@ ENCODING |= {"max_iter": 200, "tol": 1e-5}  # nearer the minimum than a classifi
 #: that what was measured then is found.
 GONE = {"init_bias": 0.0}
 #: What may be declared beside, in [encoding], and is not in a run's settings where it is not.
-OPTIONAL = {"labels": None, "pool_origin": _LAYER["pool_origin"]}
+OPTIONAL = {"labels": None, "pool_origin": _LAYER["pool_origin"], "encoding_contrast": None}
 
 
 class Run(NamedTuple):

@@ -1,5 +1,7 @@
 """The options of the commands that reproduce a table of the paper."""
 
+import math
+
 from common.locks import check_packages
 from common.options import add_common, make_parser, parse_checked
 
@@ -16,8 +18,16 @@ def make_table_parser(description, rows, default_rows, quick_rows, data, output,
     parser.add_argument("--epochs", type=int, help="epochs of the first layer")
     parser.add_argument("--deep-epochs", type=int, help="epochs of the second layer")
     quick = "few images, few epochs, every row"
+    parser.add_argument(
+        "--encoding-contrast",
+        type=float,
+        metavar="EPSILON",
+        help="rows of their own names, all layers' maps divided by the local contrast: see "
+        "SparseConvAutoencoder's encoding_contrast",
+    )
     add_common(parser, data, output, quick, label="the data" if prepared else None)
     parser.set_defaults(default_rows=default_rows, quick_rows=quick_rows, whitened=True)
+    parser.set_defaults(plain_classifier=None)  # where there is no choice of them
     if prepared:
         either = parser.add_mutually_exclusive_group()
         whitened, raw = "contrast-normalise, whiten (default)", "contrast-normalise only"
@@ -32,6 +42,9 @@ def parse(parser):
     Ends the script where a package is missing that it needs in the end.
     """
     arguments = parse_checked(parser, "epochs", "deep_epochs")
+    epsilon = arguments.encoding_contrast
+    if epsilon is not None and not 0 < epsilon < math.inf:
+        parser.error(f"--encoding-contrast is {epsilon}; it must be a number above 0")
     arguments.pictures = check_packages()
     chosen = arguments.quick_rows if arguments.quick else arguments.default_rows
     arguments.rows = arguments.rows or chosen

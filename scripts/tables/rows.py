@@ -22,6 +22,7 @@ EXTENSIONS = {
     "l2": "-l2-{:g}",
     "concatenate": "-concatenated",
     "lifetime": "-lifetime-{:g}",
+    "encoding_contrast": "-contrast-{:g}",
     "feature_scaling": "-{}",
     "augment": "-augmented",
 }
@@ -179,10 +180,16 @@ def extensions(arguments):
 
 
 def extended(row, chosen, shifts=False):
-    """The row with these extensions."""
+    """The row with these extensions; k-means, which has none, as it is."""
+    if row.k_means:
+        return row
     layers = row.layers
     if "lifetime" in chosen:
         layers = (*layers[:-1], {**layers[-1], "lifetime": chosen["lifetime"]})
+    if "encoding_contrast" in chosen:
+        layers = tuple(
+            layer | {"encoding_contrast": chosen["encoding_contrast"]} for layer in layers
+        )
     classifier = row.classifier
     if "classifier" in chosen and classifier is not None:
         classifier = row.others[chosen["classifier"]]

@@ -86,11 +86,16 @@ def identity(table, name, row, seed, way, images, arguments):
 
 
 def file_name(layers, preparation):
-    """The name of the file of the last of these layers: it tells them apart, not their training."""
+    """The name of the file of the last of these layers: it tells them apart, not their training.
+
+    `encoding_contrast` shapes what a layer above learns from, and not the layer itself.
+    """
     layer = layers[-1]
     name = "-".join(str(below.n_maps) for below in layers)
     name += f"-width{layer.filter_width}-seed{layer.random_state}"
     name += "" if layer.lifetime is None else f"-lifetime-{layer.lifetime:g}"
+    if len(layers) > 1 and layer.encoding_contrast is not None:
+        name += f"-contrast-{layer.encoding_contrast:g}"
     return f"{name}-raw.npz" if preparation == "raw" else f"{name}.npz"
 
 
@@ -103,13 +108,17 @@ class LayerFiles:
         self.trained = {}  # by path
 
     def fit(self, layer, features, name, watch):
-        """The layer, trained on the features; loaded if this run has trained it."""
-        path = self.directory / name
+        """The layer, trained on the features; loaded if this run has trained it.
+
+        Its file is the one of a layer without `encoding_contrast`, which training does not use.
+        """
+        path, contrast = self.directory / name, layer.encoding_contrast
         if path not in self.trained:
+            layer.set_params(encoding_contrast=None)
             # Of two that train the same layer, the slower would put its epochs over the other's.
             with waiting_for(self.directory.parent / "locks" / name), watch("train"):
                 self.trained[path] = layer.fit(features, checkpoint=path, resume=self.resume)
-        return self.trained[path]
+        return self.trained[path].set_params(encoding_contrast=contrast)
 
     def is_unfinished(self, layer, name):
         """Whether its file is that of a run that was stopped."""

@@ -97,6 +97,11 @@ def test_everything_that_a_fitted_layer_computes_is_the_cpus(device, rule):
     for name in ("transform", "feature_maps", "reconstruct", "score", "usage"):
         found, right = (getattr(each, name)(new) for each in (there, here))
         np.testing.assert_allclose(found, right, rtol=1e-12, atol=1e-12, err_msg=name)
+    for name in ("transform", "feature_maps"):
+        found, right = (
+            getattr(each.set_params(encoding_contrast=0.3), name)(new) for each in (there, here)
+        )
+        np.testing.assert_allclose(found, right, rtol=1e-12, atol=1e-12, err_msg=name)
     for found, right in zip(there.winners(new), here.winners(new), strict=True):
         np.testing.assert_allclose(found, right, rtol=1e-12)
     (loss, gradients), (right_loss, right) = (e.loss_and_gradients(new) for e in (there, here))

@@ -11,6 +11,7 @@ COUNTS_FROM_0 = ("n_epochs", "warmup_steps")
 COUNTS_FROM_1 = ("n_maps", "pool_width", "pool_stride", "batch_size", "filter_width")
 COUNTS = (*COUNTS_FROM_0, *COUNTS_FROM_1)
 NUMBERS = ("learning_rate", "momentum", "init_scale", "lifetime", "encoding_bias")
+NUMBERS += ("encoding_contrast",)
 RULE_NAMES = "'winner-take-all', 'top-n', 'k-largest', 'none'"
 #: (settings that get each of some values, these values, error, what they must be)
 EACH = [
@@ -20,6 +21,7 @@ EACH = [
     (("filter_width",), (4,), ValueError, "an odd integer of at least 1"),
     (("learning_rate",), (0, -0.1, np.nan, np.inf), ValueError, "a number in (0, inf)"),
     (("init_scale",), (0, -1), ValueError, "a number in (0, inf)"),
+    (("encoding_contrast",), (0, -1, np.nan, np.inf), ValueError, "a number in (0, inf)"),
     (("momentum",), (1, 1.5, -0.1), ValueError, "a number in [0, 1)"),
     (("encoding_bias",), (-0.5, np.inf), ValueError, "a number in [0, inf)"),
     (("lifetime",), (0, 1.01, np.nan), ValueError, "a number in (0, 1]"),

@@ -103,6 +103,18 @@ def test_a_row_has_the_classifier_that_is_asked_for(
         assert "--l2 is 0.1; it must not be given, for sgd has no penalty" in said
 
 
+@pytest.mark.parametrize("script", [reproduce_cifar10, reproduce_norb])
+def test_an_encoding_contrast_is_of_all_rows_but_k_means(handed, monkeypatch, script):
+    loaders = {"load_cifar10": lambda given: data("CIFAR-10")}
+    monkeypatch.setattr(reproduce_cifar10, "datasets", SimpleNamespace(**loaders))
+    monkeypatch.setattr(reproduce_norb, "load_images", lambda arguments: None)
+    run_here(script, "--encoding-contrast", 2, "--rows", *script.ROWS)
+    for row in handed.pop()[1].values():
+        found = [layer.get("encoding_contrast") for layer in row.layers]
+        assert found == [None if row.k_means else 2] * len(row.layers)
+        assert row.variant == ("" if row.k_means else "-contrast-2")
+
+
 @pytest.mark.parametrize("script", [reproduce_mnist, reproduce_cifar10])
 def test_only_a_quick_run_leaves_images_out(handed, monkeypatch, script):
     loaders = {"load_cifar10": lambda given: data("CIFAR-10", 5003)}

@@ -19,6 +19,7 @@ ROWS = {
     "16-sgd": {"classifier": "sgd"},
     "16-l2-0.01-lifetime-0.5-root": {"l2": 0.01, "lifetime": 0.5, "feature_scaling": "root"},
     "deep-concatenated": {"concatenate": True},
+    "16-contrast-0.3": {"encoding_contrast": 0.3},
     "16-augmented": {"augment": True},
     "16-augmented-shifts": {"augment": True, "shifts": 1},
 }
@@ -41,6 +42,7 @@ def output(tmp_path_factory):
     run("16", "--classifier", "sgd", "--seeds", "0")
     run("16", "--lifetime", "0.5", "--l2", "0.01", "--feature-scaling", "root")
     run("deep", "--concatenate")
+    run("16", "--encoding-contrast", "0.3")
     run("16", "--augment", "--shifts")
     run("few-labels")
     return output
@@ -65,6 +67,18 @@ def test_only_lifetime_trains_another_layer(output):
     plain = {"16-width7-seed0.npz", "128-width7-seed0.npz", "128-512-width5-seed0.npz"}
     assert {path.name for path in (output / "layers").iterdir()} == {LIFETIME, *plain}
     assert minisca.SparseConvAutoencoder.load(output / "layers" / LIFETIME).lifetime == 0.5
+
+
+def test_a_contrast_divides_the_features_of_the_layer_that_is_there(output, records):
+    (options,) = records["16-contrast-0.3"]["settings"]["layers"]
+    assert options["encoding_contrast"] == 0.3
+    path = output / "layers" / "16-width7-seed0.npz"
+    assert minisca.SparseConvAutoencoder.load(path).encoding_contrast is None
+    plain, divided = (
+        LinearSVM.load(output / "classifiers" / f"16-seed0{end}.npz")
+        for end in ("", "-contrast-0.3")
+    )
+    assert not np.array_equal(plain.coef_, divided.coef_)
 
 
 def test_the_classifier_of_an_extension_is_what_it_says(output):

@@ -60,6 +60,23 @@ def test_lifetime_sparsity_is_the_last_layers_and_the_layers_below_are_the_plain
     assert file_name(layers, "none") == "128-2048-width5-seed0-lifetime-0.2.npz"
 
 
+def test_the_encoding_contrast_is_all_layers_and_trains_none_but_those_above(monkeypatch):
+    plain = mnist_row(monkeypatch, "deep")
+    divided = mnist_row(monkeypatch, "deep", "--encoding-contrast", "0.3")
+    assert divided.layers == tuple(layer | {"encoding_contrast": 0.3} for layer in plain.layers)
+    assert divided.variant == "-contrast-0.3"
+    layers = [minisca.SparseConvAutoencoder(**options) for options in divided.layers]
+    assert file_name(layers[:1], "none") == "128-width7-seed0.npz"
+    assert file_name(layers, "none") == "128-2048-width5-seed0-contrast-0.3.npz"
+
+
+@pytest.mark.parametrize("bad", ["0", "-1", "inf", "nan"])
+def test_an_encoding_contrast_out_of_range_is_refused(monkeypatch, capsys, bad):
+    with pytest.raises(SystemExit):
+        mnist_row(monkeypatch, "16", f"--encoding-contrast={bad}")
+    assert "--encoding-contrast is" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("row", "options", "scaling", "variant"),
     [

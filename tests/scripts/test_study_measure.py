@@ -100,24 +100,31 @@ def test_a_layer_is_trained_once_and_every_encoding_of_it_scored_on_validation_i
         assert (record["iterations"], record["converged"], record["loss"]) == (5, True, 6)
 
 
-def test_where_windows_start_is_an_encodings_own_and_centred_unless_declared(
-    tmp_path, notes, monkeypatch
+@pytest.mark.parametrize(
+    ("name", "declared", "values", "default"),
+    [
+        ("pool_origin", '["corner", "centred"]', {"corner", "centred"}, "centred"),
+        ("encoding_contrast", '["off", 0.3]', {None, 0.3}, None),
+    ],
+)
+def test_settings_that_came_later_are_an_encodings_own_and_off_unless_declared(
+    tmp_path, notes, monkeypatch, name, declared, values, default
 ):
-    text = SPACE.replace("[1.0, 0.5]", '1.0\npool_origin = ["corner", "centred"]')
+    text = SPACE.replace("[1.0, 0.5]", f"1.0\n{name} = {declared}")
     runs, measure = prepared(tmp_path, notes, monkeypatch, text)
-    origins = []
+    found = []
     monkeypatch.setattr(
-        Biased, "transform", lambda layer, x: origins.append(layer.options["pool_origin"]) or x
+        Biased, "transform", lambda layer, x: found.append(layer.options[name]) or x
     )
     assert len(list(measure.records(runs))) == 8
     assert len({measure.layer_key(run) for run in runs}) == 1
-    assert sorted(set(origins)) == ["centred", "corner"]
-    assert "pool_origin" not in read_space(tmp_path / "s.toml").runs([0])[0].training
-    origins.clear()
+    assert set(found) == values
+    assert name not in read_space(tmp_path / "s.toml").runs([0])[0].training
+    found.clear()
     runs, measure = prepared(tmp_path, notes, monkeypatch)
     assert len(list(measure.records(runs))) == 8
-    assert set(origins) == {"centred"}
-    assert all("pool_origin" not in run.settings() for run in runs)
+    assert set(found) == {default}
+    assert all(name not in run.settings() for run in runs)
 
 
 def test_dead_maps_are_those_that_no_validation_image_uses(tmp_path, notes, monkeypatch):

@@ -110,6 +110,7 @@ def draw(case):
     _, arrays.argmax = reference.max_pool(arrays.maps, *case.pooling)
     arrays.d_pooled = rng.standard_normal(arrays.argmax.shape)
     arrays.velocity = rng.standard_normal((m, c, k, k))
+    arrays.factors = rng.random((n, h, w)) * 2
     for name, array in vars(arrays).items():
         if name != "general_code" and array.dtype.kind == "f":
             setattr(arrays, name, rounded_to_float32(array))
@@ -123,7 +124,10 @@ def rounded_to_float32(array):
 
 
 def all_arguments(case):
-    """Arguments of every operation, by position, floats in float64; general codes: "name, maps"."""
+    """Arguments of every operation, by position, floats in float64.
+
+    "name, more": the same with an argument more, the maps of a general code, or factors.
+    """
     a = draw(case)
     values, positions, maps = a.general_code
     return {
@@ -155,6 +159,7 @@ def all_arguments(case):
         "max_pool": (a.maps, *case.pooling),
         "max_pool_backward": (a.d_pooled, a.argmax, a.maps.shape),
         "encode_pooled": (a.x, a.filters, a.bias, *case.pooling),
+        "encode_pooled, factors": (a.x, a.filters, a.bias, *case.pooling, a.factors),
         "sgd_momentum_": (a.filters, a.decoder_filters, a.velocity, 0.1, 0.9),
         "normalise_filters_": (a.filters,),
     }
@@ -181,7 +186,7 @@ def as_dtype(args, dtype):
 
 
 def call(operations, name, args):
-    """Call the operation of that name ("name, maps" is the same operation on a general code)."""
+    """Call the operation of that name ("name, more" is the same operation)."""
     return getattr(operations, name.split(",")[0])(*args)
 
 

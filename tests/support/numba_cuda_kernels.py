@@ -14,6 +14,7 @@ KERNELS = {
     "elements._add": "f1 f1",
     "pooling._max_pool": "f4 l0 l0 l0 l0 f4 i4",
     "pooling._max_pool_backward": "f2 i2 f2",
+    "pooling._scale": "f4 f3 f1",
     "sgd._normalise_filters": "f2",
     "sgd._sgd_momentum": "f1x1 f1x1 f1x1 f0x1 f0",
     "winners._relu": "f1 f1",

@@ -163,7 +163,7 @@ def test_an_interrupted_epoch_leaves_the_layer_as_it_was_before_it(rule, path, x
         *(("n_maps", 5), ("filter_width", 5), ("pool_width", 2), ("pool_stride", 3)),
         *(("encoding_bias", 0.5), ("sparsity", "none"), ("lifetime", 0.5), ("n_active", 3)),
         *(("tied", True), ("normalise_filters", True), ("centre", True), ("n_epochs", 4)),
-        *(("batch_size", 7), ("pool_origin", "corner")),
+        *(("batch_size", 7), ("pool_origin", "corner"), ("encoding_contrast", 0.3)),
         *(("learning_rate", 0.02), ("schedule", "constant"), ("warmup_steps", 10)),
         *(("momentum", 0.5), ("init_scale", 0.2), ("random_state", 1), ("dtype", "float64")),
     ],

@@ -3,6 +3,8 @@
 Output side ceil(size / stride), windows clipped to the map (paper sections 2.1 and 3.1).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from minisca.backends.cpu.kernels import direct, transform
@@ -66,8 +68,34 @@ def _give_back(i, d_pooled, argmax, d_maps):
         d_maps[i, argmax[i, j]] += d_pooled[i, j]
 
 
+class Scaling(NamedTuple):
+    """What units are multiplied by before their bias is added, for kernels."""
+
+    factors: np.ndarray  # (n, h * w); (0, 0) where units are the plan's, with its bias
+    bias: np.ndarray  # (blocks * MB,)
+
+
+def _scaled(plan, factors):
+    """The plan and its `Scaling`: with factors (n, h, w), the bias is that one's alone."""
+    if factors is None:
+        return plan, Scaling(np.empty((0, 0), plan.bias.dtype), plan.bias)
+    by_position = factors.reshape(len(factors), -1)
+    return plan._replace(bias=np.zeros_like(plan.bias)), Scaling(by_position, plan.bias)
+
+
+@kernel
+def _scale(maps, i, first, end, b, block, scaling):
+    """Scale maps (positions, MB) in place: block b of image i, from position `first` to `end`."""
+    if len(scaling.factors) == 0:
+        return
+    for p in range(first, end):
+        factor, start = scaling.factors[i, p], (p - first) * block
+        for j in range(block):
+            maps[start + j] = factor * maps[start + j] + scaling.bias[b * block + j]
+
+
 @operation
-def encode_pooled(x, filters, bias, pool_width, pool_stride, origin="centred"):
+def encode_pooled(x, filters, bias, pool_width, pool_stride, origin="centred", factors=None):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
     size = x.shape[2:]
     sides, first = pool_windows(size, pool_width, pool_stride, origin)
@@ -76,17 +104,19 @@ def encode_pooled(x, filters, bias, pool_width, pool_stride, origin="centred"):
     if choose_convolution(x, filters) == "transform":
         for rows in transformed_at_a_time(x, filters.shape[2]):
             plan = transform.make_plan(x[rows], filters, bias)
-            pooling = make_pooling(plan.block, x.dtype, *windows)
-            in_parallel(_transform_and_pool, plan.blocks, pooled[rows], size, plan, pooling)
+            plan, scaling = _scaled(plan, None if factors is None else factors[rows])
+            what = plan, scaling, make_pooling(plan.block, x.dtype, *windows)
+            in_parallel(_transform_and_pool, plan.blocks, pooled[rows], size, *what)
     else:
         plan = direct.make_plan(x, filters, bias, least_rows=min(pool_width, size[0]))
-        pooling = make_pooling(plan.block, x.dtype, *windows)
-        in_parallel(_convolve_and_pool, plan.pieces * plan.groups, x, plan, pooling, pooled)
+        plan, scaling = _scaled(plan, factors)
+        what = plan, scaling, make_pooling(plan.block, x.dtype, *windows)
+        in_parallel(_convolve_and_pool, plan.pieces * plan.groups, x, *what, pooled)
     return pooled
 
 
 @kernel
-def _convolve_and_pool(piece, x, plan, pooling, pooled):
+def _convolve_and_pool(piece, x, plan, scaling, pooling, pooled):
     height, width = x.shape[2:]
     out_height, out_width = pooled.shape[2:]
     memory = direct.make_memory(x, plan)
@@ -107,6 +137,8 @@ def _convolve_and_pool(piece, x, plan, pooling, pooled):
                     first_row = window_rows(oy, height, pooling)[0]
                     end_row = window_rows(end_oy - 1, height, pooling)[1]
                     direct.convolve_rows(b, first_row - top, end_row - top, width, plan, memory)
+                    places = first_row * width, end_row * width
+                    _scale(memory.maps, i, *places, b, plan.block, scaling)
                     size = height, width
                     pool_rows(memory.maps, size, first_row, (oy, end_oy), pooling, windows, own)
 
@@ -121,12 +153,13 @@ def _rows_of_windows(length, height, pooling):
 
 
 @kernel
-def _transform_and_pool(b, pooled, size, plan, pooling):
+def _transform_and_pool(b, pooled, size, plan, scaling, pooling):
     out_height, out_width = pooled.shape[2:]
     memory = transform.make_memory(plan, len(pooled))
     windows = aligned_zeros(out_height * out_width * plan.block, pooled.dtype)
     transform.multiply_spectra(b, len(pooled), plan, memory)
     for i in range(len(pooled)):
-        transform.transform_back(i, b, plan, memory)
+        n_positions = transform.transform_back(i, b, plan, memory)
+        _scale(memory.maps, i, 0, n_positions, b, plan.block, scaling)
         own = pooled[i, b * plan.block : min((b + 1) * plan.block, plan.n_maps)]
         pool_rows(memory.maps, size, 0, (0, out_height), pooling, windows, own)

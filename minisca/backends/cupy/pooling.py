@@ -10,7 +10,7 @@ import numpy as np
 from minisca.backends.cupy.device import empty
 from minisca.backends.cupy.kernels import direct
 from minisca.backends.cupy.kernels.convolution import map_chunks
-from minisca.backends.cupy.runtime.arrays import operation
+from minisca.backends.cupy.runtime.arrays import operation, zeros
 from minisca.backends.cupy.runtime.launching import kernel, launch_over
 from minisca.backends.pool_windows import pool_windows
 
@@ -39,16 +39,20 @@ def max_pool_backward(d_pooled, argmax, shape):
 
 
 @operation
-def encode_pooled(x, filters, bias, pool_width, pool_stride, origin="centred"):
+def encode_pooled(x, filters, bias, pool_width, pool_stride, origin="centred", factors=None):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
     sides, first = pool_windows(x.shape[2:], pool_width, pool_stride, origin)
     pooled = empty((len(x), len(filters), *sides), x.dtype)
     windows = *sides, pool_width, pool_stride, *first
     layout = direct.make_layout(x, filters, units_stored=True)
-    if layout is not None:
+    if layout is not None and factors is None:
         direct.run("direct_pooled", layout, x, filters, bias, *windows, pooled)
         return pooled
     pool = kernel(FILE, "max_pool_rectified", x.dtype)
-    for rows, maps in map_chunks(x, filters, bias):
+    first_bias = bias if factors is None else zeros(len(bias), bias.dtype)
+    for rows, maps in map_chunks(x, filters, first_bias):
+        if factors is not None:
+            what = maps, factors[rows], bias, len(bias), math.prod(x.shape[2:])
+            launch_over(kernel(FILE, "scale", x.dtype), maps.size, *what)
         launch_over(pool, pooled[rows].size, maps, *x.shape[2:], *windows, pooled[rows])
     return pooled

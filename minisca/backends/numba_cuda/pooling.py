@@ -8,7 +8,7 @@ from numba import cuda
 from minisca.backends.numba_cuda.device import empty
 from minisca.backends.numba_cuda.kernels import direct
 from minisca.backends.numba_cuda.kernels.convolution import map_chunks
-from minisca.backends.numba_cuda.runtime.arrays import operation
+from minisca.backends.numba_cuda.runtime.arrays import operation, zeros
 from minisca.backends.numba_cuda.runtime.launching import launch_over
 from minisca.backends.numba_cuda.winners import relu
 from minisca.backends.pool_windows import pool_windows
@@ -70,15 +70,30 @@ def _max_pool_backward(d_pooled, argmax, d_maps):
 
 
 @operation
-def encode_pooled(x, filters, bias, pool_width, pool_stride, origin="centred"):
+def encode_pooled(x, filters, bias, pool_width, pool_stride, origin="centred", factors=None):
     """See `minisca.backends.interface.Backend.encode_pooled`."""
     sides, first = pool_windows(x.shape[2:], pool_width, pool_stride, origin)
     pooled = empty((x.shape[0], filters.shape[0], *sides), x.dtype)
     windows = pool_width, pool_stride, *first
-    if direct.fits(n_bytes := direct.shared_bytes(x, filters, units_stored=True)):
+    n_bytes = direct.shared_bytes(x, filters, units_stored=True)
+    if factors is None and direct.fits(n_bytes):
         direct.run(direct.direct_pooled, x, filters, bias, n_bytes, *windows, pooled)
         return pooled
-    for rows, maps in map_chunks(x, filters, bias):
+    first_bias = bias if factors is None else zeros(bias.shape, bias.dtype)
+    for rows, maps in map_chunks(x, filters, first_bias):
+        if factors is not None:
+            launch_over(_scale, maps.size, maps, factors[rows], bias)
         part, argmax = pooled[rows], empty(pooled[rows].shape, "int32")
         launch_over(_max_pool, part.size, relu(maps), *windows, part, argmax)
     return pooled
+
+
+@cuda.jit
+def _scale(maps, factors, bias):
+    """maps (n, m, h, w) <- factors (n, h, w) * maps + bias (m,), in place. One thread a unit."""
+    _, n_maps, height, width = maps.shape
+    for i in range(cuda.grid(1), maps.size, cuda.gridsize(1)):
+        row, column = i // width % height, i % width
+        j, image = i // (width * height) % n_maps, i // (width * height * n_maps)
+        factor = factors[image, row, column]
+        maps[image, j, row, column] = factor * maps[image, j, row, column] + bias[j]

@@ -34,7 +34,11 @@ def test_dense_passes_in_chunks_of_few_images(monkeypatch, name, dtype, chunk_by
 
 
 @pytest.mark.parametrize(
-    "name", ["conv2d", "encode_winners", "encode_top_n", "encode_k_largest", "encode_pooled"]
+    "name",
+    [
+        *("conv2d", "encode_winners", "encode_top_n", "encode_k_largest"),
+        *("encode_pooled", "encode_pooled, factors"),
+    ],
 )
 @pytest.mark.parametrize("maps_bytes", [1, 3 * 9 * 16 * 4])
 def test_an_image_convolved_some_rows_at_a_time_gives_the_same_bits(

@@ -79,7 +79,11 @@ def test_a_threads_memory_does_not_grow_with_the_height_of_an_image(channels):
 @over_cases
 @pytest.mark.parametrize("lines_bytes", [1, 3000, 9000])
 @pytest.mark.parametrize(
-    "name", ["conv2d", "encode_winners", "encode_top_n", "encode_k_largest", "encode_pooled"]
+    "name",
+    [
+        *("conv2d", "encode_winners", "encode_top_n", "encode_k_largest"),
+        *("encode_pooled", "encode_pooled, factors"),
+    ],
 )
 def test_an_image_in_blocks_of_lines_gives_the_same_bits(
     monkeypatch, name, dtype, case, lines_bytes
@@ -141,7 +145,7 @@ def test_dense_passes_over_some_lines_at_a_time(monkeypatch, name, dtype, case, 
 def test_images_transformed_some_at_a_time_give_the_same_bits(monkeypatch, limit, dtype):
     monkeypatch.setenv("MINISCA_CONVOLUTION", "transform")
     case = Case(13, 3, 6, 7, 9, 5)
-    for name in ("encode_winners", "encode_pooled"):
+    for name in ("encode_winners", "encode_pooled, factors"):
         args = as_dtype(arguments(name, case), dtype)
         whole = as_tuple(call(cpu, name, args))
         with monkeypatch.context() as patch:
@@ -200,11 +204,15 @@ def test_a_squared_norm_has_the_bits_of_the_sum_over_all(monkeypatch, shape):
     assert images.squared_norm(error) == float(np.square(error, dtype=np.float64).sum())
 
 
-@pytest.mark.parametrize("rule", [("winner-take-all",), ("k-largest", 5), ("none",)])
-def test_large_images_are_encoded_some_maps_and_images_at_a_time(monkeypatch, rule):
+@pytest.mark.parametrize(
+    ("rule", "contrast"),
+    [(("winner-take-all",), None), (("k-largest", 5), 0.3), (("none",), None)],
+)
+def test_large_images_are_encoded_some_maps_and_images_at_a_time(monkeypatch, rule, contrast):
     x = np.random.default_rng(4).random((5, 2, 12, 10), np.float32)
     names = dict(zip(("sparsity", "n_active"), rule, strict=False))
     made = SparseConvAutoencoder(6, 3, n_epochs=0, random_state=0, verbose=False, **names).fit(x)
+    made.set_params(encoding_contrast=contrast)
     methods = "transform", "feature_maps", "winners", "reconstruct", "usage", "score"
     whole = [as_tuple(getattr(made, method)(x)) for method in methods]
     monkeypatch.setattr(encoding, "IMAGES_BYTES", 1)

@@ -69,6 +69,11 @@ def test_winners_and_pooled_maps_are_the_references_up_to_the_bound(shape, dtype
         expected, _ = reference.max_pool(activations, *pooling)
         assert (abs(pooled - expected) <= error[..., None, None]).all()
 
+    # doubled units are as far off, twice; the bias is not doubled
+    doubled = cpu.encode_pooled(x, filters, bias, 3, 2, factors=np.full_like(x[:, 0], 2))
+    expected = reference.encode_pooled(x, 2 * filters, bias, 3, 2)
+    assert (abs(doubled - expected) <= 2 * error[..., None, None]).all()
+
 
 def test_the_choice_follows_the_cost_of_each_shape(monkeypatch):
     monkeypatch.delenv("MINISCA_CONVOLUTION", raising=False)

@@ -166,7 +166,9 @@ def test_one_piece_and_many_agree_up_to_rounding(monkeypatch, name):
     assert_same_bits(in_pieces[4], in_pieces[100])
 
 
-@pytest.mark.parametrize("name", ["encode_top_n", "encode_k_largest", "encode_pooled"])
+@pytest.mark.parametrize(
+    "name", ["encode_top_n", "encode_k_largest", "encode_pooled", "encode_pooled, factors"]
+)
 def test_chunks_of_images_change_no_bit(monkeypatch, name, dtype):
     whole = results_of(name, ODD, dtype)
     monkeypatch.setattr(convolution, "MAP_BYTES", 1)

@@ -58,6 +58,11 @@ OF_MANY_IMAGES = {
         cupy.encode_k_largest, (*LAYER, 3), (*OF_IMAGES, None), (0, 0, 0)
     ),
     "encode_pooled": many_images(cupy.encode_pooled, (*LAYER, 3, 2), (*OF_IMAGES, None, None)),
+    "encode_pooled of scaled units": many_images(
+        cupy.encode_pooled,
+        (*LAYER, 3, 2, "centred", draw(3, SIDE, SIDE, seed=7)),
+        (*OF_IMAGES, None, None, None, 0),
+    ),
     "deconv2d": many_images(cupy.deconv2d, (MAPS, FILTERS, BIAS[:1]), OF_IMAGES),
     "relu": many_images(cupy.relu, (MAPS,), (0,)),
     "relu_backward": many_images(cupy.relu_backward, (draw(*MAPS.shape, seed=6), MAPS), (0, 0)),

@@ -48,6 +48,16 @@ extern "C" __global__ void max_pool_rectified(const REAL* maps, int height, int 
     }
 }
 
+// maps (n, n_maps, n_positions) <- factors (n, n_positions) * maps + bias (n_maps), in place.
+extern "C" __global__ void scale(REAL* maps, const REAL* factors, const REAL* bias, int n_maps,
+                                 int n_positions, Index size) {
+    for (Index i = first_element(); i < size; i += n_threads_of_grid()) {
+        const Index map = i / n_positions;
+        const REAL factor = factors[map / n_maps * n_positions + i % n_positions];
+        maps[i] = factor * maps[i] + bias[map % n_maps];
+    }
+}
+
 // d_pooled, argmax (n_maps, n_windows) -> d_maps (n_maps, n_positions).
 extern "C" __global__ void max_pool_backward(const REAL* d_pooled, const int* argmax,
                                              int n_windows, int n_positions, REAL* d_maps,
