@@ -191,6 +191,11 @@ class Stack(Estimator):
         if any(name.startswith(above) for name in arrays):
             raise CheckpointError(f"{path} has arrays {above}... of a layer that it does not list")
         _check_fit_together(path, layers)
+        for number, layer in enumerate(layers[1:], start=2):
+            if centre == "above-first" and not layer.centre:
+                must = "those above the first must have been"
+                found = f"layer {number} of {path} was not centred in training"
+                raise CheckpointError(f"{found}; with centre='above-first' {must}")
         own = [SparseConvAutoencoder(**layer.get_params(deep=False)) for layer in layers]
         stack = cls(own, centre)
         stack.layers_ = layers

@@ -56,7 +56,7 @@ def read_pairs(directory, copies):
     try:
         content = lzma.decompress(path.read_bytes())
         rows = np.array(index.read_text().split(), np.int64)
-    except (lzma.LZMAError, ValueError) as error:
+    except (OSError, lzma.LZMAError, ValueError) as error:
         raise FileError(f"{directory} cannot be read: {error}") from error
     if not content or len(content) != len(rows) * RECORD:
         must = f"it must be {RECORD} for each of the {len(rows)} lines of {index.name}"

@@ -108,12 +108,10 @@ class LayerState:
         """
         if name == "decoder_filters" and self.tied:
             name = "encoder_filters"
-        if name not in PARAMETERS and (name != "centre" or value is None):
+        if name in PARAMETERS or (name == "centre" and value is not None):
+            value = np.array(as_real_array(f"{name}_", value), self.dtype, order="C")
+        if name not in PARAMETERS:
             setattr(self, name, value)
-            return
-        value = np.array(as_real_array(f"{name}_", value), self.dtype, order="C")
-        if name == "centre":
-            self.centre = value
             return
         if value.shape != self.parameters[name].shape:
             self.velocities[name] = np.zeros_like(value)

@@ -176,6 +176,18 @@ def test_a_stack_whose_centre_is_of_another_number_of_maps_is_refused(tmp_path):
         Stack.load(path)
 
 
+def test_a_stack_that_says_of_its_layers_what_is_not_so_is_neither_saved_nor_loaded(tmp_path):
+    path, message = tmp_path / "stack.npz", "layer 2 of .* was not centred .*'above-first'"
+    made = Stack(two()).fit(shifted())
+    made.save(path)
+    with pytest.raises(ValueError, match=message):
+        made.set_params(centre="above-first").save(tmp_path / "other.npz")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["stack.npz"]
+    rewrite(path, lambda _, settings: settings.update(centre="above-first"))
+    with pytest.raises(CheckpointError, match=message):
+        Stack.load(path)
+
+
 @pytest.mark.parametrize("value", ["all", True, None])
 def test_another_choice_is_refused_before_any_training(value):
     x = Slices(shifted())

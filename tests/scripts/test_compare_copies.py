@@ -85,6 +85,7 @@ def test_the_error_allows_for_splits_that_share_images():
     ("change", "message"),
     [
         (lambda folder: (folder / "lossless.bin.xz").write_bytes(b"PK"), "cannot be read"),
+        (lambda folder: (folder / "index.txt").unlink(), "cannot be read: .*No such file"),
         (
             lambda folder: (folder / "index.txt").write_text("1\n2\n"),
             "for each of the 2 lines",
@@ -93,7 +94,7 @@ def test_the_error_allows_for_splits_that_share_images():
         (lambda folder: (folder / "index.txt").write_text("1\n" * 59 + "-1"), "beyond the 120"),
         (lambda folder: (folder / "index.txt").write_text("one\n" * 60), "cannot be read"),
     ],
-    ids=["no xz", "fewer lines", "a number too large", "a negative one", "words"],
+    ids=["no xz", "no index", "fewer lines", "a number too large", "a negative one", "words"],
 )
 def test_files_that_do_not_fit_are_refused_by_name(folders, change, message):
     data, lossless, _ = folders
