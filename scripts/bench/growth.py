@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 from bench.layers import Layer, Step, make_images, make_parameters
-from bench.peer import PeerStep, check_agreement
+from bench.peer import PeerStep, agreement_with
 from bench.steps import beside_ceilings
 from bench.timing import take_turns, times
 from common.records import print_rows
@@ -49,16 +49,16 @@ def measure_growth(bench, machine):
 def _measure_point(layer, bench, machine, peer_rate):
     x, parameters = make_images(layer, None), make_parameters(layer)
     step = Step(machine.backend, x, parameters)
-    ceilings, limits = machine.ceilings(bench.tiny), {}
+    ceilings, limits, agreement = machine.ceilings(bench.tiny), {}, None
     calls = {name: call for name, (call, _) in ceilings.items()} | {"minisca": step}
     expected = (peer_rate or 0) * layer.flops
     if bench.torch is not None and expected <= MOST_PEER_SECONDS:
         calls["pytorch"] = PeerStep(bench.torch, x, parameters, bench.torch_device)
-        check_agreement(step, calls["pytorch"])
+        agreement = agreement_with(step, calls["pytorch"])
         if expected > 1:
             limits["pytorch"] = 3
     seconds = take_turns(machine, calls, bench.repetitions, limits)
-    found = {"batch": layer.batch, "flops": layer.flops}
+    found = {"batch": layer.batch, "flops": layer.flops, "agreement": agreement}
     return found | beside_ceilings(layer, ceilings, seconds)
 
 

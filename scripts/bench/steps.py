@@ -3,7 +3,7 @@
 from functools import partial
 
 from bench.layers import describe, make_parameters
-from bench.peer import PeerStep, check_agreement, check_update
+from bench.peer import PeerStep, agreement_with, check_update
 from bench.timing import median, medians, milliseconds, take_turns, times
 from common.records import print_rows
 
@@ -30,7 +30,7 @@ def measure_step(layer, step, bench, machine):
     limits, agreement = {}, None
     if bench.torch is not None:
         peer = PeerStep(bench.torch, step.x, make_parameters(layer), bench.torch_device)
-        agreement = check_agreement(step, peer)
+        agreement = agreement_with(step, peer)
         calls |= {"pytorch convolution": peer.convolve, "pytorch": peer}
         limits = {"pytorch": 2} if is_slow(layer, machine, ceilings) else {}
     seconds = take_turns(machine, calls, bench.repetitions, limits, layer.name)
@@ -127,6 +127,8 @@ def note(layer):
 def agreement_line(agreement):
     if agreement is None:
         return "PyTorch not run"
+    if "disagreement" in agreement:
+        return f"PyTorch computes something else: {agreement['disagreement']}"
     largest = max(agreement["relative_differences"].values())
     return (
         f"agrees with PyTorch to {largest:.0e} (allowed {agreement['tolerance']:.0e}), "

@@ -186,7 +186,7 @@ def test_a_slope_is_that_of_an_images_time_over_the_larger_half():
 
 def test_the_peer_is_left_out_where_its_step_would_take_too_long(monkeypatch):
     monkeypatch.setattr(growth, "PeerStep", lambda *_: taking(1))
-    monkeypatch.setattr(growth, "check_agreement", lambda *_: None)
+    monkeypatch.setattr(growth, "agreement_with", lambda *_: None)
     monkeypatch.setattr(growth, "Step", lambda *_: taking(1))
     bench = SimpleNamespace(torch=1, torch_device="cpu", tiny=True, repetitions=5)
     for rate, timed in ((None, 5), (0.9 / FLOPS, 5), (4.9 / FLOPS, 3), (5.1 / FLOPS, None)):

@@ -6,7 +6,7 @@ import json
 import benchmark
 import numpy as np
 import pytest
-from bench import layers
+from bench import layers, steps
 from bench import peer as peers
 
 from minisca.backends import get_backend
@@ -119,7 +119,7 @@ def test_bad_arguments_are_refused(arguments, message):
     assert message in refusal(benchmark, *arguments)
 
 
-def test_a_peer_that_computes_something_else_stops_the_benchmark():
+def test_a_peer_that_computes_something_else_is_found_and_stands_beside_its_times():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: there is no peer")
     layer = next(layer for layer in layers.LAYERS if layer.images == "sparse").tiny()
     x, parameters = layers.make_images(layer, None), layers.make_parameters(layer)
@@ -129,6 +129,9 @@ def test_a_peer_that_computes_something_else_stops_the_benchmark():
         others = parameters | {name: parameters[name] * 1.0005}
         with pytest.raises(peers.DisagreementError):
             peers.check_agreement(step, peers.PeerStep(torch, x, others))
+        found = peers.agreement_with(step, peers.PeerStep(torch, x, others))
+        assert "differ" in found["disagreement"]
+        assert found["disagreement"] in steps.agreement_line(found)
 
 
 def test_winners_may_differ_in_place_where_units_are_equal_and_nowhere_in_value():
