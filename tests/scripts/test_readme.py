@@ -74,7 +74,7 @@ def anchors(text):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("path", sorted(MEASURED.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(MEASURED.rglob("*.json")), ids=lambda path: path.stem)
 def test_every_record_is_whole_and_names_no_directory_of_its_machine(path):
     text = path.read_text(encoding="utf-8")
     records = json.loads(text)
