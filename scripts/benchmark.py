@@ -3,7 +3,8 @@
     python scripts/benchmark.py                 steps transform cold threads memory
     python scripts/benchmark.py all             large, classifier and growth too
     python scripts/benchmark.py steps --json out/steps.json
-    python scripts/benchmark.py --backend cupy,numba_cuda     on a device
+    python scripts/benchmark.py device          on a GPU: all that needs one, in ten minutes
+    python scripts/benchmark.py device mnist    MNIST's rows from end to end too
     python scripts/benchmark.py all --json reference/measured/benchmark.json \\
         --output reference/measured/figures                   the published figures
 
@@ -20,11 +21,19 @@ growth      a first layer's step against maps, batch, image side, filter width; 
 everything else; "floor" is the time that the encoder's direct convolution, 2 n m c k^2 h w FLOPs,
 would take at that rate. Figures are medians after a warm-up; every repetition stands in the JSON.
 
-On a device, steps, transform and growth are measured with its events, all data on it already,
-beside PyTorch on the same device, a large copy, and products of the vendor's library: one of 8192 x
-8192 x 8192, and the encoder's, of patches that somebody wrote down before. A step's memory on the
-device is a column of steps; cold is as above, opening the device included. The other sections are
-the CPU's own.
+On a device, with --backend, steps, transform and growth are measured with its events, all data on
+it already, beside PyTorch on the same device, a large copy, and products of the vendor's library:
+one of 8192 x 8192 x 8192, and the encoder's, of patches that somebody wrote down before. A step's
+memory on the device is a column of steps; cold is as above, opening the device included. Then there
+are
+
+peaks       products of float32, TF32 and float16, and a copy
+peers       PyTorch's step as it comes, compiled, and the best one that we can write
+kernels     every kernel of a step, by Nsight Compute where it is installed
+mnist       rows 16 and 128 of Table 1, from the images to the test error
+
+and the other sections are the CPU's own. `device` is steps, transform and cold of both columns,
+peaks, peers and kernels: what fails is written down, and the rest goes on.
 
 Sections that the JSON has from earlier runs stay in it until they are measured anew.
 
@@ -34,29 +43,27 @@ was checked to give the same loss, gradients and winners. Best on a machine with
 
 import itertools
 import json
-import os
 import sys
-from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 
-import numba
-import numpy as np
 from bench.children import can_measure_memory
 from bench.classifier import measure_classifier, report_classifier
 from bench.cold import measure_cold, report_cold
+from bench.device import ONCE, PLAN, noting, plan
+from bench.end_to_end import measure_mnist, report_mnist
 from bench.growth import draw_growth, measure_growth, report_growth
+from bench.kernels import measure_kernels, report_kernels
 from bench.large import measure_large, report_large
-from bench.layers import LAYERS, Step, load_digits, make_images, make_parameters
 from bench.machines import open_machine, peer_on_device
 from bench.memory import measure_memory, report_memory
-from bench.peer import import_torch
+from bench.peaks import measure_peaks, report_peaks
+from bench.peers import measure_peers, report_peers
+from bench.run import Bench, print_environment
 from bench.steps import measure_steps, measure_transform, report_steps, report_transform
 from bench.threads import measure_threads, report_threads
 from common.data_files import read_json, run_command
 from common.locks import check_packages, lock
 from common.options import check_counts, make_parser
-from common.records import environment
 
 from minisca.files.atomic import atomic_write
 
@@ -69,6 +76,10 @@ SECTIONS = {
     "large": (measure_large, report_large),
     "classifier": (measure_classifier, report_classifier),
     "growth": (measure_growth, report_growth),
+    "peaks": (measure_peaks, report_peaks),
+    "peers": (measure_peers, report_peers),
+    "kernels": (measure_kernels, report_kernels),
+    "mnist": (measure_mnist, report_mnist),
 }
 DEFAULT_SECTIONS = ("steps", "transform", "cold", "threads", "memory")
 #: The sections that a device has not, and why.
@@ -78,6 +89,7 @@ OF_THE_CPU = {
     "memory": "it is the host's; a step's memory on the device is a column of steps",
     "large": "its memory is the host's",
 }
+OF_A_DEVICE = ("peaks", "peers", "kernels", "mnist")
 #: The sections that read Linux's /proc.
 OF_LINUX = ("memory", "large", "classifier")
 
@@ -94,124 +106,62 @@ def parse_arguments(arguments=None):
     parser.add_argument("--no-peer", action="store_true", help="leave PyTorch out")
     parser.add_argument("--data-dir", help="directory with MNIST's IDX files")
     parser.add_argument(
-        "--backend", default="cpu", help="cpu, cupy, numba_cuda, or cupy,numba_cuda; default: cpu"
+        "--backend",
+        help="cpu, cupy, numba_cuda, or cupy,numba_cuda; default: cpu; of `device` both",
+    )
+    parser.add_argument(
+        "--minutes", type=int, default=10, help="of `device`: what has not begun then is left out"
     )
     parser.add_argument("--json", help="file of the figures; default: benchmark.json in --output")
     output = "out/benchmark"
     parser.add_argument("--output", default=output, help=f"directory to write; default: {output}")
     parser.add_argument("--quick", action="store_true", help="tiny layers, to try the script out")
     parsed = parser.parse_args(arguments)
-    parsed.backend = parsed.backend.split(",")
-    if parsed.backend != ["cpu"] and not {*parsed.backend} <= {"cupy", "numba_cuda"}:
+    parsed.is_device_run = "device" in parsed.sections
+    default = "cupy,numba_cuda" if parsed.is_device_run else "cpu"
+    parsed.backend = (parsed.backend or default).split(",")
+    on_cpu = parsed.backend == ["cpu"]
+    if not on_cpu and not {*parsed.backend} <= {"cupy", "numba_cuda"}:
         parser.error("--backend must be cpu, or one or both of cupy,numba_cuda")
-    known = [name for name in SECTIONS if parsed.backend == ["cpu"] or name not in OF_THE_CPU]
+    others = OF_A_DEVICE if on_cpu else OF_THE_CPU
+    known = [name for name in SECTIONS if name not in others]
     for section in parsed.sections:
-        if section in SECTIONS and section not in known:
+        if section in OF_THE_CPU and not on_cpu:
             parser.error(f"section is {section!r}, which is the CPU's own: {OF_THE_CPU[section]}")
-        if section not in (*known, "all"):
+        if on_cpu and section in (*OF_A_DEVICE, "device"):
+            parser.error(f"section is {section!r}, which is a device's own; see --backend")
+        if section not in (*known, "all", "device"):
             parser.error(f"section is {section!r}; it must be one of {', '.join(known)}, all")
-    check_counts(parser, parsed, "repetitions")
+    if parsed.is_device_run:
+        parsed.sections += [name for name in PLAN if name != "mnist"]
+    check_counts(parser, parsed, "repetitions", "minutes")
     chosen = known if "all" in parsed.sections else parsed.sections or DEFAULT_SECTIONS
     parsed.sections = [section for section in known if section in chosen]
     parsed.json = Path(parsed.json or Path(parsed.output) / "benchmark.json")
     return parsed
 
 
-class Bench:
-    """What the sections share: how often, how large, on which threads, with which peer."""
-
-    def __init__(self, arguments):
-        self.repetitions = arguments.repetitions
-        self.tiny = arguments.quick
-        self.data_dir = arguments.data_dir
-        self.threads = numba.get_num_threads()
-        self.torch = None if arguments.no_peer else import_torch(self.threads)
-        self.torch_device = "cpu"
-
-    @cached_property
-    def digits(self):
-        return load_digits(self.data_dir)
-
-    def steps(self, machine):
-        """Yield the layers and a training step of each."""
-        for layer in self.layers():
-            x = make_images(layer, self.digits)
-            yield layer, Step(machine.backend, x, make_parameters(layer))
-
-    def layers(self, names=None):
-        found = [layer for layer in LAYERS if names is None or layer.name in names]
-        return [layer.tiny() if self.tiny else layer for layer in found]
-
-    def environment(self):
-        """`records.environment` with threads, BLAS, the peer and the digits."""
-        found = environment()
-        found["versions"]["torch"] = None if self.torch is None else version("torch")
-        blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-        found["versions"]["blas"] = f"{blas['name']} {blas['version']}"
-        limits = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
-        found["threads"] = {
-            "numba": self.threads,
-            "blas": _blas_threads(),
-            "torch": None if self.torch is None else self.torch.get_num_threads(),
-            "environment": {name: os.environ[name] for name in limits if name in os.environ},
-        }
-        found |= {"digits": self.digits.name, "repetitions": self.repetitions}
-        return found | {"scale": "tiny" if self.tiny else "full"}
-
-
-def _blas_threads():
-    """Threads of NumPy's BLAS, None where threadpoolctl is not there to tell."""
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        return None
-    pools = (pool for pool in threadpool_info() if pool["user_api"] == "blas")
-    return max((pool["num_threads"] for pool in pools), default=None)
-
-
-def print_environment(found):
-    machine, versions, threads = found["machine"], found["versions"], found["threads"]
-    print(f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB")
-    print(", ".join(f"{name} {number}" for name, number in versions.items() if number))
-    print(f"{threads['numba']} threads; digits: {found['digits']}")
-    if threads["blas"] not in (None, threads["numba"]):
-        print(
-            f"BLAS, the measure of the peak, runs on {threads['blas']}: for figures that compare, "
-            "set NUMBA_NUM_THREADS and OPENBLAS_NUM_THREADS alike"
-        )
-    if versions["torch"] is None:
-        print("No PyTorch, no peer's column (pip install torch)")
-
-
 def main():
     arguments = parse_arguments()
     pictures = check_packages() and "growth" in arguments.sections
     bench = Bench(arguments)
+    if arguments.is_device_run:
+        return run_device(arguments, bench)
     try:
         machines = [open_machine(name) for name in arguments.backend]
     except (ImportError, RuntimeError) as error:
         print(f"Nothing was measured: {error}", file=sys.stderr)
         return 1
-    for machine in machines if bench.tiny else ():
-        machine.hurry()
-    if machines[0].is_device:
-        bench.torch, bench.torch_device = peer_on_device(bench.torch)
+    use_peer(bench, machines[0])
     print_environment(bench.environment())
     for machine, section in itertools.product(machines, arguments.sections):
-        print()
         if section in OF_LINUX and not can_measure_memory():
-            print(f"{section}: not measured, its memory is measured through Linux's /proc")
+            print(f"\n{section}: not measured, its memory is measured through Linux's /proc")
             continue
-        name = f"{section} on {machine.name}" if machine.is_device else section
-        measure, report = SECTIONS[section]
-        result = measure(bench, machine)
-        if machine.is_device:
-            result = {"device": machine.description()} | result
-            print(f"{name}: {result['device']['name']}")
-        write_section(arguments.json, name, {"environment": bench.environment(), **result})
-        report(result)
+        result = measure_section(arguments, bench, section, machine)
         if section == "growth" and pictures:
-            plot = Path(arguments.output) / f"benchmark-{name.replace(' ', '-')}.png"
+            name = section_name(section, machine).replace(" ", "-")
+            plot = Path(arguments.output) / f"benchmark-{name}.png"
             draw_growth(plot, result)
             print(f"Plot: {plot}")
     if arguments.backend != ["cpu"]:
@@ -219,6 +169,62 @@ def main():
         for name, why in OF_THE_CPU.items():
             print(f"{name}: {why}")
     print(f"\nEvery repetition: {arguments.json}")
+
+
+def run_device(arguments, bench):
+    """Everything that needs a device, whatever fails; 1 where nothing could be measured."""
+    machines = []
+    for name in arguments.backend:
+        try:
+            machines.append(open_machine(name))
+        except (ImportError, RuntimeError) as error:
+            bench.failed[name] = str(error)
+    if machines:
+        use_peer(bench, machines[0])
+        print_environment(bench.environment())
+    for section, machine in plan(arguments.sections, machines):
+        name = section_name(section, machine)
+        with noting(bench.failed, name):
+            if bench.clock.seconds_left() < 0:
+                raise TimeoutError("the time was up (--minutes) before it began")
+            measure_section(arguments, bench, section, machine)
+    write_section(arguments.json, "failed on a device", bench.failed)
+    print(f"\nEvery repetition: {arguments.json}")
+    for name, why in bench.failed.items():
+        print(f"Not measured: {name}: {why}", file=sys.stderr)
+    return 0 if machines else 1
+
+
+def use_peer(bench, machine):
+    """Take PyTorch to where the machine is."""
+    if machine.is_device:
+        bench.torch, bench.torch_device = peer_on_device(bench.torch)
+
+
+def section_name(section, machine):
+    """How a section of the file is called."""
+    return f"{section} on {machine.name}" if machine.is_device and section not in ONCE else section
+
+
+def measure_section(arguments, bench, section, machine):
+    """Measure, write down (what there is so far, too) and print; returns the result."""
+    if bench.tiny:
+        machine.hurry()
+    measure, report = SECTIONS[section]
+    bench.section = name = section_name(section, machine)
+    head = {"environment": bench.environment()}
+    if machine.is_device:
+        head["device"] = machine.description()
+
+    def keep(found):
+        write_section(arguments.json, name, head | found)
+
+    bench.keep = keep if arguments.is_device_run else bench.keep
+    print(f"\n{name}: {head['device']['name']}" if machine.is_device else "")
+    result = measure(bench, machine)
+    keep(result)
+    report(result)
+    return head | result
 
 
 def read_sections(path):

@@ -17,16 +17,21 @@ def run_child(module, task, **environment):
 
     environment: variables for the child. RuntimeError has what it said if the child fails.
     """
-    path = os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-m", module, json.dumps(task)],
-        env={**os.environ, "PYTHONPATH": path, **environment},
+        env=script_environment() | environment,
         capture_output=True,
         text=True,
     )
     if done.returncode:
         raise RuntimeError(f"{module} failed on {task}:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def script_environment():
+    """The environment of a child that finds the scripts and minisca, installed or not."""
+    given = filter(None, [os.environ.get("PYTHONPATH")])
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(SCRIPTS), str(SCRIPTS.parent), *given])}
 
 
 def answer(measure):

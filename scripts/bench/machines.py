@@ -5,6 +5,7 @@ counts only as far as the device waits for it, as it does in training.
 """
 
 import contextlib
+import subprocess
 import time
 
 import numba
@@ -54,9 +55,7 @@ class Machine:
 
     def product(self, rows, depth, columns):
         """A call that multiplies matrices by the vendor's library; None where there is none."""
-        random = np.random.default_rng(0)
-        a = random.standard_normal((rows, depth), np.float32)
-        b = random.standard_normal((depth, columns), np.float32)
+        a, b = random_matrices(rows, depth, columns)
         out = np.empty((rows, columns), np.float32)
         return lambda: np.matmul(a, b, out=out)
 
@@ -92,6 +91,13 @@ class Device(Machine):
         target = self.backend.copy(source)
         return lambda: self.backend.copy_into_(target, source), 2 * (n_bytes // 4 * 4)
 
+    @contextlib.contextmanager
+    def profiled(self):
+        """A profiler that waits to be told looks at what is done within the block."""
+        self.start_profiler()
+        yield
+        self.stop_profiler()
+
 
 class CuPyDevice(Device):
     def __init__(self, backend):
@@ -100,6 +106,14 @@ class CuPyDevice(Device):
 
         self.cupy = cupy
         self.event = cupy.cuda.Event
+
+    def start_profiler(self):
+        self.cupy.cuda.runtime.deviceSynchronize()
+        self.cupy.cuda.runtime.profilerStart()
+
+    def stop_profiler(self):
+        self.cupy.cuda.runtime.deviceSynchronize()
+        self.cupy.cuda.runtime.profilerStop()
 
     def milliseconds(self, start, end):
         end.synchronize()
@@ -114,7 +128,7 @@ class CuPyDevice(Device):
         return pool.total_bytes() - before
 
     def product(self, rows, depth, columns):
-        a, b = (self.cupy.ones(shape, "float32") for shape in ((rows, depth), (depth, columns)))
+        a, b = map(self.cupy.asarray, random_matrices(rows, depth, columns))
         out = self.cupy.empty((rows, columns), "float32")
         return lambda: self.cupy.matmul(a, b, out=out)
 
@@ -126,6 +140,7 @@ class CuPyDevice(Device):
             "compute_capability": f"{properties['major']}.{properties['minor']}",
             "memory_gib": round(properties["totalGlobalMem"] / 2**30, 1),
             "driver": runtime.driverGetVersion(),
+            "driver_version": driver_version(),
             "cupy": self.cupy.__version__,
         }
 
@@ -140,6 +155,14 @@ class NumbaDevice(Device):
     def event(self):
         return self.cuda.event(timing=True)
 
+    def start_profiler(self):
+        self.cuda.synchronize()
+        self.cuda.profile_start()
+
+    def stop_profiler(self):
+        self.cuda.synchronize()
+        self.cuda.profile_stop()
+
     def milliseconds(self, start, end):
         end.synchronize()
         return self.cuda.event_elapsed_time(start, end)
@@ -151,7 +174,7 @@ class NumbaDevice(Device):
         torch, device = peer_on_device(import_torch(numba.get_num_threads()))
         if torch is None:
             return None
-        a, b = (torch.ones(shape, device=device) for shape in ((rows, depth), (depth, columns)))
+        a, b = (torch.from_numpy(m).to(device) for m in random_matrices(rows, depth, columns))
         return lambda: a @ b
 
     def description(self):
@@ -161,7 +184,23 @@ class NumbaDevice(Device):
             "name": name.decode() if isinstance(name, bytes) else name,
             "compute_capability": ".".join(map(str, device.compute_capability)),
             "memory_gib": round(self.cuda.current_context().get_memory_info().total / 2**30, 1),
+            "driver_version": driver_version(),
         }
+
+
+def random_matrices(rows, depth, columns):
+    """Of Gaussian numbers, a million that come again: products of equal ones need less power."""
+    numbers = np.random.default_rng(0).standard_normal((1 << 20) - 3, np.float32)
+    return np.resize(numbers, (rows, depth)), np.resize(numbers[::-1], (depth, columns))
+
+
+def driver_version():
+    """Of NVIDIA's driver; None where its tool does not tell."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return None
 
 
 def open_machine(name):

@@ -3,6 +3,8 @@
 PyTorch is measured against, never used by minisca; without it the benchmark has no peer's column.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 from bench.layers import LEARNING_RATE, MOMENTUM
 
@@ -13,6 +15,8 @@ from minisca.training.optim import SGD
 #: the last place of the root of its squared terms. This many times that is still agreement.
 SAFETY = 8
 ROUNDING = 2.0**-24
+#: Of TF32, whose products have 10 bits of mantissa, the rest cut off: of one factor.
+ROUNDING_TF32 = 2.0**-10
 
 
 class DisagreementError(AssertionError):
@@ -29,10 +33,27 @@ def import_torch(threads):
     return torch
 
 
-class PeerStep:
-    """conv2d, relu, a mask of each map's largest unit, conv_transpose2d, backward, SGD."""
+@contextmanager
+def tf32(torch, allowed):
+    """Within the block, whether products of float32 on the device may be of TF32."""
+    kinds = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [kind.allow_tf32 for kind in kinds]
+    for kind in kinds:
+        kind.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        for kind, value in zip(kinds, before, strict=True):
+            kind.allow_tf32 = value
 
-    def __init__(self, torch, x, parameters, device="cpu"):
+
+class PeerStep:
+    """conv2d, relu, a mask of each map's largest unit, conv_transpose2d, backward, SGD.
+
+    compiled: whether the way to the loss, its derivative and the update go through torch.compile.
+    """
+
+    def __init__(self, torch, x, parameters, device="cpu", compiled=False):
         self.torch, self.device = torch, device
         self.x = torch.from_numpy(x).to(device)
         self.parameters = {
@@ -44,12 +65,45 @@ class PeerStep:
             self.parameters.values(), lr=LEARNING_RATE, momentum=MOMENTUM
         )
 
+        self.forward, self.update = self.loss_of_batch, self.optimiser.step
+        if compiled:
+            torch.compiler.reset()  # of what was compiled for other layers only so much is kept
+            self.forward = torch.compile(self.forward, dynamic=False)
+            self.update = torch.compile(self.update, dynamic=False)
+
     def __call__(self):
         self.optimiser.zero_grad()
+        self.forward().backward()
+        self.update()
+
+    def loss_of_batch(self):
         units = self.activations().flatten(2)
         winners = units.argmax(2, keepdim=True)
-        self.loss(units, self.torch.zeros_like(units).scatter_(2, winners, 1)).backward()
-        self.optimiser.step()
+        return self.loss(units, self.torch.zeros_like(units).scatter_(2, winners, 1))
+
+    def units(self):
+        with self.torch.no_grad():
+            return self.activations().flatten(2)
+
+    def differences_of_a_run(self):
+        """A run as it is timed beside its operations one by one: {name: relative difference}."""
+        self.optimiser.zero_grad()
+        loss = self.forward()
+        loss.backward()
+        gradients = {name: value.grad.clone() for name, value in self.parameters.items()}
+        winners = self.units().argmax(2)
+        expected_loss, expected = self.loss_and_gradients(winners, self.torch.ones_like(winners))
+        return relative_differences(loss.item(), gradients, expected_loss, expected)
+
+    def loss_and_gradients(self, positions, active):
+        """With these winners in place of its own: positions (n, m), active where there is one."""
+        self.optimiser.zero_grad()
+        units = self.activations().flatten(2)
+        mask = self.torch.zeros_like(units)
+        mask.scatter_(2, positions[..., None], active[..., None].to(units.dtype))
+        loss = self.loss(units, mask)
+        loss.backward()
+        return loss.item(), {name: value.grad for name, value in self.parameters.items()}
 
     def convolve(self):
         with self.torch.no_grad():
@@ -72,11 +126,20 @@ class PeerStep:
         return ((x_hat - self.x) ** 2).sum() / len(self.x)
 
 
-def check_agreement(step, peer):
+def relative_differences(loss, gradients, expected_loss, expected):
+    """{"loss": ..., a parameter's name: ...}, of tensors."""
+    found = {"loss": abs(loss / expected_loss - 1)}
+    for name, wanted in expected.items():
+        found[name] = float((gradients[name] - wanted).norm() / wanted.norm())
+    return found
+
+
+def check_agreement(step, peer, rounding=0.0):
     """Raise DisagreementError unless both compute the same loss, gradients and winners.
 
     A winner may differ where the two largest units of a map are equal but for rounding. So winners
     are compared by value, and then the peer is given minisca's, which makes the rest smooth.
+    rounding: of a factor before it is multiplied, where the peer does so.
 
     Returns {"loss": relative difference, ...}, the tolerance, and how many winners differ.
     """
@@ -87,21 +150,19 @@ def check_agreement(step, peer):
     values, positions = map(to_host, step.encode())
     loss, gradients = step.loss_and_gradients()
 
-    for parameter in peer.parameters.values():
-        parameter.grad = None
-    units = peer.activations().flatten(2)
-    places = torch.from_numpy(positions.astype(np.int64)).to(peer.device)[..., None]
-    active = torch.from_numpy(values > 0).to(peer.device)[..., None]
-    mask = torch.zeros_like(units).scatter_(2, places, active.to(units.dtype))
-    differing = _compare_winners(torch, units.detach(), values, places, active, channels * k * k)
-    peer_loss = peer.loss(units, mask)
-    peer_loss.backward()
+    places = torch.from_numpy(positions.astype(np.int64)).to(peer.device)
+    active = torch.from_numpy(values > 0).to(peer.device)
+    of_products = rounding * np.sqrt(2)
+    allowed = SAFETY * (ROUNDING * np.sqrt(channels * k * k) + of_products)
+    differing = _compare_winners(torch, peer.units(), values, places, active, allowed)
+    peer_loss, peer_gradients = peer.loss_and_gradients(places, active)
 
     # encoder, reconstruction, the winners' derivatives, and the sum over the batch
-    tolerance = SAFETY * ROUNDING * np.sqrt(2 * channels * k * k + n_maps + n)
-    differences = {"loss": abs(peer_loss.item() - loss) / loss}
+    tolerance = ROUNDING * np.sqrt(2 * channels * k * k + n_maps + n) + 2 * of_products
+    tolerance *= SAFETY
+    differences = {"loss": abs(peer_loss - loss) / loss}
     for name, gradient in gradients.items():
-        theirs = peer.parameters[name].grad.cpu().numpy()
+        theirs = peer_gradients[name].cpu().numpy()
         size = np.linalg.norm(theirs)
         if name == "decoder_bias":  # errors of both signs may cancel: beside what was summed up
             size = 2 * np.sqrt(step.x[0].size * loss)
@@ -121,24 +182,42 @@ def check_agreement(step, peer):
     }
 
 
-def agreement_with(step, peer):
+def agreement_with(step, peer, rounding=0.0):
     """What `check_agreement` returns; {"disagreement": what it says} where it finds one.
 
     A convolution of the vendor's library by FFT or Winograd's method rounds more than a sum does.
     That is a finding to stand beside the times, not a reason to lose all others.
     """
     try:
-        return check_agreement(step, peer)
+        return check_agreement(step, peer, rounding)
     except DisagreementError as disagreement:
         return {"disagreement": str(disagreement)}
 
 
-def _compare_winners(torch, units, values, places, active, terms):
-    """Every winner's unit is the peer's largest but for rounding; how many are at other places."""
-    largest, where = units.max(2, keepdim=True)
-    values = torch.from_numpy(values).to(units.device)[..., None]
-    allowed = SAFETY * ROUNDING * np.sqrt(terms) * float(largest.max())
-    at_ours = units.gather(2, places) * active
+def agreement_line(agreement):
+    if agreement is None:
+        return "PyTorch not run"
+    if "failed" in agreement:
+        return f"failed: {agreement['failed']}"
+    if "disagreement" in agreement:
+        return f"PyTorch computes something else: {agreement['disagreement']}"
+    largest = max(agreement["relative_differences"].values())
+    return (
+        f"agrees with PyTorch to {largest:.0e} (allowed {agreement['tolerance']:.0e}), "
+        f"{agreement['winners_at_other_of_two_equal_units']} of {agreement['winners']} winners at "
+        "the other of two units that differ by rounding alone"
+    )
+
+
+def _compare_winners(torch, units, values, places, active, allowed):
+    """Every winner's unit is the peer's largest but for rounding; how many are at other places.
+
+    allowed: of the largest unit.
+    """
+    largest, where = units.max(2)
+    values = torch.from_numpy(values).to(units.device)
+    allowed *= float(largest.max())
+    at_ours = units.gather(2, places[..., None])[..., 0] * active
     worst = float(torch.maximum(largest - at_ours, (values - at_ours).abs()).max())
     if not worst <= allowed:
         raise DisagreementError(

@@ -3,7 +3,7 @@
 from functools import partial
 
 from bench.layers import describe, make_parameters
-from bench.peer import PeerStep, agreement_with, check_update
+from bench.peer import PeerStep, agreement_line, agreement_with, check_update
 from bench.timing import median, medians, milliseconds, take_turns, times
 from common.records import print_rows
 
@@ -15,8 +15,7 @@ def measure_steps(bench, machine):
     """Seconds of minisca's step, its phases, the peer's step and the ceilings, a layer."""
     if bench.torch is not None:
         check_update(bench.torch)
-    steps = bench.steps(machine)
-    return {"layers": [measure_step(layer, step, bench, machine) for layer, step in steps]}
+    return bench.each_layer(machine, lambda layer, step: measure_step(layer, step, bench, machine))
 
 
 def measure_step(layer, step, bench, machine):
@@ -124,30 +123,18 @@ def note(layer):
     return f"{layer['layer']}: {'; '.join([*parts, agreement_line(layer['agreement'])])}"
 
 
-def agreement_line(agreement):
-    if agreement is None:
-        return "PyTorch not run"
-    if "disagreement" in agreement:
-        return f"PyTorch computes something else: {agreement['disagreement']}"
-    largest = max(agreement["relative_differences"].values())
-    return (
-        f"agrees with PyTorch to {largest:.0e} (allowed {agreement['tolerance']:.0e}), "
-        f"{agreement['winners_at_other_of_two_equal_units']} of {agreement['winners']} winners at "
-        "the other of two units that differ by rounding alone"
-    )
-
-
 def measure_transform(bench, machine):
     """Seconds of convolution, ReLU and pooling in one pass beside the step's own encoder."""
-    found = []
-    for layer, step in bench.steps(machine):
+
+    def measure(layer, step):
         calls = {"encode_winners": step.encode, "encode_pooled": partial(step.encode, *layer.pool)}
         seconds = take_turns(machine, calls, bench.repetitions, description=layer.name)
         middle = medians(seconds)
         entry = {**describe(layer), "pool": layer.pool, "seconds": seconds}
         ratio = middle["encode_pooled"] / middle["encode_winners"]
-        found.append(entry | {"median_seconds": middle, "ratio": ratio})
-    return {"layers": found}
+        return entry | {"median_seconds": middle, "ratio": ratio}
+
+    return bench.each_layer(machine, measure)
 
 
 def report_transform(result):

@@ -13,10 +13,9 @@ from common.records import print_rows
 
 def measure_threads(bench, machine):
     two = min(2, bench.threads)
-    layers = []
-    for layer, step in bench.steps(machine):
 
-        def on_threads(threads, step=step):
+    def measure(layer, step):
+        def on_threads(threads):
             numba.set_num_threads(threads)
             step()
 
@@ -27,8 +26,9 @@ def measure_threads(bench, machine):
             numba.set_num_threads(bench.threads)
         middle = medians(seconds)
         found = {**describe(layer), "seconds": seconds, "median_seconds": middle}
-        layers.append(found | {"speed_up": middle["1"] / middle[str(two)]})
-    return {"layers": layers, "threads": two}
+        return found | {"speed_up": middle["1"] / middle[str(two)]}
+
+    return bench.each_layer(machine, measure) | {"threads": two}
 
 
 def report_threads(result):

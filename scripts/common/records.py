@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib import import_module, metadata
 from pathlib import Path
 
 from common.data_files import NUMBER, NUMBER_OR_NONE, checked, read_json, read_toml
@@ -78,6 +78,14 @@ def environment():
         "peak_memory_gib": peak_memory_gib(),
         "command": shlex.join(["python", *map(_without_places, sys.argv)]),
     }
+
+
+def version(name):
+    """Of a package, installed or only on the path; None where neither tells."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return getattr(import_module(name), "__version__", None)
 
 
 def peak_memory_gib():

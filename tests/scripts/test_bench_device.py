@@ -1,5 +1,6 @@
 """The benchmark of devices where there is none, run on stand-ins: its form, no timings."""
 
+import json
 import time
 from operator import attrgetter
 from types import SimpleNamespace
@@ -9,7 +10,10 @@ import numpy as np
 import pytest
 from bench import cold as bench_cold
 from bench import growth, layers, machines, timing
+from bench import run as runs
+from bench.device import Clock
 from bench.first_step import first_step
+from bench.peer import import_torch
 
 from minisca.backends import get_backend, has_driver
 from tests.support.backends import DEVICES
@@ -57,7 +61,7 @@ def scripts(request, monkeypatch):
     children.clear()
     monkeypatch.setattr(bench_cold, "run_child", child_in_this_process)
     monkeypatch.setattr(benchmark, "open_machine", lambda name: StandIn(get_backend(name)))
-    torch = benchmark.import_torch(1)
+    torch = import_torch(1)
     monkeypatch.setattr(benchmark, "peer_on_device", lambda _: (torch, "cpu"))
     return benchmark, request.param
 
@@ -216,3 +220,84 @@ def test_a_library_has_the_names_that_its_clock_uses(package, names):
         from numba import cuda as library
     for name in names.split():
         assert callable(attrgetter(name)(library))
+
+
+def test_one_command_measures_all_that_needs_a_device_and_notes_what_fails(
+    scripts, monkeypatch, tmp_path, capsys
+):
+    benchmark, backend = scripts
+    path = tmp_path / "figures.json"
+    measured = []
+
+    def section(name, failing=False):
+        def measure(bench, machine):
+            measured.append(f"{name} on {machine.name}")
+            bench.keep({"layers": ["the first"]})
+            if failing:
+                raise ValueError("no compiler\nhere")
+            return {"layers": ["the first", "the second"]}
+
+        return measure, lambda result: print(f"{name}: {result['layers']}")
+
+    names = ("peaks", "steps", "transform", "peers", "kernels", "cold", "mnist")
+    for name in names:
+        monkeypatch.setitem(benchmark.SECTIONS, name, section(name, name == "peers"))
+    monkeypatch.setattr(
+        "sys.argv", ["benchmark.py", "device", "--backend", backend, "--json", str(path)]
+    )
+    assert benchmark.main() == 0
+    assert measured == [f"{name} on {backend}" for name in names if name != "mnist"]
+    sections = benchmark.read_sections(path)
+    assert sections.pop("failed on a device") == {"peers": "ValueError: no compiler"}
+    once = {"peaks", "peers"}
+    columns = {f"{name} on {backend}" for name in ("steps", "transform", "kernels", "cold")}
+    assert set(sections) == once | columns
+    assert sections["peers"]["layers"] == ["the first"]
+    assert sections["peaks"]["layers"] == ["the first", "the second"]
+    for found in sections.values():
+        assert found["device"]["name"] == f"a stand-in of {backend}"
+        assert found["environment"]["versions"]["numba"]
+    assert "Not measured: peers: ValueError: no compiler" in capsys.readouterr().err
+
+
+def test_what_has_not_begun_when_the_time_is_up_is_left_out(scripts, monkeypatch, tmp_path):
+    benchmark, backend = scripts
+    path = tmp_path / "figures.json"
+    monkeypatch.setattr(Clock, "seconds_left", lambda self: -1)
+    monkeypatch.setattr(
+        "sys.argv", ["benchmark.py", "device", "--backend", backend, "--json", str(path)]
+    )
+    assert benchmark.main() == 0
+    (failed,) = benchmark.read_sections(path).values()
+    assert len(failed) == 6
+    assert all("the time was up" in why for why in failed.values())
+
+
+def test_without_a_device_its_run_says_so_of_every_column(tmp_path):
+    if has_driver():
+        pytest.skip("there is a CUDA driver")
+    done = run_script("benchmark.py", "device", "--output", tmp_path)
+    assert done.returncode == 1
+    (failed,) = json.loads((tmp_path / "benchmark.json").read_text())["sections"].values()
+    assert set(failed) == {"cupy", "numba_cuda"}
+
+
+def test_a_layer_that_fails_costs_a_device_run_that_layer_alone(monkeypatch):
+    bench = benchmark.Bench(benchmark.parse_arguments(["device", "--quick", "--no-peer"]))
+    bench.section = "steps on cupy"
+    first, *others = bench.layers()
+
+    def measure(layer, step):
+        if layer == first:
+            raise MemoryError("too large")
+        return layer.name
+
+    monkeypatch.setattr(runs, "make_images", lambda *_: None)
+    monkeypatch.setattr(runs, "Step", lambda *_: None)
+    machine = SimpleNamespace(backend=None)
+    found = bench.each_layer(machine, measure)
+    assert found == {"layers": [layer.name for layer in others]}
+    assert bench.failed == {f"steps on cupy, {first.name}": "MemoryError: too large"}
+    bench.failed = None
+    with pytest.raises(MemoryError):
+        bench.each_layer(machine, measure)

@@ -127,7 +127,9 @@ def test_a_steps_phases_stand_beside_it_and_the_floor_in_the_table(capsys):
 
 def test_the_ratio_is_that_of_transform_to_the_steps_encoder():
     step = SimpleNamespace(encode=lambda *pool: 3 if pool == (5, 3) else 2)
-    bench = SimpleNamespace(steps=lambda machine: [(LAYER, step)], repetitions=2)
+    bench = SimpleNamespace(
+        each_layer=lambda _, measure: {"layers": [measure(LAYER, step)]}, repetitions=2
+    )
     (found,) = steps.measure_transform(bench, Machine())["layers"]
     assert found["ratio"] == 1.5
     assert found["median_seconds"] == {"encode_winners": 2, "encode_pooled": 3}
@@ -143,7 +145,9 @@ def test_two_threads_gain_what_one_takes_over_what_they_take(monkeypatch):
         "take_turns",
         lambda machine, calls, *_, **__: {n: [call() or 6 / used[-1]] for n, call in calls.items()},
     )
-    bench = SimpleNamespace(steps=lambda machine: [(LAYER, step)], repetitions=1, threads=4)
+    bench = SimpleNamespace(
+        each_layer=lambda _, measure: {"layers": [measure(LAYER, step)]}, repetitions=1, threads=4
+    )
     found = threads.measure_threads(bench, Machine())
     assert found["layers"][0]["speed_up"] == 2
     assert found["threads"] == 2

@@ -6,7 +6,7 @@ import json
 import benchmark
 import numpy as np
 import pytest
-from bench import layers, steps
+from bench import layers
 from bench import peer as peers
 
 from minisca.backends import get_backend
@@ -131,7 +131,7 @@ def test_a_peer_that_computes_something_else_is_found_and_stands_beside_its_time
             peers.check_agreement(step, peers.PeerStep(torch, x, others))
         found = peers.agreement_with(step, peers.PeerStep(torch, x, others))
         assert "differ" in found["disagreement"]
-        assert found["disagreement"] in steps.agreement_line(found)
+        assert found["disagreement"] in peers.agreement_line(found)
 
 
 def test_winners_may_differ_in_place_where_units_are_equal_and_nowhere_in_value():
@@ -139,9 +139,9 @@ def test_winners_may_differ_in_place_where_units_are_equal_and_nowhere_in_value(
     units = torch.tensor([[[1.0, 3.0, 3.0], [0.0, 2.0, 1.0]]])
 
     def differing(value, place):
-        values, places = np.array([[value, 2.0]], np.float32), torch.tensor([[[place], [1]]])
-        active = torch.ones(1, 2, 1, dtype=torch.bool)
-        return peers._compare_winners(torch, units, values, places, active, 9)
+        values, places = np.array([[value, 2.0]], np.float32), torch.tensor([[place, 1]])
+        active = torch.ones(1, 2, dtype=torch.bool)
+        return peers._compare_winners(torch, units, values, places, active, 1e-6)
 
     assert differing(3.0, 1) + differing(3.0, 2) == 1  # PyTorch's is one of the two
     for value, place in ((3.001, 1), (2.999, 2), (1.0, 0)):

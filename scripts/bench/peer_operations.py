@@ -1,0 +1,151 @@
+"""The operations of the best step that we can write in PyTorch, with gradients by hand.
+
+Each after the winners has two ways: dense convolutions of maps that hold the winners alone, which
+tensor cores are fast at, and sums over gathered patches, which are a hundred times less work.
+"""
+
+DENSE, LAST, GATHERED = "dense", "dense, channels last", "gathered"
+#: What each operation of a step is measured in.
+WAYS = {
+    "encode": (DENSE, LAST),
+    "decode": (DENSE, LAST, GATHERED),
+    "slopes": (DENSE, LAST, GATHERED),
+    "gradient": (DENSE, LAST, GATHERED),
+}
+#: Numbers of gathered patches that the host's way through them holds at once.
+MOST_GATHERED = 1 << 24
+
+
+class Operations:
+    """Of tensors: images (n, c, h, w), filters (m, c, k, k), a code of values, positions (n, m).
+
+    ways: {operation: its way}; dense where it says nothing.
+    """
+
+    def __init__(self, torch, ways=()):
+        self.torch, self.functional = torch, torch.nn.functional
+        self.ways = dict.fromkeys(WAYS, DENSE) | dict(ways)
+
+    def encode(self, x, filters, bias):
+        """Of every map its largest unit, and where."""
+        units = self.units(x, filters, bias)
+        return units.max(2)
+
+    def units(self, x, filters, bias):
+        x, filters = self.laid("encode", x, filters)
+        padding = filters.shape[2] // 2
+        return self.torch.relu(self.functional.conv2d(x, filters, bias, padding=padding)).flatten(2)
+
+    def decode(self, values, positions, filters, bias, size):
+        if self.ways["decode"] != GATHERED:
+            maps, filters = self.laid("decode", self.maps(values, positions, size), filters)
+            padding = filters.shape[2] // 2
+            return self.functional.conv_transpose2d(maps, filters, bias, padding=padding)
+        columns = self.sums_at_pixels(values, positions, filters, size)
+        return bias[:, None, None] + self.fold(columns, filters, size)
+
+    def sums_at_pixels(self, values, positions, filters, size):
+        """Of every pixel the sum of values times filters that won there (n h w, k k c)."""
+        torch, (n, m) = self.torch, values.shape
+        places = size[0] * size[1]
+        images = torch.arange(n, device=values.device, dtype=torch.int32)[:, None]
+        where, order = (images * places + positions.int()).flatten().sort()
+        starts = torch.searchsorted(
+            where, torch.arange(n * places, device=where.device, dtype=torch.int32)
+        )
+        return self.functional.embedding_bag(
+            order % m,
+            filters.permute(0, 2, 3, 1).flatten(1),
+            starts,
+            mode="sum",
+            per_sample_weights=values.flatten()[order],
+        )
+
+    def fold(self, columns, filters, size):
+        """Every pixel's patch put where it lies, overlaps summed up."""
+        (_, c, k, _), (h, w) = filters.shape, size
+        columns, r = columns.view(-1, h, w, k, k, c), k // 2
+        found = 0
+        for i in range(k):
+            for j in range(k):
+                down, right = i - r, j - r
+                taps = columns[:, :, :, i, j, :].permute(0, 3, 1, 2)
+                found = found + self.functional.pad(taps, (right, -right, down, -down))
+        return found
+
+    def slopes(self, values, positions, error, filters):
+        """What the loss changes by with each winner: its filter times the error's patch."""
+        if self.ways["slopes"] == GATHERED:
+            found = self.products(self.patches(error, filters), positions, filters)
+        else:
+            laid, filters = self.laid("slopes", error, filters)
+            maps = self.functional.conv2d(laid, filters, padding=filters.shape[2] // 2)
+            found = maps.flatten(2).gather(2, positions[..., None])[..., 0]
+        return found * (values > 0)
+
+    def patches(self, images, filters):
+        """Of every pixel what its filters see (n, h w, k k c)."""
+        k = filters.shape[2]
+        found = self.functional.unfold(images, k, padding=k // 2)
+        return found.view(len(images), images.shape[1], k * k, -1).permute(0, 3, 2, 1).flatten(2)
+
+    def products(self, patches, positions, filters):
+        """Of every winner its filter times its patch; on the host some images at a time."""
+        rows = filters.permute(0, 2, 3, 1).flatten(1)
+        compiling = self.torch.compiler.is_compiling()
+        step = len(patches) if compiling else max(1, MOST_GATHERED // rows.numel())
+        images = self.torch.arange(len(patches), device=rows.device)[:, None]
+        return self.torch.cat(
+            [
+                (patches[images[i : i + step], positions[i : i + step]] * rows).sum(2)
+                for i in range(0, len(patches), step)
+            ]
+        )
+
+    def gradient(self, values, positions, images, filters):
+        """Of filters: the sum over the batch of a winner times the patch where it won."""
+        if self.ways["gradient"] == GATHERED:
+            n, c, h, w = images.shape
+            start = self.torch.arange(n, device=positions.device)[:, None] * (h * w)
+            sums = self.functional.embedding_bag(
+                (positions + start).T.contiguous(),
+                self.patches(images, filters).flatten(0, 1),
+                mode="sum",
+                per_sample_weights=values.T.contiguous(),
+            )
+            k = filters.shape[2]
+            return sums.view(-1, k, k, c).permute(0, 3, 1, 2)
+        maps, images = self.laid("gradient", self.maps(values, positions, images.shape[2:]), images)
+        padding = [filters.shape[2] // 2] * 2
+        return self.torch.nn.grad.conv2d_weight(images, filters.shape, maps, padding=padding)
+
+    def maps(self, values, positions, size):
+        places = size[0] * size[1]
+        empty = values.new_zeros((*values.shape, places))
+        return empty.scatter_(2, positions[..., None], values[..., None]).unflatten(2, (*size,))
+
+    def laid(self, name, *arrays):
+        last = self.torch.channels_last
+        if self.ways[name] != LAST:
+            return arrays
+        return [array.contiguous(memory_format=last) for array in arrays]
+
+    def loss_and_gradients(self, x, parameters, code=None):
+        """The mean loss of the images and the gradients, in the order of the parameters; the code.
+
+        code: whose winners to take in place of its own.
+        """
+        encoder, encoder_bias, decoder, decoder_bias = parameters
+        size = tuple(x.shape[2:])
+        values, positions = code or self.encode(x, encoder, encoder_bias)
+        difference = self.decode(values, positions, decoder, decoder_bias, size) - x
+        loss = (difference**2).sum() / len(x)
+        error = difference * (2 / len(x))
+        slopes = self.slopes(values, positions, error, decoder)
+        gradients = (
+            self.gradient(slopes, positions, x, encoder),
+            slopes.sum(0),
+            self.gradient(values, positions, error, decoder),
+            error.sum((0, 2, 3)),
+        )
+        return loss, gradients, (values, positions)

@@ -1,0 +1,88 @@
+"""The peers of a device: the best step in PyTorch computes what minisca does, whatever its ways."""
+
+import itertools
+from types import SimpleNamespace
+
+import pytest
+from bench import layers, peers
+from bench.machines import Machine
+from bench.peer import ROUNDING_TF32, PeerStep, agreement_with, check_agreement
+from bench.peer_best import BestPeerStep
+from bench.peer_operations import GATHERED, WAYS
+
+from minisca.backends import get_backend
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: there is no peer")
+
+LAYER = next(layer for layer in layers.LAYERS if layer.images == "sparse").tiny()
+
+
+@pytest.fixture
+def step():
+    x = layers.make_images(LAYER, None)
+    return layers.Step(get_backend("cpu"), x, layers.make_parameters(LAYER))
+
+
+@pytest.mark.parametrize("ways", [*itertools.product(*WAYS.values())], ids=", ".join)
+def test_every_way_of_an_operation_computes_the_same_step(ways, step, monkeypatch):
+    monkeypatch.setattr(BestPeerStep, "measure_ways", lambda *_: chosen(ways))
+    peer = BestPeerStep(torch, step.x, layers.make_parameters(LAYER), compiled=False)
+    assert peer.made_of["ways"] == dict(zip(WAYS, ways, strict=True))
+    found = check_agreement(step, peer)
+    assert max(found["relative_differences"].values()) <= found["tolerance"] < 1e-4
+    assert max(peer.differences_of_a_run().values()) < 1e-5
+
+
+def chosen(ways):
+    """The measured seconds by which these ways are the fastest."""
+    return {
+        name: {way: 1 + (way != best) for way in WAYS[name]}
+        for name, best in zip(WAYS, ways, strict=True)
+    }
+
+
+def test_a_best_step_that_computes_something_else_is_found(step):
+    parameters = layers.make_parameters(LAYER)
+    others = parameters | {"decoder_filters": parameters["decoder_filters"] * 1.0005}
+    peer = BestPeerStep(torch, step.x, others, compiled=False)
+    assert "differ" in agreement_with(step, peer)["disagreement"]
+    # cut to 10 bits, factors explain as much
+    assert "relative_differences" in agreement_with(step, peer, ROUNDING_TF32)
+
+
+def test_every_way_is_measured_and_the_gathered_ones_once(step):
+    peer = BestPeerStep(torch, step.x, layers.make_parameters(LAYER), compiled=False)
+    seconds = peer.made_of["seconds"]
+    assert {name: tuple(found) for name, found in seconds.items()} == WAYS
+    known = {name: found | {GATHERED: -1.0} for name, found in seconds.items()}
+    again = BestPeerStep(torch, step.x, layers.make_parameters(LAYER), compiled=False, known=known)
+    gathered = {name for name, way in again.made_of["ways"].items() if way == GATHERED}
+    assert gathered == {name for name, ways in WAYS.items() if GATHERED in ways}
+
+
+def test_every_step_and_precision_is_timed_and_one_that_fails_is_noted(step, monkeypatch):
+    machine = Machine(get_backend("cpu"))
+    machine.hurry()
+    bench = SimpleNamespace(torch=torch, torch_device="cpu", repetitions=2, compiles=False)
+    made = PeerStep.__init__
+
+    def init(self, *arguments, compiled=False):
+        if compiled:
+            raise RuntimeError("no compiler\nhere")
+        made(self, *arguments)
+
+    monkeypatch.setattr(PeerStep, "__init__", init)
+    found = peers.measure_layer(LAYER, step, bench, machine)
+    timed = {f"{name}, {p}" for name in ("plain", "best") for p in ("float32", "TF32")}
+    assert set(found["median_seconds"]) == timed
+    assert all(len(values) == 2 for values in found["seconds"].values())
+    failed = {"failed": "RuntimeError: no compiler"}
+    for name, agreement in found["agreement"].items():
+        if name in timed:
+            assert max(agreement["relative_differences"].values()) <= agreement["tolerance"]
+            assert max(agreement["as_timed"].values()) < 1e-5
+        else:
+            assert agreement == failed
+    assert len(found["agreement"]) == 6
+    assert set(found["best_made_of"]) == {"float32", "TF32"}
+    assert not torch.backends.cuda.matmul.allow_tf32
