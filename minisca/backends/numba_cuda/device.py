@@ -6,6 +6,7 @@ from numba import cuda
 from minisca.backends import boundary
 from minisca.backends.numba_cuda.runtime import machine
 from minisca.backends.numba_cuda.runtime.machine import allocate
+from minisca.backends.numba_cuda.runtime.strides import arrange
 from minisca.backends.operands import as_real_array, check_new
 
 
@@ -15,10 +16,9 @@ def to_device(array):
     Raises RuntimeError if there is no device, MemoryError if there is no room.
     """
     if getattr(array, "__cuda_ndarray__", False):
-        if not array.is_c_contiguous():
-            raise ValueError("array is not C-contiguous; on the device it must be")
-        return array
-    array = np.require(as_real_array("array", array), requirements="C")
+        return arrange(array)
+    array = as_real_array("array", array)
+    array = array.ravel().reshape(array.shape)  # in C order, with the strides that go with it
     return allocate(array.shape, array.dtype, lambda: cuda.to_device(array))
 
 

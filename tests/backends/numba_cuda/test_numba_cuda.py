@@ -75,6 +75,52 @@ def test_without_numba_cuda_the_import_says_what_to_install():
     assert "pip install minisca[numba-cuda]" in child.stderr
 
 
+def test_a_numpy_that_numba_cuda_cannot_compile_with_is_named_at_the_opening():
+    """What NumPy 2.5 no longer has, taken from another one."""
+    pytest.importorskip("numba_cuda", reason="needs numba-cuda: pip install minisca[numba-cuda]")
+    child = run(
+        "-c",
+        "import numpy\n"
+        "vars(numpy).pop('row_stack', None)\n"
+        "from minisca import backends\n"
+        "backends.has_driver = lambda: True\n"
+        "print(backends.available_backends())\n"
+        "backends.get_backend('numba_cuda')",
+    )
+    assert "'cpu'" in child.stdout
+    assert "numba_cuda" not in child.stdout
+    assert "ImportError" in child.stderr
+    assert f"NumPy {np.__version__}" in child.stderr
+    assert "pip install minisca[numba-cuda]" in child.stderr
+
+
+def test_a_kernel_that_cannot_be_compiled_is_not_said_to_be_launched():
+    pytest.importorskip("numba_cuda", reason="needs numba-cuda: pip install minisca[numba-cuda]")
+    from minisca.backends.numba_cuda.runtime import launching
+
+    class Kernel:
+        __name__ = "_kernel"
+        compiles = False
+
+        def __getitem__(self, configuration):
+            raise AttributeError("module 'numpy' has no attribute 'row_stack'")
+
+        def typeof_pyval(self, value):
+            return type(value)
+
+        def compile(self, types):
+            assert types == (int, float)
+            if not self.compiles:
+                raise AttributeError("no row_stack")
+
+    kernel = Kernel()
+    with pytest.raises(RuntimeError, match=r"_kernel cannot be compiled: no row_stack$"):
+        launching.launch(kernel, 9, 5, 1, 2.0)
+    kernel.compiles = True
+    with pytest.raises(RuntimeError, match="_kernel failed on 9 blocks of 5 threads"):
+        launching.launch(kernel, 9, 5, 1, 2.0)
+
+
 def test_without_a_device_using_the_backend_says_so():
     pytest.importorskip("numba_cuda", reason="needs numba-cuda: pip install minisca[numba-cuda]")
     if "numba_cuda" in FOUND:

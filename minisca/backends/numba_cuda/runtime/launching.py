@@ -28,6 +28,7 @@ def launch(kernel, n_items, n_threads, *args, shared_bytes=0):
     try:
         _start(kernel, n_blocks, n_threads, shared_bytes, args)
     except Exception as error:  # of numba.cuda or of cuda.core, which it calls
+        _check_compiles(kernel, args)
         raise RuntimeError(
             f"the kernel {kernel.__name__} failed on {n_blocks} blocks of {n_threads} "
             f"threads with {shared_bytes} bytes of shared memory: {error}"
@@ -36,6 +37,16 @@ def launch(kernel, n_items, n_threads, *args, shared_bytes=0):
 
 def _start(kernel, n_blocks, n_threads, shared_bytes, args):
     kernel[n_blocks, n_threads, 0, shared_bytes](*args)
+
+
+def _check_compiles(kernel, args):
+    """Raise RuntimeError if the kernel cannot be compiled for these arguments."""
+    if not hasattr(kernel, "compile"):  # Numba's simulator compiles nothing
+        return
+    try:
+        kernel.compile(tuple(map(kernel.typeof_pyval, args)))
+    except Exception as error:
+        raise RuntimeError(f"the kernel {kernel.__name__} cannot be compiled: {error}") from error
 
 
 def launch_over(kernel, size, *args):

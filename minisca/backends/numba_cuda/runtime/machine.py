@@ -3,16 +3,29 @@
 import functools
 
 try:
-    import numba_cuda  # noqa: F401  (the package that provides numba.cuda)
+    import numba_cuda  # the package that provides numba.cuda
 except ImportError as error:
     raise ImportError(
         "the backend 'numba_cuda' needs the package numba-cuda: pip install minisca[numba-cuda] "
         "(backend='cpu' runs everywhere)"
     ) from error
+import numpy
 from numba import cuda
+from numba.cuda.core import config
 from numba.cuda.cudadrv.driver import CudaAPIError
 
 from minisca.backends.devices import no_device, no_room
+
+if not config.ENABLE_CUDASIM:  # the simulator compiles nothing
+    # Its first compilation would import this, and fail in the midst of a launch.
+    try:
+        import numba.cuda.np.arrayobj  # noqa: F401
+    except AttributeError as error:
+        raise ImportError(
+            f"the backend 'numba_cuda' cannot compile: numba-cuda {numba_cuda.__version__} does "
+            f"not go with NumPy {numpy.__version__} ({error}); pip install minisca[numba-cuda] "
+            "installs two that do (backend='cpu' runs everywhere)"
+        ) from error
 
 
 @functools.cache
