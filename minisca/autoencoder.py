@@ -68,6 +68,9 @@ class SparseConvAutoencoder(StateAttributes, Estimator):
         Steps over which the learning rate rises from 0, at most a fifth of all. Without it, rates
         that end well begin by driving biases so low that maps fall silent for good.
     momentum : float in [0, 1), default 0.9
+    init_filters : "random" (default) or "patches"
+        What filters start from: normal numbers; or, encoder and decoder alike, random patches of
+        the images (centred, if the layer is), scaled to the length that normal numbers have.
     init_scale : float, default 0.01
         Standard deviation of the initial filters, where they are not normalised. Biases start at 0.
     random_state : int or None, default None
@@ -142,6 +145,7 @@ class SparseConvAutoencoder(StateAttributes, Estimator):
         schedule="linear",
         warmup_steps=1000,
         momentum=0.9,
+        init_filters="random",
         init_scale=0.01,
         random_state=None,
         backend="auto",

@@ -7,8 +7,8 @@ the same architecture from labels.
 from minisca.baselines.clustering import kmeans
 from minisca.baselines.convnet import SupervisedConvNet
 from minisca.baselines.ksparse import KSparseAutoencoder
-from minisca.baselines.patches import dense_patches, draw_patches
 from minisca.baselines.triangle import TriangleKMeans
+from minisca.patches import dense_patches, draw_patches
 
 __all__ = [
     "KSparseAutoencoder",

@@ -13,9 +13,9 @@ import numpy as np
 
 from minisca.baselines.baseline import Baseline, of_images
 from minisca.baselines.clustering import kmeans
-from minisca.baselines.patches import check_patch_width, dense_patches, draw_patches
 from minisca.chunks import chunks, spread
 from minisca.files.checkpoint import Learned
+from minisca.patches import check_patch_width, dense_patches, draw_patches
 from minisca.preprocessing import ZCA, contrast_normalise
 from minisca.progress import progress
 from minisca.validation import (

@@ -25,6 +25,7 @@ from minisca.training.centring import centred, channel_means
 from minisca.training.images import choose_unit, difference, measure_patch_energy
 from minisca.training.objective import loss_and_gradients
 from minisca.training.optim import SCHEDULES, SGD, scheduled_rate
+from minisca.training.start import STARTS, start_filters
 from minisca.training.state import LayerState, decoder_filters, in_unit, parameter_shapes
 from minisca.validation import (
     check_choice,
@@ -171,16 +172,19 @@ def check_layer_settings(settings):
     for name in ("tied", "normalise_filters", "centre"):
         check_flag(name, getattr(settings, name))
     check_choice("schedule", settings.schedule, tuple(SCHEDULES))
+    check_choice("init_filters", settings.init_filters, STARTS)
     make_sparsity(settings.sparsity, settings.n_active, settings.lifetime)
 
 
 def initial_state(settings, X, images=None):
     """The LayerState before the first epoch on images X (n, c, h, w), of fingerprint `images`.
 
-    Raises ValueError for pixels that are not finite, or too large.
+    Raises ValueError for pixels that are not finite, or too large, and where filters that are to
+    start from patches are larger or more than those.
     """
     centre = channel_means(X, settings.dtype) if settings.centre else None
-    energy = measure_patch_energy(settings, centred(X, centre))
+    X = centred(X, centre)
+    energy = measure_patch_energy(settings, X)
     random = np.random.default_rng(settings.random_state)
     n_channels, *size = (int(side) for side in X.shape[1:])
     shapes = parameter_shapes(settings, n_channels)
@@ -188,10 +192,7 @@ def initial_state(settings, X, images=None):
         del shapes["decoder_filters"]
     check_room("n_maps or filter_width", shapes["encoder_filters"])
     parameters = {name: np.zeros(shape, settings.dtype) for name, shape in shapes.items()}
-    for name in shapes:
-        if name.endswith("filters"):
-            for own in parameters[name]:  # one by one: float64 of all would take long to allocate
-                own[...] = settings.init_scale * random.standard_normal(own.shape)
+    start_filters(parameters, settings, X, random)
     if settings.normalise_filters:  # on the host, where they are: the same start everywhere
         get_backend("cpu").normalise_filters_(decoder_filters(parameters))
     velocities = {name: np.zeros_like(value) for name, value in parameters.items()}

@@ -28,6 +28,7 @@ LATER_SETTINGS = {
     "init_bias": 0.0,
     "normalise_filters": False,
     "centre": False,
+    "init_filters": "random",
     "algorithm": "lloyd",
     "pooling": "sum",
 }

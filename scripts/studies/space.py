@@ -46,7 +46,7 @@ OF_FEATURES = ("encoding_bias", "encoding_contrast", "pool_width", "pool_stride"
 _NOT_TRAINED = (*OF_FEATURES, "random_state", "backend", "verbose")
 
 #: Settings that came after the first records: in a run's name and settings only where declared.
-LATER = ("centre",)
+LATER = ("centre", "init_filters")
 #: Defaults of everything that may be declared. input_scaling: "none", "contrast" (each image
 #: contrast-normalised), a way to scale the maps below, or a factor.
 TRAINING = {n: value for n, value in _LAYER.items() if n not in (*_NOT_TRAINED, *LATER)}

@@ -37,7 +37,7 @@ def test_drawn_patches_are_different_places_of_the_images_in_a_random_order(aske
 
 
 def test_images_that_only_slice_are_read_some_at_a_time(monkeypatch):
-    monkeypatch.setattr("minisca.baselines.patches.READ_BATCH", 5)
+    monkeypatch.setattr("minisca.patches.READ_BATCH", 5)
     x = pictures()
     drawn = draw_patches(Slices(x), 50, 3, random_state=0)
     np.testing.assert_array_equal(drawn, draw_patches(x, 50, 3, random_state=0))

@@ -33,6 +33,7 @@ EACH = [
     ),
     (("pool_origin",), ("center", "", 0, None), ValueError, "one of 'centred', 'corner'"),
     (("schedule",), ("step", "cosine", None), ValueError, "one of 'linear', 'constant'"),
+    (("init_filters",), ("zeros", True, None), ValueError, "one of 'random', 'patches'"),
     (
         ("dtype",),
         ("float16", np.float32, np.dtype("float32")),
