@@ -11,7 +11,8 @@ training views one by one, never from a label; the classifier sees the features 
 pair, one after the other. It is fitted twice: for the validation error without the training set's
 last toy of each category, all pairs of which are the validation set (the test set too has toys that
 were never seen), and with all training labels for the test error. The test set is read once a row
-and seed. Learning rate and schedule are those that served MNIST: nothing was chosen on NORB.
+and seed. Learning rate and schedule are those that served MNIST, for the second layer CIFAR-10:
+nothing was chosen on NORB.
 
 Where small NORB is not at hand, make_norb_like.py makes a set of its format and size.
 
@@ -38,7 +39,8 @@ from minisca.datasets.norb import CLASS_NAMES
 from minisca.preprocessing import crop_centre, resize_bilinear
 
 FIRST_LAYER = {"n_maps": 128, "filter_width": 9, "pool_width": 6, "pool_stride": 4}
-DEEPER_LAYER = {"n_maps": 2048, **SECOND_LAYER, "n_epochs": 4}
+#: Centred, a second layer learns at a rate that would silence most of its maps otherwise.
+DEEPER_LAYER = {"n_maps": 2048, **SECOND_LAYER, "centre": True, "n_epochs": 2, "learning_rate": 0.1}
 K_MEANS = {"n_maps": 128, "patch_width": 9, "grid": 8}
 
 ROWS = {
