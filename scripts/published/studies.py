@@ -33,7 +33,9 @@ def study(*names):
         rows.append([f"[{name}](measured/study-{name}.json)", "nothing", "", _unchanged(found)])
         changes = {}
         for effect in found["effects"]:
-            value = "on" if effect["value"] is True else effect["value"] or "off"
+            value = effect["value"]
+            if value is None or isinstance(value, bool):
+                value = "on" if value else "off"
             start, others = changes.setdefault(effect["setting"], ([], []))
             if effect["reference"]:
                 start.append(str(value))
