@@ -35,6 +35,9 @@ mnist       rows 16 and 128 of Table 1, from the images to the test error
 and the other sections are the CPU's own. `device` is steps, transform and cold of both columns,
 peaks, peers and kernels: what fails is written down, and the rest goes on.
 
+machine-code: registers, spills and the inner loop of every kernel of a step, and an estimate of its
+time. It needs no device, but CuPy and NVIDIA's disassembler (pip install nvidia-cuda-nvdisasm).
+
 Sections that the JSON has from earlier runs stay in it until they are measured anew.
 
 PyTorch is the measured peer and nothing else: `pip install torch` adds its columns, after its step
@@ -49,11 +52,13 @@ from pathlib import Path
 from bench.children import can_measure_memory
 from bench.classifier import measure_classifier, report_classifier
 from bench.cold import measure_cold, report_cold
+from bench.compiled import check_compiler
 from bench.device import ONCE, PLAN, noting, plan
 from bench.end_to_end import measure_mnist, report_mnist
 from bench.growth import draw_growth, measure_growth, report_growth
 from bench.kernels import measure_kernels, report_kernels
 from bench.large import measure_large, report_large
+from bench.machine_code import measure_machine_code, report_machine_code
 from bench.machines import open_machine, peer_on_device
 from bench.memory import measure_memory, report_memory
 from bench.peaks import measure_peaks, report_peaks
@@ -80,6 +85,7 @@ SECTIONS = {
     "peers": (measure_peers, report_peers),
     "kernels": (measure_kernels, report_kernels),
     "mnist": (measure_mnist, report_mnist),
+    "machine-code": (measure_machine_code, report_machine_code),
 }
 DEFAULT_SECTIONS = ("steps", "transform", "cold", "threads", "memory")
 #: The sections that a device has not, and why.
@@ -135,7 +141,8 @@ def parse_arguments(arguments=None):
     if parsed.is_device_run:
         parsed.sections += [name for name in PLAN if name != "mnist"]
     check_counts(parser, parsed, "repetitions", "minutes")
-    chosen = known if "all" in parsed.sections else parsed.sections or DEFAULT_SECTIONS
+    measured = [name for name in known if name != "machine-code"]
+    chosen = measured if "all" in parsed.sections else parsed.sections or DEFAULT_SECTIONS
     parsed.sections = [section for section in known if section in chosen]
     parsed.json = Path(parsed.json or Path(parsed.output) / "benchmark.json")
     return parsed
@@ -149,6 +156,8 @@ def main():
         return run_device(arguments, bench)
     try:
         machines = [open_machine(name) for name in arguments.backend]
+        if "machine-code" in arguments.sections:
+            check_compiler()
     except (ImportError, RuntimeError) as error:
         print(f"Nothing was measured: {error}", file=sys.stderr)
         return 1

@@ -96,11 +96,20 @@ def make_images(layer, digits):
 def make_parameters(layer):
     """Parameters as they are when training begins, when nearly every map has a winner."""
     random = np.random.default_rng(1)
-    shape = (layer.n_maps, layer.channels, layer.width, layer.width)
+    parameters = blank_parameters(layer)
+    for name in ("encoder_filters", "decoder_filters"):
+        shape = parameters[name].shape
+        parameters[name] = layer.init_scale * random.standard_normal(shape, np.float32)
+    return parameters
+
+
+def blank_parameters(layer):
+    """Of the right shapes; nothing more."""
+    filters = (layer.n_maps, layer.channels, layer.width, layer.width)
     return {
-        "encoder_filters": layer.init_scale * random.standard_normal(shape, np.float32),
+        "encoder_filters": np.zeros(filters, np.float32),
         "encoder_bias": np.zeros(layer.n_maps, np.float32),
-        "decoder_filters": layer.init_scale * random.standard_normal(shape, np.float32),
+        "decoder_filters": np.zeros(filters, np.float32),
         "decoder_bias": np.zeros(layer.channels, np.float32),
     }
 

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bench.compiled import compile_text, import_nvrtc
 
 from minisca.backends.cupy.kernels import direct, tiles
 from minisca.backends.cupy.runtime import launching, machine
-from tests.support.kernel_report import compile_kernels, import_nvrtc
 
 try:
     import_nvrtc()
@@ -62,6 +62,11 @@ def show(architecture, file, options, kernel):
         f"{architecture / 10:4} {file:15} {kernel.name:18} {kernel.registers:>3} registers "
         f"{kernel.shared_bytes:>5} shared {kernel.spilled:>3} spilled  {macros}"
     )
+
+
+def compile_kernels(file, options, architecture):
+    """What the compiler says of the kernels of kernels/`file`."""
+    return compile_text(launching.source(file), options, architecture, file)[0]
 
 
 def test_cupy_has_the_names_that_the_backend_uses():

@@ -1,0 +1,90 @@
+"""The kernels that a training step of the CuPy column launches, where there is no device.
+
+Every call of a kernel is written down, and does nothing: what a step launches does not depend on
+what it computes.
+"""
+
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+from bench.layers import Step, blank_parameters
+
+from minisca.backends import get_backend
+from minisca.backends.cupy.runtime import machine
+
+#: Of an H100: bytes of shared memory that a block may have.
+SHARED_LIMIT = 232_448
+
+
+class Launch(NamedTuple):
+    """A kernel, the text and the options that it is compiled from, and how it was called."""
+
+    name: str
+    text: str
+    options: tuple[str, ...]
+    blocks: int
+    threads: int
+    dynamic_shared_bytes: int
+    argument_bytes: int  # of all arrays that it was given
+
+
+class Recorder:
+    """What `machine.CuPy` is, of a device that computes nothing."""
+
+    shared_limit = SHARED_LIMIT
+    free_bytes = 1 << 36
+    failures = (), ()
+
+    def __init__(self):
+        self.xp = Arrays
+        self.launches = []
+
+    def is_available(self):
+        return True
+
+    def to_host(self, array):
+        return np.array(array)
+
+    def raw_kernel(self, text, name, options):
+        return Kernel(self, text, name, options)
+
+
+class Arrays:
+    """What the backend takes from CuPy, on the host; memory that nobody touches costs nothing."""
+
+    asarray = staticmethod(np.asarray)
+    empty = zeros = staticmethod(np.zeros)
+
+
+class Kernel:
+    def __init__(self, recorder, text, name, options):
+        self.recorder, self.text, self.name, self.options = recorder, text, name, options
+        self.max_dynamic_shared_size_bytes = 0
+
+    def __call__(self, grid, block, args, *, shared_mem=0, **_):
+        n_bytes = sum(arg.nbytes for arg in args if isinstance(arg, np.ndarray))
+        sizes = int(np.prod(grid)), int(np.prod(block)), shared_mem, n_bytes
+        self.recorder.launches.append(Launch(self.name, self.text, self.options, *sizes))
+
+
+@contextmanager
+def recording():
+    """The `Recorder` in the device's place within the block."""
+    before, recorder = machine.platform, Recorder()
+    machine.platform = recorder
+    try:
+        yield recorder
+    finally:
+        machine.platform = before
+
+
+def launches_of(layer):
+    """The `Launch`es of a training step of a layer after its first, in their order."""
+    with recording() as recorder:
+        shape = (layer.batch, layer.channels, layer.size, layer.size)
+        step = Step(get_backend("cupy"), np.zeros(shape, np.float32), blank_parameters(layer))
+        step()
+        recorder.launches.clear()
+        step()
+        return recorder.launches

@@ -1,0 +1,111 @@
+"""What the machine code of a step's kernels is read as, and what is estimated from it."""
+
+import re
+
+import pytest
+from bench import compiled, launches, machine_code
+from bench.compiled import Instruction, counts, inner_loop
+from bench.layers import LAYERS
+
+from minisca.backends.cupy.runtime import launching
+from tests.support.script_runs import run_script
+
+try:
+    compiled.check_compiler()
+except ImportError as error:
+    pytest.skip(f"no compiler of machine code here: {error}", allow_module_level=True)
+
+TEXT = """
+extern "C" __global__ void mixed(const float* __restrict__ x, const float4* y, float* z, int n) {
+    __shared__ float4 kept[64];
+    kept[threadIdx.x] = y[threadIdx.x];
+    __syncthreads();
+    float sum = 0;
+    #pragma unroll 1
+    for (int j = 0; j < n; ++j) {
+        z[j] = 0;
+        #pragma unroll 1
+        for (int i = 0; i < n; ++i) {
+            const float4 four = kept[i];
+            sum += four.x * x[i] + four.y * four.z * four.w;
+        }
+    }
+    z[threadIdx.x] = sum;
+}
+"""
+
+
+def test_the_inner_loop_of_a_kernel_is_found_and_counted():
+    (kernel,), code = compiled.compile_text(TEXT, ("-std=c++17",), 90)
+    assert (kernel.name, kernel.shared_bytes, kernel.spilled) == ("mixed", 1024, 0)
+    (instructions,) = compiled.disassemble(code).values()
+    whole, found = counts(instructions), counts(inner_loop(instructions))
+    assert whole["stored to shared"] == whole["global, 16 bytes"] == 1
+    assert found["shared, 16 bytes"] == found["global, less"] == 1
+    assert 3 <= found["FFMA"] <= 4
+    for kind in ("stored to shared", "stored to global", "global, 16 bytes", "HMMA", "local"):
+        assert found[kind] == 0, kind
+    assert found["all"] == sum(number for kind, number in found.items() if kind != "all")
+
+
+def test_of_loops_the_busiest_of_the_innermost_counts():
+    def code(text):
+        jumps = re.findall(r"(\w+)(?:>(\d+))?", text)
+        return [Instruction(name, int(target) if target else None) for name, target in jumps]
+
+    loops = code("IADD FFMA BRA>1 FFMA FFMA BRA>3 IADD BRA>0 IADD IADD IADD IADD BRA>8")
+    assert [i.name for i in inner_loop(loops)] == ["FFMA", "FFMA", "BRA"]
+    assert [i.name for i in inner_loop(code("FFMA BRA>3 IADD EXIT BRA>4"))] == []
+
+
+def test_kinds_of_instructions():
+    names = "FFMA.FTZ HMMA.16816.F32 HFMA2.MMA LDS.128 LDS.U.64 LDSM.16.M88.4 LDG.E.128.CONSTANT"
+    names += " LDG.E LDGSTS.E.BYPASS.128 LDL.LU STL STS.64 STG.E.128 DFMA FADD"
+    found = counts([Instruction(name, None) for name in names.split()])
+    assert found == {
+        **{"all": 15, "FFMA": 1, "DFMA": 1, "HMMA": 1, "shared, 16 bytes": 2, "shared, less": 1},
+        **{"stored to shared": 1, "global, 16 bytes": 2, "global, less": 1, "stored to global": 1},
+        **{"local": 2, "other": 2},
+    }
+
+
+def test_what_a_step_launches_is_known_without_a_device_and_the_same_at_every_step():
+    layer = LAYERS[0]
+    found, again = (launches.launches_of(layer) for _ in range(2))
+    assert found == again
+    names = [launch.name for launch in found]
+    assert names[-1] == "sgd_momentum"
+    declared = "".join(entry.read_text() for entry in launching.FOLDER.iterdir())
+    for launch in found:
+        assert f"{launch.name}(" in launch.text
+        assert launch.name in declared
+        assert launch.blocks >= 1
+        assert 32 <= launch.threads <= 1024
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
+def test_the_work_of_a_step_is_a_convolution_and_four_times_the_winners_patches(layer):
+    """Decoding, the winners' slopes, and the gradients of two layers of filters."""
+    launched = [launch.name for launch in launches.launches_of(layer)]
+    work = [machine_code.WORK.get(name, (0, 0)) for name in launched]
+    assert tuple(map(sum, zip(*work, strict=True))) == (1, 4), launched
+
+
+def test_an_estimate_is_the_longer_of_issuing_and_of_memory():
+    loop = dict.fromkeys(counts([]), 0) | {"all": 100, "FFMA": 50}
+    start = machine_code.START_SECONDS
+    rate = machine_code.SCHEDULERS * machine_code.CLOCK
+    flops = 64 * 10**6
+    # a million FFMA of warps, two instructions for each
+    assert machine_code.estimate(flops, loop, 0) == pytest.approx(start + 2e6 / rate)
+    loop |= {"all": 3, "FFMA": 0, "HMMA": 1}  # the tensor cores take longer than the issue
+    assert machine_code.estimate(4096 * 10**6, loop, 0) == pytest.approx(start + 4e6 / rate)
+    bound = machine_code.estimate(1, loop, 3 * 10**9)
+    assert bound == pytest.approx(start + 3e9 / machine_code.BANDWIDTH)
+
+
+def test_the_command_lists_every_kernel_of_a_step(tmp_path):
+    done = run_script("benchmark.py", "machine-code", "--quick", "--no-peer", "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("winners", "sgd_momentum", "spilled", "FFMA", "HMMA", "estimated for an H100"):
+        assert name in done.stdout
