@@ -28,12 +28,13 @@ memory on the device is a column of steps; cold is as above, opening the device 
 are
 
 peaks       products of float32, TF32 and float16, and a copy
-peers       PyTorch's step as it comes, compiled, and the best one that we can write
+peers       PyTorch's step as it comes, as one CUDA graph, and the best one that we can write
+compiled    PyTorch's steps through torch.compile
 kernels     every kernel of a step, by Nsight Compute where it is installed
 mnist       rows 16 and 128 of Table 1, from the images to the test error
 
 and the other sections are the CPU's own. `device` is steps, transform and cold of both columns,
-peaks, peers and kernels: what fails is written down, and the rest goes on.
+peaks, peers, kernels and compiled: what fails is written down, and the rest goes on.
 
 machine-code: registers, spills and the inner loop of every kernel of a step, and an estimate of its
 time. It needs no device, but CuPy and NVIDIA's disassembler (pip install nvidia-cuda-nvdisasm).
@@ -62,7 +63,7 @@ from bench.machine_code import measure_machine_code, report_machine_code
 from bench.machines import open_machine, peer_on_device
 from bench.memory import measure_memory, report_memory
 from bench.peaks import measure_peaks, report_peaks
-from bench.peers import measure_peers, report_peers
+from bench.peers import measure_compiled, measure_peers, report_peers
 from bench.run import Bench, print_environment
 from bench.steps import measure_steps, measure_transform, report_steps, report_transform
 from bench.threads import measure_threads, report_threads
@@ -83,6 +84,7 @@ SECTIONS = {
     "growth": (measure_growth, report_growth),
     "peaks": (measure_peaks, report_peaks),
     "peers": (measure_peers, report_peers),
+    "compiled": (measure_compiled, report_peers),
     "kernels": (measure_kernels, report_kernels),
     "mnist": (measure_mnist, report_mnist),
     "machine-code": (measure_machine_code, report_machine_code),
@@ -95,7 +97,7 @@ OF_THE_CPU = {
     "memory": "it is the host's; a step's memory on the device is a column of steps",
     "large": "its memory is the host's",
 }
-OF_A_DEVICE = ("peaks", "peers", "kernels", "mnist")
+OF_A_DEVICE = ("peaks", "peers", "compiled", "kernels", "mnist")
 #: The sections that read Linux's /proc.
 OF_LINUX = ("memory", "large", "classifier")
 

@@ -17,7 +17,7 @@ from minisca.progress import progress
 #: A layer convolved directly, and one in the transform domain: what they compile differs.
 NAMES = ("MNIST layer 1, 128 maps", "MNIST layer 2, 128 to 2048 maps")
 #: A cold run takes many seconds, always nearly the same; two warm ones follow each.
-MOST_COLD_RUNS = 3
+MOST_COLD_RUNS, MOST_ON_A_DEVICE = 3, 1
 #: Where Numba, CuPy and CUDA's driver keep what they compiled.
 CACHES = ("NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH")
 
@@ -32,7 +32,8 @@ def measure_cold(bench, machine):
     for layer in bench.layers(NAMES):
         task = describe(layer)["shape"] | {"backend": machine.name}
         cold, warm = [], []
-        colds = range(min(bench.repetitions, MOST_COLD_RUNS))
+        most = MOST_ON_A_DEVICE if machine.is_device else MOST_COLD_RUNS
+        colds = range(min(bench.repetitions, most))
         for _ in progress(True, colds, desc=layer.name, leave=False):
             with tempfile.TemporaryDirectory(prefix="minisca-benchmark-") as cache:
                 caches = dict.fromkeys(CACHES, cache)

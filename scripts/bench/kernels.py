@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from bench.children import script_environment
+from bench.one_step import MARK
 from common.records import print_rows
 
 #: {name in the record: the profiler's metrics, which are added up}
@@ -27,8 +28,8 @@ METRICS = {
 }
 #: How the units of a metric begin, and what they are of the plain one.
 FACTORS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-#: Seconds after which the profiler of a layer is given up.
-PATIENCE = 90
+#: Seconds after which the profiler is given up.
+PATIENCE = 120
 
 
 def measure_kernels(bench, machine):
@@ -36,12 +37,7 @@ def measure_kernels(bench, machine):
     profiler = shutil.which("ncu")
     if profiler is None:
         raise RuntimeError("there is no Nsight Compute here (ncu)")
-    return {"layers": [_measure(layer, profiler, bench, machine) for layer in bench.layers()]}
-
-
-def _measure(layer, profiler, bench, machine):
-    task = {"layer": layer.name, "backend": machine.name, "tiny": bench.tiny}
-    task["data_dir"] = bench.data_dir
+    task = {"backend": machine.name, "tiny": bench.tiny, "data_dir": bench.data_dir}
     with tempfile.TemporaryDirectory(prefix="minisca-kernels-") as folder:
         log = Path(folder) / "log"
         command = [profiler, "--profile-from-start", "off", "--clock-control", "none"]
@@ -56,11 +52,24 @@ def _measure(layer, profiler, bench, machine):
             timeout=PATIENCE,
         )
         told = log.read_text() if log.exists() else ""
-    kernels = read_profile(told.splitlines())
-    if done.returncode or not kernels:
-        said = (done.stderr + done.stdout + told).strip()[-2000:]
-        raise RuntimeError(f"the profiler saw no kernel of {layer.name}: {said}")
-    return {"layer": layer.name, "kernels": kernels}
+    kernels = by_layer(read_profile(told.splitlines()))
+    names = [layer.name for layer in bench.layers()]
+    if done.returncode or len(kernels) != len(names):
+        said = (told + done.stdout + done.stderr).strip()[-2000:]
+        raise RuntimeError(f"the profiler saw {len(kernels)} of {len(names)} layers: {said}")
+    pairs = zip(names, kernels, strict=True)
+    return {"layers": [{"layer": name, "kernels": found} for name, found in pairs]}
+
+
+def by_layer(kernels):
+    """The kernels of every layer, by the marks before them."""
+    found = []
+    for kernel in kernels:
+        if MARK in kernel["name"]:
+            found.append([])
+        else:
+            found[-1].append(kernel)
+    return found
 
 
 def read_profile(lines):

@@ -1,4 +1,7 @@
-"""In a process of its own, for a profiler: one training step of a layer on a device, warmed up."""
+"""In a process of its own, for a profiler: one training step of every layer, warmed up before.
+
+Between two layers a kernel is launched that does nothing, named `MARK`.
+"""
 
 import json
 import sys
@@ -6,18 +9,19 @@ import sys
 from bench.layers import LAYERS, Step, load_digits, make_images, make_parameters
 from bench.machines import open_machine
 
+MARK = "next_layer"
+
 
 def main():
     task = json.loads(sys.argv[1])
-    layer = next(layer for layer in LAYERS if layer.name == task["layer"])
-    layer = layer.tiny() if task["tiny"] else layer
-    machine = open_machine(task["backend"])
-    images = make_images(layer, load_digits(task["data_dir"]))
-    step = Step(machine.backend, images, make_parameters(layer))
-    for _ in range(3):
-        step()
-    with machine.profiled():
-        step()
+    machine, digits = open_machine(task["backend"]), load_digits(task["data_dir"])
+    for layer in (layer.tiny() if task["tiny"] else layer for layer in LAYERS):
+        step = Step(machine.backend, make_images(layer, digits), make_parameters(layer))
+        for _ in range(3):
+            step()
+        with machine.profiled():
+            machine.mark(MARK)
+            step()
 
 
 if __name__ == "__main__":

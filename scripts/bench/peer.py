@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from bench.layers import LEARNING_RATE, MOMENTUM
+from bench.peer_calls import captured
 
 from minisca.backends import get_backend
 from minisca.training.optim import SGD
@@ -50,10 +51,11 @@ def tf32(torch, allowed):
 class PeerStep:
     """conv2d, relu, a mask of each map's largest unit, conv_transpose2d, backward, SGD.
 
-    compiled: whether the way to the loss, its derivative and the update go through torch.compile.
+    how: "compiled", the way to the loss, its derivative and the update go through torch.compile;
+    "replayed", all of it is one CUDA graph; None, as it stands here.
     """
 
-    def __init__(self, torch, x, parameters, device="cpu", compiled=False):
+    def __init__(self, torch, x, parameters, device="cpu", how=None):
         self.torch, self.device = torch, device
         self.x = torch.from_numpy(x).to(device)
         self.parameters = {
@@ -64,17 +66,25 @@ class PeerStep:
         self.optimiser = torch.optim.SGD(
             self.parameters.values(), lr=LEARNING_RATE, momentum=MOMENTUM
         )
-
-        self.forward, self.update = self.loss_of_batch, self.optimiser.step
-        if compiled:
+        self.forward, self.update, self.run = self.loss_of_batch, self.optimiser.step, self.step
+        if how == "compiled":
             torch.compiler.reset()  # of what was compiled for other layers only so much is kept
             self.forward = torch.compile(self.forward, dynamic=False)
             self.update = torch.compile(self.update, dynamic=False)
+        if how == "replayed":
+            self.run, done = captured(torch, self.step, device)
+            if done is not True:
+                raise RuntimeError(f"PyTorch cannot capture its step: {done}")
 
     def __call__(self):
+        self.found = self.run()
+
+    def step(self):
         self.optimiser.zero_grad()
-        self.forward().backward()
+        loss = self.forward()
+        loss.backward()
         self.update()
+        return loss, [value.grad for value in self.parameters.values()]
 
     def loss_of_batch(self):
         units = self.activations().flatten(2)
@@ -87,13 +97,14 @@ class PeerStep:
 
     def differences_of_a_run(self):
         """A run as it is timed beside its operations one by one: {name: relative difference}."""
-        self.optimiser.zero_grad()
-        loss = self.forward()
-        loss.backward()
-        gradients = {name: value.grad.clone() for name, value in self.parameters.items()}
+        self()
+        loss, gradients = self.found
+        gradients = {
+            name: value.clone() for name, value in zip(self.parameters, gradients, strict=True)
+        }
         winners = self.units().argmax(2)
-        expected_loss, expected = self.loss_and_gradients(winners, self.torch.ones_like(winners))
-        return relative_differences(loss.item(), gradients, expected_loss, expected)
+        expected = self.loss_and_gradients(winners, self.torch.ones_like(winners))
+        return relative_differences(loss.item(), gradients, *expected)
 
     def loss_and_gradients(self, positions, active):
         """With these winners in place of its own: positions (n, m), active where there is one."""

@@ -1,47 +1,45 @@
-"""The best peer: of every operation its fastest way, the whole compiled, replayed as a CUDA graph.
+"""The best peer: of every operation its fastest way, the whole replayed as one CUDA graph.
 
-What is the fastest is measured on the layer, the precision and the device at hand. What PyTorch
-cannot compile or capture is run without, and what it said is kept.
+What is the fastest is measured on the layer, the precision and the device at hand. Where PyTorch
+cannot capture the step it is run without, and what it said is kept.
 """
 
-import time
 from functools import partial
 
 from bench.layers import LEARNING_RATE, MOMENTUM
 from bench.peer import relative_differences
+from bench.peer_calls import captured, seconds, what_it_says
 from bench.peer_operations import GATHERED, WAYS, Operations
-from bench.timing import median
-
-#: How often a way is timed, and about how long.
-TURNS, TURN_SECONDS = 3, 0.01
 
 
 class BestPeerStep:
     """A training step on images x and parameters, NumPy's; it has copies of both.
 
-    compiled: whether to compile at all. known: the "seconds" of a step of another precision.
+    compiled: whether torch.compile goes over the whole step. known: {operation: {way: seconds}}
+    from another precision, or from the step that was not compiled.
 
-    made_of: {"ways": {operation: way}, "seconds": {operation: {way: seconds}}, "compiled": True or
-    why not, "graph": the same}.
+    made_of: {"ways": {operation: way}, "seconds": {operation: {way: seconds}}, "graph": True or
+    why not}.
     """
 
-    def __init__(self, torch, x, parameters, device="cpu", compiled=True, known=None):
+    def __init__(self, torch, x, parameters, device="cpu", compiled=False, known=None):
         self.torch, self.device = torch, device
         self.x = torch.from_numpy(x).to(device)
         self.parameters = {
             name: torch.from_numpy(value.copy()).to(device) for name, value in parameters.items()
         }
         self.velocities = [torch.zeros_like(value) for value in self.parameters.values()]
-        self.wants_compiling = compiled
-        if compiled:
-            torch.compiler.reset()  # of what was compiled for other layers only so much is kept
         with torch.no_grad():
-            seconds = self.measure_ways(known or {})
-            ways = {name: min(found, key=found.get) for name, found in seconds.items()}
+            spent = self.measure_ways(known or {})
+            ways = {name: min(found, key=found.get) for name, found in spent.items()}
             self.operations = Operations(torch, ways)
-            self.made_of = {"ways": ways, "seconds": seconds}
-            self.run, self.made_of["compiled"] = self.compile(self.step)
-            self.run, self.made_of["graph"] = self.capture(self.run)
+            self.made_of = {"ways": ways, "seconds": spent}
+            self.run = self.step
+            if compiled:
+                torch.compiler.reset()  # of what was compiled before only so much is kept
+                self.run = torch.compile(self.step, fullgraph=True, dynamic=False)
+                self.run()
+            self.run, self.made_of["graph"] = captured(torch, self.run, device)
 
     def __call__(self):
         with self.torch.no_grad():
@@ -90,13 +88,8 @@ class BestPeerStep:
         )
         return float(loss), dict(zip(self.parameters, gradients, strict=True))
 
-    # How the step is made ----------------------------------------------------------------------
-
     def measure_ways(self, known):
-        """{operation: {way: median seconds}}; a way that fails is left out.
-
-        The gathered ways, known from another precision, are taken over: it is nothing to them.
-        """
+        """{operation: {way: median seconds}}; what is known is taken over, what fails left out."""
         encoder, encoder_bias, decoder, decoder_bias = self.parameters.values()
         size = tuple(self.x.shape[2:])
         values, positions = Operations(self.torch).encode(self.x, encoder, encoder_bias)
@@ -108,78 +101,21 @@ class BestPeerStep:
         }
         found = {name: {} for name in WAYS}
         for name, way in ((name, way) for name, ways in WAYS.items() for way in ways):
-            gathered = way == GATHERED
-            if gathered and way in known.get(name, {}):
+            if way in known.get(name, {}):
                 found[name][way] = known[name][way]
                 continue
             operation = getattr(Operations(self.torch, {name: way}), name)
             try:
-                found[name][way] = self.seconds(operation, arguments[name], gathered)
-            except RuntimeError as error:  # out of memory, say
+                call = partial(operation, *arguments[name])
+                found[name][way] = seconds(self.torch, call, self.device)
+            except Exception as error:  # no memory, no compiler of Triton's, ...
                 print(f"PyTorch, {name}, {way}: {what_it_says(error)}")
         return found
 
-    def seconds(self, operation, arguments, compiled):
-        """Median seconds of an operation by itself, without the host's part where that can be."""
-        call = partial(operation, *arguments)
-        if compiled:
-            call, _ = self.compile(call)
-        call, _ = self.capture(call)
-        call()
-        count = max(1, round(TURN_SECONDS / max(self.clock(call, 1), 1e-6)))
-        return median([self.clock(call, count) for _ in range(TURNS)])
 
-    def clock(self, call, count):
-        """Mean seconds of a call."""
-        if self.device == "cpu":
-            start = time.perf_counter()
-            for _ in range(count):
-                call()
-            return (time.perf_counter() - start) / count
-        start, end = (self.torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        for _ in range(count):
-            call()
-        end.record()
-        end.synchronize()
-        return start.elapsed_time(end) / 1e3 / count
-
-    def compile(self, call):
-        """The call compiled, and True; as it is, and why."""
-        if not self.wants_compiling:
-            return call, "not asked for"
-        compiled = self.torch.compile(call, fullgraph=True, dynamic=False)
-        try:
-            compiled()
-        except Exception as error:  # of any kind: it may be the compiler's, the linker's, ...
-            return call, what_it_says(error)
-        return compiled, True
-
-    def capture(self, call):
-        """The replay of a CUDA graph of the call, and True; the call, and why."""
-        if self.device == "cpu":
-            return call, "not on the CPU"
-        torch = self.torch
-        stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
-        try:
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                for _ in range(3):
-                    call()
-            torch.cuda.current_stream().wait_stream(stream)
-            with torch.cuda.graph(graph):
-                found = call()
-        except RuntimeError as error:
-            torch.cuda.synchronize()
-            return call, what_it_says(error)
-
-        def replay():
-            graph.replay()
-            return found
-
-        return replay, True
-
-
-def what_it_says(error):
-    """The first line of an error, and its kind."""
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"[:300]
+def gathered_alone(seconds_of_ways):
+    """What another precision changes nothing of."""
+    return {
+        name: {way: spent for way, spent in found.items() if way == GATHERED}
+        for name, found in seconds_of_ways.items()
+    }

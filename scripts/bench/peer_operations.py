@@ -27,14 +27,16 @@ class Operations:
         self.ways = dict.fromkeys(WAYS, DENSE) | dict(ways)
 
     def encode(self, x, filters, bias):
-        """Of every map its largest unit, and where."""
-        units = self.units(x, filters, bias)
-        return units.max(2)
+        """Of every map its largest unit, and where: neither depends on the bias until then."""
+        largest, positions = self.convolve(x, filters).flatten(2).max(2)
+        return self.torch.relu(largest + bias), positions
 
     def units(self, x, filters, bias):
+        return self.torch.relu(self.convolve(x, filters, bias)).flatten(2)
+
+    def convolve(self, x, filters, bias=None):
         x, filters = self.laid("encode", x, filters)
-        padding = filters.shape[2] // 2
-        return self.torch.relu(self.functional.conv2d(x, filters, bias, padding=padding)).flatten(2)
+        return self.functional.conv2d(x, filters, bias, padding=filters.shape[2] // 2)
 
     def decode(self, values, positions, filters, bias, size):
         if self.ways["decode"] != GATHERED:
@@ -63,15 +65,10 @@ class Operations:
 
     def fold(self, columns, filters, size):
         """Every pixel's patch put where it lies, overlaps summed up."""
-        (_, c, k, _), (h, w) = filters.shape, size
-        columns, r = columns.view(-1, h, w, k, k, c), k // 2
-        found = 0
-        for i in range(k):
-            for j in range(k):
-                down, right = i - r, j - r
-                taps = columns[:, :, :, i, j, :].permute(0, 3, 1, 2)
-                found = found + self.functional.pad(taps, (right, -right, down, -down))
-        return found
+        _, c, k, _ = filters.shape
+        columns = columns.view(-1, size[0] * size[1], k * k, c).permute(0, 3, 2, 1)
+        columns = columns.reshape(-1, c * k * k, size[0] * size[1])
+        return self.functional.fold(columns, size, k, padding=k // 2)
 
     def slopes(self, values, positions, error, filters):
         """What the loss changes by with each winner: its filter times the error's patch."""
@@ -86,15 +83,19 @@ class Operations:
     def patches(self, images, filters):
         """Of every pixel what its filters see (n, h w, k k c)."""
         k = filters.shape[2]
-        found = self.functional.unfold(images, k, padding=k // 2)
-        return found.view(len(images), images.shape[1], k * k, -1).permute(0, 3, 2, 1).flatten(2)
+        padded = self.functional.pad(images, [k // 2] * 4).permute(0, 2, 3, 1).contiguous()
+        found = padded.unfold(1, k, 1).unfold(2, k, 1)  # (n, h, w, c, k, k)
+        return found.permute(0, 1, 2, 4, 5, 3).reshape(len(images), -1, k * k * images.shape[1])
 
     def products(self, patches, positions, filters):
-        """Of every winner its filter times its patch; on the host some images at a time."""
+        """Of every winner its filter times its patch."""
         rows = filters.permute(0, 2, 3, 1).flatten(1)
-        compiling = self.torch.compiler.is_compiling()
-        step = len(patches) if compiling else max(1, MOST_GATHERED // rows.numel())
-        images = self.torch.arange(len(patches), device=rows.device)[:, None]
+        if rows.device.type != "cpu":
+            from bench import peer_gathered  # needs Triton, which comes with PyTorch for a device
+
+            return peer_gathered.products(patches, positions, rows)
+        images = self.torch.arange(len(patches))[:, None]
+        step = max(1, MOST_GATHERED // rows.numel())
         return self.torch.cat(
             [
                 (patches[images[i : i + step], positions[i : i + step]] * rows).sum(2)

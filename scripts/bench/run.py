@@ -26,13 +26,17 @@ class Bench:
         #: Of a device's run {what: why it was not measured}; None where an error ends the run.
         self.failed = {} if arguments.is_device_run else None
         self.section = ""
+        #: What the best step in PyTorch is made of, by layer and precision.
+        self.best_made_of = {}
+        self._images = {}
         #: What a section calls with what it has so far: a device's run may end before it does.
         self.keep = lambda found: None
 
-    @property
-    def compiles(self):
-        """Whether PyTorch's steps are compiled, which takes a minute a layer."""
-        return self.torch_device != "cpu" and not self.tiny
+    def images(self, layer):
+        """The same at every call."""
+        if layer not in self._images:
+            self._images[layer] = make_images(layer, self.digits)
+        return self._images[layer]
 
     def each_layer(self, machine, measure):
         """{"layers": what measure(layer, its step) returned of each}."""
@@ -43,8 +47,7 @@ class Bench:
                 if self.failed is None
                 else noting(self.failed, f"{self.section}, {layer.name}")
             ):
-                x = make_images(layer, self.digits)
-                step = Step(machine.backend, x, make_parameters(layer))
+                step = Step(machine.backend, self.images(layer), make_parameters(layer))
                 found.append(measure(layer, step))
                 self.keep({"layers": found})
         if not found:

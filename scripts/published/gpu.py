@@ -1,27 +1,34 @@
-"""The tables of the GPU: what `benchmark.py device` measured on one."""
+"""The tables of the GPU: what `benchmark.py device` and `benchmark.py machine-code` measured."""
 
-import math
+from collections import Counter
 
 from bench.timing import median
 from published.tables import NONE, Table, read
 
-#: PyTorch's steps, and how they read.
-PEERS = {
-    "plain, float32": "PyTorch, float32",
-    "plain, TF32": "PyTorch, TF32",
-    "best, float32": "best peer, float32",
-    "best, TF32": "best peer, TF32",
-}
 PHASES = ("encode", "decode", "error", "backward", "update")
+#: PyTorch's steps, each with products of float32 and of TF32, and how they read.
+PEERS = {
+    "plain": "as it comes",
+    "compiled": "compiled",
+    "replayed": "as a graph",
+    "best": "the best",
+    "best compiled": "the best, compiled",
+}
+PRECISIONS = ("float32", "TF32")
 
 
 def _sections():
-    return read("h100/benchmark")["sections"]
+    return read("h100")["sections"]
 
 
 def _layers(section):
     """{layer: what the section has of it}; nothing of a section that was not measured."""
     return {found["layer"]: found for found in _sections().get(section, {}).get("layers", ())}
+
+
+def _medians(section):
+    """{layer: its median seconds}"""
+    return {name: found["median_seconds"] for name, found in _layers(section).items()}
 
 
 def gpu_machine():
@@ -33,46 +40,130 @@ def gpu_machine():
 
 
 def gpu_steps():
-    """A training step of both columns beside PyTorch's."""
-    cupy, numba, peers = map(_layers, ("steps on cupy", "steps on numba_cuda", "peers"))
+    """A training step of both columns beside PyTorch's as it comes, and how much faster."""
+    other, peers = _medians("steps on numba_cuda"), _medians("peers")
     rows = []
-    for layer, found in cupy.items():
-        ours = found["median_seconds"]["minisca"]
-        other = numba.get(layer, {}).get("median_seconds", {}).get("minisca")
-        theirs = [peers.get(layer, {}).get("median_seconds", {}).get(name) for name in PEERS]
-        rows.append([layer, *map(shown, (ours, other, *theirs))])
-    header = ["training step, 100 images", "`cupy`", "`numba_cuda`", *PEERS.values()]
-    return Table(header, rows)
+    for layer, found in _medians("steps on cupy").items():
+        times = [found["minisca"], other.get(layer, {}).get("minisca")]
+        theirs = [peers.get(layer, {}).get(f"plain, {precision}") for precision in PRECISIONS]
+        faster = (NONE if spent is None else f"{spent / times[0]:.1f} ×" for spent in theirs)
+        rows.append([layer, *map(shown, (*times, *theirs)), *faster])
+    header = ["training step, 100 images", "`cupy`", "`numba_cuda`"]
+    header += [f"PyTorch, {precision}" for precision in PRECISIONS]
+    return Table([*header, *(f"`cupy` faster than {precision}" for precision in PRECISIONS)], rows)
+
+
+def gpu_peers():
+    """PyTorch's step as it comes, compiled, as one CUDA graph, and the best we can write."""
+    compiled, rows = _medians("compiled"), []
+    for layer, found in _medians("peers").items():
+        for precision in PRECISIONS:
+            times = found | compiled.get(layer, {})
+            cells = (shown(times.get(f"{name}, {precision}")) for name in PEERS)
+            rows.append([layer if precision == PRECISIONS[0] else "", precision, *cells])
+    return Table(["PyTorch's training step", "products", *PEERS.values()], rows)
+
+
+def gpu_ways():
+    """What the best step in PyTorch is made of."""
+    rows = []
+    for layer, found in _layers("peers").items():
+        for precision, made_of in found.get("best_made_of", {}).items():
+            rows.append([layer, precision, *made_of["ways"].values()])
+    return Table(["the best step", "products", "encode", "decode", "slopes", "gradients"], rows)
 
 
 def gpu_phases(backend):
     """The operations of a step, each called again and again by itself."""
-    rows = []
-    for layer, found in _layers(f"steps on {backend}").items():
-        rows.append([layer, *(shown(median(found["phase_seconds"][name])) for name in PHASES)])
+    rows = [
+        [layer, *(shown(median(found["phase_seconds"][name])) for name in PHASES)]
+        for layer, found in _layers(f"steps on {backend}").items()
+    ]
     return Table([f"`{backend}`", *PHASES], rows)
 
 
+def gpu_transform():
+    """`transform` beside the encoder of a step."""
+    of = {backend: _layers(f"transform on {backend}") for backend in ("cupy", "numba_cuda")}
+    rows = [
+        [
+            layer,
+            *(f"{found[layer]['ratio']:.2f}" if layer in found else NONE for found in of.values()),
+        ]
+        for layer in of["cupy"]
+    ]
+    return Table(["`transform` / encoder of a step", *(f"`{backend}`" for backend in of)], rows)
+
+
+def gpu_peaks():
+    """What the device does at most."""
+    rates = _sections().get("peaks", {}).get("rates", {})
+    rows = [
+        [name, f"{rate / 1e12:.3g} {'TB/s' if name == 'copy' else 'TFLOP/s'}"]
+        for name, rate in rates.items()
+    ]
+    return Table(["at most, on random data", "rate"], rows)
+
+
 def gpu_kernels():
-    """Every kernel of a step, as the profiler saw it."""
+    """Every kernel of a step: its work, its machine code, the estimate and what was measured."""
+    measured = _layers("kernels on cupy")
     rows = []
-    for layer, found in _layers("kernels on cupy").items():
-        for kernel in found["kernels"]:
-            blocks, threads = (math.prod(kernel[name]) for name in ("grid", "block"))
-            row = [layer, f"`{kernel['name']}`", f"{blocks:,} × {threads}"]
-            row += [shown(kernel["seconds"]), millions(kernel["instructions"])]
-            row += [millions(kernel["dram_bytes"]), kernel["registers"]]
-            row += [f"{kernel['shared_bytes'] / 1e3:.1f}"]
-            row += [f"{kernel[f'{of}_percent']:.0f} %" for of in ("sm", "memory", "warps")]
-            rows.append(row)
-            layer = ""
-    header = ["layer", "kernel", "blocks × threads", "time", "10⁶ instructions", "MB of memory"]
-    header += ["registers", "shared, KB", "processors", "memory", "warps"]
-    return Table(header, [[*map(str, row)] for row in rows])
+    for layer, found in _layers("machine-code").items():
+        profile = _by_turn(measured.get(layer, {"kernels": ()})["kernels"])
+        kernels = _by_turn(found["kernels"])
+        rows += [_kernel_row(kernel, profile.get(turn)) for turn, kernel in kernels.items()]
+        rows[-len(kernels)][0] = layer
+        times = [sum(kernel["estimated_seconds"] for kernel in kernels.values())]
+        if kernels.keys() <= profile.keys():
+            times.append(sum(profile[turn]["seconds"] for turn in kernels))
+        sums = [*map(shown, times), *[NONE] * (2 - len(times))]
+        rows.append(["", "all", *[""] * 7, *sums, "", "", ""])
+    header = ["layer", "kernel", "blocks × threads", "GFLOP", "MB", "registers", "shared, KB"]
+    header += ["inner loop", "wide loads", "estimate", "measured", "processors", "memory", "warps"]
+    return Table(header, rows)
 
 
-def millions(number):
-    return f"{number / 1e6:.3g}" if number < 1e9 else f"{number / 1e6:,.0f}"
+def _by_turn(kernels):
+    """{(name, how many of that name came before): kernel}, in their order."""
+    seen, found = Counter(), {}
+    for kernel in kernels:
+        name = kernel["name"]
+        found[name, seen[name]] = kernel
+        seen[name] += 1
+    return found
+
+
+def _kernel_row(kernel, profile):
+    loop = kernel["inner_loop"]
+    products = [f"{loop[name]} {name}" for name in ("FFMA", "DFMA", "HMMA") if loop[name]]
+    wide, narrow = (
+        sum(loop[f"{where}, {size}"] for where in ("shared", "global"))
+        for size in ("16 bytes", "less")
+    )
+    row = ["", f"`{kernel['name']}`", f"{kernel['blocks']:,} × {kernel['threads']}"]
+    row += [f"{kernel['flops'] / 1e9:.3g}" if kernel["flops"] else ""]
+    row += [f"{kernel['argument_bytes'] / 1e6:.3g}", str(kernel["registers"])]
+    row[-1] += f", {kernel['spilled_bytes']} bytes spilled" if kernel["spilled_bytes"] else ""
+    row += [f"{kernel['shared_bytes'] / 1e3:.1f}"]
+    row += [f"{' + '.join(products) or 'no products'} of {loop['all']}"]
+    row += [f"{wide} of {wide + narrow}", shown(kernel["estimated_seconds"])]
+    if profile is None:
+        return [*row, "not yet timed", "", "", ""]
+    shares = (f"{profile[f'{of}_percent']:.0f} %" for of in ("sm", "memory", "warps"))
+    return [*row, shown(profile["seconds"]), *shares]
+
+
+def gpu_mnist():
+    """Rows of Table 1 from the images to the test error."""
+    rows = []
+    for record in _sections().get("mnist", {}).get("records", ()):
+        row = [f"{record['settings']['layers'][0]['n_maps']} maps"]
+        row += [f"{record['test_error_percent']:.2f} %"]
+        names = ("train", "encode", "classify", "total")
+        rows.append(row + [f"{record['seconds'][name]:.1f} s" for name in names])
+    header = ["MNIST, from end to end", "test error", "training", "encoding", "classifier"]
+    return Table([*header, "all"], rows)
 
 
 def shown(seconds):

@@ -239,7 +239,7 @@ def test_one_command_measures_all_that_needs_a_device_and_notes_what_fails(
 
         return measure, lambda result: print(f"{name}: {result['layers']}")
 
-    names = ("peaks", "steps", "transform", "peers", "kernels", "cold", "mnist")
+    names = ("peaks", "steps", "peers", "transform", "kernels", "cold", "compiled", "mnist")
     for name in names:
         monkeypatch.setitem(benchmark.SECTIONS, name, section(name, name == "peers"))
     monkeypatch.setattr(
@@ -249,7 +249,7 @@ def test_one_command_measures_all_that_needs_a_device_and_notes_what_fails(
     assert measured == [f"{name} on {backend}" for name in names if name != "mnist"]
     sections = benchmark.read_sections(path)
     assert sections.pop("failed on a device") == {"peers": "ValueError: no compiler"}
-    once = {"peaks", "peers"}
+    once = {"peaks", "peers", "compiled"}
     columns = {f"{name} on {backend}" for name in ("steps", "transform", "kernels", "cold")}
     assert set(sections) == once | columns
     assert sections["peers"]["layers"] == ["the first"]
@@ -269,7 +269,7 @@ def test_what_has_not_begun_when_the_time_is_up_is_left_out(scripts, monkeypatch
     )
     assert benchmark.main() == 0
     (failed,) = benchmark.read_sections(path).values()
-    assert len(failed) == 6
+    assert len(failed) == 7
     assert all("the time was up" in why for why in failed.values())
 
 

@@ -1,12 +1,15 @@
 """The peers of a device: the best step in PyTorch computes what minisca does, whatever its ways."""
 
 import itertools
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 from bench import layers, peers
+from bench.children import script_environment
 from bench.machines import Machine
-from bench.peer import ROUNDING_TF32, PeerStep, agreement_with, check_agreement
+from bench.peer import ROUNDING_TF32, agreement_with, check_agreement
 from bench.peer_best import BestPeerStep
 from bench.peer_operations import GATHERED, WAYS
 
@@ -26,7 +29,7 @@ def step():
 @pytest.mark.parametrize("ways", [*itertools.product(*WAYS.values())], ids=", ".join)
 def test_every_way_of_an_operation_computes_the_same_step(ways, step, monkeypatch):
     monkeypatch.setattr(BestPeerStep, "measure_ways", lambda *_: chosen(ways))
-    peer = BestPeerStep(torch, step.x, layers.make_parameters(LAYER), compiled=False)
+    peer = BestPeerStep(torch, step.x, layers.make_parameters(LAYER))
     assert peer.made_of["ways"] == dict(zip(WAYS, ways, strict=True))
     found = check_agreement(step, peer)
     assert max(found["relative_differences"].values()) <= found["tolerance"] < 1e-4
@@ -44,14 +47,14 @@ def chosen(ways):
 def test_a_best_step_that_computes_something_else_is_found(step):
     parameters = layers.make_parameters(LAYER)
     others = parameters | {"decoder_filters": parameters["decoder_filters"] * 1.0005}
-    peer = BestPeerStep(torch, step.x, others, compiled=False)
+    peer = BestPeerStep(torch, step.x, others)
     assert "differ" in agreement_with(step, peer)["disagreement"]
     # cut to 10 bits, factors explain as much
     assert "relative_differences" in agreement_with(step, peer, ROUNDING_TF32)
 
 
 def test_every_way_is_measured_and_the_gathered_ones_once(step):
-    peer = BestPeerStep(torch, step.x, layers.make_parameters(LAYER), compiled=False)
+    peer = BestPeerStep(torch, step.x, layers.make_parameters(LAYER))
     seconds = peer.made_of["seconds"]
     assert {name: tuple(found) for name, found in seconds.items()} == WAYS
     known = {name: found | {GATHERED: -1.0} for name, found in seconds.items()}
@@ -60,29 +63,60 @@ def test_every_way_is_measured_and_the_gathered_ones_once(step):
     assert gathered == {name for name, ways in WAYS.items() if GATHERED in ways}
 
 
-def test_every_step_and_precision_is_timed_and_one_that_fails_is_noted(step, monkeypatch):
+def test_every_step_and_precision_is_timed_and_one_that_fails_is_noted(step, bench):
     machine = Machine(get_backend("cpu"))
     machine.hurry()
-    bench = SimpleNamespace(torch=torch, torch_device="cpu", repetitions=2, compiles=False)
-    made = PeerStep.__init__
-
-    def init(self, *arguments, compiled=False):
-        if compiled:
-            raise RuntimeError("no compiler\nhere")
-        made(self, *arguments)
-
-    monkeypatch.setattr(PeerStep, "__init__", init)
-    found = peers.measure_layer(LAYER, step, bench, machine)
+    found = peers.measure_layer(LAYER, step, bench, machine, peers._steps, ["float32", "TF32"])
     timed = {f"{name}, {p}" for name in ("plain", "best") for p in ("float32", "TF32")}
     assert set(found["median_seconds"]) == timed
     assert all(len(values) == 2 for values in found["seconds"].values())
-    failed = {"failed": "RuntimeError: no compiler"}
     for name, agreement in found["agreement"].items():
         if name in timed:
             assert max(agreement["relative_differences"].values()) <= agreement["tolerance"]
             assert max(agreement["as_timed"].values()) < 1e-5
         else:
-            assert agreement == failed
+            why = "RuntimeError: PyTorch cannot capture its step: not on the CPU"
+            assert agreement == {"failed": why}
     assert len(found["agreement"]) == 6
     assert set(found["best_made_of"]) == {"float32", "TF32"}
+    assert set(bench.best_made_of) == {(LAYER.name, "float32"), (LAYER.name, "TF32")}
     assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_a_compiled_step_is_as_the_plain_one_and_none_is_begun_when_time_is_short(
+    step, bench, monkeypatch
+):
+    monkeypatch.setattr(torch, "compile", lambda call, **_: call)
+    machine = Machine(get_backend("cpu"))
+    machine.hurry()
+    of = LAYER, step, bench, machine, peers._compiled_steps, ["TF32"]
+    names = {"compiled, TF32", "best compiled, TF32"}
+    assert set(peers.measure_layer(*of)["median_seconds"]) == names
+    bench.clock.seconds_left = lambda: 1
+    found = peers.measure_layer(*of)
+    failed = {"failed": "TimeoutError: the time was up"}
+    assert found["agreement"] == {name: failed for name in names}
+    assert found["median_seconds"] == {}
+
+
+@pytest.fixture
+def bench():
+    clock = SimpleNamespace(seconds_left=lambda: 1000)
+    found = SimpleNamespace(torch=torch, torch_device="cpu", repetitions=2, clock=clock)
+    found.best_made_of = {}
+    return found
+
+
+def test_the_kernel_in_triton_multiplies_filters_and_patches():
+    """By Triton's own interpreter, in a process that is told to use it."""
+    pytest.importorskip("triton", reason="Triton is not installed")
+    text = """if True:
+        import torch
+        from bench.peer_gathered import products
+        patches, rows = torch.randn(3, 16, 1500), torch.randn(5, 1500)
+        positions = torch.randint(16, (3, 5))
+        wanted = (patches[torch.arange(3)[:, None], positions] * rows).sum(2)
+        assert torch.allclose(products(patches, positions, rows), wanted, atol=1e-3)
+    """
+    environment = script_environment() | {"TRITON_INTERPRET": "1"}
+    subprocess.run([sys.executable, "-c", text], env=environment, check=True)
