@@ -84,7 +84,7 @@ def imported(file):
 
 @pytest.mark.parametrize("folder", ["minisca", "scripts", "reference"])
 def test_nothing_outside_of_the_backends_imports_one_by_path(folder):
-    """`get_backend` and `cpu_runtime` of `minisca.backends` are the doors."""
+    """`get_backend`, `cpu_runtime` and `cupy_on` of `minisca.backends` are the doors."""
     backends = Path(interface.__file__).parent
     for file in (backends.parents[1] / folder).rglob("*.py"):
         if backends not in file.parents and file.name != "products.py":  # it emits vectors itself

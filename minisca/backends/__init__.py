@@ -1,5 +1,6 @@
 """Where the operations run. A backend is a module with every operation of `interface.py`."""
 
+import contextlib
 import ctypes
 import functools
 import importlib
@@ -66,6 +67,17 @@ def has_driver() -> bool:
     except OSError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def cupy_on(platform):
+    """Within the block, "cupy" runs on a stand-in of CuPy's device: `cupy/runtime/machine.py`."""
+    machine = importlib.import_module("minisca.backends.cupy.runtime.machine")
+    before, machine.platform = machine.platform, platform
+    try:
+        yield _load("cupy")
+    finally:
+        machine.platform = before
 
 
 def cpu_runtime() -> ModuleType:

@@ -4,14 +4,12 @@ Every call of a kernel is written down, and does nothing: what a step launches d
 what it computes.
 """
 
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 from bench.layers import Step, blank_parameters
 
-from minisca.backends import get_backend
-from minisca.backends.cupy.runtime import machine
+from minisca.backends import cupy_on
 
 #: Of an H100: bytes of shared memory that a block may have.
 SHARED_LIMIT = 232_448
@@ -30,7 +28,7 @@ class Launch(NamedTuple):
 
 
 class Recorder:
-    """What `machine.CuPy` is, of a device that computes nothing."""
+    """What CuPy's machine is (`cupy_on`), of a device that computes nothing."""
 
     shared_limit = SHARED_LIMIT
     free_bytes = 1 << 36
@@ -68,22 +66,12 @@ class Kernel:
         self.recorder.launches.append(Launch(self.name, self.text, self.options, *sizes))
 
 
-@contextmanager
-def recording():
-    """The `Recorder` in the device's place within the block."""
-    before, recorder = machine.platform, Recorder()
-    machine.platform = recorder
-    try:
-        yield recorder
-    finally:
-        machine.platform = before
-
-
 def launches_of(layer):
     """The `Launch`es of a training step of a layer after its first, in their order."""
-    with recording() as recorder:
+    recorder = Recorder()
+    with cupy_on(recorder) as backend:
         shape = (layer.batch, layer.channels, layer.size, layer.size)
-        step = Step(get_backend("cupy"), np.zeros(shape, np.float32), blank_parameters(layer))
+        step = Step(backend, np.zeros(shape, np.float32), blank_parameters(layer))
         step()
         recorder.launches.clear()
         step()
