@@ -137,7 +137,8 @@ def loss_and_gradients(backend, state, settings, X):
     x = backend.to_device(read_batch(X, slice(0, X.shape[0]), state.dtype))
     parameters = _where(backend, state.parameters)
     loss, gradients = objective.loss_and_gradients(backend, sparsity, parameters, x)
-    return loss, {name: backend.to_host(value) for name, value in gradients.items()}
+    on_host = {name: backend.to_host(value) for name, value in gradients.items()}
+    return objective.as_number(backend, loss), on_host
 
 
 def _reconstructions(backend, state, settings, X, description):

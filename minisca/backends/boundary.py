@@ -70,6 +70,14 @@ def _check_each(check, args):
     n = len(lists[0])
     if n == 0:
         raise ValueError("parameter is an empty list; it must hold at least one array")
+    if hasattr(rates := lists[3], "dtype"):
+        if rates.shape != (n,):
+            raise ValueError(f"learning_rate has shape {rates.shape}; it must be ({n},)")
+        *lists, momentum = _check_each(check, (*lists[:3], [0.0] * n, momentum))
+        if rates.dtype != lists[0][0].dtype:
+            must = f"{lists[0][0].dtype}, as the parameters are"
+            raise TypeError(f"learning_rate is of {rates.dtype}; it must be of {must}")
+        return *lists[:3], rates, momentum
     for name, each in zip(("gradient", "velocity", "learning_rate"), lists[1:], strict=True):
         if not isinstance(each, list) or len(each) != n:
             found = f"{len(each)} items" if isinstance(each, list) else f"a {type(each).__name__}"
@@ -159,7 +167,7 @@ class _Check:
 
         shapes: of `operands`. Raises ValueError where they do not fit together.
         """
-        lengths = {}
+        lengths = {"1": 1}
         given = [pair for pair in zip(self.operands, shapes, strict=True) if pair[1] is not None]
         # the filters first: the others must fit them
         for operand, shape in sorted(given, key=lambda pair: pair[0] is not self.rule):

@@ -47,6 +47,7 @@ Sections are those of Makhzani and Frey, "A Winner-Take-All Method for Training 
 Autoencoders", arXiv 1409.2752v1, unless another source is named.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -54,6 +55,7 @@ import numpy as np
 Array = np.ndarray
 Arrays = tuple[Array, ...]
 Maps = Array | None
+Loss = float | Array
 Size = tuple[int, int]
 Shape = tuple[int, int, int, int]
 
@@ -215,7 +217,8 @@ class Backend(Protocol):
         """v <- momentum * v - learning_rate * gradient; parameter <- parameter + v, in place.
 
         All but the momentum may be lists instead, of as many arrays and rates as there are
-        parameters: a device updates them all in one launch. Section 3.
+        parameters: a device updates them all in one launch. Their rates may also be one array (k,),
+        where the backend computes. Section 3.
         """
 
     def normalise_filters_(filters: Array) -> None:
@@ -275,8 +278,29 @@ class Support(Protocol):
     def gather(images: Array, rows: Array) -> Array:
         """images[rows]: images (n, c, h, w), rows (b,) int64 -> (b, c, h, w)."""
 
-    def residual(x_hat: Array, x: Array, divisor: float = 1) -> tuple[float, Array]:
-        """||x_hat - x||^2, summed in float64, and the error (x_hat - x) / divisor; any shape."""
+    def residual(x_hat: Array, x: Array, divisor: float = 1) -> tuple[Loss, Array]:
+        """The loss ||x_hat - x||^2, and the error (x_hat - x) / divisor; any shape.
+
+        The loss is summed in float64: a float, or on a device an array (p,) of parts that stays
+        there, whose sum it is. Nothing waits for it until somebody asks for that sum.
+        """
+
+    def decoded_residual(
+        values: Array,
+        positions: Array,
+        filters: Array,
+        bias: Array,
+        x: Array,
+        divisor: float = 1,
+        maps: Maps = None,
+    ) -> tuple[Loss, Array]:
+        """`residual(decode_winners(values, positions, filters, bias, size, maps), x, divisor)`.
+
+        In one pass where a backend can.
+        """
+
+    def add_up_(total: Array, parts: Array, divisor: float = 1) -> None:
+        """total (1,) <- the sum of parts (p,) / divisor, both float64, in place."""
 
     def scaled(array: Array, factor: float) -> Array:
         """factor * array."""
@@ -287,11 +311,40 @@ class Support(Protocol):
     def all_finite(array: Array) -> bool:
         """Whether no number is NaN or infinite."""
 
+    # steps ------------------------------------------------------------------------------
+
+    def make_steps() -> "Steps | None":
+        """What runs steps that the host tells nothing; None where the host tells each of them."""
+
+
+class Steps(Protocol):
+    """Training steps that find all they need where the backend computes, and leave the losses.
+
+    The host only starts them: it waits for none before the last, and what it does to start one does
+    not grow with what is in it, since a step is recorded when it is first met, and then replayed.
+    """
+
+    def run(step: Callable, order: list, rates: Array, held: Arrays, done: Callable) -> Array:
+        """Do `step(rows, rates)` for every batch; returns the losses (s,), float64, on the host.
+
+        Parameters
+        ----------
+        step : from the rows (b,) of a batch and its rates (k,), both where the backend computes, to
+            the loss, a pair (parts, divisor) as of `add_up_`. It asks nothing of the host.
+        order, rates : the rows of every batch, int64, as many in all but the last; (s, k)
+        held : the arrays that outlive a step, and nothing else that it reads or writes does. What
+            was recorded is replayed as long as these, `step` and the number of rows are the same.
+        done : is called when a step was started
+        """
+
 
 #: As `ROOMS`, of what is in `Support`.
 SUPPORT_ROOMS = {
     "device": ("to_device", "to_host", "empty", "copy", "copy_into_", "free_bytes"),
-    "elements": ("gather", "residual", "scaled", "add_", "all_finite"),
+    "elements": (
+        *("gather", "residual", "decoded_residual", "add_up_", "scaled", "add_", "all_finite"),
+    ),
+    "steps": ("make_steps",),
 }
 
 SUPPORT = tuple(name for room in SUPPORT_ROOMS.values() for name in room)

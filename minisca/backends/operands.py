@@ -42,6 +42,8 @@ OPERANDS = {
     "copy_into_": "array! *, source *",
     "gather": "images nchw, rows b<n",
     "residual": "x_hat *, x *",
+    "decoded_residual": "values ns, positions ns<hw, filters mckk, bias c, x nchw, maps ns<m",
+    "add_up_": "total! 1, parts p",
     "scaled": "array *",
     "add_": "array! *, other *",
     "all_finite": "array *",

@@ -37,23 +37,26 @@ class Batches:
         bytes_per_image = math.prod(X.shape[1:]) * self._dtype.itemsize
         self.resident = X.shape[0] * bytes_per_image <= SHARE * backend.free_bytes()
         if self.resident:
-            self._images = backend.empty(X.shape, self._dtype)
+            self.images = backend.empty(X.shape, self._dtype)
             for rows in chunks(X.shape[0], bytes_per_image):
                 part = backend.to_device(read_batch(X, rows, self._dtype))
-                backend.copy_into_(self._images[rows], part)
+                backend.copy_into_(self.images[rows], part)
 
     def read(self, batches):
         """Yield the images of every batch, a list of sorted index arrays, times the unit."""
-        for images in self._read(batches):
-            yield images if self._unit == 1 else self._backend.scaled(images, self._unit)
-
-    def _read(self, batches):
         if not self.resident:
             for rows in batches:
-                yield self._backend.to_device(read_batch(self._X, rows, self._dtype))
+                yield self._scaled(self._backend.to_device(read_batch(self._X, rows, self._dtype)))
             return
         order = self._backend.to_device(np.concatenate(batches))  # of the whole epoch, at once
         start = 0
         for rows in batches:
-            yield self._backend.gather(self._images, order[start : start + len(rows)])
+            yield self.take(order[start : start + len(rows)])
             start += len(rows)
+
+    def take(self, rows):
+        """The images of a batch, times the unit, of indices on the device, where all images are."""
+        return self._scaled(self._backend.gather(self.images, rows))
+
+    def _scaled(self, images):
+        return images if self._unit == 1 else self._backend.scaled(images, self._unit)

@@ -7,9 +7,7 @@ computes, and is the trainer's own: nobody sees it before its epoch is done.
 
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +25,7 @@ from minisca.training.objective import loss_and_gradients
 from minisca.training.optim import SCHEDULES, SGD, scheduled_rate
 from minisca.training.start import STARTS, start_filters
 from minisca.training.state import LayerState, decoder_filters, in_unit, parameter_shapes
+from minisca.training.steps import Steps, Task
 from minisca.validation import (
     check_choice,
     check_flag,
@@ -48,22 +47,6 @@ class DivergenceError(ArithmeticError):
     """The loss stopped being finite; the estimator holds the last good state."""
 
 
-class Task(NamedTuple):
-    """What an epoch goes through: n items."""
-
-    n: int
-    #: From a list of sorted index arrays, one a batch, to an iterable of the batches.
-    read: Callable
-    #: From a batch and the epoch's number, from 0, to the items' mean loss and {name: gradient}.
-    loss_and_gradients: Callable
-    #: From a step and the number of steps of all epochs to the learning rate.
-    rate: Callable
-    #: The largest mean loss of an epoch that is learning.
-    limit: float = math.inf
-    #: What a DivergenceError says is left, with a place for the last good epoch.
-    left: str = "The filters are those after epoch {}"
-
-
 def run_epochs(settings, optimiser, task, random, epochs, title="epoch {}/{}"):
     """Yield what every epoch made: (mean loss of the items, parameters, velocities).
 
@@ -73,11 +56,11 @@ def run_epochs(settings, optimiser, task, random, epochs, title="epoch {}/{}"):
     Parameters and velocities, {name: array}, are on the host, and the caller's to keep. Raises
     DivergenceError when the loss or a parameter stops being finite.
     """
-    steps = ceil_div(task.n, settings.batch_size)
-    with progress(settings.verbose, total=len(epochs) * steps, unit="batch") as bar:
+    steps, total = Steps(optimiser, task), len(epochs) * ceil_div(task.n, settings.batch_size)
+    with progress(settings.verbose, total=total, unit="batch") as bar:
         for epoch in epochs:
             bar.set_description(title.format(epoch + 1, settings.n_epochs))
-            loss = run_epoch(settings, optimiser, task, random.permutation(task.n), epoch, bar)
+            loss = run_epoch(settings, steps, task, random.permutation(task.n), epoch, bar)
             trained = optimiser.parameters, optimiser.velocities
             made = [_on_host(optimiser.backend, arrays) for arrays in trained]
             yield loss, *made
@@ -86,27 +69,23 @@ def run_epochs(settings, optimiser, task, random, epochs, title="epoch {}/{}"):
                     _keep_apart(optimiser.backend, arrays, kept)
 
 
-def run_epoch(settings, optimiser, task, order, epoch, bar):
+def run_epoch(settings, steps, task, order, epoch, bar):
     """One step a batch, the items in this order; returns the mean of their losses."""
     rows = sorted_batches(order, settings.batch_size)
-    total, step = 0.0, -1
-    for batch in task.read(rows):
-        step += 1
-        rate = task.rate(epoch * len(rows) + step, settings.n_epochs * len(rows))
-        # What overflows shows in the loss, which is looked at: no need to warn of it too.
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            loss, gradients = task.loss_and_gradients(batch, epoch)
-            optimiser.step(gradients, rate)
-        del batch, gradients  # their memory is the next step's
-        total += loss * len(rows[step])
-        if not loss <= float(np.finfo(settings.dtype).max):  # NaN is not either
-            raise _diverged(f"the loss became {loss}", settings, task, epoch, step)
-        bar.update()
-        bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+    n_steps = settings.n_epochs * len(rows)
+    rates = [task.rate(epoch * len(rows) + step, n_steps) for step in range(len(rows))]
+    total = 0.0
+    # What overflows shows in the loss, which is looked at: no need to warn of it too.
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for step, loss in enumerate(steps.run(rows, rates, epoch, bar)):
+            total += loss * len(rows[step])
+            if not loss <= float(np.finfo(settings.dtype).max):  # NaN is not either
+                raise _diverged(f"the loss became {loss}", settings, task, epoch, step)
     if total / task.n > task.limit:
         much = f"the mean loss, {total / task.n:.3g}, is more than {DIVERGED} times the images' own"
         what = f"{much} squares, {task.limit / DIVERGED:.3g},"
         raise _diverged(what, settings, task, epoch, step)
+    optimiser = steps.optimiser
     if not all(map(optimiser.backend.all_finite, optimiser.parameters.values())):
         raise _diverged("the parameters stopped being finite", settings, task, epoch, step)
     return total / task.n
@@ -238,6 +217,8 @@ def train(state, settings, X, one_pass=False):
     largest = max(known, state.patch_energy) * unit**2  # of a patch
     limit = DIVERGED * largest * math.prod(state.image_size) / settings.filter_width**2
     task = Task(X.shape[0], batches.read, step, rate, limit or math.inf)
+    if batches.resident:
+        task = task._replace(items=batches.images, take=batches.take)
     title = name_of(backend) if one_pass else name_of(backend) + ", epoch {}/{}"
     made = run_epochs(settings, optimiser, task, random, epochs, title)
     for loss, parameters, velocities in made:

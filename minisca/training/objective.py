@@ -1,10 +1,11 @@
 """The loss of one layer and its gradients: mean over images of ||x_hat - x||^2 (paper section 2).
 
 images -> survivors -> reconstruction -> error -> gradients, each arrow one call of the backend.
-Arrays are the backend's: nothing but the loss leaves a device here.
+Arrays are the backend's: nothing leaves a device here, and the host waits for nothing.
 """
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,22 @@ from minisca.training.state import decoder_filters
 DENSE_BYTES = 64 << 20
 #: Images whose reconstruction and error are held at a time, where the gradients take no more.
 ERROR_BYTES = 48 << 20
+
+
+class Unread(NamedTuple):
+    """A mean loss that is still on the device: the sum of `parts` / `divisor`, see `as_number`."""
+
+    parts: Any
+    divisor: int
+
+
+def as_number(backend, loss):
+    """A loss of `loss_and_gradients` as a float: where it is on a device, the host waits for it."""
+    if not isinstance(loss, Unread):
+        return loss
+    total = backend.empty((1,), "float64")
+    backend.add_up_(total, *loss)
+    return float(backend.to_host(total)[0])
 
 
 def reconstruct(backend, sparsity, parameters, x):
@@ -40,22 +57,37 @@ def loss_and_gradients(backend, sparsity, parameters, x):
     """Mean of ||x_hat - x||^2 over images x (n, c, h, w), and its gradients by parameter name.
 
     parameters: {name: array}, as `LayerState.parameters`. All arrays are the backend's. Tied
-    filters have one gradient, of both their uses, under "encoder_filters".
+    filters have one gradient, of both their uses, under "encoder_filters". The loss is a float, or
+    `Unread` where the backend leaves it on a device.
     """
     if sparsity.rule == "none":
         parts = _through_all_units(backend, parameters, x)
     else:
         parts = _through_survivors(backend, sparsity, parameters, x)
     loss, total = next(parts)
-    for part_loss, gradients in parts:
-        loss += part_loss
+    losses = [loss]
+    for loss, gradients in parts:
+        losses.append(loss)
         for sums, gradient in zip(total, gradients, strict=True):
             backend.add_(sums, gradient)
         del gradients, gradient  # not held while the next are computed
     gradients = dict(zip(_ORDER, total, strict=True))
     if "decoder_filters" not in parameters:
         backend.add_(gradients["encoder_filters"], gradients.pop("decoder_filters"))
-    return loss / x.shape[0], gradients
+    loss, n = _joined(backend, losses), x.shape[0]
+    return loss / n if isinstance(loss, float) else Unread(loss, n), gradients
+
+
+def _joined(backend, losses):
+    """The sum of losses as the backend's `residual` gives them, as one like them."""
+    if isinstance(losses[0], float):
+        return sum(losses[1:], losses[0])
+    if len(losses) == 1:
+        return losses[0]
+    totals = backend.empty((len(losses),), "float64")
+    for i, parts in enumerate(losses):
+        backend.add_up_(totals[i : i + 1], parts)
+    return totals
 
 
 def _through_survivors(backend, sparsity, parameters, x):
@@ -73,25 +105,25 @@ def _through_survivors(backend, sparsity, parameters, x):
 def _of_survivors(backend, parameters, x, code, n):
     encoder, decoder = parameters["encoder_filters"], decoder_filters(parameters)
     values, positions, maps = code
-    bias, size = parameters["decoder_bias"], x.shape[2:]
-    x_hat = backend.decode_winners(values, positions, decoder, bias, size, maps)
+    what = values, positions, decoder, parameters["decoder_bias"]
     # The gradients are linear in the error: divided by n, it makes them the mean's.
-    loss, error = _residual(backend, x_hat, x, n)
-    del x_hat
+    if x.shape[0] > 1 or _size({"x": x}) * x.dtype.itemsize <= ERROR_BYTES:
+        loss, error = backend.decoded_residual(*what, x, n, maps)
+    else:
+        x_hat = backend.decode_winners(*what, x.shape[2:], maps)
+        loss, error = _residual_in_place(backend, x_hat, x, n)
     return loss, backend.winners_backward(x, error, values, positions, encoder, decoder, maps)
 
 
-def _residual(backend, x_hat, x, divisor):
-    """As the backend's; the error of an image too large to hold twice takes the place of x_hat."""
-    if x.shape[0] > 1 or math.prod(x.shape) * x.dtype.itemsize <= ERROR_BYTES:
-        return backend.residual(x_hat, x, divisor)
-    lines = -1, x.shape[3]
-    loss, error, x = 0.0, x_hat.reshape(lines), x.reshape(lines)
+def _residual_in_place(backend, x_hat, x, divisor):
+    """As the backend's, of an image too large to hold twice: the error takes the place of x_hat."""
+    lines, losses = (-1, x.shape[3]), []
+    error, x = x_hat.reshape(lines), x.reshape(lines)
     for rows in chunks(x.shape[0], x.shape[1] * x.dtype.itemsize, ERROR_BYTES // 4):
-        part_loss, part = backend.residual(error[rows], x[rows], divisor)
+        loss, part = backend.residual(error[rows], x[rows], divisor)
         backend.copy_into_(error[rows], part)
-        loss += part_loss
-    return loss, x_hat
+        losses.append(loss)
+    return _joined(backend, losses), x_hat
 
 
 def _through_all_units(backend, parameters, x):

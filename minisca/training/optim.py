@@ -33,13 +33,26 @@ class SGD:
             name: np.zeros_like(value) for name, value in parameters.items()
         }
 
+    def rates(self, learning_rate):
+        """{name: rate}: every parameter's own."""
+        return {name: learning_rate * self.rate_scales.get(name, 1.0) for name in self.parameters}
+
     def step(self, gradients, learning_rate):
-        """One update of every parameter that has a gradient, all in one call; then projections."""
+        """One update of every parameter that has a gradient, all in one call; then projections.
+
+        learning_rate: a float, or the values of its `rates` as an array where the backend computes;
+        then every parameter has a gradient.
+        """
+        if getattr(learning_rate, "ndim", 0) == 0:
+            names, of_all = list(gradients), self.rates(learning_rate)
+            rates = [of_all[name] for name in names]
+        else:
+            names, rates = list(self.parameters), learning_rate
         self.backend.sgd_momentum_(
-            [self.parameters[name] for name in gradients],
-            list(gradients.values()),
-            [self.velocities[name] for name in gradients],
-            [learning_rate * self.rate_scales.get(name, 1.0) for name in gradients],
+            [self.parameters[name] for name in names],
+            [gradients[name] for name in names],
+            [self.velocities[name] for name in names],
+            rates,
             self.momentum,
         )
         for name in self.normalised:

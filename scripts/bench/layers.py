@@ -8,7 +8,7 @@ import numpy as np
 import minisca
 from minisca.datasets import SampleWarning
 from minisca.sparsity import make_sparsity
-from minisca.training.objective import loss_and_gradients
+from minisca.training.objective import as_number, loss_and_gradients
 from minisca.training.optim import SGD
 
 #: So small that parameters stay what they are, however often a step is repeated.
@@ -127,11 +127,13 @@ class Step:
         self.optimiser = SGD(backend, self.parameters, MOMENTUM, velocities)
 
     def __call__(self):
-        _, gradients = self.loss_and_gradients()
+        _, gradients = loss_and_gradients(self.backend, self.sparsity, self.parameters, self.images)
         self.optimiser.step(gradients, LEARNING_RATE)
 
     def loss_and_gradients(self):
-        return loss_and_gradients(self.backend, self.sparsity, self.parameters, self.images)
+        what = self.backend, self.sparsity, self.parameters, self.images
+        loss, gradients = loss_and_gradients(*what)
+        return as_number(self.backend, loss), gradients
 
     def encode(self, *pool):
         """The code of the images; with the width and stride of a pool, their pooled maps."""

@@ -34,6 +34,8 @@ FITS = {
         {"n_maps": 6, "tied": True, "normalise_filters": True, "sparsity": "top-n", "n_active": 2},
     ),
 }
+#: What is made of other operations, and what the CPU has nothing of.
+COMPOSED = {"decoded_residual", "add_up_", "make_steps"}
 #: Which results of which operations are products of BLAS.
 THROUGH_BLAS = {"conv2d_backward": ("0", "1"), "deconv2d": ("0",), "deconv2d_backward": ("1",)}
 
@@ -226,7 +228,8 @@ def computed(dtype, through_blas):
         "add_": (error.copy(), x),
         "all_finite": (x,),
     }
-    assert {"empty", *(name.partition(" ")[0] for name in calls)} == {*OPERATIONS, *SUPPORT}
+    named = {name.partition(" ")[0] for name in calls}
+    assert {"empty", *named, *COMPOSED} == {*OPERATIONS, *SUPPORT}
     found = {} if through_blas else {"empty": {"0": np.array(backend.empty((2, 3), dtype).shape)}}
     for name, arguments in calls.items():
         results = getattr(backend, name.partition(" ")[0])(*arguments)

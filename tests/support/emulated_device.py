@@ -6,19 +6,25 @@ with them but kernels, and whatever crosses over is counted.
 
 import math
 from collections import Counter
+from functools import partial
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
 
 from minisca.backends.cupy.runtime import machine
+from tests.support import emulated_streams as streams
 from tests.support.cuda_emulator import COMPILER, OPT_IN_LIMIT, LaunchError, RawKernel
 
 
 class DeviceArray:
     """What the backend and its callers use of `cupy.ndarray`; `memory` is the emulator's alone."""
 
-    def __init__(self, memory):
+    def __init__(self, memory, block=None):
         self.memory = memory
+        self.data = SimpleNamespace(mem=block or streams.Block())
+        if self.data.mem.whole is None:
+            self.data.mem.whole = memory
 
     shape = property(lambda self: self.memory.shape)
     dtype = property(lambda self: self.memory.dtype)
@@ -31,17 +37,17 @@ class DeviceArray:
     def __getitem__(self, rows):
         part = self.memory[rows]
         assert isinstance(part, np.ndarray), "a number would be read from the device"
-        return DeviceArray(part)
+        return DeviceArray(part, self.data.mem)
 
     def __setitem__(self, rows, source):
         assert isinstance(source, DeviceArray), "only arrays of the device are copied on it"
         assert (source.shape, source.dtype) == (self.memory[rows].shape, self.dtype)
-        self.memory[rows] = source.memory
+        streams.launch(np.copyto, (self[rows], source))
 
     def reshape(self, *shape):
         reshaped = self.memory.reshape(*shape)
         assert np.shares_memory(reshaped, self.memory)
-        return DeviceArray(reshaped)
+        return DeviceArray(reshaped, self.data.mem)
 
     def __array__(self, *_, **__):
         raise TypeError("an array of the device is not converted to NumPy's without being asked to")
@@ -57,17 +63,20 @@ class Arrays:
         assert order == "C"
         if isinstance(array, DeviceArray):
             return array if array.memory.flags.c_contiguous else DeviceArray(array.memory.copy())
+        streams.refuse_while_recording("an array of the host would be read once, and never again")
         self.transfers["in"] += 1
         self.transfers["bytes in"] += array.nbytes
         return DeviceArray(np.array(array, order="C"))
 
     def zeros(self, shape, dtype):
-        return DeviceArray(np.zeros(shape, dtype))
+        zeros = self.empty(shape, dtype)
+        streams.launch(lambda memory: memory.fill(0), (zeros,))
+        return zeros
 
     def empty(self, shape, dtype):
         dtype = np.dtype(dtype)
         nothing = np.nan if dtype.kind == "f" else np.iinfo(dtype).min // 3
-        return DeviceArray(np.full(shape, nothing, dtype))
+        return DeviceArray(np.full(shape, nothing, dtype), streams.block())
 
 
 class Kernel(RawKernel):
@@ -77,7 +86,9 @@ class Kernel(RawKernel):
 
     def __call__(self, grid, block, args, *, shared_mem=0):
         assert not any(isinstance(arg, np.ndarray) for arg in args), "an array of the host"
-        args = tuple(arg.memory if isinstance(arg, DeviceArray) else arg for arg in args)
+        streams.launch(partial(self._run, grid, block, shared_mem), args)
+
+    def _run(self, grid, block, shared_mem, *args):
         super().__call__(grid, block, args, shared_mem=shared_mem)
         self.launches[self.name] += 1
 
@@ -100,9 +111,13 @@ class Emulator:
         return COMPILER is not None
 
     def to_host(self, array):
+        streams.refuse_while_recording("the host would wait for what is only recorded")
         self.transfers["out"] += 1
         self.transfers["bytes out"] += math.prod(array.shape) * array.dtype.itemsize
         return array.memory.copy()
+
+    stream, on_stream = streams.Stream, staticmethod(streams.on_stream)
+    pool, allocating = streams.Pool, staticmethod(streams.allocating)
 
     def raw_kernel(self, code, name, options):
         return Kernel(code, name, options)

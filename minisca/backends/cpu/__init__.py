@@ -3,9 +3,18 @@
 from minisca.backends.cpu.conv import conv2d, conv2d_backward
 from minisca.backends.cpu.deconv import deconv2d, deconv2d_backward
 from minisca.backends.cpu.device import copy, copy_into_, empty, free_bytes, to_device, to_host
-from minisca.backends.cpu.elements import add_, all_finite, gather, residual, scaled
+from minisca.backends.cpu.elements import (
+    add_,
+    add_up_,
+    all_finite,
+    decoded_residual,
+    gather,
+    residual,
+    scaled,
+)
 from minisca.backends.cpu.pooling import encode_pooled, max_pool, max_pool_backward
 from minisca.backends.cpu.sgd import normalise_filters_, sgd_momentum_
+from minisca.backends.cpu.steps import make_steps
 from minisca.backends.cpu.winners import (
     decode_winners,
     encode_k_largest,

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minisca.backends.cpu.runtime import in_parallel, kernel, operation, recycler
+from minisca.backends.cpu.winners import decode_winners
 
 
 @operation
@@ -30,6 +31,18 @@ def _residual(i, x_hat, x, error, divisor, losses):
         total += np.float64(difference) * np.float64(difference)
         error[i, p] = difference / divisor
     losses[i] = total
+
+
+@operation
+def decoded_residual(values, positions, filters, bias, x, divisor=1, maps=None):
+    """See `minisca.backends.interface.Support.decoded_residual`."""
+    return residual(decode_winners(values, positions, filters, bias, x.shape[2:], maps), x, divisor)
+
+
+@operation
+def add_up_(total, parts, divisor=1):
+    """See `minisca.backends.interface.Support.add_up_`."""
+    total[0] = parts.sum() / divisor
 
 
 @operation

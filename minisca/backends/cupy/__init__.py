@@ -8,10 +8,19 @@ same bits every time.
 from minisca.backends.cupy.conv import conv2d, conv2d_backward
 from minisca.backends.cupy.deconv import deconv2d, deconv2d_backward
 from minisca.backends.cupy.device import copy, copy_into_, empty, free_bytes, to_device, to_host
-from minisca.backends.cupy.elements import add_, all_finite, gather, residual, scaled
+from minisca.backends.cupy.elements import (
+    add_,
+    add_up_,
+    all_finite,
+    decoded_residual,
+    gather,
+    residual,
+    scaled,
+)
 from minisca.backends.cupy.pooling import encode_pooled, max_pool, max_pool_backward
 from minisca.backends.cupy.runtime.machine import is_available, require
 from minisca.backends.cupy.sgd import normalise_filters_, sgd_momentum_
+from minisca.backends.cupy.steps import make_steps
 from minisca.backends.cupy.winners import (
     decode_winners,
     encode_k_largest,

@@ -8,6 +8,7 @@ from minisca.backends.cupy.device import empty, to_device, to_host
 from minisca.backends.cupy.kernels import sums
 from minisca.backends.cupy.runtime.arrays import operation
 from minisca.backends.cupy.runtime.launching import THREADS, kernel, launch, launch_over
+from minisca.backends.cupy.winners import decode_winners
 
 FILE = "elements.cu"
 
@@ -29,7 +30,22 @@ def residual(x_hat, x, divisor=1):
     subtract = kernel(FILE, "subtract_and_sum", x.dtype)
     args = x_hat, x, x.dtype.type(divisor), error, np.int64(x.size), parts
     launch(subtract, len(parts), THREADS, *args)
-    return sums.add_up(parts), error
+    return parts, error
+
+
+@operation
+def decoded_residual(values, positions, filters, bias, x, divisor=1, maps=None):
+    """See `minisca.backends.interface.Support.decoded_residual`."""
+    return residual(decode_winners(values, positions, filters, bias, x.shape[2:], maps), x, divisor)
+
+
+@operation
+def add_up_(total, parts, divisor=1):
+    """See `minisca.backends.interface.Support.add_up_`. Host arrays are changed in place."""
+    there = to_device(total)
+    sums.add_up(there, parts, divisor)
+    if isinstance(total, np.ndarray):
+        total[...] = to_host(there)
 
 
 @operation

@@ -24,6 +24,8 @@ def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
         learning_rate = [learning_rate]
     given = list(zip(parameter, gradient, velocity, strict=True))
     arrays = [[to_device(array) for array in each] for each in given]
+    if not isinstance(learning_rate, list):
+        learning_rate = to_device(learning_rate)
     for first in range(0, len(given), AT_ONCE):
         some = slice(first, first + AT_ONCE)
         _update(arrays[some], learning_rate[some], momentum)
@@ -35,11 +37,14 @@ def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
 def _update(arrays, rates, momentum):
     """One launch; what is missing of AT_ONCE parameters is the last of them once more, empty."""
     number, end, args = arrays[0][0].dtype.type, 0, []
-    for each, rate in zip(arrays, rates, strict=True):
+    there = not isinstance(rates, list)
+    for j, each in enumerate(arrays):
         end += each[0].size
-        args += [*each, number(rate), np.int64(end)]
+        args += [*each, rates[j : j + 1] if there else number(rates[j]), np.int64(end)]
     args += args[-5:] * (AT_ONCE - len(arrays))
-    launch_over(kernel(FILE, "sgd_momentum", number), end, *args, number(momentum))
+    macros = {"RATES_ON_DEVICE": 1} if there else {}
+    update = kernel(FILE, "sgd_momentum", number, **macros)
+    launch_over(update, end, *args, number(momentum))
 
 
 @operation

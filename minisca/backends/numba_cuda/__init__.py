@@ -15,10 +15,19 @@ from minisca.backends.numba_cuda.device import (
     to_device,
     to_host,
 )
-from minisca.backends.numba_cuda.elements import add_, all_finite, gather, residual, scaled
+from minisca.backends.numba_cuda.elements import (
+    add_,
+    add_up_,
+    all_finite,
+    decoded_residual,
+    gather,
+    residual,
+    scaled,
+)
 from minisca.backends.numba_cuda.pooling import encode_pooled, max_pool, max_pool_backward
 from minisca.backends.numba_cuda.runtime.machine import is_available, require
 from minisca.backends.numba_cuda.sgd import normalise_filters_, sgd_momentum_
+from minisca.backends.numba_cuda.steps import make_steps
 from minisca.backends.numba_cuda.winners import (
     decode_winners,
     encode_k_largest,

@@ -5,11 +5,12 @@ import math
 import numpy as np
 from numba import cuda
 
-from minisca.backends.numba_cuda.device import empty
+from minisca.backends.numba_cuda.device import empty, to_device, to_host
 from minisca.backends.numba_cuda.kernels.reduce import block_sum
-from minisca.backends.numba_cuda.kernels.sums import squared_norm, sum_of_parts
+from minisca.backends.numba_cuda.kernels.sums import add_up, parts_of, squared_norm
 from minisca.backends.numba_cuda.runtime.arrays import flat, operation
 from minisca.backends.numba_cuda.runtime.launching import launch_over
+from minisca.backends.numba_cuda.winners import decode_winners
 
 
 @operation
@@ -36,7 +37,7 @@ def residual(x_hat, x, divisor=1):
     """See `minisca.backends.interface.Support.residual`."""
     error = empty(x.shape, x.dtype)
     numbers = flat(x_hat, x, error)
-    return sum_of_parts(_subtract_and_sum, *numbers, x.dtype.type(divisor)), error
+    return parts_of(_subtract_and_sum, *numbers, x.dtype.type(divisor)), error
 
 
 @cuda.jit
@@ -54,6 +55,21 @@ def _subtract_and_sum(x_hat, x, error, divisor, parts):
         total = block_sum(total, shared)
         if cuda.threadIdx.x == 0:
             parts[part] = total
+
+
+@operation
+def decoded_residual(values, positions, filters, bias, x, divisor=1, maps=None):
+    """See `minisca.backends.interface.Support.decoded_residual`."""
+    return residual(decode_winners(values, positions, filters, bias, x.shape[2:], maps), x, divisor)
+
+
+@operation
+def add_up_(total, parts, divisor=1):
+    """See `minisca.backends.interface.Support.add_up_`. Host arrays are changed in place."""
+    there = to_device(total)
+    add_up(there, parts, divisor)
+    if isinstance(total, np.ndarray):
+        total[...] = to_host(there)
 
 
 @operation

@@ -24,7 +24,10 @@ def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
     given = list(zip(parameter, gradient, velocity, strict=True))
     arrays = [[to_device(array) for array in each] for each in given]
     kinds = [tuple(flat(*kind)) for kind in zip(*arrays, strict=True)]
-    rates = tuple(map(number, learning_rate))
+    if isinstance(learning_rate, list):
+        rates = tuple(map(number, learning_rate))
+    else:
+        rates = to_device(learning_rate)
     size = sum(values.size for values, _, _ in arrays)
     launch_over(_sgd_momentum, size, *kinds, rates, number(momentum))
     for (values, _, velocity), (new_values, _, new_velocity) in zip(given, arrays, strict=True):

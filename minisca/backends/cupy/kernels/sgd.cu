@@ -5,14 +5,22 @@
 
 #include "common.cuh"
 
+#ifdef RATES_ON_DEVICE
+typedef const REAL* Rate;
+__device__ inline REAL number(Rate rate) { return *rate; }
+#else
+typedef REAL Rate;
+__device__ inline REAL number(Rate rate) { return rate; }
+#endif
+
 struct Parameter {
     REAL* values;
     const REAL* gradient;
     REAL* velocity;
-    REAL rate;
+    Rate rate;
 
     __device__ void update(Index i, REAL momentum) const {
-        const REAL v = momentum * velocity[i] - rate * gradient[i];
+        const REAL v = momentum * velocity[i] - number(rate) * gradient[i];
         velocity[i] = v;
         values[i] += v;
     }
@@ -20,10 +28,10 @@ struct Parameter {
 
 // The numbers of all parameters as one row, in which parameter j ends before end_j.
 extern "C" __global__ void sgd_momentum(
-    REAL* values_0, const REAL* gradient_0, REAL* velocity_0, REAL rate_0, Index end_0,
-    REAL* values_1, const REAL* gradient_1, REAL* velocity_1, REAL rate_1, Index end_1,
-    REAL* values_2, const REAL* gradient_2, REAL* velocity_2, REAL rate_2, Index end_2,
-    REAL* values_3, const REAL* gradient_3, REAL* velocity_3, REAL rate_3, Index end_3,
+    REAL* values_0, const REAL* gradient_0, REAL* velocity_0, Rate rate_0, Index end_0,
+    REAL* values_1, const REAL* gradient_1, REAL* velocity_1, Rate rate_1, Index end_1,
+    REAL* values_2, const REAL* gradient_2, REAL* velocity_2, Rate rate_2, Index end_2,
+    REAL* values_3, const REAL* gradient_3, REAL* velocity_3, Rate rate_3, Index end_3,
     REAL momentum, Index size) {
     for (Index i = first_element(); i < size; i += n_threads_of_grid()) {
         if (i < end_0)

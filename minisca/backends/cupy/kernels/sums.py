@@ -59,14 +59,17 @@ def squared_norm(array):
     parts = empty_parts(array.size)
     add = kernel(FILE, "square_and_sum", array.dtype)
     launch(add, len(parts), THREADS, array, np.int64(array.size), parts)
-    return add_up(parts)
+    total = empty(1, np.float64)
+    add_up(total, parts)
+    return float(to_host(total)[0])
 
 
 def empty_parts(size):
-    """Memory (blocks, 1) for the parts of a sum of `size` numbers, each of a block of THREADS."""
-    return empty((min(ENOUGH_BLOCKS, ceil_div(size, THREADS)), 1), np.float64)
+    """Memory (blocks,) for the parts of a sum of `size` numbers, each of a block of THREADS."""
+    return empty(min(ENOUGH_BLOCKS, ceil_div(size, THREADS)), np.float64)
 
 
-def add_up(parts):
-    """The sum of parts (blocks, 1) as a Python float; nothing else leaves the device."""
-    return float(to_host(sum_pieces(parts))[0])
+def add_up(total, parts, divisor=1):
+    """total (1,) <- the sum of parts (p,) / divisor, by one block."""
+    args = parts, len(parts), parts.dtype.type(divisor), total
+    launch(kernel("steps.cu", "add_up", parts.dtype), 1, THREADS, *args)

@@ -75,6 +75,8 @@ def launch(kernel, n_blocks, n_threads, *args, shared_bytes=0):
     if n_blocks > MAX_BLOCKS:
         raise ValueError(f"{what}: a grid has at most {MAX_BLOCKS}; pass fewer images at a time")
     args = tuple(count(arg) if isinstance(arg, int) else arg for arg in args)
+    if machine.watch.tell is not None:
+        machine.watch.tell(args)
     launch_failures, out_of_memory = machine.platform.failures
     try:
         compiled = _compiled(machine.platform, kernel)

@@ -4,8 +4,10 @@ The tests put another one there, which runs the same kernels on NumPy arrays; al
 package too, is the same with both.
 """
 
+import contextlib
 import functools
 import importlib.util
+import threading
 
 from minisca.backends.devices import no_device, no_room
 
@@ -52,6 +54,31 @@ class CuPy:
         free, _ = self.xp.cuda.runtime.memGetInfo()
         return free + self.xp.get_default_memory_pool().free_bytes()
 
+    def stream(self):
+        """A new stream, on which launches can be recorded."""
+        return self.xp.cuda.Stream()
+
+    @contextlib.contextmanager
+    def on_stream(self, stream):
+        """What is launched within runs on the stream: after all before it, and before all after.
+
+        At the end everything there is done, whatever happened.
+        """
+        stream.wait_event(self.xp.cuda.get_current_stream().record())
+        with stream:
+            try:
+                yield
+            finally:
+                stream.synchronize()
+
+    def pool(self):
+        """A new pool of memory; its `malloc` may be an allocator."""
+        return self.xp.cuda.MemoryPool()
+
+    def allocating(self, allocator):
+        """Within, new arrays have memory of the allocator's."""
+        return self.xp.cuda.using_allocator(allocator)
+
     @functools.cached_property
     def failures(self):
         """What a launch or a wait raises, and what an allocation that does not fit raises."""
@@ -78,6 +105,25 @@ def no_cache(error):
 
 
 platform = CuPy()
+
+
+class _Watch(threading.local):
+    """What is told, within a thread, of the arrays that kernels are launched with; None: nobody."""
+
+    tell = None
+
+
+watch = _Watch()
+
+
+@contextlib.contextmanager
+def watched(tell):
+    """Within, `tell` is called with the arguments of every launch."""
+    watch.tell = tell
+    try:
+        yield
+    finally:
+        watch.tell = None
 
 
 def is_available():

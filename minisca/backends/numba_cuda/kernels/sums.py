@@ -51,18 +51,22 @@ def _sum_images(planes, factor, sums):
 
 def squared_norm(array):
     """Sum of squares of `array`, taken in float64, as a Python float; the same bits every time."""
-    return sum_of_parts(_square_and_sum, *flat(to_device(array)))
-
-
-def sum_of_parts(kernel, *args):
-    """The sum of the PARTS numbers, in float64, that `kernel` finds, as a Python float.
-
-    A block finds each; they are the kernel's last argument. Nothing else leaves the device.
-    """
-    parts, total = empty(PARTS, np.float64), empty(1, np.float64)
-    launch_blocks(kernel, PARTS, *args, parts, dtype=np.float64)
-    launch_blocks(_sum_parts, 1, parts, total, dtype=np.float64)
+    total = empty(1, np.float64)
+    add_up(total, parts_of(_square_and_sum, *flat(to_device(array))))
     return float(to_host(total)[0])
+
+
+def parts_of(kernel, *args):
+    """The PARTS numbers, in float64, that `kernel` finds, a block each: its last argument."""
+    parts = empty(PARTS, np.float64)
+    launch_blocks(kernel, PARTS, *args, parts, dtype=np.float64)
+    return parts
+
+
+def add_up(total, parts, divisor=1):
+    """total (1,) <- the sum of parts (p,) / divisor."""
+    args = parts, parts.dtype.type(divisor), total
+    launch_blocks(_add_up, 1, *args, dtype=parts.dtype)
 
 
 @cuda.jit
@@ -80,12 +84,12 @@ def _square_and_sum(array, parts):
 
 
 @cuda.jit
-def _sum_parts(parts, total):
+def _add_up(parts, divisor, total):
     """One block."""
     shared = cuda.shared.array(0, parts.dtype)
-    own = 0.0
+    own = parts.dtype.type(0)
     for i in range(cuda.threadIdx.x, parts.size, cuda.blockDim.x):
         own += parts[i]
     own = block_sum(own, shared)
     if cuda.threadIdx.x == 0:
-        total[0] = own
+        total[0] = own / divisor

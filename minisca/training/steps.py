@@ -1,0 +1,80 @@
+"""The steps of an epoch: each started by the host, or recorded where all that they need is there.
+
+The host waits for a loss only where it lies on the host anyway. Those of a device are read when the
+epoch's last step was started: an epoch that went wrong is undone whole, whenever that is seen.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minisca.training.objective import Unread
+
+
+class Task(NamedTuple):
+    """What an epoch goes through: n items."""
+
+    n: int
+    #: From a list of sorted index arrays, one a batch, to an iterable of the batches.
+    read: Callable
+    #: From a batch and the epoch's number, from 0, to the items' mean loss, as that of `objective`,
+    #: and {name: gradient}.
+    loss_and_gradients: Callable
+    #: From a step and the number of steps of all epochs to the learning rate.
+    rate: Callable
+    #: The largest mean loss of an epoch that is learning.
+    limit: float = math.inf
+    #: What a DivergenceError says is left, with a place for the last good epoch.
+    left: str = "The filters are those after epoch {}"
+    #: Where all items are on a device, the array of them, and from indices there to their batch.
+    #: The epoch's number is then not looked at.
+    items: Any = None
+    take: Callable | None = None
+
+
+class Steps:
+    """The steps of a `Task` by an optimiser, `SGD` of arrays that are nobody else's."""
+
+    def __init__(self, optimiser, task):
+        self.optimiser, self._task = optimiser, task
+        self._step = self._do_step  # one object, by which what was recorded is known again
+        self._recorded = optimiser.backend.make_steps() if task.take else None
+
+    def run(self, rows, rates, epoch, bar):
+        """Do one step a batch; yield the batches' mean losses as soon as they are on the host.
+
+        rows: a list of sorted index arrays. rates: the learning rate of every step. bar: counts the
+        steps that were started.
+        """
+        if self._recorded is None:
+            yield from self._one_by_one(rows, rates, epoch, bar)
+        else:
+            optimiser = self.optimiser
+            trained = *optimiser.parameters.values(), *optimiser.velocities.values()
+            number = trained[0].dtype
+            each = np.array([list(optimiser.rates(rate).values()) for rate in rates], number)
+            held = *trained, self._task.items
+            yield from self._recorded.run(self._step, rows, each, held, bar.update).tolist()
+
+    def _do_step(self, rows, rates):
+        loss, gradients = self._task.loss_and_gradients(self._task.take(rows), None)
+        self.optimiser.step(gradients, rates)
+        return loss
+
+    def _one_by_one(self, rows, rates, epoch, bar):
+        backend, losses = self.optimiser.backend, None
+        for step, batch in enumerate(self._task.read(rows)):
+            loss, gradients = self._task.loss_and_gradients(batch, epoch)
+            self.optimiser.step(gradients, rates[step])
+            del batch, gradients  # their memory is the next step's
+            if isinstance(loss, Unread):
+                losses = backend.empty((len(rows),), "float64") if losses is None else losses
+                backend.add_up_(losses[step : step + 1], *loss)
+            else:
+                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+                yield loss
+            bar.update()
+        if losses is not None:
+            yield from backend.to_host(losses).tolist()
