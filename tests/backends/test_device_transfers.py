@@ -48,7 +48,7 @@ def counted_in_simulator(cuda, monkeypatch):
 
 @pytest.mark.skipif(not (EMULATED or SIMULATED), reason="counted where devices are stood in for")
 @pytest.mark.parametrize("rule", ["winner-take-all", "k-largest", "tied", "normalised", "none"])
-def test_a_step_takes_nothing_in_but_its_batch_and_gives_nothing_out_but_the_loss(
+def test_an_epoch_takes_in_its_images_or_their_order_and_gives_out_its_losses_at_the_end(
     device, rule, monkeypatch
 ):
     monkeypatch.setattr(encoding, "warn_of_dead_maps", lambda *_: None)  # it looks at images again
@@ -60,20 +60,21 @@ def test_a_step_takes_nothing_in_but_its_batch_and_gives_nothing_out_but_the_los
         return Counter(counts)
 
     loss, image = 8, 5 * 4 * 8
+    parameters = 3 if rule == "tied" else 4
     one_step, two_steps = transfers(6, 0), transfers(3, 0)
     assert two_steps["in"] - one_step["in"] == 1
-    assert two_steps["out"] - one_step["out"] == 1
     assert two_steps["bytes in"] == one_step["bytes in"]
-    assert two_steps["bytes out"] - one_step["bytes out"] == loss
     resident, in_more_steps = transfers(6, 0.5), transfers(3, 0.5)
-    assert resident["bytes in"] == one_step["bytes in"] + 6 * 8  # and the epoch's order
-    for what in ("in", "bytes in"):
-        assert in_more_steps[what] == resident[what]
-    assert in_more_steps["bytes out"] - resident["bytes out"] == loss
-    parameters = 1 if rule == "tied" else 2
-    learned = 8 * (parameters * 3 * 9 + 3 + 1)
+    order, rates, counter = 6 * 8, 8 * parameters * (device == "cupy"), 8 * (device == "cupy")
+    assert resident["bytes in"] == one_step["bytes in"] + order + rates + counter
+    assert in_more_steps["bytes in"] == resident["bytes in"] + rates
+    assert in_more_steps["in"] == resident["in"]
+    for one, more in ((one_step, two_steps), (resident, in_more_steps)):
+        assert more["out"] == one["out"], "losses leave at the end of an epoch, all at once"
+        assert more["bytes out"] - one["bytes out"] == loss
+    learned = 8 * ((parameters - 2) * 3 * 9 + 3 + 1)
     assert one_step["bytes in"] == 2 * learned + 6 * image  # velocities as well
-    finite = 8 * (parameters + 2)  # a number a parameter, once an epoch
+    finite = 8 * parameters  # a number a parameter, once an epoch
     assert one_step["bytes out"] == 2 * learned + loss + finite
 
 

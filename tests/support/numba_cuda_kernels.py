@@ -32,7 +32,7 @@ KERNELS = {
     "kernels.sums._sum_planes": "f2 f1",
     "kernels.sums._sum_images": "f2 f0 f1",
     "kernels.sums._square_and_sum": "f1 d1",
-    "kernels.sums._sum_parts": "d1 d1",
+    "kernels.sums._add_up": "f1 f0 f1",
     "kernels.survivors._name_maps": "l0 i2",
     "kernels.survivors._decode": "f2 i2 i2 f4 f1 l0 f4",
     "kernels.survivors._list_columns": "l0 l1 l1",
@@ -47,7 +47,7 @@ TRAINING_STEP = [
     *("elements._gather", "elements._subtract_and_sum", "kernels.direct.direct_winners"),
     *(f"kernels.survivors.{name}" for name in ("_name_maps", "_decode", "_list_columns")),
     *("kernels.survivors._correlate_errors", "kernels.survivors._add_patches"),
-    *(f"kernels.sums.{name}" for name in ("_sum_planes", "_sum_images", "_sum_parts")),
+    *(f"kernels.sums.{name}" for name in ("_sum_planes", "_sum_images", "_add_up")),
     *("sgd._sgd_momentum", "sgd._normalise_filters"),
 ]
 PACKAGE = "minisca.backends.numba_cuda"
