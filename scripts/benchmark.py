@@ -230,7 +230,7 @@ def measure_section(arguments, bench, section, machine):
     def keep(found):
         write_section(arguments.json, name, head | found)
 
-    bench.keep = keep if arguments.is_device_run else bench.keep
+    bench.keep = keep if machine.is_device else bench.keep
     print(f"\n{name}: {head['device']['name']}" if machine.is_device else "")
     result = measure(bench, machine)
     keep(result)
