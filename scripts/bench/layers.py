@@ -6,14 +6,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 import minisca
+from minisca.chunks import ceil_div
 from minisca.datasets import SampleWarning
+from minisca.progress import progress
 from minisca.sparsity import make_sparsity
+from minisca.training.batches import Batches, sorted_batches
 from minisca.training.objective import as_number, loss_and_gradients
 from minisca.training.optim import SGD
+from minisca.training.steps import Steps, Task
 
 #: So small that parameters stay what they are, however often a step is repeated.
 LEARNING_RATE = 1e-9
 MOMENTUM = 0.9
+#: Of `Training`: how many batches there are to pick images from.
+EPOCH_BATCHES = 10
 
 
 @dataclass(frozen=True)
@@ -146,15 +152,42 @@ class Step:
         backend, x, parameters = self.backend, self.images, self.parameters
         encoder, decoder = parameters["encoder_filters"], parameters["decoder_filters"]
         code = self.encode()
-        decode = (*code, decoder, parameters["decoder_bias"], x.shape[2:])
-        x_hat = backend.decode_winners(*decode)
-        _, error = backend.residual(x_hat, x, x.shape[0])
+        decode = (*code, decoder, parameters["decoder_bias"], x, x.shape[0])
+        _, error = backend.decoded_residual(*decode)
         backward = (x, error, *code, encoder, decoder)
         gradients = dict(zip(parameters, backend.winners_backward(*backward), strict=True))
         return {
             "encode": self.encode,
-            "decode": lambda: backend.decode_winners(*decode),
-            "error": lambda: backend.residual(x_hat, x, x.shape[0]),
+            "decode and error": lambda: backend.decoded_residual(*decode),
             "backward": lambda: backend.winners_backward(*backward),
             "update": lambda: self.optimiser.step(gradients, LEARNING_RATE),
         }
+
+
+class Training:
+    """The same step as training does it: from images on the device, of which it picks a batch.
+
+    A call does `count` steps, recorded where the column records them.
+    """
+
+    def __init__(self, step, count):
+        backend, batch, self.count = step.backend, len(step.x), count
+        images = np.tile(step.x, (EPOCH_BATCHES, 1, 1, 1))
+        batches, parameters = Batches(backend, images, images.dtype), step.parameters
+        task = Task(
+            len(images),
+            batches.read,
+            lambda x, _: loss_and_gradients(backend, step.sparsity, parameters, x),
+            rate=None,
+            items=batches.images,
+            take=batches.take,
+        )
+        self.steps = Steps(step.optimiser, task)
+        random, of_epoch = np.random.default_rng(2), len(images)
+        orders = (random.permutation(of_epoch) for _ in range(ceil_div(count, EPOCH_BATCHES)))
+        self.rows = [rows for order in orders for rows in sorted_batches(order, batch)][:count]
+
+    def __call__(self):
+        rates = [LEARNING_RATE] * self.count
+        for _ in self.steps.run(self.rows, rates, 0, progress(False)):
+            pass

@@ -2,13 +2,15 @@
 
 from functools import partial
 
-from bench.layers import describe, make_parameters
+from bench.layers import Training, describe, make_parameters
 from bench.peer import PeerStep, agreement_line, agreement_with, check_update
 from bench.timing import median, medians, milliseconds, take_turns, times
 from common.records import print_rows
 
 #: A peer's step whose floor alone takes longer than so many seconds is repeated twice, no more.
 SLOW_FLOOR = 2.0
+#: A device does so many steps in a call, those of an epoch of MNIST, or as many as 0.1 s holds.
+MOST_STEPS = 600
 
 
 def measure_steps(bench, machine):
@@ -26,6 +28,10 @@ def measure_step(layer, step, bench, machine):
         taps = layer.channels * layer.width**2
         sides = layer.n_maps, taps, layer.batch * layer.size**2
         calls["cublas on patches"] = machine.product(*sides)
+    training = None
+    if machine.is_device:
+        training = calls["minisca"] = Training(step, steps_a_call(step, machine))
+        calls["minisca, step by step"] = step
     limits, agreement = {}, None
     if bench.torch is not None:
         peer = PeerStep(bench.torch, step.x, make_parameters(layer), bench.torch_device)
@@ -33,6 +39,8 @@ def measure_step(layer, step, bench, machine):
         calls |= {"pytorch convolution": peer.convolve, "pytorch": peer}
         limits = {"pytorch": 2} if is_slow(layer, machine, ceilings) else {}
     seconds = take_turns(machine, calls, bench.repetitions, limits, layer.name)
+    if training is not None:
+        seconds["minisca"] = [spent / training.count for spent in seconds["minisca"]]
     phase_seconds = {name: seconds.pop(name) for name in phases}
     found = {**describe(layer), **beside_ceilings(layer, ceilings, seconds)}
     found |= {"phase_seconds": phase_seconds, "agreement": agreement}
@@ -43,6 +51,13 @@ def measure_step(layer, step, bench, machine):
         found["update_share_of_copy"] = copied / median(phase_seconds["update"])
         found["memory_bytes"] = memory
     return found
+
+
+def steps_a_call(step, machine):
+    """So many that what an epoch begins and ends with is as little of them as it is of an epoch."""
+    step()
+    spent = max(machine.seconds(step, 1), 1e-6)
+    return max(2, min(MOST_STEPS, round(2 * machine.least_seconds / spent)))
 
 
 def beside_ceilings(layer, ceilings, seconds):

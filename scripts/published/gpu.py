@@ -5,7 +5,6 @@ from collections import Counter
 from bench.timing import median
 from published.tables import NONE, Table, read
 
-PHASES = ("encode", "decode", "error", "backward", "update")
 #: PyTorch's steps, each with products of float32 and of TF32, and how they read.
 PEERS = {
     "plain": "as it comes",
@@ -75,11 +74,14 @@ def gpu_ways():
 
 def gpu_phases(backend):
     """The operations of a step, each called again and again by itself."""
+    layers = _layers(f"steps on {backend}")
+    names = [name for found in layers.values() for name in found["phase_seconds"]]
+    names = list(dict.fromkeys(names))
     rows = [
-        [layer, *(shown(median(found["phase_seconds"][name])) for name in PHASES)]
-        for layer, found in _layers(f"steps on {backend}").items()
+        [layer, *(shown(median(found["phase_seconds"][name])) for name in names)]
+        for layer, found in layers.items()
     ]
-    return Table([f"`{backend}`", *PHASES], rows)
+    return Table([f"`{backend}`", *names], rows)
 
 
 def gpu_transform():

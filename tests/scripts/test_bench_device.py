@@ -9,7 +9,7 @@ import benchmark
 import numpy as np
 import pytest
 from bench import cold as bench_cold
-from bench import growth, layers, machines, timing
+from bench import growth, layers, machines, steps, timing
 from bench import run as runs
 from bench.device import Clock
 from bench.first_step import first_step
@@ -81,10 +81,12 @@ def test_every_layer_is_measured_beside_ceilings_and_peers(scripts, monkeypatch,
     assert set(sections) == {f"{name} on {backend}" for name in ("steps", "transform", "cold")}
     steps = sections[f"steps on {backend}"]
     assert steps["device"]["name"] == f"a stand-in of {backend}"
-    phases = {"encode", "decode", "error", "backward", "update"}
+    phases = {"encode", "decode and error", "backward", "update"}
     assert len(steps["layers"]) == LAYERS
     for layer in steps["layers"]:
-        assert {"minisca", "cublas on patches", "product", "copy"} <= set(layer["seconds"])
+        assert {"minisca", "minisca, step by step", "cublas on patches", "product", "copy"} <= set(
+            layer["seconds"]
+        )
         assert set(layer["phase_seconds"]) == phases
         measured = layer["seconds"] | layer["phase_seconds"]
         assert all(len(values) == 1 for values in measured.values())
@@ -117,10 +119,32 @@ def test_the_phases_of_a_step_are_calls_that_can_be_repeated(scripts):
 
     values, positions = encoded()
     seconds = timing.take_turns(machine, {"step": step, **step.phases()}, 1)
-    assert set(seconds) == {"step", "encode", "decode", "error", "backward", "update"}
+    assert set(seconds) == {"step", "encode", "decode and error", "backward", "update"}
     # the learning rate is so small that the layer is still the one that it was
     np.testing.assert_array_equal(encoded()[1], positions)
     np.testing.assert_allclose(encoded()[0], values, rtol=1e-4)
+
+
+def test_training_does_as_many_steps_as_it_counts_on_batches_of_its_images(scripts):
+    benchmark, backend = scripts
+    layer = layers.Layer("small", "normal", n_maps=3, channels=1, size=5, width=3, batch=2)
+    x, parameters = layers.make_images(layer, None), layers.make_parameters(layer)
+    machine = benchmark.open_machine(backend)
+    machine.hurry()
+    step = layers.Step(machine.backend, x, parameters)
+    assert steps.steps_a_call(step, machine) == 2
+    training = layers.Training(step, 13)
+    assert [len(rows) for rows in training.rows] == [2] * 13
+    assert len({*np.concatenate(training.rows[:10])}) == 20
+    done = []
+    training.steps.run = lambda rows, *_, run=training.steps.run: (
+        done.append(loss) or loss for loss in run(rows, *_)
+    )
+    training()
+    assert len(done) == 13
+    assert all(0 < loss < 1000 for loss in done)
+    velocity = machine.backend.to_host(step.optimiser.velocities["decoder_filters"])
+    assert np.abs(velocity).max() > 0
 
 
 def test_first_steps_are_taken_on_the_device_with_caches_empty_and_full(

@@ -46,7 +46,7 @@ def test_every_repetition_and_phase_of_every_layer_is_printed_and_written_down(t
             assert all(len(values) == 2 for values in layer["seconds"].values())
             assert all(value > 0 for value in layer["median_seconds"].values())
     for layer in sections["steps"]["layers"]:
-        phases = ["encode", "decode", "error", "backward", "update"]
+        phases = ["encode", "decode and error", "backward", "update"]
         assert list(layer["phase_seconds"]) == phases
         assert printed.count(layer["layer"]) == 4  # steps, phases, notes, transform
 
