@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from minisca.backends.cupy.device import to_device
-from minisca.backends.cupy.kernels import direct, sums, tiles
+from minisca.backends.cupy.kernels import direct, slices, sums, tiles
 from minisca.backends.cupy.runtime import machine
 from tests.support.backends import EMULATED
 from tests.support.cuda_emulator import blocks, can_be_sparse, sparse_zeros
@@ -111,6 +111,7 @@ def last_piece(monkeypatch):
     """Sums are cut into as many pieces as can be, and the last stands for all: others are 0."""
     whole = sums.sum_pieces
     monkeypatch.setattr(sums, "ENOUGH_BLOCKS", FAR)
+    monkeypatch.setattr(slices, "BLOCKS", FAR)
     monkeypatch.setattr(sums, "sum_pieces", lambda parts, factor=1: whole(parts[-1:], factor))
 
 

@@ -9,7 +9,15 @@ import math
 import numpy as np
 
 from minisca.backends.cupy.device import empty
-from minisca.backends.cupy.kernels import direct, selection, survivors, tiles
+from minisca.backends.cupy.kernels import (
+    direct,
+    paste,
+    patches,
+    selection,
+    slices,
+    survivors,
+    tiles,
+)
 from minisca.backends.cupy.kernels.convolution import map_chunks
 from minisca.backends.cupy.kernels.sums import channel_sums
 from minisca.backends.cupy.runtime.arrays import operation
@@ -96,8 +104,12 @@ def encode_k_largest(x, filters, bias, n_active):
 @operation
 def decode_winners(values, positions, filters, bias, size, maps=None):
     """See `minisca.backends.interface.Backend.decode_winners`."""
-    maps = survivors.one_slot_a_map(values.shape)[0] if maps is None else maps
     images = empty((len(values), filters.shape[1], *size), values.dtype)
+    layout = slices.make_layout(images.shape, filters.shape[2], images.dtype)
+    if maps is None and layout is not None:
+        paste.paste(layout, values, positions, filters, bias, images)
+        return images
+    maps = survivors.one_slot_a_map(values.shape)[0] if maps is None else maps
     survivors.paste_filters(values, positions, maps, filters, bias, images)
     return images
 
@@ -109,6 +121,11 @@ def winners_backward(x, error, values, positions, encoder_filters, decoder_filte
         maps, entries, offsets = survivors.one_slot_a_map(values.shape)
     else:
         entries, offsets = survivors.list_by_map(values, maps, len(decoder_filters))
+    layout = slices.make_layout(x.shape, decoder_filters.shape[2], x.dtype)
+    if layout is not None:
+        return patches.sum_gradients(
+            layout, x, error, values, positions, entries, offsets, decoder_filters
+        )
     gradients = survivors.sum_gradients(
         x, error, values, positions, maps, entries, offsets, decoder_filters
     )

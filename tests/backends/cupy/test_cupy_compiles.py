@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from bench.compiled import compile_text, import_nvrtc
 
-from minisca.backends.cupy.kernels import direct, tiles
+from minisca.backends.cupy.kernels import direct, paste, patches, slices, tiles
 from minisca.backends.cupy.runtime import launching, machine
 
 try:
@@ -23,14 +23,17 @@ ARCHITECTURES = (75, 80, 90, 120)
 
 #: Channels, side, maps and filter width of the paper's first layers: MNIST, CIFAR-10, NORB.
 FIRST_LAYERS = [(1, 28, 128, 7), (3, 32, 512, 9), (1, 32, 128, 9)]
+SECOND_LAYERS = [(128, 10, 2048, 5), (512, 8, 4096, 5)]
 
 TRAINING_STEP = {
     *("direct_winners", "convolve_winners", "keep_largest", "name_maps", "decode", "list_columns"),
     *("correlate_errors", "add_patches", "sum_pieces", "sum_channels", "sgd_momentum"),
     *("gather", "subtract_and_sum", "normalise_filters"),
+    *("paste", "paste_and_subtract", "walk_both", "walk_error", "walk_images", "pack_entries"),
+    "sum_deltas",
 }
 #: Threads of a block, the most that a kernel is launched with where that is not launching.THREADS.
-MOST_THREADS = {"sum_up": 1024}
+MOST_THREADS = {"sum_up": 1024, "paste": paste.THREADS, "paste_and_subtract": paste.THREADS}
 REGISTERS = 65536  # of a multiprocessor: a block that needs more cannot run
 
 
@@ -43,6 +46,8 @@ def compilations(dtype):
             yield from ((file, tile.kernel("", dtype).options) for tile in tiles.TILES)
         elif file == direct.FILE:
             yield from ((file, options) for options in options_of_first_layers(dtype))
+        elif file in (paste.FILE, patches.FILE):
+            yield from ((file, options) for options in options_of_slices(file, dtype))
         else:
             yield file, launching.options(dtype)
 
@@ -54,6 +59,15 @@ def options_of_first_layers(dtype):
         layout = direct.make_layout(x, np.empty((m, channels, k, k), dtype))
         found.append(launching.options(dtype, FILTER_WIDTH=k, STRIP=layout.strip))
     return sorted(set(found))
+
+
+def options_of_slices(file, dtype):
+    found = set()
+    for channels, side, m, k in FIRST_LAYERS + SECOND_LAYERS:
+        layout = slices.make_layout((100, channels, side, side), k, dtype)
+        macros = {"OWN": paste.make_plan(layout, 100, m).own} if file == paste.FILE else {}
+        found.add(layout.kernel(file, "", **macros).options)
+    return sorted(found)
 
 
 def show(architecture, file, options, kernel):

@@ -23,7 +23,7 @@ struct Array {
     Cell *cells;
 };
 
-constexpr int kGlobalBits = 36, kSharedBits = 20, kSlots = 64;
+constexpr int kGlobalBits = 37, kSharedBits = 20, kSlots = 64;
 extern Array global_arrays[kSlots], shared_arrays[kSlots];
 extern uintptr_t global_base, shared_base;
 

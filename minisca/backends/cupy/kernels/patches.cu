@@ -1,0 +1,246 @@
+// The gradients of a code, through its survivors alone (paper section 2.1, step 3): with e_p and
+// x_p the patches around a survivor's position, delta = 2 <W, e_p>, dW += 2 z e_p, dP += delta x_p.
+//
+// A block has a slice of the channels of some images in shared memory (slices.cuh). A warp has a
+// map and goes through its entries in their order, a lane a tap: sums stay in registers.
+//
+// Where a slice has all channels, error and images lie there side by side, and one walk finds all.
+// Else a walk through the error comes first, which leaves what its slice adds to every delta; then
+// these are added up; then comes a walk through the images. What does not fit into a block at once
+// is cut into pieces of images, whose gradients are added in order afterwards (sums.cu).
+
+#include "slices.cuh"
+
+// A lane's sums take most of its registers: where they are many, a block has fewer threads, and a
+// warp fewer entries at once.
+constexpr bool kManySums = kRounds * sizeof(Pixel) > 16;
+constexpr int kThreads = kManySums ? 512 : 768, kBatch = kManySums ? 2 : 4;
+
+// A survivor, or a silent slot, as the walks need it; the first pixel under its filter, counted from
+// its image's first.
+struct __align__(sizeof(REAL) == 4 ? 16 : 8) Entry {
+    REAL twice_value, delta;
+    int first_pixel, image;
+};
+
+__device__ inline Entry make_entry(const REAL* values, const int* positions, Index slot,
+                                   int n_slots, const Layout& layout) {
+    const REAL value = values[slot];
+    const int position = positions[slot], image = int(slot / n_slots);
+    if (value > 0) return Entry{2 * value, 0, layout.first_pixel(position), image};
+    return Entry{0, 0, kNowhere, image};
+}
+
+// packed (size) Entry, of the survivors listed in `entries` (survivors.cu).
+extern "C" __global__ void pack_entries(const REAL* values, const int* positions,
+                                        const Index* entries, const Index* n_entries, int n_slots,
+                                        int channels, int height, int width, int k, int pitch,
+                                        double* packed, Index size) {
+    const Layout layout{channels, height, width, k, pitch};
+    for (Index i = first_element(); i < min(size, *n_entries); i += n_threads_of_grid())
+        reinterpret_cast<Entry*>(packed)[i] =
+            make_entry(values, positions, entries[i], n_slots, layout);
+}
+
+// packed (size) Entry: delta <- 2 * the sum of its partials (slices, size).
+extern "C" __global__ void sum_deltas(const REAL* partials, int n_slices, const Index* n_entries,
+                                      double* packed, Index size) {
+    for (Index i = first_element(); i < min(size, *n_entries); i += n_threads_of_grid()) {
+        REAL total = 0;
+        #pragma unroll 8
+        for (int slice = 0; slice < n_slices; ++slice) total += partials[slice * size + i];
+        reinterpret_cast<Entry*>(packed)[i].delta = 2 * total;
+    }
+}
+
+// The sums over the warp of each of kBatch numbers: lane i has that of number i % kBatch.
+__device__ inline REAL warp_sums(REAL* numbers) {
+    const int lane = threadIdx.x % kWarp;
+    #pragma unroll
+    for (int away = kBatch / 2; away > 0; away /= 2)
+        #pragma unroll
+        for (int i = 0; i < away; ++i) {
+            const bool upper = lane & away;
+            const REAL given = upper ? numbers[i] : numbers[i + away];
+            const REAL kept = upper ? numbers[i + away] : numbers[i];
+            numbers[i] = kept + __shfl_xor_sync(kAllLanes, given, away);
+        }
+    REAL total = numbers[0];
+    #pragma unroll
+    for (int away = kBatch; away < kWarp; away *= 2)
+        total += __shfl_xor_sync(kAllLanes, total, away);
+    return total;
+}
+
+// The pixel under the lane's tap; zeros outside of the image.
+__device__ inline Pixel pixel_under(const Pixel* slice, const Entry& entry, int tap, int n_pixels) {
+    Pixel pixel{};
+    if (unsigned(entry.first_pixel + tap) < unsigned(n_pixels)) pixel = slice[entry.image + tap];
+    return pixel;
+}
+
+// The parts of the gradients that a block adds up.
+struct Sums {
+    REAL of[kRounds][kChannels];
+    __device__ void add(REAL factor, const Pixel& pixel, int round) {
+        #pragma unroll
+        for (int c = 0; c < kChannels; ++c) of[round][c] += factor * pixel.of[c];
+    }
+    __device__ void write(REAL* d_filter, int n_channels, int n_taps) const {
+        #pragma unroll
+        for (int round = 0; round < kRounds; ++round)
+            #pragma unroll
+            for (int c = 0; c < kChannels; ++c) {
+                const int tap = threadIdx.x % kWarp + round * kWarp;
+                if (tap < n_taps && c < n_channels) d_filter[c * n_taps + tap] = of[round][c];
+            }
+    }
+};
+
+// d_bias (c): twice the sum of every channel of the slice; outside of the images it has zeros.
+__device__ inline void sum_slice(const Pixel* slice, int n_pixels, int n_channels, REAL* d_bias) {
+    Pixel total{};
+    for (int i = threadIdx.x; i < n_pixels; i += blockDim.x)
+        #pragma unroll
+        for (int c = 0; c < kChannels; ++c) total.of[c] += slice[i].of[c];
+    #pragma unroll
+    for (int c = 0; c < kChannels; ++c) {
+        const REAL sum = block_sum(total.of[c]);
+        if (c < n_channels && threadIdx.x == 0) d_bias[c] = 2 * sum;
+    }
+}
+
+// A walk through the error, the images or both.
+//
+//   read_entry(i) -> Entry, offsets (m * n + 1): the entries, and where those of a map's image begin
+//   parts (pieces, ...): d_encoder (m, c, k, k), d_decoder (m, c, k, k), d_encoder_bias (m),
+//       d_decoder_bias (c) of a piece of the images, one behind the other
+//   partials (slices, size): <W, e_p> of every entry, over the slice's channels; only where the
+//       walk goes through the error alone
+template <bool kError, bool kImages, class ReadEntry>
+__device__ void walk(const REAL* error, const REAL* x, ReadEntry read_entry, const Index* offsets,
+                     const REAL* filters, int n, int images_of_piece, int n_maps,
+                     int maps_of_block, const Layout& layout, REAL* parts, REAL* partials,
+                     Index size) {
+    extern __shared__ REAL memory[];
+    const int n_pixels = layout.image_pixels(), n_taps = layout.k * layout.k;
+    Entry* const all_staged = reinterpret_cast<Entry*>(memory);
+    Pixel* const error_slice = reinterpret_cast<Pixel*>(all_staged + blockDim.x);
+    Pixel* const x_slice = error_slice + kError * images_of_piece * n_pixels;
+
+    const int n_slices = layout.n_slices();
+    const int n_groups = (n_maps + maps_of_block - 1) / maps_of_block;
+    const int of_slice = blockIdx.x % n_slices, group = blockIdx.x / n_slices % n_groups;
+    const int piece = blockIdx.x / n_slices / n_groups;
+    const int first_image = piece * images_of_piece;
+    const int n_here = min(images_of_piece, n - first_image);
+    const int first_channel = of_slice * kChannels;
+    const int n_channels = min(kChannels, layout.channels - first_channel);
+    const Index n_weights = Index(n_maps) * layout.channels * n_taps;
+    REAL* const own_part = parts + piece * (2 * n_weights + n_maps + layout.channels);
+    const Index images_before = Index(first_image) * layout.channels * layout.height * layout.width;
+    if (kError) load_slice(error + images_before, n_here, first_channel, layout, error_slice);
+    if (kImages) load_slice(x + images_before, n_here, first_channel, layout, x_slice);
+    __syncthreads();
+    if (kError && group == 0)
+        sum_slice(error_slice, n_here * n_pixels, n_channels,
+                  own_part + 2 * n_weights + n_maps + first_channel);
+
+    const int lane = threadIdx.x % kWarp, n_warps = blockDim.x / kWarp;
+    Entry* const staged = all_staged + threadIdx.x - lane;
+    int taps[kRounds];
+    #pragma unroll
+    for (int round = 0; round < kRounds; ++round) taps[round] = layout.tap_offset(round);
+
+    const int end_map = min(n_maps, (group + 1) * maps_of_block);
+    for (int map = group * maps_of_block + threadIdx.x / kWarp; map < end_map; map += n_warps) {
+        const Index first = offsets[Index(map) * n + first_image];
+        const int n_entries = int(offsets[Index(map) * n + first_image + n_here] - first);
+        const Index own_filter = (Index(map) * layout.channels + first_channel) * n_taps;
+        Weights weights;
+        if (kError) weights.read(filters + own_filter, n_channels, n_taps);
+        Sums d_encoder{}, d_decoder{};
+        REAL d_bias = 0;
+        for (int start = 0; start < n_entries; start += kWarp) {
+            Entry mine{0, 0, kNowhere, first_image};
+            if (start + lane < n_entries) mine = read_entry(first + start + lane);
+            mine.image = (mine.image - first_image) * n_pixels + mine.first_pixel;
+            staged[lane] = mine;
+            if (!kError) d_bias += mine.delta;
+            __syncwarp();
+            #pragma unroll 1
+            for (int batch = 0; batch < min(kWarp, n_entries - start); batch += kBatch) {
+                REAL products[kBatch] = {}, sum = 0;
+                if (kError) {
+                    #pragma unroll
+                    for (int i = 0; i < kBatch; ++i) {
+                        const Entry entry = staged[batch + i];
+                        #pragma unroll
+                        for (int round = 0; round < kRounds; ++round) {
+                            const Pixel pixel =
+                                pixel_under(error_slice, entry, taps[round], n_pixels);
+                            d_decoder.add(entry.twice_value, pixel, round);
+                            #pragma unroll
+                            for (int c = 0; c < kChannels; ++c)
+                                products[i] += weights.of[round][c] * pixel.of[c];
+                        }
+                    }
+                    sum = warp_sums(products);
+                    if (kImages && lane < kBatch) d_bias += 2 * sum;
+                    if (!kImages && lane < kBatch && start + batch + lane < n_entries)
+                        partials[of_slice * size + first + start + batch + lane] = sum;
+                }
+                if (kImages) {
+                    #pragma unroll
+                    for (int i = 0; i < kBatch; ++i) {
+                        const Entry entry = staged[batch + i];
+                        const REAL delta =
+                            kError ? 2 * __shfl_sync(kAllLanes, sum, i) : entry.delta;
+                        #pragma unroll
+                        for (int round = 0; round < kRounds; ++round)
+                            d_encoder.add(delta, pixel_under(x_slice, entry, taps[round], n_pixels),
+                                          round);
+                    }
+                }
+            }
+            __syncwarp();
+        }
+        if (kError) d_decoder.write(own_part + n_weights + own_filter, n_channels, n_taps);
+        if (kImages) {
+            d_encoder.write(own_part + own_filter, n_channels, n_taps);
+            d_bias = warp_sum(d_bias);
+            if (lane == 0 && of_slice == 0) own_part[2 * n_weights + map] = d_bias;
+        }
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(kThreads, 1)
+walk_both(const REAL* error, const REAL* x, const REAL* values, const int* positions,
+          const Index* entries, const Index* offsets, const REAL* filters, int n, int n_slots,
+          int images_of_piece, int n_maps, int maps_of_block, int channels, int height, int width,
+          int k, int pitch, REAL* parts) {
+    const Layout layout{channels, height, width, k, pitch};
+    const auto read_entry = [&](Index i) {
+        return make_entry(values, positions, entries[i], n_slots, layout);
+    };
+    walk<true, true>(error, x, read_entry, offsets, filters, n, images_of_piece, n_maps,
+                     maps_of_block, layout, parts, nullptr, 0);
+}
+
+extern "C" __global__ void __launch_bounds__(kThreads, 1)
+walk_error(const REAL* error, const double* packed, const Index* offsets, const REAL* filters,
+           REAL* partials, Index size, int n, int images_of_piece, int n_maps, int maps_of_block,
+           int channels, int height, int width, int k, int pitch, REAL* parts) {
+    const auto read_entry = [&](Index i) { return reinterpret_cast<const Entry*>(packed)[i]; };
+    walk<true, false>(error, nullptr, read_entry, offsets, filters, n, images_of_piece, n_maps,
+                      maps_of_block, {channels, height, width, k, pitch}, parts, partials, size);
+}
+
+extern "C" __global__ void __launch_bounds__(kThreads, 1)
+walk_images(const REAL* x, const double* packed, const Index* offsets, int n, int images_of_piece,
+            int n_maps, int maps_of_block, int channels, int height, int width, int k, int pitch,
+            REAL* parts) {
+    const auto read_entry = [&](Index i) { return reinterpret_cast<const Entry*>(packed)[i]; };
+    walk<false, true>(nullptr, x, read_entry, offsets, nullptr, n, images_of_piece, n_maps,
+                      maps_of_block, {channels, height, width, k, pitch}, parts, nullptr, 0);
+}

@@ -1,0 +1,117 @@
+"""Decoding and gradients by slices of the channels compute what the plain kernels compute.
+
+In whole numbers every sum is exact: whatever the order, they agree to the last bit.
+"""
+
+import numpy as np
+import pytest
+
+from minisca.backends import cupy
+from minisca.backends.cupy.kernels import paste, patches, slices
+from minisca.backends.cupy.runtime import machine
+from tests.support.backends import EMULATED
+from tests.support.cases import Case, arguments, as_dtype, call
+from tests.support.emulated_device import Emulator
+
+pytestmark = [
+    pytest.mark.emulated if EMULATED else pytest.mark.gpu,
+    pytest.mark.skipif(
+        not cupy.is_available(), reason="no CUDA device, and no g++ for the emulator"
+    ),
+]
+
+#: Slices of 1 to 4 channels, whole or not; filters of one to four rounds of taps; images for more
+#: than one warp, and maps for more than one walk of each.
+CASES = [
+    Case(11, 1, 5, 6, 37, 3),
+    Case(11, 9, 6, 5, 37, 5),
+    Case(3, 3, 7, 4, 5, 9),
+    Case(7, 6, 3, 5, 3, 7),
+    Case(2, 5, 4, 9, 5, 11),
+    Case(13, 2, 4, 4, 3, 5),
+]
+NAMES = ["decode_winners", "decode_winners, maps", "winners_backward", "winners_backward, maps"]
+
+
+def results_of(name, case, dtype):
+    args = [np.rint(a) if np.asarray(a).dtype.kind == "f" else a for a in arguments(name, case)]
+    results = call(cupy, name, as_dtype(args, dtype))
+    return [cupy.to_host(a) for a in (results if isinstance(results, tuple) else (results,))]
+
+
+@pytest.mark.parametrize("blocks", [1, slices.BLOCKS])
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_slices_and_plain_kernels_agree_to_the_last_bit(monkeypatch, name, case, blocks, dtype):
+    monkeypatch.setattr(slices, "BLOCKS", blocks)
+    sliced = results_of(name, case, dtype)
+    monkeypatch.setattr(slices, "make_layout", lambda *_: None)
+    for result, right in zip(sliced, results_of(name, case, dtype), strict=True):
+        np.testing.assert_array_equal(result, right)
+
+
+@pytest.mark.parametrize("limit", [64 << 10, 36 << 10, 8 << 10])
+def test_a_block_never_asks_for_more_shared_memory_than_there_is(monkeypatch, limit, dtype):
+    case = Case(11, 9, 9, 14, 37, 5)
+    right, asked = [results_of(name, case, dtype) for name in NAMES], []
+
+    class Less(Emulator if EMULATED else machine.CuPy):
+        shared_limit = limit
+
+        def raw_kernel(self, *args):
+            asked.append(super().raw_kernel(*args))
+            return asked[-1]
+
+    monkeypatch.setattr(machine, "platform", Less())
+    for name, results in zip(NAMES, right, strict=True):
+        for result, expected in zip(results_of(name, case, dtype), results, strict=True):
+            np.testing.assert_array_equal(result, expected)
+    assert all(kernel.max_dynamic_shared_size_bytes <= max(limit, 48 << 10) for kernel in asked)
+    sliced = {kernel.name for kernel in asked} & {"paste", "walk_error"}
+    assert len(sliced) == (0 if limit == 8 << 10 else 2)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize(("size", "k"), [(28, 7), (32, 9), (10, 5), (8, 5), (4, 3), (9, 11)])
+def test_pixels_under_neighbouring_taps_lie_in_different_banks(size, k, channels, dtype):
+    layout = slices.make_layout((1, channels, size, size), k, dtype)
+    if layout is None:
+        pytest.skip("not by slices")
+    lane_bytes = layout.lane_channels * layout.itemsize
+    at_once = lane_bytes if lane_bytes & (lane_bytes - 1) == 0 else layout.itemsize
+    taps = np.arange(k * k)
+    starts = (taps // k * layout.pitch + taps % k) * lane_bytes
+    for first in range(0, k * k, 128 // at_once):
+        some = starts[first : first + 128 // at_once]
+        assert len(set(some // at_once % (128 // at_once))) == len(some)
+
+
+@pytest.mark.parametrize(("size", "k"), [(28, 7), (32, 9), (10, 5), (1, 1), (2, 5)])
+def test_a_filter_that_juts_out_reaches_none_of_the_images_pixels(size, k):
+    """What kernels/slices.cuh lets through lies under the filter, or between two rows."""
+    layout = slices.make_layout((1, 1, size, size), k, "float32")
+    taps = np.arange(k * k)
+    offsets = taps // k * layout.pitch + taps % k
+    for position in range(size * size):
+        y, x = position // size - k // 2, position % size - k // 2
+        at = y * layout.pitch + x + offsets
+        inside = (at >= 0) & (at < size * layout.pitch)
+        rows, columns = at[inside] // layout.pitch, at[inside] % layout.pitch
+        met = set(zip(rows[columns < size], columns[columns < size], strict=True))
+        ys, xs = y + taps // k, x + taps % k
+        under = (ys >= 0) & (ys < size) & (xs >= 0) & (xs < size)
+        assert met == set(zip(ys[under], xs[under], strict=True))
+
+
+@pytest.mark.parametrize("shape", [(100, 1, 28, 28), (100, 3, 32, 32), (100, 128, 10, 10)])
+@pytest.mark.parametrize(("m", "k"), [(16, 7), (512, 9), (2048, 5)])
+def test_plans_cover_every_image_and_map(shape, m, k):
+    layout = slices.make_layout(shape, k, "float32")
+    plan = paste.make_plan(layout, shape[0], m)
+    assert plan.fits(layout)
+    warps = plan.n_threads // 32
+    assert warps % plan.shares == 0
+    assert warps // plan.shares * plan.own >= plan.images
+    of_piece, of_block = patches.cut(layout, shape[0], m, 16, 5)
+    assert 1 <= of_piece <= 5
+    assert 1 <= of_block <= m
