@@ -41,6 +41,9 @@ class Recorder:
     def is_available(self):
         return True
 
+    def current_stream(self):
+        return 0
+
     def to_host(self, array):
         return np.array(array)
 

@@ -117,6 +117,7 @@ class Emulator:
         return array.memory.copy()
 
     stream, on_stream = streams.Stream, staticmethod(streams.on_stream)
+    current_stream = staticmethod(streams.current)
     pool, allocating = streams.Pool, staticmethod(streams.allocating)
 
     def raw_kernel(self, code, name, options):

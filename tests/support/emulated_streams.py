@@ -87,6 +87,11 @@ def block():
     return Block() if _now.allocate is None else _now.allocate(0).mem
 
 
+def current():
+    """What tells the current stream from others; 0 of that which everything runs on by default."""
+    return id(_now.stream) if _now.stream else 0
+
+
 @contextlib.contextmanager
 def on_stream(stream):
     before, _now.stream = _now.stream, stream

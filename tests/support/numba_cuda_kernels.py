@@ -1,7 +1,7 @@
 """The arguments of every kernel of the Numba CUDA backend, as they are launched and compiled.
 
-A letter and the number of dimensions: f float32 or float64, d float64, i int32, l int64; f0 and l0
-are numbers; x3 is a tuple of three. Arrays are C-contiguous.
+A letter and the number of dimensions: f float32 or float64, d float64, i int32, l int64; f0, d0
+and l0 are numbers; x3 is a tuple of three. Arrays are C-contiguous.
 """
 
 import importlib
@@ -32,7 +32,7 @@ KERNELS = {
     "kernels.sums._sum_planes": "f2 f1",
     "kernels.sums._sum_images": "f2 f0 f1",
     "kernels.sums._square_and_sum": "f1 d1",
-    "kernels.sums._add_up": "f1 f0 f1",
+    "kernels.sums._add_up": "d1 d0 d1",
     "kernels.survivors._name_maps": "l0 i2",
     "kernels.survivors._decode": "f2 i2 i2 f4 f1 l0 f4",
     "kernels.survivors._list_columns": "l0 l1 l1",

@@ -92,7 +92,7 @@ OF_MANY_IMAGES = {
         correlate, (MAPS, IMAGES, 3), (0, 0, None), (None,), ways=(last_piece,)
     ),
     "the loss and the error": many_images(
-        cupy.residual, (IMAGES[:1], ERROR[:1], 2), (0, 0, None), (None, 0), ways=(last_piece,)
+        cupy.residual, (IMAGES[:1], ERROR[:1], 2), (0, 0, None), (0, 0), ways=(last_piece,)
     ),
     "the squared norm": many_images(
         sums.squared_norm, (IMAGES[:1],), (0,), (None,), ways=(last_piece,)

@@ -61,8 +61,8 @@ def described(argument):
     if isinstance(argument, tuple):
         (kind,) = set(map(described, argument))
         return f"{kind}x{len(argument)}"
-    if isinstance(argument, int | np.float32):
-        return "l0" if isinstance(argument, int) else "f0"
+    if isinstance(argument, int | np.floating):
+        return {int: "l0", np.float32: "f0", np.float64: "d0"}[type(argument)]
     assert argument.is_c_contiguous()
     letters = {"float32": "f", "float64": "d", "int32": "i", "int64": "l"}
     return f"{letters[str(argument.dtype)]}{len(argument.shape)}"

@@ -80,6 +80,21 @@ __device__ inline T block_sum(T mine) {
     return total;
 }
 
+// Whether this block is the last of `n_blocks` that come here with the same ticket, which is 0 before
+// and after. It then sees what the others wrote before they came. For the whole block.
+__device__ inline bool is_last_block(int* ticket, int n_blocks) {
+    __shared__ bool is_last;
+    __threadfence();
+    __syncthreads();  // all have written
+    if (threadIdx.x == 0) {
+        is_last = atomicAdd(ticket, 1) == n_blocks - 1;
+        if (is_last) atomicAdd(ticket, -n_blocks);
+    }
+    __syncthreads();
+    __threadfence();
+    return is_last;
+}
+
 // This thread's first element, and how many threads there are: for loops over any size.
 __device__ inline Index first_element() { return Index(blockIdx.x) * blockDim.x + threadIdx.x; }
 __device__ inline Index n_threads_of_grid() { return Index(gridDim.x) * blockDim.x; }

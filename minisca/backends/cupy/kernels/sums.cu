@@ -1,12 +1,13 @@
 // Sums of many numbers, in two steps: pieces that depend on the sizes alone, a block each, and the
-// pieces in their order.
+// pieces in a fixed order, whichever block comes last.
 
 #include "common.cuh"
 
-// sums (pieces, channels): the sum of every channel of images (n, channels, n_positions) over the
-// piece's images. A block a piece of a channel.
-extern "C" __global__ void sum_channels(const REAL* images, int n, int images_of_piece,
-                                        int channels, int n_positions, REAL* sums) {
+// sums (channels) <- factor * the sum of every channel of images (n, channels, n_positions). A block
+// a piece of the images and a channel; parts (channels, pieces) are theirs, tickets (channels) are 0.
+extern "C" __global__ void sum_channels(const REAL* images, int n, int images_of_piece, int pieces,
+                                        int channels, int n_positions, REAL factor, REAL* parts,
+                                        int* tickets, REAL* sums) {
     const int channel = blockIdx.x % channels, piece = blockIdx.x / channels;
     const Index first = Index(piece) * images_of_piece;
     const int n_here = n - first < images_of_piece ? int(n - first) : images_of_piece;
@@ -16,7 +17,13 @@ extern "C" __global__ void sum_channels(const REAL* images, int n, int images_of
         for (int i = threadIdx.x; i < n_positions; i += blockDim.x) total += plane[i];
     }
     total = block_sum(total);
-    if (threadIdx.x == 0) sums[blockIdx.x] = total;
+    REAL* own = parts + Index(channel) * pieces;
+    if (threadIdx.x == 0) own[piece] = total;
+    if (!is_last_block(tickets + channel, pieces)) return;
+    total = 0;
+    for (int i = threadIdx.x; i < pieces; i += blockDim.x) total += own[i];
+    total = block_sum(total);
+    if (threadIdx.x == 0) sums[channel] = factor * total;
 }
 
 // totals (size) <- factor * the sum of parts (pieces, size) over the pieces. A thread a number.

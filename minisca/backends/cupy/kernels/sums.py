@@ -1,10 +1,13 @@
 """Sums over images, cut into pieces that depend on the sizes alone and added in their order."""
 
+import functools
 import math
 
 import numpy as np
 
 from minisca.backends.cupy.device import empty, to_device, to_host
+from minisca.backends.cupy.runtime import machine
+from minisca.backends.cupy.runtime.arrays import zeros
 from minisca.backends.cupy.runtime.launching import (
     THREADS,
     kernel,
@@ -21,13 +24,13 @@ ENOUGH_BLOCKS = 1024
 LEAST_IMAGES = 8
 
 
-def cut(n, blocks, most=None):
+def cut(n, blocks, most=None, least=LEAST_IMAGES):
     """Images of a piece, and pieces, for a kernel that has `blocks` blocks for every piece.
 
-    `most` is how many images a piece may have.
+    `most` is how many images a piece may have, `least` how many it has unless there are fewer.
     """
     wanted = max(1, ENOUGH_BLOCKS // blocks)
-    images_of_piece = max(ceil_div(n, wanted), min(n, LEAST_IMAGES))
+    images_of_piece = max(ceil_div(n, wanted), min(n, least))
     images_of_piece = min(images_of_piece, most or n)
     return images_of_piece, ceil_div(n, images_of_piece)
 
@@ -45,12 +48,23 @@ def sum_pieces(parts, factor=1):
 def channel_sums(images, factor=1):
     """`factor` times the sum of every channel of images (n, c, h, w): the bias gradients (c,)."""
     (n, channels), n_pixels = images.shape[:2], math.prod(images.shape[2:])
-    images_of_piece, pieces = cut(n, channels)
-    parts = empty((pieces, channels), images.dtype)
-    args = images, n, images_of_piece, channels, n_pixels, parts
+    images_of_piece, pieces = cut(n, channels, least=1)
+    parts, sums = empty((channels, pieces), images.dtype), empty(channels, images.dtype)
+    sizes = n, images_of_piece, pieces, channels, n_pixels
+    args = images, *sizes, images.dtype.type(factor), parts, tickets(channels), sums
     add = kernel(FILE, "sum_channels", images.dtype)
     launch(add, pieces * channels, threads_for(n_pixels), *args)
-    return sum_pieces(parts, factor)
+    return sums
+
+
+def tickets(n):
+    """n counters (int32) for `is_last_block` of a kernel: 0 between launches of a stream."""
+    return _tickets(machine.platform, machine.platform.current_stream(), n)
+
+
+@functools.lru_cache
+def _tickets(platform, stream, n):
+    return zeros(n, np.int32)
 
 
 def squared_norm(array):

@@ -58,6 +58,10 @@ class CuPy:
         """A new stream, on which launches can be recorded."""
         return self.xp.cuda.Stream()
 
+    def current_stream(self):
+        """What tells the stream that launches go to from others."""
+        return self.xp.cuda.get_current_stream().ptr
+
     @contextlib.contextmanager
     def on_stream(self, stream):
         """What is launched within runs on the stream: after all before it, and before all after.
