@@ -31,6 +31,7 @@ class Recorder:
     """What CuPy's machine is (`cupy_on`), of a device that computes nothing."""
 
     shared_limit = SHARED_LIMIT
+    compute_capability = 90
     free_bytes = 1 << 36
     failures = (), ()
 

@@ -3,6 +3,7 @@
 PyTorch is measured against, never used by minisca; without it the benchmark has no peer's column.
 """
 
+import os
 from contextlib import contextmanager
 
 import numpy as np
@@ -26,6 +27,8 @@ class DisagreementError(AssertionError):
 
 def import_torch(threads):
     """PyTorch on `threads` threads, or None where it is not installed."""
+    # for what is compiled here, processes that compile take longer to start than they spare
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
     try:
         import torch
     except ImportError:
