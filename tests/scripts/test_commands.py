@@ -12,6 +12,7 @@ SHARED = {"--output", "--data-dir", "--backend", "--seeds", "--resume", "--quick
 WITHOUT = {
     "benchmark.py": {"--seeds", "--resume"},
     "make_norb_like.py": SHARED - {"--output", "--seeds"},  # --pairs makes it short
+    "sanitize.py": SHARED - {"--backend"},
     "study.py": {"--resume", "--quick"},  # it always goes on; --images makes it short
     "update_results.py": SHARED,
 }
