@@ -2,13 +2,14 @@
 
 import re
 
+import benchmark
 import pytest
 from bench import compiled, launches, machine_code
+from bench import run as runs
 from bench.compiled import Instruction, counts, inner_loop
 from bench.layers import LAYERS
 
 from minisca.backends.cupy.runtime import launching
-from tests.support.script_runs import run_script
 
 try:
     compiled.check_compiler()
@@ -104,8 +105,26 @@ def test_an_estimate_is_the_longer_of_issuing_and_of_memory():
     assert bound == pytest.approx(start + 3e9 / machine_code.BANDWIDTH)
 
 
-def test_the_command_lists_every_kernel_of_a_step(tmp_path):
-    done = run_script("benchmark.py", "machine-code", "--quick", "--no-peer", "--output", tmp_path)
-    assert done.returncode == 0, done.stderr
-    for name in ("winners", "sgd_momentum", "spilled", "FFMA", "HMMA", "estimated for an H100"):
-        assert name in done.stdout
+def test_the_command_lists_every_kernel_of_a_step(monkeypatch, tmp_path, capsys):
+    """Of one layer: each text takes the compiler seconds."""
+    monkeypatch.setattr(runs, "LAYERS", LAYERS[1:2])
+    options = ("--no-peer", "--output", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["benchmark.py", "machine-code", *options])
+    assert benchmark.main() is None
+    printed = capsys.readouterr().out
+    names = [launch.name for launch in launches.launches_of(LAYERS[1])]
+    for name in (*names, "spilled", "FFMA", "HMMA", "estimated for an H100"):
+        assert name in printed
+    (section,) = benchmark.read_sections(tmp_path / "benchmark.json").values()
+    (layer,) = section["layers"]
+    assert [kernel["name"] for kernel in layer["kernels"]] == names
+    assert max(kernel["spilled_bytes"] for kernel in layer["kernels"]) == 0
+    assert max(kernel["inner_loop"]["all"] for kernel in layer["kernels"]) > 50
+
+
+def test_without_the_disassembler_the_command_says_how_to_get_it(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(compiled.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(compiled.shutil, "which", lambda name: None)
+    monkeypatch.setattr("sys.argv", ["benchmark.py", "machine-code", "--output", str(tmp_path)])
+    assert benchmark.main() == 1
+    assert "pip install nvidia-cuda-nvdisasm" in capsys.readouterr().err
