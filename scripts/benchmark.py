@@ -36,6 +36,9 @@ mnist       rows 16 and 128 of Table 1, from the images to the test error
 and the other sections are the CPU's own. `device` is steps, transform and cold of both columns,
 peaks, peers, kernels and compiled: what fails is written down, and the rest goes on.
 
+host: what the host spends on a training step of the CuPy column, kernel by kernel and replayed; a
+stand-in of the device computes nothing.
+
 machine-code: registers, spills and the inner loop of every kernel of a step, and an estimate of its
 time. It needs no device, but CuPy and NVIDIA's disassembler (pip install nvidia-cuda-nvdisasm).
 
@@ -57,6 +60,7 @@ from bench.compiled import check_compiler
 from bench.device import ONCE, PLAN, noting, plan
 from bench.end_to_end import measure_mnist, report_mnist
 from bench.growth import draw_growth, measure_growth, report_growth
+from bench.host import measure_host, report_host
 from bench.kernels import measure_kernels, report_kernels
 from bench.large import measure_large, report_large
 from bench.machine_code import measure_machine_code, report_machine_code
@@ -87,6 +91,7 @@ SECTIONS = {
     "compiled": (measure_compiled, report_peers),
     "kernels": (measure_kernels, report_kernels),
     "mnist": (measure_mnist, report_mnist),
+    "host": (measure_host, report_host),
     "machine-code": (measure_machine_code, report_machine_code),
 }
 DEFAULT_SECTIONS = ("steps", "transform", "cold", "threads", "memory")
@@ -143,7 +148,7 @@ def parse_arguments(arguments=None):
     if parsed.is_device_run:
         parsed.sections += [name for name in PLAN if name != "mnist"]
     check_counts(parser, parsed, "repetitions", "minutes")
-    measured = [name for name in known if name != "machine-code"]
+    measured = [name for name in known if name not in ("host", "machine-code")]
     chosen = measured if "all" in parsed.sections else parsed.sections or DEFAULT_SECTIONS
     parsed.sections = [section for section in known if section in chosen]
     parsed.json = Path(parsed.json or Path(parsed.output) / "benchmark.json")

@@ -117,6 +117,7 @@ class _Check:
         self.arrays = [(each, each.index, _dtype_of_indices(each)) for each in arrays]
         self.sizes = [(each.index, each.name, each.axes) for each in sizes]
         self.place = place
+        self.kinds_of_device = set()  # types of arrays that were met
         self.placed = [each.index for each in arrays if not each.changed] if place else []
         others = set(parameters) - {each.name for each in operands}
         self.scalars = [
@@ -131,7 +132,10 @@ class _Check:
         shapes = []
         for operand, index, wanted in self.arrays:
             array, wanted = args[index], wanted or dtype
-            if type(array) is not np.ndarray or array.dtype is not wanted or not array.flags.carray:
+            kind = type(array)
+            if kind is not np.ndarray and kind in self.kinds_of_device and array.dtype == wanted:
+                pass  # as it is
+            elif kind is not np.ndarray or array.dtype is not wanted or not array.flags.carray:
                 array = args[index] = converted(operand, array, wanted, self._is_on_device(array))
             shapes.append(None if array is None else array.shape)
         for index, name, axes in self.sizes:
@@ -159,8 +163,12 @@ class _Check:
         raise TypeError(f"{self.rule.name} has dtype {array.dtype}; it must be float32 or float64")
 
     def _is_on_device(self, array):
-        host = np.ndarray, np.generic
-        return self.place is not None and hasattr(array, "dtype") and not isinstance(array, host)
+        if self.place is None or not hasattr(array, "dtype"):
+            return False
+        if isinstance(array, np.ndarray | np.generic):
+            return False
+        self.kinds_of_device.add(type(array))
+        return True
 
     def _limits(self, *shapes):
         """Of the indices among the arguments (which argument, its name, what they are below).

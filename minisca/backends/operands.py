@@ -119,7 +119,7 @@ def check_new(shape, dtype):
     if isinstance(shape, int | np.integer):
         shape = (shape,)
     try:
-        sides = tuple(check_integer("shape", side, minimum=0) for side in shape)
+        sides = tuple([_as_side(side) for side in shape])
     except TypeError as error:
         raise TypeError(f"shape is {shape!r}; {must}") from error
     try:
@@ -130,6 +130,10 @@ def check_new(shape, dtype):
         raise TypeError(f"dtype is {dtype!r}; it must be one of real numbers")
     validation.check_room("shape", sides)
     return sides, found
+
+
+def _as_side(side):
+    return side if type(side) is int and side >= 0 else check_integer("shape", side, minimum=0)
 
 
 def _refuse_mask(name, array):

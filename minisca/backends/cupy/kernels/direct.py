@@ -4,6 +4,7 @@ What a block needs of shared memory is computed here; a layer for which it does 
 whose filters are wider than registers allow, is left to `tiles`.
 """
 
+import functools
 from typing import NamedTuple
 
 from minisca.backends.cupy.runtime import machine
@@ -54,6 +55,7 @@ def make_layout(x, filters, units_stored=False):
     return None
 
 
+@functools.cache
 def choose_pitch(image_width, strip, k):
     """Distance of padded rows in shared memory: a warp's strips should start in many banks."""
     of_row = ceil_div(image_width, strip)

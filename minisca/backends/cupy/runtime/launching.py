@@ -31,6 +31,7 @@ class Kernel(NamedTuple):
     options: tuple[str, ...]
 
 
+@functools.lru_cache(4096)
 def kernel(file, name, dtype, **macros):
     """The `Kernel` for numbers of that dtype; `macros` are defined in its text."""
     return Kernel(file, name, options(dtype, **macros))
@@ -71,10 +72,10 @@ def launch(kernel, n_blocks, n_threads, *args, shared_bytes=0):
     ValueError for a count or a grid that is too large, and RuntimeError, naming the kernel and its
     launch, if the device refuses it.
     """
-    what = f"kernel {kernel.name} on {n_blocks} blocks of {n_threads} threads"
     if n_blocks > MAX_BLOCKS:
+        what = _described(kernel, n_blocks, n_threads)
         raise ValueError(f"{what}: a grid has at most {MAX_BLOCKS}; pass fewer images at a time")
-    args = tuple(count(arg) if isinstance(arg, int) else arg for arg in args)
+    args = tuple([count(arg) if type(arg) is int else arg for arg in args])
     if machine.watch.tell is not None:
         machine.watch.tell(args)
     launch_failures, out_of_memory = machine.platform.failures
@@ -86,9 +87,14 @@ def launch(kernel, n_blocks, n_threads, *args, shared_bytes=0):
     except OSError as error:
         raise machine.no_cache(error) from error
     except launch_failures + out_of_memory as error:
+        what = _described(kernel, n_blocks, n_threads)
         raise RuntimeError(
             f"{what} with {shared_bytes} bytes of shared memory failed: {error}"
         ) from error
+
+
+def _described(kernel, n_blocks, n_threads):
+    return f"kernel {kernel.name} on {n_blocks} blocks of {n_threads} threads"
 
 
 def launch_over(kernel, size, *args):

@@ -35,6 +35,10 @@ class CuPy:
             return False
         return _import_cupy().cuda.is_available()
 
+    def is_there(self, array):
+        """Whether it is a C-contiguous array of the device."""
+        return isinstance(array, self.xp.ndarray) and array.flags.c_contiguous
+
     def to_host(self, array):
         """`array` as a NumPy array; it waits for the kernels before it."""
         return self.xp.asnumpy(array)
