@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from minisca.backends.cupy.device import to_device
-from minisca.backends.cupy.kernels import direct, slices, sums, tiles
+from minisca.backends.cupy.kernels import direct, slices, staged, sums, tiles
 from minisca.backends.cupy.runtime import machine
 from tests.support.backends import EMULATED
 from tests.support.cuda_emulator import blocks, can_be_sparse, sparse_zeros
@@ -108,7 +108,14 @@ def _host(result):
 
 def on_tiles(monkeypatch):
     """Convolutions go by tiles of a product (tiles.cu), not the fused way (direct.cu)."""
+    for other in (direct, staged):
+        monkeypatch.setattr(other, "make_layout", lambda *_, **__: None)
+
+
+def by_stages(monkeypatch):
+    """Convolutions go channel after channel (staged.cu)."""
     monkeypatch.setattr(direct, "make_layout", lambda *_, **__: None)
+    monkeypatch.setattr(staged, "FEWEST_MAPS", 1)
 
 
 def last_piece(monkeypatch):

@@ -13,7 +13,15 @@ import pytest
 
 import reference
 from minisca.backends import cupy
-from minisca.backends.cupy.kernels import convolution, direct, slices, sums, survivors, tiles
+from minisca.backends.cupy.kernels import (
+    convolution,
+    direct,
+    slices,
+    staged,
+    sums,
+    survivors,
+    tiles,
+)
 from minisca.backends.cupy.runtime import launching, machine
 from minisca.backends.cupy.runtime.arrays import zeros
 from tests.support import cases
@@ -62,12 +70,17 @@ def conv2d_and_winners(x, filters, bias):
     return maps, *map(cupy.to_host, cupy.encode_winners(x, filters, bias))
 
 
+def leave_to_tiles(monkeypatch):
+    for other in (direct, staged):
+        monkeypatch.setattr(other, "make_layout", lambda *_, **__: None)
+
+
 @pytest.mark.parametrize("tile", tiles.TILES, ids=lambda tile: "x".join(map(str, tile)))
 def test_every_tile_of_a_product_computes_the_convolution_of_the_reference(
     monkeypatch, tile, dtype
 ):
     """One tile is more than the maps and positions of the first case, less than the second's."""
-    monkeypatch.setattr(direct, "make_layout", lambda *_, **__: None)
+    leave_to_tiles(monkeypatch)
     monkeypatch.setattr(tiles, "choose_tile", lambda *_: tile)
     for case in (ODD, Case(1, 1, 13, 21, 130, 3)):
         args = x, filters, bias = as_dtype(arguments("conv2d", case), dtype)
@@ -82,7 +95,7 @@ def test_every_tile_of_a_product_computes_the_convolution_of_the_reference(
 def test_no_place_beyond_the_map_wins_however_low_its_units_are(monkeypatch, tile, dtype):
     """There nothing is multiplied, and the bias is more than every unit."""
     if tile is not None:
-        monkeypatch.setattr(direct, "make_layout", lambda *_, **__: None)
+        leave_to_tiles(monkeypatch)
         monkeypatch.setattr(tiles, "choose_tile", lambda *_: tile)
     x, filters = np.ones((2, 1, 3, 5), dtype), -np.ones((5, 1, 3, 3), dtype)
     _, values, positions = conv2d_and_winners(x, filters, np.full(5, 20, dtype))
@@ -96,7 +109,7 @@ def test_a_strip_of_any_length_computes_the_bits_of_a_product(monkeypatch, width
     assert direct.make_layout(*args[:2]) is not None
     fused = conv2d_and_winners(*args)
     pooled = cupy.to_host(cupy.encode_pooled(*args, 3, 2))
-    monkeypatch.setattr(direct, "make_layout", lambda *_, **__: None)
+    leave_to_tiles(monkeypatch)
     assert_same_bits(fused, conv2d_and_winners(*args))
     assert_same_bits([pooled], [cupy.to_host(cupy.encode_pooled(*args, 3, 2))])
 
@@ -172,7 +185,7 @@ def test_one_piece_and_many_agree_up_to_rounding(monkeypatch, name):
 def test_chunks_of_images_change_no_bit(monkeypatch, name, dtype):
     whole = results_of(name, ODD, dtype)
     monkeypatch.setattr(convolution, "MAP_BYTES", 1)
-    monkeypatch.setattr(direct, "make_layout", lambda *_, **__: None)
+    leave_to_tiles(monkeypatch)
     args = as_dtype(arguments("conv2d", ODD), dtype)
     assert len(list(convolution.map_chunks(*map(cupy.to_device, args)))) == 3
     assert_same_bits(whole, results_of(name, ODD, dtype))

@@ -14,6 +14,7 @@ from tests.support.far_end import (
     FAR,
     NEEDS_FAR_ADDRESSES,
     Far,
+    by_stages,
     correlate,
     draw,
     ends_only,
@@ -52,6 +53,7 @@ def add(array, other):
 
 OF_MANY_IMAGES = {
     "conv2d": many_images(cupy.conv2d, LAYER, OF_IMAGES),
+    "conv2d by stages": many_images(cupy.conv2d, LAYER, OF_IMAGES, ways=(by_stages,)),
     "encode_winners": many_images(cupy.encode_winners, LAYER, OF_IMAGES, (0, 0)),
     "encode_top_n": many_images(cupy.encode_top_n, (*LAYER, 2), (*OF_IMAGES, None), (0, 0, 0)),
     "encode_k_largest": many_images(

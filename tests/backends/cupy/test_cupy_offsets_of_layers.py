@@ -19,6 +19,7 @@ from tests.support.far_end import (
     NEEDS_FAR_ADDRESSES,
     Far,
     FarEnd,
+    by_stages,
     correlate,
     draw,
     large_images,
@@ -148,7 +149,7 @@ def test_the_last_numbers_are_where_they_should_be(monkeypatch, far):
     far.check(monkeypatch)
 
 
-@pytest.mark.parametrize("by_tiles", [False, True])
+@pytest.mark.parametrize("way", [None, on_tiles, by_stages])
 @pytest.mark.parametrize(
     ("name", "more", "n_results"),
     [
@@ -158,9 +159,9 @@ def test_the_last_numbers_are_where_they_should_be(monkeypatch, far):
         ("encode_pooled", (2, 1), 1),
     ],
 )
-def test_the_last_of_many_maps_is_where_it_should_be(monkeypatch, by_tiles, name, more, n_results):
-    if by_tiles:
-        on_tiles(monkeypatch)
+def test_the_last_of_many_maps_is_where_it_should_be(monkeypatch, way, name, more, n_results):
+    if way:
+        way(monkeypatch)
 
     def operation(*args):
         return as_tuple(getattr(cupy, name)(*args))[:n_results]

@@ -1,12 +1,13 @@
 """Convolution, by whichever way suits the layer; filters transposed; maps a few images at a time.
 
-Layers of few channels are convolved by `direct`, all others by `tiles`.
+Layers of few channels are convolved by `direct`, those of many by `staged`, and what fits neither,
+which has few maps, large images or wide filters, by `tiles`. All three give the same bits.
 """
 
 import math
 
 from minisca.backends.cupy.device import empty
-from minisca.backends.cupy.kernels import direct, tiles
+from minisca.backends.cupy.kernels import direct, staged, tiles
 from minisca.backends.cupy.runtime.launching import kernel, launch_over
 from minisca.chunks import chunks
 
@@ -17,11 +18,12 @@ MAP_BYTES = 256 << 20
 def convolve(x, filters, bias):
     """The maps (n, m, h, w) of `conv2d`, of arrays on the device."""
     maps = empty((len(x), len(filters), *x.shape[2:]), x.dtype)
-    layout = direct.make_layout(x, filters)
-    if layout is None:
-        tiles.convolve(x, filters, bias, maps)
-    else:
+    if (layout := direct.make_layout(x, filters)) is not None:
         direct.run("direct_maps", layout, x, filters, bias, maps)
+    elif (layout := staged.make_layout(x, filters)) is not None:
+        staged.convolve(layout, x, filters, bias, maps)
+    else:
+        tiles.convolve(x, filters, bias, maps)
     return maps
 
 

@@ -210,14 +210,15 @@ direct_maps(const REAL* x, const REAL* filters, const REAL* bias, int channels, 
         const Strip strip(layer, number);
         REAL sums[kMaps][STRIP];
         convolve_strip(layer, block, strip, sums);
+        const int first_map = block.first_map + block.own_map;
+        const int n_here = strip.exists ? n_maps - first_map : 0;
+        REAL* own = maps + ((block.image * n_maps + first_map) * height + strip.y) * width + strip.x;
         #pragma unroll
         for (int j = 0; j < kMaps; ++j) {
-            const int map = block.first_map + block.own_map + j;
-            REAL* row = maps + ((block.image * n_maps + map) * height + strip.y) * width;
             #pragma unroll
             for (int p = 0; p < STRIP; ++p)
-                if (strip.exists && map < n_maps && strip.x + p < width)
-                    row[strip.x + p] = sums[j][p];
+                if (j < n_here && strip.x + p < width) own[p] = sums[j][p];
+            own += height * width;
         }
     }
 }
