@@ -33,6 +33,7 @@ class _Tables(NamedTuple):
 
 class _Steps:
     def __init__(self):
+        self._are_recorded = graphs.are_wanted()
         self._stream, self._pool = machine.platform.stream(), machine.platform.pool()
         self._tables, self._replay, self._recorded = None, None, ()
 
@@ -87,7 +88,7 @@ class _Steps:
         self._replay, self._recorded = None, ()
         with machine.platform.allocating(self._pool.malloc):
             whole_step()  # compiles the kernels, and leaves memory to the pool
-        if graphs.are_wanted() and several:
+        if self._are_recorded and several:
             self._replay = graphs.Graph(self._stream, self._pool, whole_step)
             self._recorded = recorded
         else:
