@@ -100,6 +100,7 @@ class Emulator:
     """
 
     shared_limit = OPT_IN_LIMIT
+    compute_capability = 90
     failures = (LaunchError,), ()
     free_bytes = 1 << 30
 

@@ -11,11 +11,13 @@ import numpy as np
 from minisca.backends.cupy.device import empty
 from minisca.backends.cupy.kernels import (
     direct,
+    direct_tensor,
     paste,
     patches,
     selection,
     slices,
     survivors,
+    tensor,
     tiles,
 )
 from minisca.backends.cupy.kernels.convolution import map_chunks
@@ -73,6 +75,11 @@ def encode_winners(x, filters, bias):
     """See `minisca.backends.interface.Backend.encode_winners`."""
     shape = len(x), len(filters)
     values, positions = empty(shape, x.dtype), empty(shape, np.int32)
+    for way in (tensor, direct_tensor):
+        layout = way.make_layout(x, filters)
+        if layout is not None:
+            way.encode_winners(layout, x, filters, bias, values, positions)
+            return values, positions
     layout = direct.make_layout(x, filters)
     if layout is None:
         tiles.convolve_winners(x, filters, bias, values, positions)

@@ -220,7 +220,7 @@ def like_cupy(**more):
     attributes = {"MaxSharedMemoryPerBlockOptin": OPT_IN_LIMIT}
     cuda = SimpleNamespace(
         is_available=lambda: True,
-        Device=lambda: SimpleNamespace(attributes=attributes),
+        Device=lambda: SimpleNamespace(attributes=attributes, compute_capability="90"),
         runtime=SimpleNamespace(CUDARuntimeError=RefusalError, memGetInfo=lambda: (900, 2000)),
         driver=SimpleNamespace(CUDADriverError=RefusalError),
         memory=SimpleNamespace(OutOfMemoryError=RefusalError),

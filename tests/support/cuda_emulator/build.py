@@ -85,7 +85,7 @@ def place_of(path, address):
 def _preprocess(code, options):
     """Macros and includes resolved as NVRTC would: none of the host's, none of the shim's."""
     command = [COMPILER, "-E", "-x", "c++", "-std=c++17", "-undef", "-nostdinc", *options]
-    command += ["-D__CUDACC__", "-D__CUDA_ARCH__=900", "-"]
+    command += ["-D__CUDACC__", "-D__CUDA_ARCH__=900", "-DCUDA_EMULATOR", "-"]
     return _run(command, f'#line 1 "kernel.cu"\n{code}')
 
 

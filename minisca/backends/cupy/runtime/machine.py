@@ -52,6 +52,11 @@ class CuPy:
         """Bytes of shared memory that a block may have, once it has asked for them."""
         return self.xp.cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"]
 
+    @functools.cached_property
+    def compute_capability(self):
+        """Of the device: 90 is 9.0."""
+        return int(self.xp.cuda.Device().compute_capability)
+
     @property
     def free_bytes(self):
         """Memory of the device that nobody uses."""

@@ -88,6 +88,7 @@ static void run_block(uint64_t number) {
     const uint64_t x = launch->grid[0], y = launch->grid[1];
     blockIdx = {unsigned(number % x), unsigned(number / x % y), unsigned(number / x / y)};
     release_barrier();
+    forget_copies();
     block_start = epoch;
     for (;;) {
         while (run_ready_fibers() && !faulty()) {}

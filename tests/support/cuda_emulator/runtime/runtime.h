@@ -23,6 +23,7 @@ struct Dim {
 };
 
 enum class State { ready, at_barrier, in_warp, done };
+enum Meeting { kSync, kShuffle, kMultiply };  // what a warp meets for; shim/ has the same numbers
 
 struct Fiber {
     State state;
@@ -31,7 +32,7 @@ struct Fiber {
     Context context;    // where it goes on
     Stack stack;
     const char *place;  // where it waits, "file:line"
-    bool shuffles;      // what it brings to its warp, and takes away in `value`; or a __syncwarp
+    Meeting meeting;    // its warp's, and what it brings there and takes away in `value`
     unsigned mask;
     int source;
     uint64_t value;
@@ -102,6 +103,10 @@ const char *short_name(const char *place);  // without the folders
 // warp.cpp
 void resolve_meetings(int warp);
 bool is_missing(const Fiber &fiber, const Fiber &asking);  // named in its mask, and not there
+
+// tensor.cpp
+void multiply_fragments(Fiber *warp, unsigned lanes);
+void forget_copies();
 
 // arrays.cpp, accesses.cpp: before a launch
 void open_shared_memory();

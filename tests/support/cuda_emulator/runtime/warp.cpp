@@ -12,7 +12,7 @@ bool is_missing(const Fiber &fiber, const Fiber &asking) {
     if (fiber.number / kWarp != asking.number / kWarp || fiber.state == State::done) return false;
     if (!(asking.mask >> fiber.number % kWarp & 1)) return false;
     return fiber.state != State::in_warp || fiber.mask != asking.mask
-           || fiber.shuffles != asking.shuffles;
+           || fiber.meeting != asking.meeting;
 }
 
 // The lanes of the mask that are there; 0 while one of them is missing.
@@ -40,20 +40,21 @@ static void join_clocks(Fiber *warp, unsigned lanes) {
 }
 
 static void serve(Fiber *warp, unsigned lanes) {
-    const bool shuffles = warp[__builtin_ctz(lanes)].shuffles;
+    const Meeting meeting = warp[__builtin_ctz(lanes)].meeting;
     uint64_t values[kWarp] = {};
     for (int lane = 0; lane < kWarp; ++lane)
         if (lanes >> lane & 1) values[lane] = warp[lane].value;
     for (int lane = 0; lane < kWarp; ++lane) {
         if (!(lanes >> lane & 1)) continue;
         Fiber &fiber = warp[lane];
-        if (shuffles && !(lanes >> fiber.source & 1) && !fault->message[0])
+        if (meeting == kShuffle && !(lanes >> fiber.source & 1) && !fault->message[0])
             describe(fiber, fiber.place, "the shuffle reads lane %d, which does not take part in "
                      "it", fiber.source);
-        fiber.value = values[fiber.source];
+        if (meeting == kShuffle) fiber.value = values[fiber.source];
         fiber.state = State::ready;
     }
-    if (!shuffles) join_clocks(warp, lanes);
+    if (meeting == kSync) join_clocks(warp, lanes);
+    if (meeting == kMultiply) multiply_fragments(warp, lanes);
 }
 
 void resolve_meetings(int number) {
@@ -63,13 +64,13 @@ void resolve_meetings(int number) {
             if (const unsigned lanes = arrived(warp[lane])) serve(warp, lanes);
 }
 
-extern "C" uint64_t emulator_meet(bool shuffles, unsigned mask, uint64_t value, int source,
+extern "C" uint64_t emulator_meet(int meeting, unsigned mask, uint64_t value, int source,
                                   const char *place) {
     const int lane = current->number % kWarp;
     if (!(mask >> lane & 1))
         fail(place, "lane %d calls a warp-wide operation whose mask 0x%08x does not name "
              "it", lane, mask);
-    current->shuffles = shuffles, current->mask = mask;
+    current->meeting = Meeting(meeting), current->mask = mask;
     current->value = value, current->source = source, current->place = place;
     current->state = State::in_warp;
     if (const unsigned lanes = arrived(*current)) serve(current - lane, lanes);

@@ -27,3 +27,11 @@ inline __attribute__((always_inline)) int atomicAdd(int *address, int value) {  
 inline __attribute__((always_inline)) float atomicAdd(float *address, float value) {
     return emulator::update(address, [=](float old) { return old + value; });
 }
+
+inline __attribute__((always_inline)) int atomicMax(int *address, int value) {
+    return emulator::update(address, [=](int old) { return old < value ? value : old; });
+}
+
+inline __attribute__((always_inline)) int atomicMin(int *address, int value) {
+    return emulator::update(address, [=](int old) { return value < old ? value : old; });
+}

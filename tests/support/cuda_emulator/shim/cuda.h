@@ -7,4 +7,5 @@
 #include "numbers.h"
 #include "warp.h"
 #include "atomics.h"
+#include "tensor.h"
 #include "parameters.h"

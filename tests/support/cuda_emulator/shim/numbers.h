@@ -11,6 +11,18 @@ EMULATOR_MIN_MAX(long long)
 inline float max(float a, float b) { return fmaxf(a, b); }
 inline double max(double a, double b) { return fmax(a, b); }
 
+inline float __int_as_float(int x) {
+    float as_float;
+    __builtin_memcpy(&as_float, &x, sizeof x);
+    return as_float;
+}
+
+inline int __float_as_int(float x) {
+    int as_int;
+    __builtin_memcpy(&as_int, &x, sizeof x);
+    return as_int;
+}
+
 inline double __longlong_as_double(long long x) {
     double as_double;
     __builtin_memcpy(&as_double, &x, sizeof x);

@@ -3,19 +3,21 @@
 #pragma once
 
 extern "C" {
-unsigned long emulator_meet(bool shuffles, unsigned mask, unsigned long value, int source,
+unsigned long emulator_meet(int meeting, unsigned mask, unsigned long value, int source,
                             const char *place);
 int emulator_lane();
 }
 
 namespace emulator {
 
+enum Meeting { kSync, kShuffle, kMultiply };  // runtime/runtime.h has the same numbers
+
 template <class T>
 inline T shuffle(unsigned mask, T value, int source, const char *place) {
     static_assert(sizeof(T) == 4 || sizeof(T) == 8, "shuffles move 4 or 8 bytes");
     unsigned long bits = 0;
     __builtin_memcpy(&bits, &value, sizeof value);
-    bits = emulator_meet(true, mask, bits, source, place);
+    bits = emulator_meet(kShuffle, mask, bits, source, place);
     __builtin_memcpy(&value, &bits, sizeof value);
     return value;
 }
@@ -39,7 +41,7 @@ constexpr unsigned mask_of(unsigned mask = 0xffffffff) { return mask; }
 #define __shfl_xor_sync(mask, value, ...) \
     emulator::shuffle(mask, value, emulator::across(__VA_ARGS__), EMULATOR_PLACE)
 #define __syncwarp(...) \
-    void(emulator_meet(false, emulator::mask_of(__VA_ARGS__), 0, 0, EMULATOR_PLACE))
+    void(emulator_meet(emulator::kSync, emulator::mask_of(__VA_ARGS__), 0, 0, EMULATOR_PLACE))
 
 // Which lanes run together is the hardware's choice; here each runs alone.
 extern "C" unsigned __activemask()
