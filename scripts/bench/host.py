@@ -69,6 +69,7 @@ class Nowhere:
     """What CuPy's machine is (`cupy_on`), of a device that computes nothing and has no memory."""
 
     shared_limit = 232_448
+    compute_capability = 90
     free_bytes = 1 << 36
     failures = (), ()
     stream = Stream

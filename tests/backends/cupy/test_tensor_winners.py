@@ -130,10 +130,10 @@ def test_without_the_bound_near_ties_are_decided_wrongly(monkeypatch, shape):
     text = launching.source
 
     def no_bound(file):
-        found = text(file).replace("return of_filter.a * of_patch.a +", "return 0 *")
+        found = text(file).replace("return of_filter.a * of_patch.a", "return 0; //")
         return found.replace("kPartial = 1.3e-7f", "kPartial = 0")
 
-    assert no_bound("halves.cuh").count("0 *") == text("halves.cuh").count("0 *") + 1
+    assert no_bound("halves.cuh").count("return 0; //") == 1
     monkeypatch.setattr(launching, "source", no_bound)
     launching._compiled.cache_clear()
     found = winners(args)

@@ -19,6 +19,8 @@ undefined is an exception that names kernel, line, block and thread:
 - a barrier that a thread does not reach, because it returned or waits at another barrier;
 - a shuffle or __syncwarp that a lane named in the mask does not reach, or that does not name its
   caller, and a shuffle that reads a lane which does not take part;
+- a product of matrix fragments that some lane of the warp does not take part in; what is copied in
+  the background is rubbish until the thread has waited for it (shim/tensor.h);
 - undefined behaviour: signed overflow, shifts, division by zero, indices beyond the length of an
   array (local ones too), misaligned vectors, numbers that do not fit the integer they become;
 - a local variable used before it is set, as far as the compiler sees;
@@ -33,7 +35,7 @@ array. Races and reads of unwritten memory go unseen; all else above is reported
 What it does not model: real concurrency and its timing, memory models finer than the above, spin
 locks (a waiting thread never gives way), contraction to fused multiply-add and flushing of
 denormals, races for __device__ variables, reads of global memory that nobody has written,
-registers, textures, cooperative groups, half precision, inline PTX, printf, and whatever else of
+registers, textures, cooperative groups, inline PTX, printf, and whatever else of
 CUDA no kernel here uses (shim/ has what they do). A race is seen by the
 last write, the last atomic operation and two reads of an element: where more threads of one warp
 read it, a write by another lane of theirs may go unseen. Two threads that write the same value race
