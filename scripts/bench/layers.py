@@ -180,7 +180,7 @@ class Training:
             lambda x, _: loss_and_gradients(backend, step.sparsity, parameters, x),
             rate=None,
             items=batches.images,
-            take=batches.take,
+            make_batch=batches.scaled,
         )
         self.steps = Steps(step.optimiser, task)
         random, of_epoch = np.random.default_rng(2), len(images)
