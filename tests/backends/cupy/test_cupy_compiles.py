@@ -38,7 +38,7 @@ SECOND_LAYERS = [(128, 10, 2048, 5), (512, 8, 4096, 5)]
 STAGED = [(5, 5, 64), (5, 8, 64), (3, 7, 64), (7, 4, 128)]
 
 FLOAT_ALONE = {
-    *("halve_filters", "halve_images", "make_columns", "propose", "decide"),
+    *("halve_filters", "halve_images", "make_columns", "propose", "decide", "decide_crowds"),
     *("halve_patches", "tensor_winners"),
 }
 #: Threads of a block, the most that a kernel is launched with where that is not launching.THREADS.
@@ -55,7 +55,7 @@ OF_TENSOR_CORES = {
     "halves.cu": [launching.kernel("halves.cu", "", "float32")],
     "proposals.cu": [tile.kernel() for tile in tensor.TILES[:3]],
     "decisions.cu": [
-        tensor.Deciding(images, maps, stages, 0, 0).kernel(k, width)
+        tensor.Deciding(images, maps, stages, 0, 0).kernel("", k, width)
         for images, maps, stages, k, width in (
             (32, 1, 4, 3, 8),
             (128, 1, 2, 5, 10),

@@ -14,17 +14,17 @@
 constexpr int kTaps = FILTER_WIDTH * FILTER_WIDTH;
 constexpr int kTapsPadded = (kTaps + kPack - 1) / kPack * kPack;
 constexpr int kLaneImages = IMAGES / kWarp;
-constexpr int kChains = 8;
+constexpr int kChains = 12;
 constexpr int kMostThreads = 512;
 constexpr int kListed = 12;  // as in proposals.cu
-constexpr unsigned kNobody = 0xffff, kCrowd = 0xfffe;
+constexpr int kCrowd = 0xfffe;  // as there; 0xffff is nobody
 constexpr int kWeightShare = (kTaps + kWarp - 1) / kWarp;
 static_assert(sizeof(REAL) == 4, "candidates are found for float alone");
 
-// The candidates of a map in a lane's images, one after the other.
+// The candidates of a map in a lane's images, one after the other; none of a crowd.
 struct Candidates {
     const unsigned short* of_map;  // (n, kListed), from the block's first image on
-    int n_images, n_places;        // of the block, of an image
+    int n_images;                  // of the block
     int own = 0, listed = 0;  // which of the lane's images, and how many of its places are passed
 
     // The next one's image, as its number among the lane's, and place. Whether there is one.
@@ -32,11 +32,9 @@ struct Candidates {
         for (; own < kLaneImages; ++own, listed = 0) {
             const int column = own * kWarp + int(threadIdx.x) % kWarp;
             if (column >= n_images) return false;
-            const unsigned short* list = of_map + column * kListed;
-            const bool is_crowd = list[0] == kCrowd;
-            if (listed == (is_crowd ? n_places : kListed)) continue;
-            place = is_crowd ? listed : list[listed];
-            if (place == kNobody) continue;
+            if (listed == kListed) continue;
+            place = of_map[column * kListed + listed];
+            if (place >= kCrowd) continue;
             image = own;
             ++listed;
             return true;
@@ -48,25 +46,36 @@ struct Candidates {
 // What a lane computes of one map in one go through the channels.
 struct Chains {
     int n;  // of the lane of the warp that has most
-    int columns[kChains], places[kChains], images[kChains];
+    int own, columns[kChains];
     REAL sums[kChains];
 
     __device__ void begin(Candidates& left, int width, REAL bias, bool has_map) {
         const int lane = threadIdx.x % kWarp;
-        n = 0;
+        own = 0;
         #pragma unroll
         for (int j = 0; j < kChains; ++j) {
+            int image, place;
             sums[j] = bias;
             columns[j] = lane;
-            images[j] = kLaneImages;  // nobody's
-            places[j] = 0;
-            if (!has_map || !left.next(images[j], places[j])) continue;
-            columns[j] += (places[j] / width * PITCH + places[j] % width) * IMAGES +
-                          images[j] * kWarp;
-            n = j + 1;
+            if (!has_map || !left.next(image, place)) continue;
+            columns[j] += (place / width * PITCH + place % width) * IMAGES + image * kWarp;
+            own = j + 1;
         }
+        n = own;
         for (int away = kWarp / 2; away > 0; away /= 2)
             n = max(n, __shfl_xor_sync(kAllLanes, n, away));
+    }
+
+    __device__ void end(int width, Unit (&best)[kLaneImages]) const {
+        #pragma unroll
+        for (int j = 0; j < kChains; ++j) {
+            if (j >= own || !(sums[j] > 0)) continue;
+            const int pixel = columns[j] / IMAGES;
+            const Unit unit{sums[j], pixel / PITCH * width + pixel % PITCH};
+            #pragma unroll
+            for (int image = 0; image < kLaneImages; ++image)
+                if (columns[j] % IMAGES / kWarp == image) best[image] = larger(best[image], unit);
+        }
     }
 
     // Adds a channel's products to the first N sums.
@@ -87,17 +96,14 @@ struct Chains {
     }
 
     __device__ void add(const REAL* pixels, const REAL* weights) {
-        switch (n) {
-            case 0: return;
-            case 1: return add<1>(pixels, weights);
-            case 2: return add<2>(pixels, weights);
-            case 3: return add<3>(pixels, weights);
-            case 4: return add<4>(pixels, weights);
-            case 5: return add<5>(pixels, weights);
-            case 6: return add<6>(pixels, weights);
-            case 7: return add<7>(pixels, weights);
-            default: return add<8>(pixels, weights);
-        }
+        if (n == 0) return;  // not every number has a text of its own: they compile long
+        if (n <= 2) return add<2>(pixels, weights);
+        if (n <= 4) return add<4>(pixels, weights);
+        if (n == 5) return add<5>(pixels, weights);
+        if (n == 6) return add<6>(pixels, weights);
+        if (n <= 8) return add<8>(pixels, weights);
+        if (n <= 10) return add<10>(pixels, weights);
+        return add<kChains>(pixels, weights);
     }
 };
 
@@ -153,7 +159,7 @@ decide(const REAL* columns, const REAL* filters, const REAL* bias,
     #pragma unroll
     for (int i = 0; i < MAPS; ++i) {
         const Index map = min(first_map + i, n_maps - 1);
-        left[i] = Candidates{candidates + (map * n + first_image) * kListed, n - first_image, n_places};
+        left[i] = Candidates{candidates + (map * n + first_image) * kListed, n - first_image};
     }
     for (bool again = true; again;) {
         Chains chains[MAPS];
@@ -184,14 +190,7 @@ decide(const REAL* columns, const REAL* filters, const REAL* bias,
             __syncwarp();  // the weights are read
         }
         #pragma unroll
-        for (int i = 0; i < MAPS; ++i)
-            #pragma unroll
-            for (int j = 0; j < kChains; ++j)
-                #pragma unroll
-                for (int image = 0; image < kLaneImages; ++image)
-                    if (chains[i].images[j] == image && chains[i].sums[j] > 0)
-                        best[i][image] = larger(best[i][image],
-                                                Unit{chains[i].sums[j], chains[i].places[j]});
+        for (int i = 0; i < MAPS; ++i) chains[i].end(width, best[i]);
         // Whether a lane of the block is not through.
         if (threadIdx.x == 0) more = 0;
         __syncthreads();
@@ -214,4 +213,48 @@ decide(const REAL* columns, const REAL* filters, const REAL* bias,
             values[image * n_maps + first_map + i] = best[i][j].value;
             positions[image * n_maps + first_map + i] = best[i][j].position;
         }
+}
+
+// The winners of crowds, to which `decide` has given none: a warp has an image, a lane every
+// kWarp-th place. Seldom are there any.
+extern "C" __global__ void __launch_bounds__(256)
+decide_crowds(const REAL* x, const REAL* filters, const REAL* bias,
+              const unsigned short* candidates, int n, int channels, int height, int width,
+              int n_maps, REAL* values, int* positions) {
+    constexpr int kPlaces = 4;  // that a lane computes at once
+    const int lane = threadIdx.x % kWarp, n_warps = blockDim.x / kWarp;
+    const int map = blockIdx.x, n_places = height * width;
+    for (int image = threadIdx.x / kWarp; image < n; image += n_warps) {
+        if (candidates[(Index(map) * n + image) * kListed] != kCrowd) continue;
+        Unit best{0, 0};
+        for (int first = lane; first < n_places; first += kPlaces * kWarp) {
+            REAL sums[kPlaces];
+            #pragma unroll
+            for (int j = 0; j < kPlaces; ++j) sums[j] = bias[map];
+            for (int channel = 0; channel < channels; ++channel) {
+                const REAL* from = x + (Index(image) * channels + channel) * n_places;
+                const REAL* weights = filters + (Index(map) * channels + channel) * kTaps;
+                for (int tap = 0; tap < kTaps; ++tap) {
+                    const int dy = tap / FILTER_WIDTH - FILTER_WIDTH / 2;
+                    const int dx = tap % FILTER_WIDTH - FILTER_WIDTH / 2;
+                    #pragma unroll
+                    for (int j = 0; j < kPlaces; ++j) {
+                        const int place = first + j * kWarp;
+                        const int row = place / width + dy, column = place % width + dx;
+                        const bool inside = place < n_places && 0 <= row && row < height &&
+                                            0 <= column && column < width;
+                        sums[j] += weights[tap] * (inside ? from[row * width + column] : REAL(0));
+                    }
+                }
+            }
+            #pragma unroll
+            for (int j = 0; j < kPlaces; ++j)
+                if (first + j * kWarp < n_places && sums[j] > best.value)
+                    best = Unit{sums[j], first + j * kWarp};
+        }
+        best = warp_largest(best, kWarp);
+        if (lane != 0) continue;
+        values[Index(image) * n_maps + map] = best.value;
+        positions[Index(image) * n_maps + map] = best.position;
+    }
 }

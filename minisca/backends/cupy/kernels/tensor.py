@@ -86,11 +86,11 @@ class Deciding(NamedTuple):
     warps: int
     shared_bytes: int
 
-    def kernel(self, k, image_width):
-        """The kernel that decides, compiled for filters of width k."""
+    def kernel(self, name, k, image_width):
+        """The kernel of that name, compiled for filters of width k."""
         macros = {"IMAGES": self.images, "MAPS": self.maps, "STAGES": self.stages}
         macros |= {"FILTER_WIDTH": k, "PITCH": image_width + k // 2}
-        return kernel("decisions.cu", "decide", np.float32, **macros)
+        return kernel("decisions.cu", name, np.float32, **macros)
 
 
 class Layout(NamedTuple):
@@ -171,8 +171,11 @@ def encode_winners(layout, x, filters, bias, values, positions):
     how = layout.deciding
     args = columns, filters, bias, candidates, n, n_columns, channels, height, width, m
     n_blocks = ceil_div(n, how.images) * ceil_div(m, how.warps * how.maps)
-    args += values, positions
-    launch(how.kernel(k, width), n_blocks, how.warps * WARP, *args, shared_bytes=how.shared_bytes)
+    decide, crowds = (how.kernel(name, k, width) for name in ("decide", "decide_crowds"))
+    results, n_threads = (values, positions), how.warps * WARP
+    launch(decide, n_blocks, n_threads, *args, *results, shared_bytes=how.shared_bytes)
+    args = x, filters, bias, candidates, n, channels, height, width, m
+    launch(crowds, m, THREADS, *args, *results)
 
 
 def propose(layout, x, filters, bias):
