@@ -111,6 +111,16 @@ def test_every_tile_finds_the_winners(monkeypatch, shape, ways):
             assert_same(winners(args), right)
 
 
+@pytest.mark.parametrize(("images", "maps", "stages"), [(32, 2, 2), (64, 1, 3)])
+def test_decisions_are_cut_up_in_any_way(monkeypatch, images, maps, stages):
+    args = layer((70, 32, 2, 3, 11, 3), "sparse", seed=4)
+    n_numbers = stages * 22 * images + 4 * maps * 12
+    deciding = tensor.Deciding(images, maps, stages, 4, 4 * (n_numbers + 6))
+    monkeypatch.setattr(tensor, "choose_deciding", lambda *_: deciding)
+    assert tensor.make_layout(*args[:2]).deciding is deciding
+    assert_same(winners(args), plain_winners(monkeypatch, args))
+
+
 @pytest.mark.skipif(not EMULATED, reason="a device has one order of its own")
 @pytest.mark.parametrize("shape", [MANY[1], FEW[1]], ids=str)
 def test_the_order_of_threads_and_blocks_changes_no_winner(shape):

@@ -20,16 +20,21 @@ halve_filters(const float* filters, int channels, int padded, int n_taps, unsign
     extern __shared__ __align__(16) unsigned short row[];  // taps by channels, as `halves`
     const int pitch = padded + 8;  // neighbouring taps in other banks
     const float* filter = filters + Index(blockIdx.x) * channels * n_taps;
+    const int n_weights = channels * n_taps;
     float largest = 0;
-    for (int i = threadIdx.x; i < channels * n_taps; i += blockDim.x)
+    #pragma unroll 8
+    for (int i = threadIdx.x; i < n_weights; i += blockDim.x)
         if (is_finite(filter[i])) largest = fmaxf(largest, fabsf(filter[i]));
     const int exponent = exponent_for(block_max(largest));
     const float scale = power_of_two(exponent);
     float square = 0, error = 0, size = 0, later = 0;
     int channel = int(threadIdx.x) / n_taps, tap = int(threadIdx.x) % n_taps;
     const int more_channels = int(blockDim.x) / n_taps, more_taps = int(blockDim.x) % n_taps;
+    float ahead = int(threadIdx.x) < n_weights ? filter[threadIdx.x] : 0;  // on its way already
     for (int i = threadIdx.x; i < padded * n_taps; i += blockDim.x) {
-        const Rounded rounded(channel < channels ? filter[i] : 0, scale);
+        const Rounded rounded(ahead, scale);
+        const int next = i + int(blockDim.x);
+        ahead = next < n_weights ? filter[next] : 0;
         row[tap * pitch + channel] = rounded.half;
         square += rounded.square;
         error += rounded.error;
