@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minisca.backends.cupy.device import empty, to_device, to_host
-from minisca.backends.cupy.kernels import sums
+from minisca.backends.cupy.kernels import paste, slices, sums
 from minisca.backends.cupy.runtime.arrays import operation
 from minisca.backends.cupy.runtime.launching import THREADS, kernel, launch, launch_over
 from minisca.backends.cupy.winners import decode_winners
@@ -36,6 +36,11 @@ def residual(x_hat, x, divisor=1):
 @operation
 def decoded_residual(values, positions, filters, bias, x, divisor=1, maps=None):
     """See `minisca.backends.interface.Support.decoded_residual`."""
+    layout = slices.make_layout(x.shape, filters.shape[2], x.dtype)
+    if maps is None and layout is not None:
+        error = empty(x.shape, x.dtype)
+        code = values, positions, filters, bias
+        return paste.paste_and_subtract(layout, *code, x, divisor, error), error
     return residual(decode_winners(values, positions, filters, bias, x.shape[2:], maps), x, divisor)
 
 

@@ -124,16 +124,14 @@ def decode_winners(values, positions, filters, bias, size, maps=None):
 @operation
 def winners_backward(x, error, values, positions, encoder_filters, decoder_filters, maps=None):
     """See `minisca.backends.interface.Backend.winners_backward`."""
-    if maps is None:
-        maps, entries, offsets = survivors.one_slot_a_map(values.shape)
-    else:
-        entries, offsets = survivors.list_by_map(values, maps, len(decoder_filters))
     layout = slices.make_layout(x.shape, decoder_filters.shape[2], x.dtype)
     if layout is not None:
-        return patches.sum_gradients(
-            layout, x, error, values, positions, entries, offsets, decoder_filters
-        )
-    gradients = survivors.sum_gradients(
-        x, error, values, positions, maps, entries, offsets, decoder_filters
-    )
+        listed = None if maps is None else survivors.list_by_map(values, maps, len(decoder_filters))
+        code = values, positions, listed
+        return patches.sum_gradients(layout, x, error, *code, decoder_filters)
+    if maps is None:
+        maps, *listed = survivors.one_slot_a_map(values.shape)
+    else:
+        listed = survivors.list_by_map(values, maps, len(decoder_filters))
+    gradients = survivors.sum_gradients(x, error, values, positions, maps, *listed, decoder_filters)
     return *gradients, channel_sums(error, 2)

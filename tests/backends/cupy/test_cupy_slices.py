@@ -50,6 +50,18 @@ def test_slices_and_plain_kernels_agree_to_the_last_bit(monkeypatch, name, case,
         np.testing.assert_array_equal(result, right)
 
 
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_decoder_that_subtracts_is_the_decoder_and_the_residual(case, dtype):
+    values, positions, filters, bias, size = as_dtype(arguments("decode_winners", case), dtype)
+    x = np.random.default_rng(3).standard_normal((case.n, case.c, *size)).astype(dtype)
+    x_hat = cupy.decode_winners(values, positions, filters, bias, size)
+    parts, error = cupy.decoded_residual(values, positions, filters, bias, x, case.n)
+    right_parts, right_error = cupy.residual(x_hat, x, case.n)
+    np.testing.assert_array_equal(cupy.to_host(error), cupy.to_host(right_error))
+    loss, right = (cupy.to_host(some).sum() for some in (parts, right_parts))
+    np.testing.assert_allclose(loss, right, rtol=1e-13)
+
+
 @pytest.mark.parametrize("limit", [64 << 10, 36 << 10, 8 << 10])
 def test_a_block_never_asks_for_more_shared_memory_than_there_is(monkeypatch, limit, dtype):
     case = Case(11, 9, 9, 14, 37, 5)

@@ -47,8 +47,6 @@ __device__ void paste_code(const Code& code, int images_of_block, int n_shares,
     Pixel* const copies = reinterpret_cast<Pixel*>(all_places + blockDim.x);
     OfOwn<REAL>* const values = all_values + warp * kWarp;
     OfOwn<int>* const places = all_places + warp * kWarp;
-    for (int i = threadIdx.x; i < n_shares * copy_pixels; i += blockDim.x) copies[i] = Pixel{};
-    __syncthreads();
 
     const int maps_of_share = (code.n_maps + n_shares - 1) / n_shares;
     const int start = min(code.n_maps, share * maps_of_share);
@@ -63,18 +61,16 @@ __device__ void paste_code(const Code& code, int images_of_block, int n_shares,
     for (int j = 0; j < kOwn; ++j)
         own[j] = copies + share * copy_pixels + (first_own + j * warps_of_share) * n_pixels;
 
-    Weights weights[kAhead];  // those of the next maps
+    // Read ahead: the next maps' weights; for 32 maps, a lane each, what is pasted.
+    Weights weights[kAhead];
     int read = start;
     const auto read_weights = [&](Weights& next) {
         next.read(filter, n_channels, n_taps);
         if (++read < end) filter += filter_size;
     };
-    #pragma unroll
-    for (int ahead = 0; ahead < kAhead; ++ahead)
-        if (start < end) read_weights(weights[ahead]);
-    for (int first = start; first < end; first += kWarp) {
-        OfOwn<REAL> own_values;
-        OfOwn<int> own_places;
+    OfOwn<REAL> own_values;
+    OfOwn<int> own_places;
+    const auto read_code = [&](int first) {
         #pragma unroll
         for (int j = 0; j < kOwn; ++j) {
             const int image = min(first_own + j * warps_of_share, n_here - 1);
@@ -82,6 +78,18 @@ __device__ void paste_code(const Code& code, int images_of_block, int n_shares,
             own_values.of[j] = code.values[slot];
             own_places.of[j] = code.positions[slot];
         }
+    };
+    if (start < end) {
+        #pragma unroll
+        for (int ahead = 0; ahead < kAhead; ++ahead) read_weights(weights[ahead]);
+        read_code(start);
+    }
+    #pragma unroll
+    for (int j = 0; j < kOwn; ++j)
+        if (first_own + j * warps_of_share < n_here)
+            for (int i = lane; i < n_pixels; i += kWarp) own[j][i] = Pixel{};
+    for (int first = start; first < end; first += kWarp) {
+        if (first > start) read_code(first);
         #pragma unroll
         for (int j = 0; j < kOwn; ++j) {
             const bool there = first_own + j * warps_of_share < n_here && first + lane < end;

@@ -23,29 +23,48 @@ struct __align__(sizeof(REAL) == 4 ? 16 : 8) Entry {
     int first_pixel, image;
 };
 
-__device__ inline Entry make_entry(const REAL* values, const int* positions, Index slot,
-                                   int n_slots, const Layout& layout) {
-    const REAL value = values[slot];
-    const int position = positions[slot], image = int(slot / n_slots);
-    if (value > 0) return Entry{2 * value, 0, layout.first_pixel(position), image};
-    return Entry{0, 0, kNowhere, image};
-}
+// The entries of a code map by map, within a map by image: slots that `entries` (survivors.cu)
+// lists, those of map i and image j from offsets[i * n + j] on. Where `is_whole` a code has one slot
+// a map; then all its slots are entries, silent ones too, and nothing is listed.
+struct Code {
+    const REAL* values;
+    const int* positions;
+    const Index *entries, *offsets;
+    int is_whole, n, n_slots;
 
-// packed (size) Entry, of the survivors listed in `entries` (survivors.cu).
+    __device__ Index first_entry(int map, int image) const {
+        const Index i = Index(map) * n + image;
+        return is_whole ? i : offsets[i];
+    }
+    __device__ Index n_entries(int n_maps) const { return first_entry(n_maps, 0); }
+    // Entry i, the `number`-th of the map that are at or after `image`.
+    __device__ Entry entry(Index i, int map, int image, int number, const Layout& layout) const {
+        const Index slot = is_whole ? Index(image + number) * n_slots + map : entries[i];
+        const REAL value = values[slot];
+        const int position = positions[slot];
+        if (is_whole) image += number; else image = int(slot / n_slots);
+        if (value > 0) return Entry{2 * value, 0, layout.first_pixel(position), image};
+        return Entry{0, 0, kNowhere, image};
+    }
+};
+
+// packed (size) Entry, of all entries of a code.
 extern "C" __global__ void pack_entries(const REAL* values, const int* positions,
-                                        const Index* entries, const Index* n_entries, int n_slots,
-                                        int channels, int height, int width, int k, int pitch,
-                                        double* packed, Index size) {
+                                        const Index* entries, const Index* offsets, int is_whole,
+                                        int n, int n_slots, int n_maps, int channels, int height,
+                                        int width, int k, int pitch, double* packed, Index size) {
     const Layout layout{channels, height, width, k, pitch};
-    for (Index i = first_element(); i < min(size, *n_entries); i += n_threads_of_grid())
+    const Code code{values, positions, entries, offsets, is_whole, n, n_slots};
+    const Index end = min(size, code.n_entries(n_maps));
+    for (Index i = first_element(); i < end; i += n_threads_of_grid())
         reinterpret_cast<Entry*>(packed)[i] =
-            make_entry(values, positions, entries[i], n_slots, layout);
+            code.entry(i, int(i / n), int(i % n), 0, layout);
 }
 
 // packed (size) Entry: delta <- 2 * the sum of its partials (slices, size).
-extern "C" __global__ void sum_deltas(const REAL* partials, int n_slices, const Index* n_entries,
-                                      double* packed, Index size) {
-    for (Index i = first_element(); i < min(size, *n_entries); i += n_threads_of_grid()) {
+extern "C" __global__ void sum_deltas(const REAL* partials, int n_slices, double* packed,
+                                      Index size) {
+    for (Index i = first_element(); i < size; i += n_threads_of_grid()) {
         REAL total = 0;
         #pragma unroll 8
         for (int slice = 0; slice < n_slices; ++slice) total += partials[slice * size + i];
@@ -112,16 +131,15 @@ __device__ inline void sum_slice(const Pixel* slice, int n_pixels, int n_channel
 
 // A walk through the error, the images or both.
 //
-//   read_entry(i) -> Entry, offsets (m * n + 1): the entries, and where those of a map's image begin
+//   read_entry(i, map, image, number) -> Entry: as Code::entry
 //   parts (pieces, ...): d_encoder (m, c, k, k), d_decoder (m, c, k, k), d_encoder_bias (m),
 //       d_decoder_bias (c) of a piece of the images, one behind the other
 //   partials (slices, size): <W, e_p> of every entry, over the slice's channels; only where the
 //       walk goes through the error alone
 template <bool kError, bool kImages, class ReadEntry>
-__device__ void walk(const REAL* error, const REAL* x, ReadEntry read_entry, const Index* offsets,
-                     const REAL* filters, int n, int images_of_piece, int n_maps,
-                     int maps_of_block, const Layout& layout, REAL* parts, REAL* partials,
-                     Index size) {
+__device__ void walk(const REAL* error, const REAL* x, const Code& code, ReadEntry read_entry,
+                     const REAL* filters, int images_of_piece, int n_maps, int maps_of_block,
+                     const Layout& layout, REAL* parts, REAL* partials, Index size) {
     extern __shared__ REAL memory[];
     const int n_pixels = layout.image_pixels(), n_taps = layout.k * layout.k;
     Entry* const all_staged = reinterpret_cast<Entry*>(memory);
@@ -133,11 +151,34 @@ __device__ void walk(const REAL* error, const REAL* x, ReadEntry read_entry, con
     const int of_slice = blockIdx.x % n_slices, group = blockIdx.x / n_slices % n_groups;
     const int piece = blockIdx.x / n_slices / n_groups;
     const int first_image = piece * images_of_piece;
-    const int n_here = min(images_of_piece, n - first_image);
+    const int n_here = min(images_of_piece, code.n - first_image);
     const int first_channel = of_slice * kChannels;
     const int n_channels = min(kChannels, layout.channels - first_channel);
     const Index n_weights = Index(n_maps) * layout.channels * n_taps;
     REAL* const own_part = parts + piece * (2 * n_weights + n_maps + layout.channels);
+
+    // What the warp's first map needs is read before the images, to arrive with them.
+    const int lane = threadIdx.x % kWarp, n_warps = blockDim.x / kWarp;
+    Entry* const staged = all_staged + threadIdx.x - lane;
+    const int end_map = min(n_maps, (group + 1) * maps_of_block);
+    int map = group * maps_of_block + threadIdx.x / kWarp, n_entries = 0;
+    Index first = 0, own_filter = 0;
+    Entry mine;
+    Weights weights;
+    const auto read_mine = [&](int start) {
+        mine = Entry{0, 0, kNowhere, first_image};
+        if (start + lane < n_entries)
+            mine = read_entry(first + start + lane, map, first_image, start + lane);
+    };
+    const auto begin_map = [&] {
+        first = code.first_entry(map, first_image);
+        n_entries = int(code.first_entry(map, first_image + n_here) - first);
+        own_filter = (Index(map) * layout.channels + first_channel) * n_taps;
+        if (kError) weights.read(filters + own_filter, n_channels, n_taps);
+        read_mine(0);
+    };
+    if (map < end_map) begin_map();
+
     const Index images_before = Index(first_image) * layout.channels * layout.height * layout.width;
     if (kError) load_slice(error + images_before, n_here, first_channel, layout, error_slice);
     if (kImages) load_slice(x + images_before, n_here, first_channel, layout, x_slice);
@@ -146,24 +187,14 @@ __device__ void walk(const REAL* error, const REAL* x, ReadEntry read_entry, con
         sum_slice(error_slice, n_here * n_pixels, n_channels,
                   own_part + 2 * n_weights + n_maps + first_channel);
 
-    const int lane = threadIdx.x % kWarp, n_warps = blockDim.x / kWarp;
-    Entry* const staged = all_staged + threadIdx.x - lane;
     int taps[kRounds];
     #pragma unroll
     for (int round = 0; round < kRounds; ++round) taps[round] = layout.tap_offset(round);
-
-    const int end_map = min(n_maps, (group + 1) * maps_of_block);
-    for (int map = group * maps_of_block + threadIdx.x / kWarp; map < end_map; map += n_warps) {
-        const Index first = offsets[Index(map) * n + first_image];
-        const int n_entries = int(offsets[Index(map) * n + first_image + n_here] - first);
-        const Index own_filter = (Index(map) * layout.channels + first_channel) * n_taps;
-        Weights weights;
-        if (kError) weights.read(filters + own_filter, n_channels, n_taps);
+    while (map < end_map) {
         Sums d_encoder{}, d_decoder{};
         REAL d_bias = 0;
         for (int start = 0; start < n_entries; start += kWarp) {
-            Entry mine{0, 0, kNowhere, first_image};
-            if (start + lane < n_entries) mine = read_entry(first + start + lane);
+            if (start > 0) read_mine(start);
             mine.image = (mine.image - first_image) * n_pixels + mine.first_pixel;
             staged[lane] = mine;
             if (!kError) d_bias += mine.delta;
@@ -211,36 +242,45 @@ __device__ void walk(const REAL* error, const REAL* x, ReadEntry read_entry, con
             d_bias = warp_sum(d_bias);
             if (lane == 0 && of_slice == 0) own_part[2 * n_weights + map] = d_bias;
         }
+        map += n_warps;
+        if (map < end_map) begin_map();
     }
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads, 1)
 walk_both(const REAL* error, const REAL* x, const REAL* values, const int* positions,
-          const Index* entries, const Index* offsets, const REAL* filters, int n, int n_slots,
-          int images_of_piece, int n_maps, int maps_of_block, int channels, int height, int width,
-          int k, int pitch, REAL* parts) {
+          const Index* entries, const Index* offsets, int is_whole, int n, int n_slots,
+          const REAL* filters, int images_of_piece, int n_maps, int maps_of_block, int channels,
+          int height, int width, int k, int pitch, REAL* parts) {
     const Layout layout{channels, height, width, k, pitch};
-    const auto read_entry = [&](Index i) {
-        return make_entry(values, positions, entries[i], n_slots, layout);
+    const Code code{values, positions, entries, offsets, is_whole, n, n_slots};
+    const auto read_entry = [&](Index i, int map, int image, int number) {
+        return code.entry(i, map, image, number, layout);
     };
-    walk<true, true>(error, x, read_entry, offsets, filters, n, images_of_piece, n_maps,
-                     maps_of_block, layout, parts, nullptr, 0);
+    walk<true, true>(error, x, code, read_entry, filters, images_of_piece, n_maps, maps_of_block,
+                     layout, parts, nullptr, 0);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads, 1)
-walk_error(const REAL* error, const double* packed, const Index* offsets, const REAL* filters,
-           REAL* partials, Index size, int n, int images_of_piece, int n_maps, int maps_of_block,
-           int channels, int height, int width, int k, int pitch, REAL* parts) {
-    const auto read_entry = [&](Index i) { return reinterpret_cast<const Entry*>(packed)[i]; };
-    walk<true, false>(error, nullptr, read_entry, offsets, filters, n, images_of_piece, n_maps,
+walk_error(const REAL* error, const double* packed, const Index* offsets, int is_whole, int n,
+           const REAL* filters, REAL* partials, Index size, int images_of_piece, int n_maps,
+           int maps_of_block, int channels, int height, int width, int k, int pitch, REAL* parts) {
+    const Code code{nullptr, nullptr, nullptr, offsets, is_whole, n, 0};
+    const auto read_entry = [&](Index i, int, int, int) {
+        return reinterpret_cast<const Entry*>(packed)[i];
+    };
+    walk<true, false>(error, nullptr, code, read_entry, filters, images_of_piece, n_maps,
                       maps_of_block, {channels, height, width, k, pitch}, parts, partials, size);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads, 1)
-walk_images(const REAL* x, const double* packed, const Index* offsets, int n, int images_of_piece,
-            int n_maps, int maps_of_block, int channels, int height, int width, int k, int pitch,
-            REAL* parts) {
-    const auto read_entry = [&](Index i) { return reinterpret_cast<const Entry*>(packed)[i]; };
-    walk<false, true>(nullptr, x, read_entry, offsets, nullptr, n, images_of_piece, n_maps,
+walk_images(const REAL* x, const double* packed, const Index* offsets, int is_whole, int n,
+            int images_of_piece, int n_maps, int maps_of_block, int channels, int height,
+            int width, int k, int pitch, REAL* parts) {
+    const Code code{nullptr, nullptr, nullptr, offsets, is_whole, n, 0};
+    const auto read_entry = [&](Index i, int, int, int) {
+        return reinterpret_cast<const Entry*>(packed)[i];
+    };
+    walk<false, true>(nullptr, x, code, read_entry, nullptr, images_of_piece, n_maps,
                       maps_of_block, {channels, height, width, k, pitch}, parts, nullptr, 0);
 }

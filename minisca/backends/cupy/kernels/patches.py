@@ -15,8 +15,11 @@ FILE = "patches.cu"
 THREADS, THREADS_OF_MANY_SUMS, FEW_SUMS_BYTES = 768, 512, 16
 
 
-def sum_gradients(layout, x, error, values, positions, entries, offsets, filters):
-    """The gradients of a code, listed in `entries`, in the order of `winners_backward`."""
+def sum_gradients(layout, x, error, values, positions, listed, filters):
+    """The gradients of a code, in the order of `winners_backward`.
+
+    listed: its entries and their offsets (`survivors.list_by_map`); None with one slot a map.
+    """
     (n, n_slots), m, channels = values.shape, len(filters), layout.channels
     few = layout.rounds * layout.lane_channels * layout.itemsize <= FEW_SUMS_BYTES
     n_threads = min(THREADS if few else THREADS_OF_MANY_SUMS, m * WARP)
@@ -26,6 +29,8 @@ def sum_gradients(layout, x, error, values, positions, entries, offsets, filters
     of_piece, of_block = cut(layout, n, m, n_threads // WARP, room // (sides * layout.image_bytes))
     pieces = ceil_div(n, of_piece)
     parts = empty((pieces, 2 * filters.size + m + channels), x.dtype)
+    entries, offsets = listed or (empty(1, np.int64),) * 2  # nobody reads them
+    is_whole = int(listed is None)
 
     def walk(name, *args):
         n_blocks = layout.slices * pieces * ceil_div(m, of_block)
@@ -33,19 +38,18 @@ def sum_gradients(layout, x, error, values, positions, entries, offsets, filters
         args = *args, of_piece, m, of_block, *layout.sizes, parts
         launch(layout.kernel(FILE, name), n_blocks, n_threads, *args, shared_bytes=shared_bytes)
 
+    code = values, positions, entries, offsets, is_whole, n, n_slots
     if layout.slices == 1:
-        code = values, positions, entries, offsets
-        walk("walk_both", error, x, *code, filters, n, n_slots)
+        walk("walk_both", error, x, *code, filters)
     else:
-        size = values.size
+        size = np.int64(values.size)
         packed = empty((size, entry_bytes // np.dtype(np.float64).itemsize), np.float64)
-        partials, n_entries = empty((layout.slices, size), x.dtype), offsets[-1:]
+        partials = empty((layout.slices, size), x.dtype)
         pack, add = (layout.kernel(FILE, name) for name in ("pack_entries", "sum_deltas"))
-        args = values, positions, entries, n_entries, n_slots, *layout.sizes, packed
-        launch_over(pack, size, *args)
-        walk("walk_error", error, packed, offsets, filters, partials, np.int64(size), n)
-        launch_over(add, size, partials, layout.slices, n_entries, packed)
-        walk("walk_images", x, packed, offsets, n)
+        launch_over(pack, size, *code, m, *layout.sizes, packed)
+        walk("walk_error", error, packed, offsets, is_whole, n, filters, partials, size)
+        launch_over(add, size, partials, layout.slices, packed)
+        walk("walk_images", x, packed, offsets, is_whole, n)
     gradients = sums.sum_pieces(parts)
     d_encoder, d_decoder = gradients[: 2 * filters.size].reshape(2, *filters.shape)
     biases = gradients[2 * filters.size :]

@@ -24,13 +24,14 @@ ENOUGH_BLOCKS = 1024
 LEAST_IMAGES = 8
 
 
-def cut(n, blocks, most=None, least=LEAST_IMAGES):
+def cut(n, blocks, most=None, least=None):
     """Images of a piece, and pieces, for a kernel that has `blocks` blocks for every piece.
 
-    `most` is how many images a piece may have, `least` how many it has unless there are fewer.
+    `most` is how many images a piece may have, `least` how many it has unless there are fewer: by
+    default LEAST_IMAGES.
     """
     wanted = max(1, ENOUGH_BLOCKS // blocks)
-    images_of_piece = max(ceil_div(n, wanted), min(n, least))
+    images_of_piece = max(ceil_div(n, wanted), min(n, least or LEAST_IMAGES))
     images_of_piece = min(images_of_piece, most or n)
     return images_of_piece, ceil_div(n, images_of_piece)
 
