@@ -16,7 +16,8 @@ from tests.campaigns.subjects import SUBJECTS
 from tests.campaigns.things import DTYPES, LAYOUTS, OTHERS, WRAPS
 
 #: What is in `Support` and no operation's boundary knows.
-UNCHECKED = {"to_device": "array *", "to_host": "array *", "copy": "array *", "empty": ""}
+UNCHECKED = dict.fromkeys(("to_device", "to_host", "copy"), "array *")
+UNCHECKED |= {"empty": "", "make_steps": ""}
 NAMES = (*OPERATIONS, *SUPPORT, *SUBJECTS)
 
 #: Maps and filter widths: a backend may compile anew for every pair.
@@ -111,7 +112,7 @@ def operation_calls(draw, name):
     if draw(st.integers(0, 30)) == 30:
         m, k, sides = 16, 5, {"n": 2, "c": 4, "h": 12, "w": 12}
     general = any(operand.optional for operand in operands.values()) and draw(st.booleans())
-    sides |= {"m": m, "k": k, "b": 4, "y": 3, "z": 2}
+    sides |= {"m": m, "k": k, "b": 4, "y": 3, "z": 2, "p": 5, "1": 1}
     sides["s"] = draw(st.integers(1, 4)) if general or name == "lifetime_sparsity" else m
     dtype = draw(st.sampled_from(["float32", "float64"]))
     any_shape = draw(st.sampled_from(SHAPES))

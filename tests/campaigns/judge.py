@@ -15,6 +15,17 @@ from tests.support.helpers import as_tuple, assert_within, check_selection, roun
 
 #: Beyond this, sums overflow: nothing is promised of them.
 LARGEST = {"float32": 1e15, "float64": 1e100}
+
+
+def _residual(x_hat, x, divisor=1):
+    return np.sum((x_hat - x) ** 2), (x_hat - x) / divisor
+
+
+def _decoded_residual(values, positions, filters, bias, x, divisor=1, maps=None):
+    code = values, positions, filters, bias, x.shape[2:]
+    return _residual(reference.decode_winners(*code, maps), x, divisor)
+
+
 #: Names in `reference/` of what is not called so there.
 NUMPY = {
     "to_device": lambda array: array,
@@ -25,7 +36,9 @@ NUMPY = {
     "scaled": lambda array, factor: array * factor,
     "add_": lambda array, other: array + other,
     "all_finite": lambda array: np.isfinite(array).all(),
-    "residual": lambda x_hat, x, divisor=1: (np.sum((x_hat - x) ** 2), (x_hat - x) / divisor),
+    "add_up_": lambda total, parts, divisor=1: np.array([np.sum(parts) / divisor]),
+    "residual": _residual,
+    "decoded_residual": _decoded_residual,
 }
 
 
@@ -34,7 +47,7 @@ def judge_operation(name, things, results):
 
     things: {argument: Thing}. results: a tuple of what it returned or changed.
     """
-    if name in ("empty", "free_bytes"):
+    if name in ("empty", "free_bytes", "make_steps"):
         return None
     operands = operands_of(name)
     arrays = {key: np.asarray(things[key].plain) for key in operands if key in things}
@@ -120,7 +133,7 @@ def _summed(name, sizes):
     """Arguments with which the operation adds up what it otherwise takes from each other."""
     if name == "sgd_momentum_":
         return sizes | {"learning_rate": -abs(sizes["learning_rate"])}
-    if name == "residual":
+    if name in ("residual", "decoded_residual"):
         return sizes | {"x": -sizes["x"]}
     return sizes
 

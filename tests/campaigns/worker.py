@@ -68,7 +68,7 @@ def execute(backend, call, things):
 
 CHANGED = {
     **{"sgd_momentum_": ("parameter", "velocity"), "normalise_filters_": ("filters",)},
-    **{"copy_into_": ("array",), "add_": ("array",)},
+    **{"copy_into_": ("array",), "add_": ("array",), "add_up_": ("total",)},
 }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from bench.compiled import compile_text, import_nvrtc
 
+from minisca.backends.cupy import sgd
 from minisca.backends.cupy.kernels import (
     direct,
     direct_tensor,
@@ -88,6 +89,8 @@ def compilations(dtype, architecture):
             yield from ((file, options) for options in options_of_second_layers(dtype))
         else:
             yield file, launching.options(dtype)
+        if file == sgd.FILE:
+            yield file, launching.options(dtype, RATES_ON_DEVICE=1)
 
 
 def options_of_first_layers(dtype):
