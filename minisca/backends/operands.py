@@ -15,9 +15,9 @@ from minisca.validation import check_choice, check_flag, check_integer, check_nu
 
 _CONVOLVE = "x nchw, filters mckk, bias m"
 #: Of every operation the arrays and sizes that it takes, with their sides; one letter is one
-#: length. Letters as in `interface`; "b", "p", "s", "y" and "z" are any, 1 is 1. "<": indices, whole
-#: numbers from 0 and below the product of those lengths. "*": any shape, the same of all. "!":
-#: changed in place.
+#: length. Letters as in `interface`; "b", "p", "s", "y" and "z" are any, 1 is 1. "<": indices,
+#: whole numbers from 0 and below the product of those lengths. "*": any shape, the same of all.
+#: "!": changed in place.
 OPERANDS = {
     "conv2d": _CONVOLVE,
     "conv2d_backward": "x nchw, filters mckk, d_maps nmhw",
