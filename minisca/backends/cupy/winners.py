@@ -16,6 +16,7 @@ from minisca.backends.cupy.kernels import (
     patches,
     selection,
     slices,
+    staged,
     survivors,
     tensor,
     tiles,
@@ -80,12 +81,14 @@ def encode_winners(x, filters, bias):
         if layout is not None:
             way.encode_winners(layout, x, filters, bias, values, positions)
             return values, positions
-    layout = direct.make_layout(x, filters)
-    if layout is None:
-        tiles.convolve_winners(x, filters, bias, values, positions)
+    results = values, positions
+    if (layout := direct.make_layout(x, filters)) is not None:
+        direct.run("direct_winners", layout, x, filters, bias, *results)
+    elif (layout := staged.make_layout(x, filters)) is not None:
+        staged.convolve_winners(layout, x, filters, bias, *results)
     else:
-        direct.run("direct_winners", layout, x, filters, bias, values, positions)
-    return values, positions
+        tiles.convolve_winners(x, filters, bias, *results)
+    return results
 
 
 @operation

@@ -225,7 +225,7 @@ def like_cupy(**more):
         driver=SimpleNamespace(CUDADriverError=RefusalError),
         memory=SimpleNamespace(OutOfMemoryError=RefusalError),
     )
-    names = {name: getattr(np, name) for name in ("asarray", "empty", "zeros")}
+    names = {name: getattr(np, name) for name in ("asarray", "empty", "ndarray", "zeros")}
     names |= {"asnumpy": np.array, "RawKernel": RawKernel, "cuda": cuda}
     pool = SimpleNamespace(free_bytes=lambda: 100)
     return SimpleNamespace(**names | {"get_default_memory_pool": lambda: pool} | more)

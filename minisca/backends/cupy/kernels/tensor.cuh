@@ -1,8 +1,10 @@
-// PTX behind functions: halves, products of matrix fragments by the tensor cores, copies to shared
-// memory in the background. For compute capability 8.0 and later; older devices are not given
-// these kernels (kernels/tensor.py), whose text must compile for them all the same.
+// PTX behind functions: halves, products of matrix fragments by the tensor cores, and copies to
+// shared memory in the background (copies.cuh). For compute capability 8.0 and later; older devices
+// are not given these kernels (kernels/tensor.py), whose text must compile for them all the same.
 //
 // The emulator of the tests has its own of all this (CUDA_EMULATOR).
+
+#include "copies.cuh"
 
 #ifndef CUDA_EMULATOR
 
@@ -44,29 +46,6 @@ __device__ inline void load_matrices(unsigned (&pairs)[4], SharedAddress row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(pairs[0]), "=r"(pairs[1]), "=r"(pairs[2]), "=r"(pairs[3])
                  : "r"(row));
-#endif
-}
-
-// Copy 16 bytes from global to shared memory, while the thread goes on.
-__device__ inline void start_copy(void* to, const void* from) {
-#if __CUDA_ARCH__ >= 800
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;"
-                 :: "r"(shared_address(to)), "l"(from) : "memory");
-#endif
-}
-
-// What was started since the last call is one group.
-__device__ inline void commit_copies() {
-#if __CUDA_ARCH__ >= 800
-    asm volatile("cp.async.commit_group;" ::: "memory");
-#endif
-}
-
-// Until all groups but the last kLeft are there, for this thread; others need a barrier.
-template <int kLeft>
-__device__ inline void wait_for_copies() {
-#if __CUDA_ARCH__ >= 800
-    asm volatile("cp.async.wait_group %0;" :: "n"(kLeft) : "memory");
 #endif
 }
 
