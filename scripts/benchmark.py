@@ -57,7 +57,7 @@ from bench.children import can_measure_memory
 from bench.classifier import measure_classifier, report_classifier
 from bench.cold import measure_cold, report_cold
 from bench.compiled import check_compiler
-from bench.device import ONCE, PLAN, noting, plan
+from bench.device import LEAST_SECONDS, ONCE, PLAN, noting, plan
 from bench.end_to_end import measure_mnist, report_mnist
 from bench.growth import draw_growth, measure_growth, report_growth
 from bench.host import measure_host, report_host
@@ -123,7 +123,7 @@ def parse_arguments(arguments=None):
         help="cpu, cupy, numba_cuda, or cupy,numba_cuda; default: cpu; of `device` both",
     )
     parser.add_argument(
-        "--minutes", type=int, default=10, help="of `device`: what has not begun then is left out"
+        "--minutes", type=float, default=10, help="of `device`: what has not begun then is left out"
     )
     parser.add_argument("--json", help="file of the figures; default: benchmark.json in --output")
     output = "out/benchmark"
@@ -146,7 +146,7 @@ def parse_arguments(arguments=None):
         if section not in (*known, "all", "device"):
             parser.error(f"section is {section!r}; it must be one of {', '.join(known)}, all")
     if parsed.is_device_run:
-        parsed.sections += [name for name in PLAN if name != "mnist"]
+        parsed.sections += [name for name, *_ in PLAN if name != "mnist"]
     check_counts(parser, parsed, "repetitions", "minutes")
     measured = [name for name in known if name not in ("host", "machine-code")]
     chosen = measured if "all" in parsed.sections else parsed.sections or DEFAULT_SECTIONS
@@ -198,11 +198,9 @@ def run_device(arguments, bench):
     if machines:
         use_peer(bench, machines[0])
         print_environment(bench.environment())
-    for section, machine in plan(arguments.sections, machines):
-        name = section_name(section, machine)
-        with noting(bench.failed, name):
-            if bench.clock.seconds_left() < 0:
-                raise TimeoutError("the time was up (--minutes) before it began")
+    for section, machine, share in plan(arguments.sections, machines):
+        with noting(bench.failed, section_name(section, machine)):
+            bench.clock.begin(share, LEAST_SECONDS.get(section, 0))
             measure_section(arguments, bench, section, machine)
     write_section(arguments.json, "failed on a device", bench.failed)
     print(f"\nEvery repetition: {arguments.json}")

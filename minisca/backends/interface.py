@@ -324,16 +324,20 @@ class Steps(Protocol):
     not grow with what is in it, since a step is recorded when it is first met, and then replayed.
     """
 
-    def run(step: Callable, order: list, rates: Array, held: Arrays, done: Callable) -> Array:
-        """Do `step(rows, rates)` for every batch; returns the losses (s,), float64, on the host.
+    def run(
+        step: Callable, items: Array, order: list, rates: Array, held: Arrays, done: Callable
+    ) -> Array:
+        """Do `step(batch, rates)` for every batch; returns the losses (s,), float64, on the host.
 
         Parameters
         ----------
-        step : from the rows (b,) of a batch and its rates (k,), both where the backend computes, to
-            the loss, a pair (parts, divisor) as of `add_up_`. It asks nothing of the host.
+        step : from the items (b, ...) of a batch and its rates (k,), both where the backend
+            computes, to the loss, a pair (parts, divisor) as of `add_up_`. It asks nothing of the
+            host.
+        items : where the backend computes; of the rates' dtype
         order, rates : the rows of every batch, int64, as many in all but the last; (s, k)
-        held : the arrays that outlive a step, and nothing else that it reads or writes does. What
-            was recorded is replayed as long as these, `step` and the number of rows are the same.
+        held : the arrays besides that outlive a step: it reads and writes no other. What was
+            recorded is replayed as long as these, `items`, `step` and the shapes are the same.
         done : is called when a step was started
         """
 

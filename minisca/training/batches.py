@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from minisca.chunks import chunks, slices
+from minisca.chunks import chunks
 from minisca.validation import read_batch
 
 #: Of a device's free memory, how much the images may take. The rest is a training step's: gradients
@@ -21,7 +21,10 @@ def sorted_batches(order, batch_size):
 
     Sorted, because memory maps and HDF5 data sets want rows that rise.
     """
-    return [np.sort(order[part]) for part in slices(len(order), batch_size)]
+    n_whole = len(order) // batch_size
+    whole, rest = np.split(order, [n_whole * batch_size])
+    found = list(np.sort(whole.reshape(n_whole, batch_size), axis=1))
+    return [*found, np.sort(rest)] if rest.size else found
 
 
 class Batches:
@@ -46,17 +49,15 @@ class Batches:
         """Yield the images of every batch, a list of sorted index arrays, times the unit."""
         if not self.resident:
             for rows in batches:
-                yield self._scaled(self._backend.to_device(read_batch(self._X, rows, self._dtype)))
+                yield self.scaled(self._backend.to_device(read_batch(self._X, rows, self._dtype)))
             return
         order = self._backend.to_device(np.concatenate(batches))  # of the whole epoch, at once
         start = 0
         for rows in batches:
-            yield self.take(order[start : start + len(rows)])
+            images = self._backend.gather(self.images, order[start : start + len(rows)])
+            yield self.scaled(images)
             start += len(rows)
 
-    def take(self, rows):
-        """The images of a batch, times the unit, of indices on the device, where all images are."""
-        return self._scaled(self._backend.gather(self.images, rows))
-
-    def _scaled(self, images):
+    def scaled(self, images):
+        """Images on the device times the unit."""
         return images if self._unit == 1 else self._backend.scaled(images, self._unit)

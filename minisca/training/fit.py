@@ -74,12 +74,12 @@ def run_epoch(settings, steps, task, order, epoch, bar):
     rows = sorted_batches(order, settings.batch_size)
     n_steps = settings.n_epochs * len(rows)
     rates = [task.rate(epoch * len(rows) + step, n_steps) for step in range(len(rows))]
-    total = 0.0
+    total, largest = 0.0, float(np.finfo(settings.dtype).max)
     # What overflows shows in the loss, which is looked at: no need to warn of it too.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for step, loss in enumerate(steps.run(rows, rates, epoch, bar)):
             total += loss * len(rows[step])
-            if not loss <= float(np.finfo(settings.dtype).max):  # NaN is not either
+            if not loss <= largest:  # NaN is not either
                 raise _diverged(f"the loss became {loss}", settings, task, epoch, step)
     if total / task.n > task.limit:
         much = f"the mean loss, {total / task.n:.3g}, is more than {DIVERGED} times the images' own"
@@ -218,7 +218,7 @@ def train(state, settings, X, one_pass=False):
     limit = DIVERGED * largest * math.prod(state.image_size) / settings.filter_width**2
     task = Task(X.shape[0], batches.read, step, rate, limit or math.inf)
     if batches.resident:
-        task = task._replace(items=batches.images, take=batches.take)
+        task = task._replace(items=batches.images, make_batch=batches.scaled)
     title = name_of(backend) if one_pass else name_of(backend) + ", epoch {}/{}"
     made = run_epochs(settings, optimiser, task, random, epochs, title)
     for loss, parameters, velocities in made:

@@ -28,10 +28,10 @@ class Task(NamedTuple):
     limit: float = math.inf
     #: What a DivergenceError says is left, with a place for the last good epoch.
     left: str = "The filters are those after epoch {}"
-    #: Where all items are on a device, the array of them, and from indices there to their batch.
+    #: Where all items are on a device, the array of them, and from some of these to their batch.
     #: The epoch's number is then not looked at.
     items: Any = None
-    take: Callable | None = None
+    make_batch: Callable | None = None
 
 
 class Steps:
@@ -40,7 +40,7 @@ class Steps:
     def __init__(self, optimiser, task):
         self.optimiser, self._task = optimiser, task
         self._step = self._do_step  # one object, by which what was recorded is known again
-        self._recorded = optimiser.backend.make_steps() if task.take else None
+        self._recorded = optimiser.backend.make_steps() if task.make_batch else None
 
     def run(self, rows, rates, epoch, bar):
         """Do one step a batch; yield the batches' mean losses as soon as they are on the host.
@@ -53,13 +53,13 @@ class Steps:
         else:
             optimiser = self.optimiser
             trained = *optimiser.parameters.values(), *optimiser.velocities.values()
-            number = trained[0].dtype
-            each = np.array([list(optimiser.rates(rate).values()) for rate in rates], number)
-            held = *trained, self._task.items
-            yield from self._recorded.run(self._step, rows, each, held, bar.update).tolist()
+            number, scales = trained[0].dtype, list(optimiser.rates(1.0).values())
+            each = np.outer(rates, scales).astype(number)
+            what = self._step, self._task.items, rows, each, trained
+            yield from self._recorded.run(*what, bar.update).tolist()
 
-    def _do_step(self, rows, rates):
-        loss, gradients = self._task.loss_and_gradients(self._task.take(rows), None)
+    def _do_step(self, items, rates):
+        loss, gradients = self._task.loss_and_gradients(self._task.make_batch(items), None)
         self.optimiser.step(gradients, rates)
         return loss
 

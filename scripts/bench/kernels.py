@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from bench.children import script_environment
 from bench.one_step import MARK
 from common.records import print_rows
@@ -28,8 +29,8 @@ METRICS = {
 }
 #: How the units of a metric begin, and what they are of the plain one.
 FACTORS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-#: Seconds after which the profiler is given up.
-PATIENCE = 120
+#: Seconds that the profiler gets at least before it is given up.
+PATIENCE = 30
 
 
 def measure_kernels(bench, machine):
@@ -37,9 +38,11 @@ def measure_kernels(bench, machine):
     profiler = shutil.which("ncu")
     if profiler is None:
         raise RuntimeError("there is no Nsight Compute here (ncu)")
-    task = {"backend": machine.name, "tiny": bench.tiny, "data_dir": bench.data_dir}
+    layers = bench.layers()
     with tempfile.TemporaryDirectory(prefix="minisca-kernels-") as folder:
-        log = Path(folder) / "log"
+        log, images = (Path(folder) / name for name in ("log", "images.npz"))
+        np.savez(images, **{layer.name: bench.images(layer) for layer in layers})
+        task = {"backend": machine.name, "tiny": bench.tiny, "images": str(images)}
         command = [profiler, "--profile-from-start", "off", "--clock-control", "none"]
         command += ["--metrics", ",".join(itertools.chain(*METRICS.values()))]
         command += ["--page", "raw", "--csv", "--log-file", log]
@@ -49,11 +52,11 @@ def measure_kernels(bench, machine):
             env=script_environment(),
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=max(PATIENCE, bench.clock.seconds_left()),
         )
         told = log.read_text() if log.exists() else ""
     kernels = by_layer(read_profile(told.splitlines()))
-    names = [layer.name for layer in bench.layers()]
+    names = [layer.name for layer in layers]
     if done.returncode or len(kernels) != len(names):
         said = (told + done.stdout + done.stderr).strip()[-2000:]
         raise RuntimeError(f"the profiler saw {len(kernels)} of {len(names)} layers: {said}")

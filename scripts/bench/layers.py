@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -121,10 +122,13 @@ def blank_parameters(layer):
 
 
 class Step:
-    """minisca's training step on images x, NumPy's as the parameters are; it has copies of both."""
+    """minisca's training step on images x, NumPy's as the parameters are; it has copies of both.
+
+    start: the parameters as they were given.
+    """
 
     def __init__(self, backend, x, parameters):
-        self.backend, self.x = backend, x
+        self.backend, self.x, self.start = backend, x, parameters
         self.sparsity = make_sparsity("winner-take-all")
         bring = backend.to_device
         self.images = bring(x)
@@ -140,6 +144,13 @@ class Step:
         what = self.backend, self.sparsity, self.parameters, self.images
         loss, gradients = loss_and_gradients(*what)
         return as_number(self.backend, loss), gradients
+
+    @cached_property
+    def computed(self):
+        """Values and positions of the winners, the loss and the gradients, on the host."""
+        code = map(self.backend.to_host, self.encode())
+        loss, gradients = self.loss_and_gradients()
+        return *code, loss, {name: self.backend.to_host(g) for name, g in gradients.items()}
 
     def encode(self, *pool):
         """The code of the images; with the width and stride of a pool, their pooled maps."""
@@ -180,7 +191,7 @@ class Training:
             lambda x, _: loss_and_gradients(backend, step.sparsity, parameters, x),
             rate=None,
             items=batches.images,
-            take=batches.take,
+            make_batch=batches.scaled,
         )
         self.steps = Steps(step.optimiser, task)
         random, of_epoch = np.random.default_rng(2), len(images)

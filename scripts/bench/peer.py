@@ -29,6 +29,8 @@ def import_torch(threads):
     """PyTorch on `threads` threads, or None where it is not installed."""
     # for what is compiled here, processes that compile take longer to start than they spare
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    # with channels last, derivatives have other strides than the compiled code expects
+    os.environ.setdefault("TORCHINDUCTOR_LAYOUT_OPTIMIZATION", "0")
     try:
         import torch
     except ImportError:
@@ -159,10 +161,8 @@ def check_agreement(step, peer, rounding=0.0):
     """
     torch = peer.torch
     n, channels, *_ = step.x.shape
-    n_maps, _, k, _ = step.parameters["encoder_filters"].shape
-    to_host = step.backend.to_host
-    values, positions = map(to_host, step.encode())
-    loss, gradients = step.loss_and_gradients()
+    n_maps, _, k, _ = step.start["encoder_filters"].shape
+    values, positions, loss, gradients = step.computed
 
     places = torch.from_numpy(positions.astype(np.int64)).to(peer.device)
     active = torch.from_numpy(values > 0).to(peer.device)
@@ -176,13 +176,12 @@ def check_agreement(step, peer, rounding=0.0):
     tolerance *= SAFETY
     differences = {"loss": abs(peer_loss - loss) / loss}
     for name, gradient in gradients.items():
-        theirs = peer_gradients[name].cpu().numpy()
-        size = np.linalg.norm(theirs)
+        theirs = peer_gradients[name].detach()
+        size = float(theirs.norm())
         if name == "decoder_bias":  # errors of both signs may cancel: beside what was summed up
             size = 2 * np.sqrt(step.x[0].size * loss)
-        differences[name] = float(
-            np.linalg.norm(to_host(gradient) - theirs) / max(size, np.finfo("f4").tiny)
-        )
+        difference = (torch.from_numpy(gradient).to(peer.device) - theirs).norm()
+        differences[name] = float(difference) / max(size, float(np.finfo("f4").tiny))
     wrong = {name: value for name, value in differences.items() if not value <= tolerance}
     if wrong:
         raise DisagreementError(

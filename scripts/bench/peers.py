@@ -5,7 +5,7 @@ Each with products of float32 and of TF32. A step that fails says why in place o
 
 from functools import partial
 
-from bench.layers import describe, make_parameters
+from bench.layers import describe
 from bench.peer import ROUNDING_TF32, PeerStep, agreement_line, agreement_with, tf32
 from bench.peer_best import BestPeerStep, gathered_alone
 from bench.peer_calls import what_it_says
@@ -49,7 +49,7 @@ def measure_layer(layer, step, bench, machine, steps, precisions):
 def _measure_precision(layer, step, bench, machine, steps, precision, found):
     """Add to what was found the steps of a precision, which is turned on."""
     calls = {}
-    for name, make in steps(bench, layer, step.x, precision, found).items():
+    for name, make in steps(bench, layer, step, precision, found).items():
         of = f"{name}, {precision}"
         try:
             peer = make()
@@ -65,8 +65,8 @@ def _measure_precision(layer, step, bench, machine, steps, precision, found):
     found["seconds"] |= take_turns(machine, calls, bench.repetitions, description=layer.name)
 
 
-def _steps(bench, layer, x, precision, found):
-    of = bench.torch, x, make_parameters(layer), bench.torch_device
+def _steps(bench, layer, step, precision, found):
+    of = bench.torch, step.x, step.start, bench.torch_device
     other = found["best_made_of"].get("float32", {"seconds": {}})
     return {
         "plain": partial(PeerStep, *of),
@@ -75,8 +75,8 @@ def _steps(bench, layer, x, precision, found):
     }
 
 
-def _compiled_steps(bench, layer, x, precision, found):
-    of = bench.torch, x, make_parameters(layer), bench.torch_device
+def _compiled_steps(bench, layer, step, precision, found):
+    of = bench.torch, step.x, step.start, bench.torch_device
     known = bench.best_made_of.get((layer.name, precision), {"seconds": {}})["seconds"]
 
     def in_time(make, *arguments, **options):

@@ -1,6 +1,7 @@
 """What a run of the benchmark is of: how often, how large, on which threads, with which peer."""
 
 import os
+import time
 from contextlib import nullcontext
 from functools import cached_property
 
@@ -28,7 +29,7 @@ class Bench:
         self.section = ""
         #: What the best step in PyTorch is made of, by layer and precision.
         self.best_made_of = {}
-        self._images = {}
+        self._images, self._parameters = {}, {}
         #: What a section calls with what it has so far: a device's run may end before it does.
         self.keep = lambda found: None
 
@@ -38,18 +39,28 @@ class Bench:
             self._images[layer] = make_images(layer, self.digits)
         return self._images[layer]
 
+    def parameters(self, layer):
+        """The same at every call."""
+        if layer not in self._parameters:
+            self._parameters[layer] = make_parameters(layer)
+        return self._parameters[layer]
+
     def each_layer(self, machine, measure):
-        """{"layers": what measure(layer, its step) returned of each}."""
-        found = []
+        """{"layers": what measure(layer, its step) returned of each}.
+
+        In a device's run what fails, or is not begun in time, is noted.
+        """
+        found, is_device_run = [], self.failed is not None
         for layer in self.layers():
-            with (
-                nullcontext()
-                if self.failed is None
-                else noting(self.failed, f"{self.section}, {layer.name}")
-            ):
-                step = Step(machine.backend, self.images(layer), make_parameters(layer))
+            name, start = f"{self.section}, {layer.name}", time.monotonic()
+            with noting(self.failed, name) if is_device_run else nullcontext():
+                if is_device_run:
+                    self.clock.check()
+                step = Step(machine.backend, self.images(layer), self.parameters(layer))
                 found.append(measure(layer, step))
                 self.keep({"layers": found})
+                if is_device_run:
+                    print(f"{name}: {time.monotonic() - start:.1f} s", flush=True)
         if not found:
             raise RuntimeError("no layer could be measured")
         return {"layers": found}

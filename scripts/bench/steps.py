@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from bench.layers import Training, describe, make_parameters
+from bench.layers import Training, describe
 from bench.peer import PeerStep, agreement_line, agreement_with, check_update
 from bench.timing import median, medians, milliseconds, take_turns, times
 from common.records import print_rows
@@ -34,7 +34,7 @@ def measure_step(layer, step, bench, machine):
         calls["minisca, step by step"] = step
     limits, agreement = {}, None
     if bench.torch is not None:
-        peer = PeerStep(bench.torch, step.x, make_parameters(layer), bench.torch_device)
+        peer = PeerStep(bench.torch, step.x, step.start, bench.torch_device)
         agreement = agreement_with(step, peer)
         calls |= {"pytorch convolution": peer.convolve, "pytorch": peer}
         limits = {"pytorch": 2} if is_slow(layer, machine, ceilings) else {}
@@ -46,7 +46,7 @@ def measure_step(layer, step, bench, machine):
     found |= {"phase_seconds": phase_seconds, "agreement": agreement}
     if machine.is_device:
         # of every parameter: itself, velocity and gradient are read, the first two written
-        n_bytes = 5 * sum(value.nbytes for value in make_parameters(layer).values())
+        n_bytes = 5 * sum(value.nbytes for value in step.start.values())
         copied = n_bytes / found["copy_bytes_per_second"]
         found["update_share_of_copy"] = copied / median(phase_seconds["update"])
         found["memory_bytes"] = memory

@@ -65,7 +65,7 @@ def test_an_epoch_takes_in_its_images_or_their_order_and_gives_out_its_losses_at
     assert two_steps["in"] - one_step["in"] == 1
     assert two_steps["bytes in"] == one_step["bytes in"]
     resident, in_more_steps = transfers(6, 0.5), transfers(3, 0.5)
-    order, rates, counter = 6 * 8, 8 * parameters * (device == "cupy"), 8 * (device == "cupy")
+    order, rates, counter = 6 * 8, 8 * parameters * (device == "cupy"), 4 * (device == "cupy")
     assert resident["bytes in"] == one_step["bytes in"] + order + rates + counter
     assert in_more_steps["bytes in"] == resident["bytes in"] + rates
     assert in_more_steps["in"] == resident["in"]

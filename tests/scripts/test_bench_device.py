@@ -9,9 +9,10 @@ import benchmark
 import numpy as np
 import pytest
 from bench import cold as bench_cold
+from bench import device as device_run
 from bench import growth, layers, machines, steps, timing
 from bench import run as runs
-from bench.device import Clock
+from bench.device import Clock, plan
 from bench.first_step import first_step
 from bench.peer import import_torch
 
@@ -263,7 +264,7 @@ def test_one_command_measures_all_that_needs_a_device_and_notes_what_fails(
 
         return measure, lambda result: print(f"{name}: {result['layers']}")
 
-    names = ("peaks", "steps", "peers", "transform", "kernels", "cold", "compiled", "mnist")
+    names = ("peaks", "steps", "peers", "kernels", "transform", "cold", "compiled", "mnist")
     for name in names:
         monkeypatch.setitem(benchmark.SECTIONS, name, section(name, name == "peers"))
     monkeypatch.setattr(
@@ -295,6 +296,28 @@ def test_what_has_not_begun_when_the_time_is_up_is_left_out(scripts, monkeypatch
     (failed,) = benchmark.read_sections(path).values()
     assert len(failed) == 7
     assert all("the time was up" in why for why in failed.values())
+
+
+def test_every_section_has_its_share_of_the_time_that_is_left(monkeypatch):
+    columns = [SimpleNamespace(name=name) for name in ("cupy", "numba_cuda")]
+    found = plan(["steps", "transform", "peers"], columns)
+    assert [(section, column.name) for section, column, _ in found] == [
+        *(("steps", "cupy"), ("peers", "cupy"), ("steps", "numba_cuda")),
+        *(("transform", "cupy"), ("transform", "numba_cuda")),
+    ]
+    assert [share for *_, share in found] == [8 / 28, 10 / 20, 6 / 10, 2 / 4, 1]
+    now = [100.0]
+    monkeypatch.setattr(device_run.time, "monotonic", lambda: now[0])
+    clock = Clock(2)
+    clock.begin(0.25)
+    assert clock.seconds_left() == 30
+    now[0] = 131
+    with pytest.raises(TimeoutError, match="the time was up"):
+        clock.check()
+    clock.begin(0.5, least=80)
+    assert clock.seconds_left() == 44.5
+    with pytest.raises(TimeoutError, match="the time was up"):
+        clock.begin(0.5, least=90)
 
 
 def test_without_a_device_its_run_says_so_of_every_column(tmp_path):

@@ -76,6 +76,8 @@ sys.exit({code})
 
 
 BENCH = SimpleNamespace(tiny=True, data_dir=None, layers=lambda: LAYERS[:2])
+BENCH.images = lambda layer: np.zeros((layer.batch, 1, 2, 2), np.float32)
+BENCH.clock = SimpleNamespace(seconds_left=lambda: 50)
 MACHINE = SimpleNamespace(name="cupy")
 
 
@@ -87,7 +89,9 @@ def test_every_layer_has_the_kernels_after_its_mark(profiler, capsys):
     assert [layer["layer"] for layer in found["layers"]] == [layer.name for layer in LAYERS[:2]]
     command = json.loads(told.read_text())
     assert command[-2] == "bench.one_step"
-    assert json.loads(command[-1]) == {"backend": "cupy", "tiny": True, "data_dir": None}
+    task = json.loads(command[-1])
+    assert task.pop("images").endswith(".npz")
+    assert task == {"backend": "cupy", "tiny": True}
     kernels.report_kernels(found)
     assert f"{LAYERS[0].name}: 25 µs in kernels" in capsys.readouterr().out
 

@@ -1,6 +1,5 @@
 """The peers of a device: the best step in PyTorch computes what minisca does, whatever its ways."""
 
-import itertools
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -11,7 +10,7 @@ from bench.children import script_environment
 from bench.machines import Machine
 from bench.peer import ROUNDING_TF32, agreement_with, check_agreement
 from bench.peer_best import BestPeerStep
-from bench.peer_operations import GATHERED, WAYS
+from bench.peer_operations import DENSE, GATHERED, LAST, WAYS, Operations
 
 from minisca.backends import get_backend
 
@@ -20,28 +19,28 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: there is 
 LAYER = next(layer for layer in layers.LAYERS if layer.images == "sparse").tiny()
 
 
+#: Every way of every operation, some at a time: what one returns is all that the others see.
+TOGETHER = [
+    [ways[n % len(ways)] for ways in WAYS.values()] for n in range(max(map(len, WAYS.values())))
+]
+
+
 @pytest.fixture
 def step():
     x = layers.make_images(LAYER, None)
     return layers.Step(get_backend("cpu"), x, layers.make_parameters(LAYER))
 
 
-@pytest.mark.parametrize("ways", [*itertools.product(*WAYS.values())], ids=", ".join)
+@pytest.mark.parametrize("ways", TOGETHER, ids=", ".join)
 def test_every_way_of_an_operation_computes_the_same_step(ways, step, monkeypatch):
-    monkeypatch.setattr(BestPeerStep, "measure_ways", lambda *_: chosen(ways))
+    of = Operations(torch, dict(zip(WAYS, ways, strict=True)))
+    monkeypatch.setattr(BestPeerStep, "measure_ways", lambda *_: {})
+    monkeypatch.setattr(BestPeerStep, "candidates", lambda *_: [of])
     peer = BestPeerStep(torch, step.x, layers.make_parameters(LAYER))
     assert peer.made_of["ways"] == dict(zip(WAYS, ways, strict=True))
     found = check_agreement(step, peer)
     assert max(found["relative_differences"].values()) <= found["tolerance"] < 1e-4
     assert max(peer.differences_of_a_run().values()) < 1e-5
-
-
-def chosen(ways):
-    """The measured seconds by which these ways are the fastest."""
-    return {
-        name: {way: 1 + (way != best) for way in WAYS[name]}
-        for name, best in zip(WAYS, ways, strict=True)
-    }
 
 
 def test_a_best_step_that_computes_something_else_is_found(step):
@@ -57,10 +56,16 @@ def test_every_way_is_measured_and_the_gathered_ones_once(step):
     peer = BestPeerStep(torch, step.x, layers.make_parameters(LAYER))
     seconds = peer.made_of["seconds"]
     assert {name: tuple(found) for name, found in seconds.items()} == WAYS
-    known = {name: found | {GATHERED: -1.0} for name, found in seconds.items()}
-    again = BestPeerStep(torch, step.x, layers.make_parameters(LAYER), compiled=False, known=known)
-    gathered = {name for name, way in again.made_of["ways"].items() if way == GATHERED}
+    known = {
+        name: found | ({GATHERED: -1.0} if GATHERED in found else {})
+        for name, found in seconds.items()
+    }
+    again = BestPeerStep(torch, step.x, layers.make_parameters(LAYER), known=known)
+    assert again.made_of["seconds"] == known
+    fastest, *same = again.candidates(known)
+    gathered = {name for name, way in fastest.ways.items() if way == GATHERED}
     assert gathered == {name for name, ways in WAYS.items() if GATHERED in ways}
+    assert [set(operations.ways.values()) for operations in same] == [{DENSE}, {LAST}]
 
 
 def test_every_step_and_precision_is_timed_and_one_that_fails_is_noted(step, bench):

@@ -119,17 +119,16 @@ class Descent:
         self.steps, self.change, self.started = cupy.make_steps(), change, 0
         self.step = self._step  # one object, by which what was recorded is known again
 
-    def _step(self, rows, rates):
+    def _step(self, x, rates):
         self.change(self)
-        x = cupy.gather(self.items, rows)
         gradient = cupy.gather(x, self.first).reshape(2)
         cupy.sgd_momentum_([self.parameter], [gradient], [self.velocity], rates, 0.5)
         return cupy.residual(x, cupy.scaled(x, 0.0))[0], 2
 
     def run(self, order, rates):
-        held = self.parameter, self.velocity, self.items, self.first
+        held = self.parameter, self.velocity, self.first
         order, rates = [np.array(rows, np.int64) for rows in order], np.array(rates)[:, None]
-        return self.steps.run(self.step, order, rates, held, self._count)
+        return self.steps.run(self.step, self.items, order, rates, held, self._count)
 
     def _count(self):
         self.started += 1

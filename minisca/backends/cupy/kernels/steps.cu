@@ -17,21 +17,26 @@ extern "C" __global__ void add_up(const REAL* parts, int n, REAL divisor, REAL* 
 }
 
 // count (1): the step that is done, -1 before the first. losses[count] <- the sum of parts
-// (n_parts) / divisor; count <- count + 1; rows (batch) and own_rates (n_rates) <- those of step
-// `count`, unless it is the last of order (n_steps, batch) and rates (n_steps, n_rates). One block.
+// (n_parts) / divisor; count <- count + 1. Then, unless that was the last of order (n_steps, batch)
+// and rates (n_steps, n_rates): own_rates (n_rates) <- the step's, own_items (batch, item_size) <-
+// those of items (n, item_size) in its rows; size = batch * item_size. ticket (1) is 0.
 extern "C" __global__ void next_step(const double* parts, int n_parts, double divisor,
                                      double* losses, const Index* order, int batch,
-                                     const REAL* rates, int n_rates, int n_steps, Index* count,
-                                     Index* rows, REAL* own_rates) {
-    const Index done = *count;
-    const double sum = sum_of_parts(parts, done < 0 ? 0 : n_parts);
-    __syncthreads();  // all have read the count
-    if (threadIdx.x == 0) {
-        if (done >= 0) losses[done] = sum / divisor;
-        *count = done + 1;
+                                     const REAL* rates, int n_rates, int n_steps,
+                                     const REAL* items, Index item_size, int* ticket, int* count,
+                                     REAL* own_items, REAL* own_rates, Index size) {
+    const int done = *count, now = done + 1;
+    if (blockIdx.x == 0 && done >= 0) {
+        const double sum = sum_of_parts(parts, n_parts);
+        if (threadIdx.x == 0) losses[done] = sum / divisor;
     }
-    if (done + 1 >= n_steps) return;
-    for (int i = threadIdx.x; i < batch; i += blockDim.x) rows[i] = order[(done + 1) * batch + i];
-    for (int i = threadIdx.x; i < n_rates; i += blockDim.x)
-        own_rates[i] = rates[(done + 1) * n_rates + i];
+    if (now < n_steps) {
+        const Index* rows = order + Index(now) * batch;
+        for (Index i = first_element(); i < size; i += n_threads_of_grid())
+            own_items[i] = items[rows[i / item_size] * item_size + i % item_size];
+        for (Index i = first_element(); i < n_rates; i += n_threads_of_grid())
+            own_rates[i] = rates[Index(now) * n_rates + i];
+    }
+    // all have read the count
+    if (is_last_block(ticket, gridDim.x) && threadIdx.x == 0) atomicAdd(count, 1);
 }
