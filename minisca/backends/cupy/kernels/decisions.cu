@@ -217,7 +217,7 @@ decide(const REAL* columns, const REAL* filters, const REAL* bias,
 
 // The winners of crowds, to which `decide` has given none: a warp has an image, a lane every
 // kWarp-th place. Seldom are there any.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
 decide_crowds(const REAL* x, const REAL* filters, const REAL* bias,
               const unsigned short* candidates, int n, int channels, int height, int width,
               int n_maps, REAL* values, int* positions) {
