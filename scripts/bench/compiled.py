@@ -126,26 +126,31 @@ def _instructions(body):
 
 
 def inner_loop(instructions):
-    """The instructions of the busiest innermost loop; nothing where no jump goes back.
+    """The instructions of the busiest inner loop; nothing where no jump goes back.
 
-    The busiest is the one with most products, or, where no loop has one, with most instructions.
+    An inner loop is one with products in which no other loop has any, the busiest the one with most
+    of them. Where no loop has products, it is the longest that has no loop within.
     """
     loops = [
         (instruction.target, end + 1)
         for end, instruction in enumerate(instructions)
-        if instruction.target is not None and instruction.target <= end
-    ]
-    inner = [
-        instructions[start:end]
-        for start, end in loops
-        if not any(start <= s and e <= end and (s, e) != (start, end) for s, e in loops)
+        # one that jumps to itself alone is where a thread waits after its end
+        if instruction.target is not None and instruction.target < end
     ]
 
     def products(loop):
-        return sum(count for name, count in counts(loop).items() if name in PRODUCTS), len(loop)
+        found = counts(instructions[slice(*loop)])
+        return sum(weight * found[name] for name, weight in PRODUCTS.items())
 
-    # a loop that ends by jumping to itself alone is where a thread waits after its end
-    return max((loop for loop in inner if len(loop) > 1), key=products, default=[])
+    loops = [loop for loop in loops if products(loop)] or loops
+
+    def is_innermost(loop):
+        start, end = loop
+        return not any(start <= s and e <= end and (s, e) != loop for s, e in loops)
+
+    innermost = filter(is_innermost, loops)
+    busiest = max(innermost, key=lambda loop: (products(loop), loop[1] - loop[0]), default=(0, 0))
+    return instructions[slice(*busiest)]
 
 
 #: What is counted: {column: names of instructions}.
@@ -161,7 +166,8 @@ KINDS = {
     "stored to global": r"STG",
     "local": r"LDL|STL",
 }
-PRODUCTS = ("FFMA", "DFMA", "HMMA")
+#: Products by FFMA of 32 threads that an instruction stands for.
+PRODUCTS = {"FFMA": 1, "DFMA": 1, "HMMA": 64}
 
 
 def counts(instructions):

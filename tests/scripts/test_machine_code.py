@@ -57,6 +57,10 @@ def test_of_loops_the_busiest_of_the_innermost_counts():
     loops = code("IADD FFMA BRA>1 FFMA FFMA BRA>3 IADD BRA>0 IADD IADD IADD IADD BRA>8")
     assert [i.name for i in inner_loop(loops)] == ["FFMA", "FFMA", "BRA"]
     assert [i.name for i in inner_loop(code("FFMA BRA>3 IADD EXIT BRA>4"))] == []
+    # what is loaded in a loop of its own does not hide the products around it
+    staged = code("FFMA BRA>0 HMMA LDG BRA>3 BRA>2 IADD IADD BRA>6")
+    assert [i.name for i in inner_loop(staged)] == ["HMMA", "LDG", "BRA", "BRA"]
+    assert len(inner_loop(code("LDG BRA>0 IADD LDG STG BRA>2"))) == 4
 
 
 def test_kinds_of_instructions():
