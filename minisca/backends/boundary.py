@@ -47,13 +47,19 @@ def operation(place=None):
 def _wrapped(place, function):
     name, signature = function.__name__, inspect.signature(function)
     n_parameters = len(signature.parameters)
+    defaults = tuple(
+        each.default for each in signature.parameters.values() if each.default is not each.empty
+    )  # of the last parameters
     check = _Check(name, signature.parameters, place)
     if name == "sgd_momentum_":
         check = functools.partial(_check_each, check)
 
     @functools.wraps(function)
     def checked(*args, **named):
-        if named or len(args) != n_parameters:
+        n_missing = n_parameters - len(args)
+        if not named and 0 < n_missing <= len(defaults):  # `bind` takes as long as a launch
+            args += defaults[-n_missing:]
+        elif named or n_missing:
             bound = signature.bind(*args, **named)
             bound.apply_defaults()
             args = bound.args

@@ -1,10 +1,11 @@
 """Arrays on the device, and how they get there and back: `minisca.backends.interface.Support`."""
 
+import functools
+
 import numpy as np
-from numba import cuda
 
 from minisca.backends import boundary
-from minisca.backends.numba_cuda.runtime import machine
+from minisca.backends.numba_cuda.runtime import machine, memory
 from minisca.backends.numba_cuda.runtime.machine import allocate
 from minisca.backends.numba_cuda.runtime.strides import arrange
 from minisca.backends.operands import as_real_array, check_new
@@ -19,7 +20,9 @@ def to_device(array):
         return arrange(array)
     array = as_real_array("array", array)
     array = array.ravel().reshape(array.shape)  # in C order, with the strides that go with it
-    return allocate(array.shape, array.dtype, lambda: cuda.to_device(array))
+    there = empty(array.shape, array.dtype)
+    there.copy_to_device(array)
+    return there
 
 
 def to_host(array):
@@ -37,8 +40,11 @@ def to_host(array):
 
 def empty(shape, dtype):
     """See `minisca.backends.interface.Support.empty`."""
-    shape, dtype = check_new(shape, dtype)
-    return allocate(shape, dtype, lambda: cuda.device_array(shape, dtype))
+    shape, dtype = (_check_new if isinstance(shape, tuple) else check_new)(shape, dtype)
+    return allocate(shape, dtype, lambda: memory.new_array(shape, dtype))
+
+
+_check_new = functools.lru_cache(1024)(check_new)
 
 
 def copy(array):
@@ -61,4 +67,4 @@ def copy_into_(array, source):
 
 def free_bytes():
     """See `minisca.backends.interface.Support.free_bytes`."""
-    return machine.free_bytes()
+    return machine.free_bytes() + memory.free_bytes()

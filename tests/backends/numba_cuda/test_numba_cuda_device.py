@@ -13,7 +13,7 @@ from tests.support.numba_cuda_kernels import KERNELS, PACKAGE
 pytest.importorskip("numba_cuda", reason="needs numba-cuda: pip install minisca[numba-cuda]")
 
 from minisca.backends.numba_cuda.kernels import convolution, survivors
-from minisca.backends.numba_cuda.runtime import launching, machine
+from minisca.backends.numba_cuda.runtime import launching, machine, memory
 
 pytestmark = [
     pytest.mark.gpu,
@@ -125,7 +125,7 @@ def test_an_allocation_that_fails_says_what_was_asked_for_and_what_would_fit(
     def refuse(*_):
         raise machine.CudaAPIError(2, "CUDA_ERROR_OUT_OF_MEMORY")
 
-    monkeypatch.setattr(machine.cuda, "device_array", refuse)
+    monkeypatch.setattr(memory, "new_array", refuse)
     monkeypatch.setattr(machine, "free_bytes", lambda: 59)
     with pytest.raises(MemoryError, match=r"\(3, 5\).*float32, 60 bytes.*at most 2 instead of 3"):
         numba_cuda.empty((3, 5), "float32")
@@ -134,6 +134,9 @@ def test_an_allocation_that_fails_says_what_was_asked_for_and_what_would_fit(
 def test_a_launch_that_fails_says_which(monkeypatch, numba_cuda):
     class Kernel:
         __name__ = "_kernel"
+
+        def specialize(self, *args):
+            return self
 
         def __getitem__(self, configuration):
             raise machine.CudaAPIError(1, "CUDA_ERROR_INVALID_VALUE")

@@ -36,7 +36,26 @@ def launch(kernel, n_items, n_threads, *args, shared_bytes=0):
 
 
 def _start(kernel, n_blocks, n_threads, shared_bytes, args):
-    kernel[n_blocks, n_threads, 0, shared_bytes](*args)
+    _specialised(kernel, args)[n_blocks, n_threads, 0, shared_bytes](*args)
+
+
+_kernels = {}
+
+
+def _specialised(kernel, args):
+    """The kernel for arguments of these types: Numba would ask for them at every launch, slowly."""
+    kinds = kernel, *map(_kind, args)
+    if kinds not in _kernels:
+        _kernels[kinds] = kernel.specialize(*args)
+    return _kernels[kinds]
+
+
+def _kind(argument):
+    """What tells the type of a kernel's argument; arrays are C-contiguous."""
+    if isinstance(argument, tuple):
+        return tuple(map(_kind, argument))
+    dtype = getattr(argument, "dtype", None)
+    return (type(argument), dtype, getattr(argument, "ndim", 0))
 
 
 def _check_compiles(kernel, args):

@@ -4,7 +4,10 @@ The stride of an axis of length 1 says nothing, and NumPy lets it be anything; N
 array whose strides are not those of its shape, and takes one with a stride of 0 for a broadcast.
 """
 
+import functools
 
+
+@functools.lru_cache(1024)
 def canonical(shape, itemsize):
     """The strides of a C-contiguous array of that shape, in bytes."""
     strides = [itemsize]
