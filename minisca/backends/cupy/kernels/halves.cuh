@@ -8,8 +8,9 @@
 //     |w x - w^ x^| <= ||w - w^|| ||x|| + ||w^|| ||x - x^||                      (rounding to halves).
 // The sequential fp32 sum that decides errs by at most 2^-24 |s| for every partial sum s and every
 // product; the tensor cores, which add 16 products to a sum at once, are taken to err by at most
-// 2^-20 (|s| + the products' sizes) each time. (Measured: they cut off behind the 25th bit of the
-// largest addend; 17 addends and the result are then within 2^-20.6.) So, with N terms,
+// 2^-20 (|s| + the products' sizes) each time. (NVIDIA does not say; by published measurements they
+// cut off behind the 25th bit of the largest addend: 17 addends and the result are then within
+// 2^-20.6.) So, with N terms,
 //     2^-24 sum_j |s_j| for fp32, and 2^-20 / 16 of it for the tensor cores.
 // Terms come in chunks of 64 channels with all their taps, in either order. At the end of a chunk
 // both have added the same terms, and proposals.cu sees how large its sum is then: at most M. Within
