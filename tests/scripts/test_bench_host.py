@@ -11,7 +11,7 @@ def test_the_host_spends_next_to_nothing_on_a_step_that_is_replayed(tmp_path):
     assert done.returncode == 0, done.stderr
     sections = json.loads((tmp_path / "benchmark.json").read_text())["sections"]
     for layer in sections["host"]["layers"]:
-        assert 5 < layer["launches"] < 20
+        assert 3 < layer["launches"] < 20
         seconds = layer["median_seconds"]
         assert seconds["replayed"] < min(40e-6, seconds["launched"] / 5)
         assert done.stdout.count(layer["layer"]) == 1
