@@ -79,6 +79,13 @@ def test_every_kernel_compiles_to_ptx(compile_ptx, name, dtype, capability):
         assert registers * 128 <= 65536  # a block of 128 threads has its registers
 
 
+@pytest.mark.parametrize(("dtype", "wide"), [("float32", "v4.f32"), ("float64", "v2.f64")])
+def test_an_encoder_reads_its_weights_several_at_a_time(compile_ptx, dtype, wide):
+    name = "kernels.direct.direct_winners"
+    ptx = compile_ptx(find(name).py_func, signature(name, dtype), (9, 0))
+    assert f"ld.shared.{wide}" in ptx
+
+
 def test_every_kernel_is_compiled_here():
     package, found = importlib.import_module(PACKAGE), set()
     for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."):

@@ -7,6 +7,7 @@ so that every number read from there is used several times.
 
 import numpy as np
 from numba import cuda, int32, uint32
+from numba.cuda.core import config
 
 from minisca.backends.numba_cuda.kernels.reduce import block_winners
 from minisca.backends.numba_cuda.runtime import launching
@@ -17,6 +18,8 @@ from minisca.chunks import ceil_div
 MAPS = 8
 #: Units of every map that a thread holds at once, one number of threads apart.
 UNITS = 4
+#: Bytes that shared memory is aligned to, for reads of several numbers; the simulator knows none.
+ALIGNMENT = None if config.ENABLE_CUDASIM else 16
 
 
 def shared_bytes(x, filters, units_stored=False):
@@ -53,7 +56,6 @@ def convolve_units(x, image, taps, k, bias, first_map, first_position, shared, s
     """
     _, channels, height, width = x.shape
     pitch, n_threads = width + k - 1, cuda.blockDim.x
-    plane = (height + k - 1) * pitch
     corner = cuda.threadIdx.x // pitch, cuda.threadIdx.x % pitch
     step = n_threads // pitch, n_threads % pitch
     corners = cuda.local.array(UNITS, uint32)
@@ -67,19 +69,21 @@ def convolve_units(x, image, taps, k, bias, first_map, first_position, shared, s
             sums[j, p] = start
     for channel in range(channels):
         cuda.syncthreads()  # all have done with the channel before
-        load_channel(x, image, channel, k, corner, step, shared)
-        load_taps(taps, first_map, channel, shared, plane)
+        load_taps(taps, first_map, channel, shared)
+        load_channel(x, image, channel, k, corner, step, shared[MAPS * k * k :])
         cuda.syncthreads()
-        tap = plane
+        tap = 0
         for dy in range(k):
             for dx in range(k):
-                seen, weights = shared[np.uint32(dy * pitch + dx) :], shared[np.uint32(tap) :]
+                # a multiple of MAPS, in aligned memory: weights are read several at a time
+                weights = np.uint32(tap * MAPS)
+                seen = np.uint32(MAPS * k * k + dy * pitch + dx)
                 for p in range(UNITS):
-                    pixels[p] = seen[corners[p]]
+                    pixels[p] = shared[seen + corners[p]]
                 for j in range(MAPS):
                     for p in range(UNITS):
-                        sums[j, p] += weights[j] * pixels[p]
-                tap += MAPS
+                        sums[j, p] += shared[weights + np.uint32(j)] * pixels[p]
+                tap += 1
 
 
 @cuda.jit(device=True)
@@ -102,13 +106,13 @@ def load_channel(x, image, channel, k, corner, step, shared):
 
 
 @cuda.jit(device=True)
-def load_taps(taps, first_map, channel, shared, start):
-    """One channel of MAPS filters, tap by tap, all maps of a tap together, from `start` on."""
+def load_taps(taps, first_map, channel, shared):
+    """One channel of MAPS filters, tap by tap, all maps of a tap together."""
     n_maps, _, n_taps = taps.shape
     for i in range(cuda.threadIdx.x, MAPS * n_taps, cuda.blockDim.x):
         tap, j = i // MAPS, i % MAPS
         exists = first_map + j < n_maps
-        shared[start + i] = taps[first_map + j, channel, tap] if exists else taps.dtype.type(0)
+        shared[i] = taps[first_map + j, channel, tap] if exists else taps.dtype.type(0)
 
 
 @cuda.jit
@@ -116,7 +120,7 @@ def direct_maps(x, taps, k, bias, maps):
     """One block an image and MAPS maps."""
     n, n_maps, height, width = maps.shape
     n_groups = (n_maps + MAPS - 1) // MAPS
-    shared = cuda.shared.array(0, x.dtype)
+    shared = cuda.shared.array(0, x.dtype, ALIGNMENT)
     sums = cuda.local.array((MAPS, UNITS), x.dtype)
     thread, n_threads = cuda.threadIdx.x, cuda.blockDim.x
     for item in range(cuda.blockIdx.x, n * n_groups, cuda.gridDim.x):
@@ -137,7 +141,7 @@ def direct_winners(x, taps, k, bias, values, positions):
     """One block an image and MAPS maps; the maps exist in the threads' sums only."""
     (n, n_maps), n_positions = values.shape, x.shape[2] * x.shape[3]
     n_groups = (n_maps + MAPS - 1) // MAPS
-    shared = cuda.shared.array(0, x.dtype)
+    shared = cuda.shared.array(0, x.dtype, ALIGNMENT)
     sums = cuda.local.array((MAPS, UNITS), x.dtype)
     largest = cuda.local.array(MAPS, x.dtype)
     where = cuda.local.array(MAPS, np.int32)
@@ -171,7 +175,7 @@ def direct_pooled(x, taps, k, bias, pool_width, stride, first_row, first_column,
     _, n_maps, rows, columns = pooled.shape
     n_groups = (n_maps + MAPS - 1) // MAPS
     n_positions, n_windows = height * width, rows * columns
-    shared = cuda.shared.array(0, x.dtype)
+    shared = cuda.shared.array(0, x.dtype, ALIGNMENT)
     maps = shared[(height + k - 1) * (width + k - 1) + MAPS * k * k :]
     sums = cuda.local.array((MAPS, UNITS), x.dtype)
     thread, n_threads = cuda.threadIdx.x, cuda.blockDim.x
