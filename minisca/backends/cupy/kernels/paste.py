@@ -44,8 +44,10 @@ def _packed(size):
 
 
 def make_plan(layout, n, m):
-    """The `Plan` for n images under m maps. The shares, and so the sums, depend on the layer alone
-    where one image fits with as many."""
+    """The `Plan` for n images under m maps.
+
+    The order of the sums depends on it: on the batch, the layer and a block's memory.
+    """
     images = ceil_div(n, max(1, slices.BLOCKS // layout.slices))
     own, shares = OWN if layout.rounds <= MOST_ROUNDS else 1, 1
     while images > 1 and not Plan(images, own, 1).fits(layout):

@@ -59,8 +59,8 @@ def sum_gradients(layout, x, error, values, positions, listed, filters):
 def cut(layout, n, m, n_warps, most_images):
     """Images of a piece, and maps of a block that has n_warps of them at once.
 
-    Few pieces, since their gradients are added afterwards, and blocks enough for a device. Like the
-    sums, they depend on the layer alone, unless not even a piece's images fit into a block.
+    Few pieces, since their gradients are added afterwards, and blocks enough for a device. On them
+    depends the order of the sums: on the batch, the layer and a block's memory.
     """
     groups = ceil_div(m, n_warps)
     wanted = max(1, slices.BLOCKS // (layout.slices * groups))
