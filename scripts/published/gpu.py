@@ -1,5 +1,6 @@
 """The tables of the GPU: what `benchmark.py device` and `benchmark.py machine-code` measured."""
 
+import math
 from collections import Counter
 
 from bench.timing import median
@@ -34,6 +35,8 @@ def gpu_machine():
     """Where and with what it was measured."""
     section = _sections()["steps on cupy"]
     device, versions = section["device"], section["environment"]["versions"] | section["device"]
+    peers = _sections().get("peers", section)  # minisca's steps may have been measured alone
+    versions["torch"] = peers["environment"]["versions"]["torch"]
     libraries = ", ".join(f"{name} {versions[name]}" for name in ("cupy", "numba", "torch"))
     return f"{device['name']}, driver {device['driver_version']}, float32; {libraries}."
 
@@ -112,7 +115,7 @@ def gpu_kernels():
     measured = _layers("kernels on cupy")
     rows = []
     for layer, found in _layers("machine-code").items():
-        profile = _by_turn(measured.get(layer, {"kernels": ()})["kernels"])
+        profile = _by_turn(map(_launched, measured.get(layer, {"kernels": ()})["kernels"]))
         kernels = _by_turn(found["kernels"])
         rows += [_kernel_row(kernel, profile.get(turn)) for turn, kernel in kernels.items()]
         rows[-len(kernels)][0] = layer
@@ -126,11 +129,17 @@ def gpu_kernels():
     return Table(header, rows)
 
 
+def _launched(kernel):
+    """What the profiler saw, with its blocks and threads counted."""
+    sizes = {"blocks": math.prod(kernel["grid"]), "threads": math.prod(kernel["block"])}
+    return kernel | sizes
+
+
 def _by_turn(kernels):
-    """{(name, how many of that name came before): kernel}, in their order."""
+    """{(its name, blocks and threads, how many such came before): kernel}, in their order."""
     seen, found = Counter(), {}
     for kernel in kernels:
-        name = kernel["name"]
+        name = kernel["name"], kernel["blocks"], kernel["threads"]
         found[name, seen[name]] = kernel
         seen[name] += 1
     return found

@@ -9,7 +9,7 @@ KERNEL = {"name": "k", "blocks": 1200, "threads": 64, "registers": 9, "spilled_b
 KERNEL |= {"shared_bytes": 2500, "argument_bytes": 3e6, "flops": 2e9, "inner_loop": LOOP}
 KERNEL |= {"estimated_seconds": 2e-6}
 PROFILE = {"name": "k", "seconds": 3e-6, "sm_percent": 11, "memory_percent": 22}
-PROFILE |= {"warps_percent": 33}
+PROFILE |= {"warps_percent": 33, "grid": [400, 3, 1], "block": [64, 1, 1]}
 
 
 @pytest.fixture
@@ -56,7 +56,9 @@ def test_pytorchs_steps_stand_by_precision_the_compiled_ones_among_them(record):
 def test_a_kernel_has_its_own_profile_by_name_and_turn(record):
     record(
         machine_code={"kernels": [KERNEL, KERNEL | {"name": "other", "spilled_bytes": 8}, KERNEL]},
-        kernels_on_cupy={"kernels": [PROFILE, PROFILE | {"seconds": 5e-6}]},
+        kernels_on_cupy={
+            "kernels": [PROFILE, PROFILE | {"grid": [9, 1, 1]}, PROFILE | {"seconds": 5e-6}]
+        },
     )
     first, other, second, total = gpu.gpu_kernels().rows
     assert first == [
