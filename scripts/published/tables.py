@@ -21,6 +21,7 @@ MORE_MAPS = {
 }
 NAMES = TABLE_1 | {row: name for row, (name, _) in MORE_MAPS.items()}
 TABLE_2 = {"cifar-512": "512 maps", "cifar-deep": "512 then 4096 maps"}
+MADE = "made, NORB's format"
 TABLE_3 = {"norb-128": "128 maps", "norb-deep": "128 then 2048 maps"}
 
 #: The classifiers of Table 1, and what the names of their records end with.
@@ -192,6 +193,18 @@ def table_2():
         rows.append([*cells, f"{max(record['peak_memory_gib'] for record in found):.1f} GiB"])
     header = ["test accuracy", "paper, CIFAR-10", "minisca, JPEG copy", "every seed"]
     return Table([*header, "validation accuracy", "time", "memory"], rows)
+
+
+def table_3():
+    """Rows of Table 3, and triangle k-means beside them, on a made set of small NORB's format."""
+    rows = []
+    for row, name in {**TABLE_3, "norb-k-means": "triangle k-means, 128 maps"}.items():
+        for_row = by_row("norb").get(row)
+        if for_row:
+            minutes = np.mean([record["seconds"]["total"] for record in for_row]) / 60
+            memory = max(record["peak_memory_gib"] for record in for_row)
+            rows.append([name, *errors(for_row), f"{minutes:.0f} min", f"{memory:.1f} GiB"])
+    return Table([MADE, *ERRORS, "time", "memory"], rows)
 
 
 def accuracies(name):

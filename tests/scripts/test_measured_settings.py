@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import reproduce_cifar10
 import reproduce_mnist
+import reproduce_norb
 from common.records import LATER_SETTINGS, Results, same_settings
 from paper_figures import accuracy, filters
 from paper_figures.run import FigureRun
@@ -34,7 +35,7 @@ def command(record, **options):
 
 
 def found_again(table, name, row, record, n_images, way=""):
-    arguments = command(record)
+    arguments = command(record, backend=record["settings"]["layers"][0].get("backend", "auto"))
     row = planned(row, record["seed"], table.quick_maps, arguments)
     images = SimpleNamespace(name=record["data"], train_labels=range(n_images))
     run = identity(table, name, row, record["seed"], way, images, arguments)
@@ -76,6 +77,13 @@ def test_rows_of_table_2():
         name = record["row"].removeprefix("cifar-")
         rows = prepared(reproduce_cifar10.ROWS, command(record, rows=[name]))
         found_again(reproduce_cifar10.TABLE, name, rows[name], record, 50_000)
+
+
+def test_rows_of_table_3():
+    for record in records("norb"):
+        name = record["row"].removeprefix("norb-")
+        rows = prepared(reproduce_norb.ROWS, command(record, rows=[name]))
+        found_again(reproduce_norb.TABLE, name, rows[name], record, 24_300)
 
 
 def test_every_sparsity_rule():
