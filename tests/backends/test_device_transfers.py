@@ -25,11 +25,13 @@ def counted(device, monkeypatch):
 def counted_in_simulator(cuda, monkeypatch):
     counts = Counter()
     kinds = type(cuda.device_array(1)), type(cuda.jit(lambda: None))
-    to_device, (copy_to_host, call) = cuda.to_device, (kinds[0].copy_to_host, kinds[1].__call__)
+    copy_to_device, copy_to_host = kinds[0].copy_to_device, kinds[0].copy_to_host
+    call = kinds[1].__call__
 
-    def count_in(array):
-        counts.update({"in": 1, "bytes in": array.nbytes})
-        return to_device(array)
+    def count_in(self, source, *more):
+        if isinstance(source, np.ndarray):
+            counts.update({"in": 1, "bytes in": source.nbytes})
+        return copy_to_device(self, source, *more)
 
     def count_out(self):
         counts.update({"out": 1, "bytes out": self.nbytes})
@@ -40,7 +42,7 @@ def counted_in_simulator(cuda, monkeypatch):
             assert not any(isinstance(arg, np.ndarray) for arg in args), "Numba would move it"
         return call(self, *args)
 
-    monkeypatch.setattr(cuda, "to_device", count_in)
+    monkeypatch.setattr(kinds[0], "copy_to_device", count_in)
     monkeypatch.setattr(kinds[0], "copy_to_host", count_out)
     monkeypatch.setattr(kinds[1], "__call__", call_without_host_arrays)
     return counts

@@ -88,7 +88,8 @@ def test_rows_of_table_3():
 
 def test_every_sparsity_rule():
     for record in records("sparsity"):
-        run = FigureRun(command(record))
+        asked = record["settings"]["layers"][0].get("backend", "auto")
+        run = FigureRun(command(record, backend=asked))
         rule = record["row"].removeprefix("sparsity-")
         options = {"learning_rate": compare_sparsity.RATE} | compare_sparsity.variants(16)[rule]
         layer = run.layer(n_maps=16, n_epochs=run.epochs(10), **options)
