@@ -52,7 +52,7 @@ def test_a_number_written_out_is_not_compiled_apart():
     out = np.ones(2)
     in_parallel(_scale_twice, 1, out)
     assert out[1] == 3
-    assert len(_scaled.signatures) == 1
+    assert len(_scaled.signatures) <= 1  # none where both were found compiled
 
 
 FIRST_RUN = """
