@@ -105,7 +105,7 @@ def test_a_cold_process_has_an_empty_folder_and_two_warm_ones_have_what_it_left(
 
     monkeypatch.setattr(cold, "run_child", child)
     bench = SimpleNamespace(repetitions=2, layers=lambda names: [LAYER])
-    found = cold.measure_cold(bench, SimpleNamespace(name="cpu"))
+    found = cold.measure_cold(bench, SimpleNamespace(name="cpu", is_device=False))
     assert given[:2] == [[], []]
     assert [len(folders) for folders in given[2:]] == [1] * 6
     assert given[2] == given[3] == given[4] != given[5] == given[6] == given[7]
