@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from minisca import encoding
 from minisca.backends import get_backend, name_of
-from minisca.estimator import Estimator
+from minisca.output import FeatureEstimator
 from minisca.training.centring import centred
 from minisca.training.fit import check_layer_settings, initial_state, resumed_state, train
 from minisca.training.images import fingerprint
@@ -16,7 +16,7 @@ from minisca.training.state import LayerState, StateAttributes
 from minisca.validation import check_images
 
 
-class SparseConvAutoencoder(StateAttributes, Estimator):
+class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
     """A convolutional autoencoder made sparse by what is allowed to survive in its feature maps.
 
     Parameters
@@ -39,6 +39,9 @@ class SparseConvAutoencoder(StateAttributes, Estimator):
         patch x_p of the (centred) image is divided by the contrast of what it sees:
         a_i = <P_i, x_p> / s + encoding_bias b_i, s^2 = (||x_p||^2 + epsilon E) / ((1 + epsilon) E).
         So s is 1 where ||x_p||^2 is E = `patch_energy_`. With E = 0 nothing is divided.
+    flat : bool, default False
+        `transform` returns a row an image, (n, m * h' * w'), as scikit-learn's classifiers take it;
+        `get_feature_names_out` names the columns.
     sparsity : str, default "winner-take-all"
         What survives while training: "winner-take-all", the largest unit of each map; "top-n", the
         `n_active` largest of each map; "k-largest", the `n_active` largest of the image, whatever
@@ -113,10 +116,7 @@ class SparseConvAutoencoder(StateAttributes, Estimator):
     >>> features = layer.transform(images)
     """
 
-    _estimator_type = "transformer"
-    _deleted_settings: ClassVar = {
-        **{"init_bias": lambda v: v != 0, "schedule": lambda v: v == "cosine"},
-    }
+    _deleted_settings: ClassVar = {"init_bias": bool, "schedule": lambda value: value == "cosine"}
 
     @property
     def backend_(self):
@@ -133,6 +133,7 @@ class SparseConvAutoencoder(StateAttributes, Estimator):
         pool_origin="centred",
         encoding_bias=1.0,
         encoding_contrast=None,
+        flat=False,
         sparsity="winner-take-all",
         n_active=None,
         lifetime=None,
@@ -241,8 +242,8 @@ class SparseConvAutoencoder(StateAttributes, Estimator):
     def transform(self, X, out=None):
         """Features of images X (n, c, h, w): convolution, ReLU, overlapping max-pooling.
 
-        Returns an array (n, m, ceil(h / pool_stride), ceil(w / pool_stride)) of `dtype`, or `out`,
-        an array of floats of that shape (float16 or a memory map, say) that is filled instead.
+        Returns an array (n, m, ceil(h / pool_stride), ceil(w / pool_stride)) of `dtype`, an image's
+        maps as one row with `flat`; or `out`, any array of floats of that shape, filled instead.
         """
         return encoding.transform(*self._checked(X), out)
 
@@ -285,6 +286,10 @@ class SparseConvAutoencoder(StateAttributes, Estimator):
         layer.state_ = LayerState.from_file(path, arrays, settings, layer)
         layer.state_.deleted_settings = deleted
         return layer
+
+    def _features_shape(self):
+        state = self._fitted_state()
+        return encoding.features_shape(state, self, state.image_size)
 
     def _checked(self, X):
         """What every function of `minisca.encoding` takes: backend, state, settings, images."""

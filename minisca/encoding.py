@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 
 from minisca.chunks import ceil_div, chunks, slices, spread
+from minisca.output import FlatRows, flat_shape
 from minisca.progress import progress
 from minisca.sparsity import make_sparsity
 from minisca.training import objective
@@ -41,8 +42,10 @@ def transform(backend, state, settings, X, out=None):
         return backend.encode_pooled(x, filters, bias, *pooling, factors)
 
     shape = X.shape[0], *features_shape(state, settings, X.shape[2:])
-    out = np.empty(shape, state.dtype) if out is None else check_out(out, shape)
-    _fill(out, backend, state, settings, X, encode, "encoding")
+    given = flat_shape(shape) if settings.flat else shape
+    out = np.empty(given, state.dtype) if out is None else check_out(out, given)
+    filled = FlatRows(out, shape) if settings.flat else out
+    _fill(filled, backend, state, settings, X, encode, "encoding")
     return out
 
 

@@ -10,13 +10,14 @@ from minisca.autoencoder import SparseConvAutoencoder
 from minisca.backends import get_backend
 from minisca.chunks import slices
 from minisca.encoding import ENCODE_BATCH, features_shape, images_at_a_time
-from minisca.estimator import Estimator
 from minisca.files.checkpoint import CheckpointError, fitting
+from minisca.output import FeatureEstimator, flat_shape
 from minisca.progress import progress
 from minisca.training.images import fingerprint
 from minisca.validation import (
     check_choice,
     check_fitted,
+    check_flag,
     check_images,
     check_integer,
     check_out,
@@ -27,7 +28,7 @@ from minisca.validation import (
 CENTRES = ("given", "above-first")
 
 
-class Stack(Estimator):
+class Stack(FeatureEstimator):
     """Any number of `SparseConvAutoencoder`s, each trained with the ones below it fixed.
 
     Parameters
@@ -37,6 +38,9 @@ class Stack(Estimator):
     centre : "given" (default) or "above-first"
         Which layers are centred: those whose own `centre` says so, or all above the first as well.
         Pooled maps are positive nearly everywhere, and that mean is most of what they learn from.
+    flat : bool, default False
+        `transform` returns a row an image, (n, m * h' * w'), as scikit-learn's classifiers take it.
+        The layers themselves hand maps on, and must not be flat.
 
     Attributes
     ----------
@@ -49,16 +53,15 @@ class Stack(Estimator):
     >>> features = stack.transform(images)
     """
 
-    _estimator_type = "transformer"
     _main = "layers"
 
-    def __init__(self, layers, centre="given"):
-        self.layers = layers
-        self.centre = centre
+    def __init__(self, layers, centre="given", flat=False):
+        self._store(locals())
 
     def check_parameters(self):
-        """Raise ValueError or TypeError, naming it, for bad layers or another `centre`."""
+        """Raise ValueError or TypeError, naming it, for bad layers, `centre` or `flat`."""
         check_choice("centre", self.centre, CENTRES)
+        check_flag("flat", self.flat)
         self._check_layers()
 
     def fit(self, X, y=None, checkpoint=None, resume=False):
@@ -87,8 +90,9 @@ class Stack(Estimator):
         return self
 
     def fit_transform(self, X, y=None, checkpoint=None, resume=False):
-        """`fit(X)`, and the last layer's features of X, encoded once: (n, m, h', w')."""
-        return self._fit(X, checkpoint, resume, encode_last=True)
+        """`fit(X)`, and the last layer's features of X, encoded once: as of `transform`."""
+        features = self._fit(X, checkpoint, resume, encode_last=True)
+        return features.reshape(flat_shape(features.shape)) if self.flat else features
 
     def _fit(self, X, checkpoint, resume, encode_last):
         features = check_images(X)
@@ -129,7 +133,8 @@ class Stack(Estimator):
 
         Returns
         -------
-        array (n, m, h', w') of the last of those layers' features, or `out`
+        array (n, m, h', w') of the last of those layers' features, with `flat` (n, m * h' * w');
+        or `out`
 
         Raises
         ------
@@ -137,6 +142,7 @@ class Stack(Estimator):
         another depth or `out` than can be.
         """
         check_fitted(self, "layers_")
+        check_flag("flat", self.flat)
         layers = self.layers_
         if depth is not None:
             depth = check_integer("depth", depth)
@@ -155,6 +161,8 @@ class Stack(Estimator):
                 features = read_batch(X, rows, first.dtype)
                 for layer in layers:
                     features = layer.transform(features)
+                if self.flat:
+                    features = features.reshape(flat_shape(features.shape))
                 shape = (n, *features.shape[1:])
                 out = np.empty(shape, features.dtype) if out is None else check_out(out, shape)
                 out[rows] = features
@@ -163,7 +171,7 @@ class Stack(Estimator):
 
     def to_file(self):
         """As `Estimator.to_file`."""
-        arrays, settings = {}, {"layers": [], "centre": self.centre}
+        arrays, settings = {}, {"layers": [], "centre": self.centre, "flat": self.flat}
         for number, layer in enumerate(self.layers_, start=1):
             layer._check_as_fitted()
             layer_arrays, layer_settings = layer.to_file()
@@ -177,8 +185,9 @@ class Stack(Estimator):
         described = settings.get("layers")
         if not isinstance(described, list) or not described:
             raise CheckpointError(f"{path} lists no layers; it must be a saved Stack")
-        with fitting(path):  # files from before there was centring do not have it
+        with fitting(path):  # files from before there were these do not have them
             centre = check_choice("centre", settings.get("centre", "given"), CENTRES)
+            flat = check_flag("flat", settings.get("flat", False))
         layers = []
         for number, own_settings in enumerate(described, start=1):
             part = f"layer {number} of {path}"
@@ -187,6 +196,8 @@ class Stack(Estimator):
             start = f"layer{number}/"
             own = {name[len(start) :]: arrays[name] for name in arrays if name.startswith(start)}
             layers.append(SparseConvAutoencoder.from_file(part, own, own_settings))
+            with fitting(part):
+                _check_not_flat(layers[-1])
         above = f"layer{len(layers) + 1}/"
         if any(name.startswith(above) for name in arrays):
             raise CheckpointError(f"{path} has arrays {above}... of a layer that it does not list")
@@ -197,9 +208,13 @@ class Stack(Estimator):
                 found = f"layer {number} of {path} was not centred in training"
                 raise CheckpointError(f"{found}; with centre='above-first' {must}")
         own = [SparseConvAutoencoder(**layer.get_params(deep=False)) for layer in layers]
-        stack = cls(own, centre)
+        stack = cls(own, centre, flat)
         stack.layers_ = layers
         return stack
+
+    def _features_shape(self):
+        check_fitted(self, "layers_")
+        return self.layers_[-1]._features_shape()
 
     def _check_layers(self):
         if not isinstance(self.layers, Sequence):
@@ -211,9 +226,16 @@ class Stack(Estimator):
                 raise TypeError(f"layers[{index}] is {layer!r}; it must be a SparseConvAutoencoder")
             try:
                 layer.check_parameters()
+                _check_not_flat(layer)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"layers[{index}]: {error}") from error
             get_backend(layer.backend)  # it may not run here
+
+
+def _check_not_flat(layer):
+    if layer.flat:
+        must = "it must be False in a layer of a Stack, which has a `flat` of its own"
+        raise ValueError(f"flat is {layer.flat!r}; {must}")
 
 
 def _check_fit_together(path, layers):

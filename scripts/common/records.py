@@ -25,6 +25,7 @@ LATER_SETTINGS = {
     "schedule": "linear",
     "pool_origin": "centred",
     "encoding_contrast": None,
+    "flat": False,
     "init_bias": 0.0,
     "normalise_filters": False,
     "centre": False,

@@ -41,6 +41,7 @@ MOST_POINTS = 100_000
 OFF = "off"
 
 _LAYER = minisca.SparseConvAutoencoder().get_params(deep=False)
+del _LAYER["flat"]  # the form of the features, which is the scripts' own
 #: A layer's settings that decide its features, and not what it learns.
 OF_FEATURES = ("encoding_bias", "encoding_contrast", "pool_width", "pool_stride", "pool_origin")
 _NOT_TRAINED = (*OF_FEATURES, "random_state", "backend", "verbose")

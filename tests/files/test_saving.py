@@ -28,6 +28,8 @@ ESTIMATORS = {
     **{rule: (layer(**settings), (X,), "transform") for rule, settings in RULES.items()},
     "float64": (layer(dtype="float64"), (X,), "reconstruct"),
     "corner": (layer(pool_origin="corner", encoding_contrast=0.3), (X,), "transform"),
+    "flat": (layer(flat=True), (X,), "transform"),
+    "flat stack": (Stack([layer(n_maps=3), layer()], flat=True), (X,), "transform"),
     "stack": (Stack([layer(n_maps=3), *[layer(tied=True, pool_stride=1)] * 9]), (X,), "transform"),
     "logistic": (LogisticRegression(l2=0.01, **QUICK), (ROWS, WORDS), "predict_proba"),
     "svm": (LinearSVM(**QUICK), (ROWS.astype(np.float64), np.arange(12)), "decision_function"),

@@ -50,6 +50,7 @@ def test_the_readmes_python_runs(monkeypatch, tmp_path):
     assert names["features"].shape == (60, 128, 10, 10)
     assert names["deep_features"].shape == (60, 2048, 5, 5)
     assert names["values"].shape == (60, 128)
+    assert names["both"][-1].n_features_in_ == 16 * 10 * 10
     assert (tmp_path / "layer1.npz").exists()
 
 

@@ -182,10 +182,10 @@ def test_resuming_with_another_setting_names_it_and_both_values(path, x, name, v
     assert not hasattr(made, "encoder_filters_")
 
 
-def test_verbose_and_backend_may_be_others_when_resuming(path, x):
+def test_verbose_backend_and_flat_may_be_others_when_resuming(path, x):
     interrupted(path, x, read=STEPS + 1, verbose=False, backend="cpu")
-    resumed = assert_resumes(path, x, verbose=True, backend="auto")
-    assert (resumed.verbose, resumed.backend) == (True, "auto")
+    resumed = assert_resumes(path, x, verbose=True, backend="auto", flat=True)
+    assert (resumed.verbose, resumed.backend, resumed.flat) == (True, "auto", True)
 
 
 def test_resuming_on_images_of_another_size_is_refused(path, x):
