@@ -109,7 +109,8 @@ def planned(row, seed, quick_maps, arguments):
     for options, epochs in zip(row.layers, (arguments.epochs, arguments.deep_epochs), strict=False):
         options = {**options, "random_state": seed, "backend": arguments.backend}
         if arguments.quick:
-            options |= {"n_epochs": 2, "n_maps": min(quick_maps, options["n_maps"])}
+            options["n_epochs"] = min(2, options.get("n_epochs", 2))
+            options["n_maps"] = min(quick_maps, options["n_maps"])
         if epochs is not None:
             options["n_epochs"] = epochs
         layers.append(minisca.SparseConvAutoencoder(**options).get_params(deep=False))

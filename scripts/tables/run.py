@@ -94,6 +94,8 @@ def file_name(layers, preparation):
     name = "-".join(str(below.n_maps) for below in layers)
     name += f"-width{layer.filter_width}-seed{layer.random_state}"
     name += "" if layer.lifetime is None else f"-lifetime-{layer.lifetime:g}"
+    name += "" if layer.init_filters == "random" else f"-from-{layer.init_filters}"
+    name += "" if layer.n_epochs else "-untrained"
     if len(layers) > 1 and layer.encoding_contrast is not None:
         name += f"-contrast-{layer.encoding_contrast:g}"
     return f"{name}-raw.npz" if preparation == "raw" else f"{name}.npz"
