@@ -33,6 +33,7 @@ VARIANTS_2 = {
     "-svm": "linear SVM",
     "-sgd": "softmax by SGD, stopped early",
     "-contrast-0.5": "divided by contrast",
+    "-corner": "windows from pixel 0",
 }
 
 #: Of the extensions: what follows a row's name, and how it reads.
@@ -41,6 +42,7 @@ EXTENSIONS = {
     "-sgd": "softmax by SGD without penalty, stopped early",
     "-shifts": "scores averaged over one-pixel shifts",
     "-concatenated": "features of both layers",
+    "-corner": "pooling windows from pixel 0",
     "-lifetime-0.2": "lifetime sparsity 0.2",
     "-augmented": "the classifier learns from one-pixel shifts too",
     "-7x7": "filters of 7 × 7, each image's features scaled to unit length",
@@ -188,23 +190,31 @@ def fashion():
     return Table(["Fashion-MNIST", *ERRORS], rows)
 
 
+def parts_2(row):
+    """What the name of a record of Table 2 is made of: the paper's row, then keys of VARIANTS_2."""
+    base = next(base for base in TABLE_2 if row.startswith(base))
+    rest, parts = row.removeprefix(base), [base]
+    while rest:
+        parts.append(next(variant for variant in VARIANTS_2 if rest.startswith(variant)))
+        rest = rest.removeprefix(parts[-1])
+    return parts
+
+
 def table_2():
     """Table 2 of the paper beside what was measured, on the images that were at hand."""
     records, published = by_row("cifar10"), paper()["experiments"]
+    words = TABLE_2 | VARIANTS_2
     rows = []
-    for name, found in records.items():
-        base = next(row for row in TABLE_2 if name.startswith(row))
-        rest, words = name.removeprefix(base), [TABLE_2[base]]
-        while rest:
-            variant = next(variant for variant in VARIANTS_2 if rest.startswith(variant))
-            words.append(VARIANTS_2[variant])
-            rest = rest.removeprefix(variant)
+    for parts, found in sorted(
+        ((parts_2(row), found) for row, found in records.items()),
+        key=lambda row: [[*words].index(part) for part in row[0]],
+    ):
         minutes = np.mean([record["seconds"]["total"] for record in found]) / 60
-        cells = [", ".join(words), f"{published[base]['value']:.1f} %"]
+        cells = [", ".join(words[part] for part in parts)]
+        cells += [f"{published[parts[0]]['value']:.1f} %"]
         cells += [spread(found, "test_accuracy_percent"), listed(found, "test_accuracy_percent")]
         cells += [spread(found, "validation_accuracy_percent"), f"{minutes:.0f} min"]
         rows.append([*cells, f"{max(record['peak_memory_gib'] for record in found):.1f} GiB"])
-    rows.sort(key=lambda row: [*TABLE_2.values()].index(row[0].split(", ")[0]))
     header = ["test accuracy", "paper, CIFAR-10", "minisca, JPEG copy", "every seed"]
     return Table([*header, "validation accuracy", "time", "memory"], rows)
 

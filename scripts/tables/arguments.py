@@ -5,6 +5,8 @@ import math
 from common.locks import check_packages
 from common.options import add_common, make_parser, parse_checked
 
+from minisca.training.fit import ORIGINS
+
 
 def make_table_parser(description, rows, default_rows, quick_rows, data, output, prepared=True):
     """A parser of the options that all of these commands have.
@@ -24,6 +26,13 @@ def make_table_parser(description, rows, default_rows, quick_rows, data, output,
         metavar="EPSILON",
         help="rows of their own names, all layers' maps divided by the local contrast: see "
         "SparseConvAutoencoder's encoding_contrast",
+    )
+    parser.add_argument(
+        "--pool-origin",
+        choices=ORIGINS,
+        default="centred",
+        help="corner: rows of their own names, whose pooling windows start at pixel 0, as those of "
+        "the paper's authors; default: centred",
     )
     add_common(parser, data, output, quick, label="the data" if prepared else None)
     parser.set_defaults(default_rows=default_rows, quick_rows=quick_rows, whitened=True)

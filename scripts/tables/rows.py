@@ -23,6 +23,7 @@ EXTENSIONS = {
     "concatenate": "-concatenated",
     "lifetime": "-lifetime-{:g}",
     "encoding_contrast": "-contrast-{:g}",
+    "pool_origin": "-{}",
     "feature_scaling": "-{}",
     "augment": "-augmented",
 }
@@ -176,7 +177,7 @@ def extensions(arguments):
     --shifts is none of them: it scores the same classifier a second time.
     """
     chosen = {name: getattr(arguments, name, None) for name in EXTENSIONS}
-    off = (None, False, arguments.plain_classifier)
+    off = (None, False, "centred", arguments.plain_classifier)
     return {name: value for name, value in chosen.items() if value not in off}
 
 
@@ -187,10 +188,8 @@ def extended(row, chosen, shifts=False):
     layers = row.layers
     if "lifetime" in chosen:
         layers = (*layers[:-1], {**layers[-1], "lifetime": chosen["lifetime"]})
-    if "encoding_contrast" in chosen:
-        layers = tuple(
-            layer | {"encoding_contrast": chosen["encoding_contrast"]} for layer in layers
-        )
+    of_all = {name: chosen[name] for name in ("encoding_contrast", "pool_origin") if name in chosen}
+    layers = tuple(layer | of_all for layer in layers)
     classifier = row.classifier
     if "classifier" in chosen and classifier is not None:
         classifier = row.others[chosen["classifier"]]

@@ -85,19 +85,22 @@ def identity(table, name, row, seed, way, images, arguments):
     }
 
 
-def file_name(layers, preparation):
-    """The name of the file of the last of these layers: it tells them apart, not their training.
+#: What shapes a layer's features, and so what a layer above learns from, but not the layer itself:
+#: the value with which it is trained, and what another one adds to the names of layers above.
+OF_FEATURES = {"encoding_contrast": (None, "-contrast-{:g}"), "pool_origin": ("centred", "-{}")}
 
-    `encoding_contrast` shapes what a layer above learns from, and not the layer itself.
-    """
+
+def file_name(layers, preparation):
+    """The name of the file of the last of these layers: it tells them apart, not their training."""
     layer = layers[-1]
     name = "-".join(str(below.n_maps) for below in layers)
     name += f"-width{layer.filter_width}-seed{layer.random_state}"
     name += "" if layer.lifetime is None else f"-lifetime-{layer.lifetime:g}"
     name += "" if layer.init_filters == "random" else f"-from-{layer.init_filters}"
     name += "" if layer.n_epochs else "-untrained"
-    if len(layers) > 1 and layer.encoding_contrast is not None:
-        name += f"-contrast-{layer.encoding_contrast:g}"
+    for option, (plain, ending) in OF_FEATURES.items():
+        value = getattr(layer, option)
+        name += ending.format(value) if len(layers) > 1 and value != plain else ""
     return f"{name}-raw.npz" if preparation == "raw" else f"{name}.npz"
 
 
@@ -112,15 +115,16 @@ class LayerFiles:
     def fit(self, layer, features, name, watch):
         """The layer, trained on the features; loaded if this run has trained it.
 
-        Its file is the one of a layer without `encoding_contrast`, which training does not use.
+        Its file is the one of a layer that has the plain values of `OF_FEATURES`.
         """
-        path, contrast = self.directory / name, layer.encoding_contrast
+        path = self.directory / name
+        chosen = {option: getattr(layer, option) for option in OF_FEATURES}
         if path not in self.trained:
-            layer.set_params(encoding_contrast=None)
+            layer.set_params(**{option: plain for option, (plain, _) in OF_FEATURES.items()})
             # Of two that train the same layer, the slower would put its epochs over the other's.
             with waiting_for(self.directory.parent / "locks" / name), watch("train"):
                 self.trained[path] = layer.fit(features, checkpoint=path, resume=self.resume)
-        return self.trained[path].set_params(encoding_contrast=contrast)
+        return self.trained[path].set_params(**chosen)
 
     def is_unfinished(self, layer, name):
         """Whether its file is that of a run that was stopped."""

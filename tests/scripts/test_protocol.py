@@ -176,6 +176,7 @@ def test_the_papers_figure_stands_beside_nothing_but_a_whole_run_on_its_data(
 VALUES = {
     **{"classifier": "logistic", "l2": 0.5, "concatenate": True, "lifetime": 0.5},
     **{"encoding_contrast": 0.3, "feature_scaling": "none", "augment": True},
+    "pool_origin": "corner",
 }
 
 

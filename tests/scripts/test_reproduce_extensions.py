@@ -20,6 +20,7 @@ ROWS = {
     "16-l2-0.01-lifetime-0.5-root": {"l2": 0.01, "lifetime": 0.5, "feature_scaling": "root"},
     "deep-concatenated": {"concatenate": True},
     "16-contrast-0.3": {"encoding_contrast": 0.3},
+    "16-corner": {"pool_origin": "corner"},
     "16-augmented": {"augment": True},
     "16-augmented-shifts": {"augment": True, "shifts": 1},
 }
@@ -43,6 +44,7 @@ def output(tmp_path_factory):
     run("16", "--lifetime", "0.5", "--l2", "0.01", "--feature-scaling", "root")
     run("deep", "--concatenate")
     run("16", "--encoding-contrast", "0.3")
+    run("16", "--pool-origin", "corner")
     run("16", "--augment", "--shifts")
     run("few-labels")
     return output
@@ -69,16 +71,24 @@ def test_only_lifetime_trains_another_layer(output):
     assert minisca.SparseConvAutoencoder.load(output / "layers" / LIFETIME).lifetime == 0.5
 
 
-def test_a_contrast_divides_the_features_of_the_layer_that_is_there(output, records):
-    (options,) = records["16-contrast-0.3"]["settings"]["layers"]
-    assert options["encoding_contrast"] == 0.3
+@pytest.mark.parametrize(
+    ("option", "plain", "other", "ending"),
+    [
+        ("encoding_contrast", None, 0.3, "-contrast-0.3"),
+        ("pool_origin", "centred", "corner", "-corner"),
+    ],
+)
+def test_other_features_come_from_the_layer_that_is_there(
+    output, records, option, plain, other, ending
+):
+    (options,) = records[f"16{ending}"]["settings"]["layers"]
+    assert options[option] == other
     path = output / "layers" / "16-width7-seed0.npz"
-    assert minisca.SparseConvAutoencoder.load(path).encoding_contrast is None
-    plain, divided = (
-        LinearSVM.load(output / "classifiers" / f"16-seed0{end}.npz")
-        for end in ("", "-contrast-0.3")
+    assert getattr(minisca.SparseConvAutoencoder.load(path), option) == plain
+    before, after = (
+        LinearSVM.load(output / "classifiers" / f"16-seed0{end}.npz") for end in ("", ending)
     )
-    assert not np.array_equal(plain.coef_, divided.coef_)
+    assert not np.array_equal(before.coef_, after.coef_)
 
 
 def test_the_classifier_of_an_extension_is_what_it_says(output):

@@ -60,14 +60,20 @@ def test_lifetime_sparsity_is_the_last_layers_and_the_layers_below_are_the_plain
     assert file_name(layers, "none") == "128-2048-width5-seed0-lifetime-0.2.npz"
 
 
-def test_the_encoding_contrast_is_all_layers_and_trains_none_but_those_above(monkeypatch):
+@pytest.mark.parametrize(
+    ("option", "value", "ending"),
+    [("encoding_contrast", 0.3, "-contrast-0.3"), ("pool_origin", "corner", "-corner")],
+)
+def test_how_features_are_made_is_all_layers_and_trains_none_but_those_above(
+    monkeypatch, option, value, ending
+):
     plain = mnist_row(monkeypatch, "deep")
-    divided = mnist_row(monkeypatch, "deep", "--encoding-contrast", "0.3")
-    assert divided.layers == tuple(layer | {"encoding_contrast": 0.3} for layer in plain.layers)
-    assert divided.variant == "-contrast-0.3"
-    layers = [minisca.SparseConvAutoencoder(**options) for options in divided.layers]
+    other = mnist_row(monkeypatch, "deep", f"--{option.replace('_', '-')}", str(value))
+    assert other.layers == tuple(layer | {option: value} for layer in plain.layers)
+    assert other.variant == ending
+    layers = [minisca.SparseConvAutoencoder(**options) for options in other.layers]
     assert file_name(layers[:1], "none") == "128-width7-seed0.npz"
-    assert file_name(layers, "none") == "128-2048-width5-seed0-contrast-0.3.npz"
+    assert file_name(layers, "none") == f"128-2048-width5-seed0{ending}.npz"
 
 
 @pytest.mark.parametrize("bad", ["0", "-1", "inf", "nan"])
