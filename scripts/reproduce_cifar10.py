@@ -61,17 +61,17 @@ SGD = {"learning_rate": 0.01, "drop_after": (10, 20)}
 ROWS = {
     "512": Row(
         layers=(FIRST_LAYER,),
-        classifier=LogisticRegression(l2=2e-2),
+        classifier=LinearSVM(l2=0.2, max_iter=20),
         others={
-            "svm": LinearSVM(l2=0.2, max_iter=20),
+            "logistic": LogisticRegression(l2=2e-2),
             "sgd": SoftmaxSGD(n_epochs=30, **SGD),
         },
     ),
     "deep": Row(
         layers=(FIRST_LAYER, DEEPER_LAYER),
-        classifier=LogisticRegression(l2=2e-2, max_iter=120),
+        classifier=LinearSVM(l2=1.0, max_iter=20),
         others={
-            "svm": LinearSVM(l2=1.0, max_iter=20),
+            "logistic": LogisticRegression(l2=2e-2, max_iter=120),
             "sgd": SoftmaxSGD(n_epochs=40, **SGD),
         },
     ),
@@ -96,7 +96,7 @@ TABLE = Table("cifar", "CIFAR-10", ROWS, accuracies=True, quick_maps=64)
 def main():
     data = "CIFAR-10's binary version, packed or not, or files like them"
     parser = make_table_parser(__doc__, ROWS, ["512"], ["512", "deep"], data, "out/cifar10")
-    add_classifiers(parser, plain="logistic")
+    add_classifiers(parser, plain="svm")
     arguments = parse(parser)
     check_classifier(parser, arguments)
     chosen = extensions(arguments)

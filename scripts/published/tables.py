@@ -26,11 +26,11 @@ TABLE_3 = {"norb-128": "128 maps", "norb-deep": "128 then 2048 maps"}
 
 #: The classifiers of Table 1, and what the names of their records end with.
 CLASSIFIERS = {"logistic regression": "-logistic", "linear SVM": ""}
-#: What Table 2 has beside the paper's rows, which use logistic regression: how it reads.
+#: What Table 2 has beside rows with a linear SVM: how it reads.
 VARIANTS_2 = {
     "-random": "never trained: noise",
     "-patches": "never trained: patches",
-    "-svm": "linear SVM",
+    "-logistic": "logistic regression",
     "-sgd": "softmax by SGD, stopped early",
     "-contrast-0.5": "divided by contrast",
     "-corner": "windows from pixel 0",

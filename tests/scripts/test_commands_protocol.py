@@ -76,13 +76,16 @@ def test_extensions_change_the_rows_of_one_command_and_none_of_the_tables(handed
         assert plain.others["logistic"].l2 == 1e-3
 
 
+LOGISTIC = {"classifier": "logistic"}
+
+
 @pytest.mark.parametrize(
     ("script", "row", "classifier", "kind", "extensions"),
     [
         (reproduce_mnist, "16", "svm", minisca.LinearSVM, {}),
         (reproduce_mnist, "deep", "sgd", minisca.SoftmaxSGD, {"classifier": "sgd"}),
-        (reproduce_cifar10, "512", "logistic", minisca.LogisticRegression, {}),
-        (reproduce_cifar10, "512", "svm", minisca.LinearSVM, {"classifier": "svm"}),
+        (reproduce_cifar10, "deep", "svm", minisca.LinearSVM, {}),
+        (reproduce_cifar10, "512", "logistic", minisca.LogisticRegression, LOGISTIC),
         (reproduce_cifar10, "deep", "sgd", minisca.SoftmaxSGD, {"classifier": "sgd"}),
     ],
 )
