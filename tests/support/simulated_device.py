@@ -33,7 +33,7 @@ def pytest_configure():
     cases.CASES.append(SMALL_CASE)
     sys.setswitchinterval(1e-5)  # threads that wait at a barrier give way at once
     launching.THREADS, launching.WARP, launching.MAX_BLOCKS, sums.PARTS = 5, 1, 3, 7
-    direct.MAPS, direct.UNITS = 3, 2
+    direct.MAPS, direct.UNITS, direct.LANES = 3, 2, 1
 
 
 def multiplications(parameters):

@@ -75,9 +75,9 @@ def encode_pooled(x, filters, bias, pool_width, pool_stride, origin="centred", f
     sides, first = pool_windows(x.shape[2:], pool_width, pool_stride, origin)
     pooled = empty((x.shape[0], filters.shape[0], *sides), x.dtype)
     windows = pool_width, pool_stride, *first
-    n_bytes = direct.shared_bytes(x, filters, units_stored=True)
-    if factors is None and direct.fits(n_bytes):
-        direct.run(direct.direct_pooled, x, filters, bias, n_bytes, *windows, pooled)
+    layout = direct.make_layout(x, filters, units_stored=True)
+    if layout is not None and factors is None:
+        direct.run(direct.direct_pooled, layout, x, filters, bias, *windows, pooled)
         return pooled
     first_bias = bias if factors is None else zeros(bias.shape, bias.dtype)
     for rows, maps in map_chunks(x, filters, first_bias):

@@ -99,10 +99,8 @@ def encode_winners(x, filters, bias):
     n, m = x.shape[0], filters.shape[0]
     values = empty((n, m), x.dtype)
     positions = empty(values.shape, np.int32)
-    candidate_bytes = direct.MAPS * direct.threads(x) * (x.dtype.itemsize + 4)
-    n_bytes = max(direct.shared_bytes(x, filters), candidate_bytes)
-    if direct.fits(n_bytes):
-        direct.run(direct.direct_winners, x, filters, bias, n_bytes, values, positions)
+    if (layout := direct.make_layout(x, filters)) is not None:
+        direct.run(direct.direct_winners, layout, x, filters, bias, values, positions)
     else:
         for rows, maps in map_chunks(x, filters, bias):
             selection.keep_top_n(maps, 1, values[rows], positions[rows])

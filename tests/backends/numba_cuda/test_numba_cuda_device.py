@@ -47,8 +47,12 @@ def test_what_does_not_fit_into_shared_memory_is_computed_all_the_same(
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7, 33])
-@pytest.mark.parametrize("name", ["encode_winners", "decode_winners, maps", "winners_backward"])
+@pytest.mark.parametrize(
+    "name",
+    ["conv2d", "encode_winners", "encode_pooled", "decode_winners, maps", "winners_backward"],
+)
 def test_any_number_of_threads_in_a_block_will_do(monkeypatch, numba_cuda, name, threads):
+    """Blocks of 33 have several groups, the last one with fewer maps."""
     monkeypatch.setattr(launching, "THREADS", threads)
     args = arguments(name, CASE)
     results = on_host(numba_cuda, call(numba_cuda, name, as_dtype(args, "float64")))

@@ -103,7 +103,7 @@ def test_arithmetic_is_found_in_kernels_and_in_what_they_call(typed):
     found = {function: {what for what, _ in computed(a)} for function, a in annotations.items()}
     assert found["direct_winners"] >= {"add", "sub", "mul", "mod", "floordiv"}
     assert found["convolve_units"] >= {"add", "mul", "iadd"}
-    assert set(found) >= {"load_channel", "load_taps", "block_winners"}
+    assert set(found) >= {"load_channel", "load_taps", "group_winners"}
 
 
 def test_numbers_and_shapes_are_handed_over_in_64_bits():

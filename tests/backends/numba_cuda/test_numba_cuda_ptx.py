@@ -23,6 +23,7 @@ from cuda.bindings import nvjitlink
 from numba import cuda, int32, int64
 
 from minisca.backends.numba_cuda.kernels import direct
+from minisca.backends.numba_cuda.runtime import launching
 
 CAPABILITIES = [(7, 5), (8, 0), (8, 6), (9, 0), (10, 0), (12, 0)]
 TYPES = {"float32": numba.float32, "float64": numba.float64}
@@ -79,6 +80,14 @@ def test_every_kernel_compiles_to_ptx(compile_ptx, name, dtype, capability):
         assert registers * 128 <= 65536  # a block of 128 threads has its registers
 
 
+@pytest.mark.parametrize("kernel", ["direct_maps", "direct_winners", "direct_pooled"])
+def test_three_blocks_of_an_encoder_are_on_a_multiprocessor_at_once(compile_ptx, kernel):
+    name = f"kernels.direct.{kernel}"
+    ptx = compile_ptx(find(name).py_func, signature(name, "float32"), (9, 0))
+    registers, _, _ = resources(ptx, (9, 0))
+    assert 3 * launching.THREADS * registers <= 65536
+
+
 @pytest.mark.parametrize(("dtype", "wide"), [("float32", "v4.f32"), ("float64", "v2.f64")])
 def test_an_encoder_reads_its_weights_several_at_a_time(compile_ptx, dtype, wide):
     name = "kernels.direct.direct_winners"
@@ -126,11 +135,33 @@ def test_the_spill_report_notices_a_kernel_that_needs_memory(compile_ptx):
     assert stack + spills > 0
 
 
+def layout(size, k, n_maps, itemsize=4):
+    """The layout of a layer of square images."""
+    images = SimpleNamespace(shape=(1, 1, size, size), dtype=SimpleNamespace(itemsize=itemsize))
+    return direct.make_layout(images, SimpleNamespace(shape=(n_maps, 1, k, k)))
+
+
 def test_the_paper_layers_fit_into_shared_memory():
     """MNIST, CIFAR-10 and both second layers are convolved by `direct`, in float32 and float64."""
     for itemsize in (4, 8):
         for size, k in ((28, 7), (28, 11), (32, 9), (10, 5), (8, 5)):
-            dtype = SimpleNamespace(itemsize=itemsize)
-            images = SimpleNamespace(shape=(1, 1, size, size), dtype=dtype)
-            filters = SimpleNamespace(shape=(128, 1, k, k))
-            assert direct.fits(direct.shared_bytes(images, filters))
+            assert layout(size, k, 128, itemsize) is not None
+
+
+@pytest.mark.parametrize(
+    ("size", "k", "group_size", "n_groups"), [(28, 7, 128, 1), (10, 5, 32, 4), (8, 5, 16, 8)]
+)
+def test_small_maps_have_several_groups_a_block(size, k, group_size, n_groups):
+    """Of the paper's layers: a block has its four warps, and no group's members idle by halves."""
+    found = layout(size, k, 2048)
+    assert (found.group_size, found.n_groups) == (group_size, n_groups)
+    assert found.group_size * found.n_groups == launching.THREADS
+
+
+def test_no_group_is_without_maps_and_none_is_beyond_shared_memory(monkeypatch):
+    assert layout(10, 5, 9).n_groups == 2
+    whole = layout(10, 5, 2048)
+    monkeypatch.setattr(launching, "SHARED_BYTES", whole.n_bytes - 1)
+    assert layout(10, 5, 2048).n_groups == whole.n_groups - 1
+    monkeypatch.setattr(launching, "SHARED_BYTES", 0)
+    assert layout(10, 5, 2048) is None

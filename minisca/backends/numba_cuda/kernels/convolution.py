@@ -18,8 +18,8 @@ MAP_BYTES = 256 << 20
 def convolve(x, filters, bias):
     """The maps (n, m, h, w) of `conv2d`, of arrays on the device."""
     maps = empty((x.shape[0], filters.shape[0], *x.shape[2:]), x.dtype)
-    if direct.fits(n_bytes := direct.shared_bytes(x, filters)):
-        direct.run(direct.direct_maps, x, filters, bias, n_bytes, maps)
+    if (layout := direct.make_layout(x, filters)) is not None:
+        direct.run(direct.direct_maps, layout, x, filters, bias, maps)
     else:
         launch_over(_convolve, maps.size, x, filters, bias, maps)
     return maps

@@ -45,19 +45,20 @@ block_max = _block_reduction(_larger)
 
 
 @cuda.jit(device=True)
-def block_winners(values, positions, n_maps):
+def group_winners(values, positions, n_maps):
     """The largest unit of each map, ties to the lowest position, from one candidate a thread.
 
-    values, positions: in shared memory, thread t's candidate of map j at j * n_threads + t; the
-    winner of map j is left at j * n_threads.
+    Threads of the same threadIdx.y are a group, with `n_maps` maps of its own. values, positions:
+    in shared memory, thread t's candidate for map j of group g at (g * n_maps + j) * group_size
+    + t; the winner is left where thread 0's was.
     """
-    thread, n_threads = cuda.threadIdx.x, cuda.blockDim.x
-    active = n_threads
+    member, group_size = cuda.threadIdx.x, cuda.blockDim.x
+    own, active = cuda.threadIdx.y * n_maps * group_size, group_size
     cuda.syncthreads()
     while active > 1:
         half = (active + 1) // 2
-        if thread + half < active:
-            for mine in range(thread, n_maps * n_threads, n_threads):
+        if member + half < active:
+            for mine in range(own + member, own + n_maps * group_size, group_size):
                 other = mine + half
                 if values[other] > values[mine] or (
                     values[other] == values[mine] and positions[other] < positions[mine]
@@ -73,7 +74,7 @@ def block_winner(value, position, values, positions):
     """The largest of one candidate a thread, ties to the lowest position: value, position."""
     values[cuda.threadIdx.x] = value
     positions[cuda.threadIdx.x] = position
-    block_winners(values, positions, 1)
+    group_winners(values, positions, 1)
     value, position = values[0], positions[0]
     cuda.syncthreads()  # all have read it before anybody writes to `values` again
     return value, position

@@ -1,7 +1,8 @@
 """The sizes of thread blocks, and the one way to launch a kernel.
 
-Blocks and grids are one-dimensional, and every kernel strides over its items: any grid computes
-any size. What a block computes depends on its size but never on the grid's.
+Grids are one-dimensional, and every kernel strides over its items: any grid computes any size. So
+are blocks, but for those of several groups (`kernels.direct`). What a block computes depends on
+its size but never on the grid's.
 """
 
 import warnings
@@ -23,7 +24,11 @@ SHARED_BYTES = 48 << 10
 
 
 def launch(kernel, n_items, n_threads, *args, shared_bytes=0):
-    """Run `kernel` with one block an item, or as many as a grid may have, each taking several."""
+    """Run `kernel` with one block an item, or as many as a grid may have, each taking several.
+
+    n_threads: of a block; a pair of numbers for a block of groups, the first is those of one.
+    Raises RuntimeError, naming the kernel, where it cannot be compiled or launched.
+    """
     n_blocks = min(n_items, MAX_BLOCKS)
     try:
         _start(kernel, n_blocks, n_threads, shared_bytes, args)
