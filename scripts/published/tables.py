@@ -32,6 +32,7 @@ VARIANTS_2 = {
     "-patches": "never trained: patches",
     "-logistic": "logistic regression",
     "-sgd": "softmax by SGD, stopped early",
+    "-concatenated": "features of both layers",
     "-contrast-0.5": "divided by contrast",
     "-corner": "windows from pixel 0",
 }

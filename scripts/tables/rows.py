@@ -130,13 +130,18 @@ CLASSIFIERS = {
 
 
 def add_classifiers(parser, plain):
-    """--classifier and --l2; plain: the name of the rows' own classifier. Returns their group."""
+    """What the classifier is and sees; plain: the name of the rows' own. Returns their group."""
     group = parser.add_argument_group("extensions, for rows of their own names")
     kinds = "; ".join(f"{name}: {text}" for name, text in CLASSIFIERS.items())
     group.add_argument(
         "--classifier", choices=CLASSIFIERS, default=plain, help=f"{kinds}; default: {plain}"
     )
     group.add_argument("--l2", type=float, help="the classifier's penalty, in place of the row's")
+    group.add_argument(
+        "--concatenate",
+        action="store_true",
+        help="the classifier sees the features of all layers, not of the last alone",
+    )
     parser.set_defaults(plain_classifier=plain)
     return group
 
@@ -157,7 +162,6 @@ def add_extensions(group):
         "--shifts": "the row once more, scores averaged over the image and its 8 shifts by a pixel",
         "--augment": "the classifier learns from images shifted by one pixel to the four sides as "
         "well, which takes five times the memory of its features",
-        "--concatenate": "the classifier sees the features of all layers, not of the last alone",
     }
     for name, text in switches.items():
         group.add_argument(name, action="store_true", help=text)
