@@ -158,6 +158,7 @@ class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
     def check_parameters(self):
         """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
         check_layer_settings(self)
+        self._container()
 
     # Training ---------------------------------------------------------------------------------
 
@@ -222,10 +223,6 @@ class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
             self.state_ = state
         return self
 
-    def fit_transform(self, X, y=None, **fit_options):
-        """`fit(X, y, **fit_options)`, then `transform(X)`."""
-        return self.fit(X, y, **fit_options).transform(X)
-
     def loss_and_gradients(self, X):
         """Mean of ||x_hat - x||^2 over images X (n, c, h, w), as one batch, and its gradients.
 
@@ -245,7 +242,8 @@ class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
         Returns an array (n, m, ceil(h / pool_stride), ceil(w / pool_stride)) of `dtype`, an image's
         maps as one row with `flat`; or `out`, any array of floats of that shape, filled instead.
         """
-        return encoding.transform(*self._checked(X), out)
+        made = encoding.transform(*self._checked(X), out)
+        return self._contained(made, self._features_shape(), out)
 
     def feature_maps(self, X):
         """ReLU feature maps before pooling: (n, m, h, w). Large: m times the size of X."""

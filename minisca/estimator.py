@@ -29,6 +29,8 @@ class Estimator:
 
     #: "classifier", "transformer" or None, as scikit-learn names them.
     _estimator_type = None
+    #: Whether X is images (n, c, h, w) or the like, and cannot be rows (n, features).
+    _takes_images = True
     #: The learned array whose presence means that the estimator is fitted.
     _main = None
     #: {name: function of name and value that checks it} of what is learned and no array.
@@ -184,15 +186,16 @@ class Estimator:
 
     def __sklearn_tags__(self):
         """What scikit-learn 1.6 and later asks of an estimator; only scikit-learn calls this."""
-        from sklearn.utils import ClassifierTags, Tags, TargetTags, TransformerTags
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags, TransformerTags
 
         is_classifier = self._estimator_type == "classifier"
-        is_transformer = self._estimator_type == "transformer"
+        is_transformer = hasattr(self, "transform")
         return Tags(
             estimator_type=self._estimator_type,
             target_tags=TargetTags(required=is_classifier),
             classifier_tags=ClassifierTags() if is_classifier else None,
             transformer_tags=TransformerTags(preserves_dtype=[]) if is_transformer else None,
+            input_tags=InputTags(two_d_array=not self._takes_images),
         )
 
 

@@ -1,22 +1,34 @@
 """What `transform` gives out: features (n, m, h', w'), or with `flat` rows (n, m * h' * w').
 
-A row has the features of one image, map after map, each map row by row.
+A row has the features of one image, map after map, each map row by row. Rows may be those of a data
+frame, which is asked for as scikit-learn has it, and made without it.
 """
 
 import math
+import sys
+from importlib import import_module
 
 import numpy as np
 
 from minisca.estimator import Estimator
+from minisca.validation import check_choice, check_flag
+
+#: What `set_output` takes.
+CONTAINERS = ("default", "pandas")
 
 
 class FeatureEstimator(Estimator):
     """An estimator with `flat` that makes pooled feature maps of images.
 
-    A subclass defines `_features_shape()`: (m, h', w') of an image's features, once it is fitted.
+    A subclass defines `fit`, `transform`, and `_features_shape()`: (m, h', w') of an image's
+    features, once it is fitted.
     """
 
     _estimator_type = "transformer"
+
+    def fit_transform(self, X, y=None, **fit_options):
+        """`fit(X, y, **fit_options)`, then `transform(X)`."""
+        return self.fit(X, y, **fit_options).transform(X)
 
     def get_feature_names_out(self, input_features=None):
         """Names of an image's features, flattened: "map0_row0_column0", "map0_row0_column1" ...
@@ -26,6 +38,38 @@ class FeatureEstimator(Estimator):
         the pooled map. input_features is ignored. Raises NotFittedError before `fit`.
         """
         return feature_names(self._features_shape())
+
+    def set_output(self, *, transform=None):
+        """What `transform` and `fit_transform` return from now on; returns self.
+
+        transform: "default" for arrays; "pandas" for data frames, whose columns are those of
+        `get_feature_names_out`; None for no change. Frames take `flat`. A given `out` is returned
+        as it is. Copies and scikit-learn's `clone` keep this, files do not. Where it was never
+        called, `sklearn.set_config(transform_output=...)` counts for rows. Raises ValueError for
+        another container, ImportError where pandas is missing.
+        """
+        if transform is not None:
+            if check_choice("transform", transform, CONTAINERS) != "default":
+                import_module(transform)
+            self._sklearn_output_config = {"transform": transform}  # `clone` copies it by this name
+        return self
+
+    def _container(self):
+        """What `transform` is to return, of `CONTAINERS`; ValueError where that cannot be."""
+        flat = check_flag("flat", self.flat)
+        chosen = getattr(self, "_sklearn_output_config", {}).get("transform")
+        if chosen == "pandas" and not flat:
+            raise ValueError("flat is False; with set_output(transform='pandas') it must be True")
+        if chosen is None and flat and "sklearn" in sys.modules:
+            chosen = sys.modules["sklearn"].get_config()["transform_output"]
+            check_choice("scikit-learn's transform_output", chosen, CONTAINERS)
+        return chosen or "default"
+
+    def _contained(self, features, shape, out=None):
+        """Features, (m, h', w') an image, as what `transform` returns in place of `out`."""
+        if out is not None or self._container() == "default":
+            return features
+        return import_module("pandas").DataFrame(features, columns=feature_names(shape))
 
 
 def feature_names(shape):

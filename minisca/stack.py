@@ -61,7 +61,7 @@ class Stack(FeatureEstimator):
     def check_parameters(self):
         """Raise ValueError or TypeError, naming it, for bad layers, `centre` or `flat`."""
         check_choice("centre", self.centre, CENTRES)
-        check_flag("flat", self.flat)
+        self._container()
         self._check_layers()
 
     def fit(self, X, y=None, checkpoint=None, resume=False):
@@ -92,7 +92,8 @@ class Stack(FeatureEstimator):
     def fit_transform(self, X, y=None, checkpoint=None, resume=False):
         """`fit(X)`, and the last layer's features of X, encoded once: as of `transform`."""
         features = self._fit(X, checkpoint, resume, encode_last=True)
-        return features.reshape(flat_shape(features.shape)) if self.flat else features
+        rows = features.reshape(flat_shape(features.shape)) if self.flat else features
+        return self._contained(rows, features.shape[1:])
 
     def _fit(self, X, checkpoint, resume, encode_last):
         features = check_images(X)
@@ -142,8 +143,8 @@ class Stack(FeatureEstimator):
         another depth or `out` than can be.
         """
         check_fitted(self, "layers_")
-        check_flag("flat", self.flat)
-        layers = self.layers_
+        self._container()
+        layers, given = self.layers_, out
         if depth is not None:
             depth = check_integer("depth", depth)
             if depth > len(layers):
@@ -167,7 +168,7 @@ class Stack(FeatureEstimator):
                 out = np.empty(shape, features.dtype) if out is None else check_out(out, shape)
                 out[rows] = features
                 bar.update(rows.stop - rows.start)
-        return out
+        return self._contained(out, results[-1], given)
 
     def to_file(self):
         """As `Estimator.to_file`."""

@@ -2,6 +2,8 @@
 
 import math
 import numbers
+import sys
+import warnings
 
 import numpy as np
 
@@ -15,9 +17,23 @@ class NotFittedError(ValueError, AttributeError):
 def check_fitted(estimator, attribute):
     """Raise NotFittedError unless `estimator` has the learned `attribute`."""
     if not hasattr(estimator, attribute):
-        raise NotFittedError(
+        raise _not_fitted(
             f"this {type(estimator).__name__} is not fitted yet; call fit(X) before using it"
         )
+
+
+def _not_fitted(message):
+    """A NotFittedError; where scikit-learn is loaded, one of its own too, which its users catch."""
+    theirs = _of_scikit_learn("NotFittedError")
+    if theirs is None:
+        return NotFittedError(message)
+    made_again = {"__reduce__": lambda error: (_not_fitted, error.args)}
+    return type("NotFittedError", (NotFittedError, theirs), made_again)(message)
+
+
+def _of_scikit_learn(name, otherwise=None):
+    """A class of its exceptions and warnings, if the program has loaded them."""
+    return getattr(sys.modules.get("sklearn.exceptions"), name, otherwise)
 
 
 def check_integer(name, value, minimum=1, odd=False):
@@ -91,10 +107,10 @@ def check_choice(name, value, choices):
     return value
 
 
-def as_array(name, array, must):
+def as_array(name, array, must, dtype=None):
     """`array` as a NumPy array, or an exception if it is none: nested lists of unequal lengths."""
     try:
-        return np.asarray(array)
+        return np.asarray(array, dtype)
     except (TypeError, ValueError) as error:
         found = f"a {type(array).__name__} that is no array ({error})"
         raise type(error)(f"{name} is {found}; it must be an array {must}") from error
@@ -230,10 +246,19 @@ def check_out(out, shape):
 def check_labels(labels, n, name="y"):
     """Return labels (n,) as integers, booleans or text, or raise.
 
-    Floats that are whole numbers of int64 become that; text of dtype object becomes a text array.
+    Floats that are whole numbers of int64 become that; text of dtype object becomes a text array. A
+    column (n, 1) becomes (n,), with a warning.
     """
+    if labels is None:
+        must = "it must be (n,), one label a row of X"
+        raise ValueError(f"fit requires {name} to be passed, but the target {name} is None; {must}")
     check_unmasked(name, labels)
     labels = as_array(name, labels, "(n,)")
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        what = f"A column-vector {name} was passed when a 1d array was expected"
+        kind = _of_scikit_learn("DataConversionWarning", UserWarning)
+        warnings.warn(f"{what}: its shape {labels.shape} must be (n,)", kind, stacklevel=4)
+        labels = labels[:, 0]
     if labels.ndim != 1:
         raise ValueError(f"{name} has shape {labels.shape}; it must be (n,), one label a row of X")
     if len(labels) != n:
@@ -245,9 +270,10 @@ def check_labels(labels, n, name="y"):
         if wrong.any():
             raise ValueError(
                 f"{name} has the label {labels[wrong][0]} in row {wrong.argmax()}; "
-                "labels must be whole numbers (floats: below 2^63) or text"
+                "labels must be whole numbers (floats: below 2^63) or text, none continuous"
             )
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "biuU":
-        raise TypeError(f"{name} has dtype {labels.dtype}; labels must be whole numbers or text")
+        found = f"Unknown label type: {name} has dtype {labels.dtype}"
+        raise TypeError(f"{found}; labels must be whole numbers or text")
     return labels

@@ -20,9 +20,16 @@ def _check_size(name, size):
 
 
 class Baseline(Estimator):
-    """An estimator with `verbose` whose `fit` sets `n_channels_` and `image_size_`."""
+    """An estimator with `verbose` whose `fit` sets `n_channels_` and `image_size_`.
+
+    A subclass defines `fit` and `transform`.
+    """
 
     _learned_numbers: ClassVar = {"n_channels": check_integer, "image_size": _check_size}
+
+    def fit_transform(self, X, y=None):
+        """`fit(X, y)`, then `transform(X)`."""
+        return self.fit(X, y).transform(X)
 
     def _check_new(self, X):
         """Images X like those of `fit`, or an exception that says what is wrong with them."""

@@ -176,10 +176,6 @@ class TriangleKMeans(Baseline):
         x = read_batch(self._check_new(X), slice(None), np.float32)
         return np.moveaxis(self._activations(x), 3, 1)
 
-    def fit_transform(self, X, y=None):
-        """`fit(X)`, then `transform(X)`."""
-        return self.fit(X).transform(X)
-
     def _measure_features(self, X):
         """Set `feature_mean_` and `feature_scale_` over images spread over X."""
         shape = (self.n_maps, self.grid, self.grid)

@@ -44,11 +44,19 @@ class FeatureBlocks:
             features = as_array(name, features, "(n, ...)")
         shape = tuple(features.shape)
         if len(shape) < 2:
-            raise ValueError(f"{name} has shape {shape}; it must be (n, ...) of rank 2 or more")
+            must = "it must be (n, ...) of rank 2 or more. Reshape your data: a row is X[None]"
+            raise ValueError(f"{name} has shape {shape}; {must}")
         if 0 in shape:
-            raise ValueError(f"{name} has shape {shape}; no side may be 0")
-        if np.dtype(features.dtype).kind not in "fiub":
-            raise TypeError(f"{name} has dtype {features.dtype}; it must be a real number type")
+            what = "sample(s)" if shape[0] == 0 else "feature(s)"
+            found = f"0 {what} (shape={shape}) while a minimum of 1 is required."
+            raise ValueError(f"{name} has {found} No side may be 0")
+        if isinstance(features, np.ndarray) and features.dtype == object:
+            features = as_array(name, features, "of real numbers", np.float64)
+        kind, must = np.dtype(features.dtype).kind, "it must be a real number type"
+        if kind == "c":
+            raise ValueError(f"Complex data not supported: {name} has {features.dtype}; {must}")
+        if kind not in "fiub":
+            raise TypeError(f"{name} has dtype {features.dtype}; {must}")
         self.name = name
         self.features = features
         self.n = shape[0]

@@ -42,6 +42,7 @@ class LinearClassifier(Classifier):
     """
 
     _main = "coef"
+    _takes_images = False
 
     def fit(self, X, y, checkpoint=None, resume=False):
         """Learn from features and their labels.
@@ -82,7 +83,9 @@ class LinearClassifier(Classifier):
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(f"y has one class, {classes.tolist()[0]!r}; it must have two or more")
-        held_out = None if validation is None else check_held_out(validation, blocks, classes)
+        held_out = None
+        if validation is not None:
+            held_out = check_held_out(validation, blocks, classes, type(self).__name__)
         with FitFile(checkpoint, self, blocks, labels, held_out) as file:
             fitted = file.resume() if resume else None
             if fitted is None:
@@ -120,28 +123,28 @@ class LinearClassifier(Classifier):
     def _scores(self, X):
         self._check_as_fitted()
         blocks = FeatureBlocks(X, dtype=self.coef_.dtype)
-        check_features(blocks, self.n_features_in_)
+        check_features(blocks, self.n_features_in_, type(self).__name__)
         return scores_of(blocks, self.coef_, self.intercept_)
 
 
-def check_features(blocks, n_features, where="in fit"):
-    """Raise ValueError if the rows have another number of features than there were, `where`."""
+def check_features(blocks, n_features, who):
+    """Raise ValueError if the rows have another number of features than `who` expects."""
     if blocks.n_features != n_features:
-        raise ValueError(
-            f"{blocks.name} has {blocks.n_features} features a row (shape "
-            f"{tuple(blocks.features.shape)}); it must have {n_features}, as {where}"
+        raise ValueError(  # the words are scikit-learn's
+            f"{blocks.name} has {blocks.n_features} features, but {who} is expecting {n_features} "
+            f"features as input; its shape is {tuple(blocks.features.shape)}, not as in fit"
         )
 
 
-def check_held_out(validation, blocks, classes):
+def check_held_out(validation, blocks, classes, who):
     """The HeldOut of a pair of features and labels, like those that are fitted to, or an exception.
 
-    blocks, classes: of what is fitted to.
+    blocks, classes: of what `who` is fitted to.
     """
     if not isinstance(validation, list | tuple) or len(validation) != 2:
         raise TypeError(f"validation is a {type(validation).__name__}; it must be None or (X, y)")
     held_out = FeatureBlocks(validation[0], blocks.dtype, name="X of validation")
-    check_features(held_out, blocks.n_features, "X has")
+    check_features(held_out, blocks.n_features, who)
     name = "y of validation"
     labels = check_labels(validation[1], held_out.n, name)
     if (labels.dtype.kind == "U") != (classes.dtype.kind == "U"):

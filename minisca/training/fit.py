@@ -148,7 +148,7 @@ def check_layer_settings(settings):
         check_number("encoding_contrast", settings.encoding_contrast, low_open=True)
     check_integer("warmup_steps", settings.warmup_steps, minimum=0)
     check_number("init_scale", settings.init_scale, low_open=True)
-    for name in ("flat", "tied", "normalise_filters", "centre"):
+    for name in ("tied", "normalise_filters", "centre"):
         check_flag(name, getattr(settings, name))
     check_choice("schedule", settings.schedule, tuple(SCHEDULES))
     check_choice("init_filters", settings.init_filters, STARTS)

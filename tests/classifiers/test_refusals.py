@@ -16,18 +16,21 @@ HOLED[4, 1] = np.nan
     ("features", "labels", "error", "message"),
     [
         (X, Y[:5], ValueError, r"y has 5 labels; it must have 6, one a row of X"),
-        (X, Y[:, None], ValueError, r"y has shape \(6, 1\); it must be \(n,\)"),
+        (X, np.stack([Y, Y], 1), ValueError, r"y has shape \(6, 2\); it must be \(n,\)"),
+        (X, None, ValueError, r"fit requires y to be passed, but the target y is None; it must"),
         (X, 0 * Y, ValueError, r"y has one class, .*0.*; it must have two or more"),
-        (X, Y + 0.5, ValueError, r"y has the label 0\.5 in row 0; labels must be whole numbers"),
+        (X, Y + 0.5, ValueError, r"y has the label 0\.5 in row 0; .* text, none continuous"),
         (X, np.where(Y == 1, np.nan, Y), ValueError, r"y has the label nan in row 1"),
         (X, Y + 2.0**63, ValueError, r"y has the label 9\.22\S+ in row 0; .* below 2\^63"),
         (X, Y - 2.0**63, ValueError, r"y has the label -9\.22\S+ in row 0; .* below 2\^63"),
         (X, Y + 1j, TypeError, r"y has dtype complex128; labels must be whole numbers or text"),
-        (X, [None] * 6, TypeError, r"y has dtype object; labels must be"),
+        (X, [None] * 6, TypeError, r"Unknown label type: y has dtype object; labels must be"),
         (X[:, 0], Y, ValueError, r"X has shape \(6,\); it must be \(n, \.\.\.\) of rank 2 or more"),
-        (X[:0], Y[:0], ValueError, r"X has shape \(0, 12\); no side may be 0"),
-        (X[:, :0], Y, ValueError, r"X has shape \(6, 0\); no side may be 0"),
-        (X * 1j, Y, TypeError, r"X has dtype complex128; it must be a real number type"),
+        (X[:0], Y[:0], ValueError, r"X has 0 sample\(s\) \(shape=\(0, 12\)\) while .* No side may"),
+        (X[:, :0], Y, ValueError, r"X has 0 feature\(s\) \(shape=\(6, 0\)\) while a minimum of 1"),
+        (X * 1j, Y, ValueError, r"Complex data not supported: X has complex128; it must be a real"),
+        (np.full((6, 2), {}, object), Y, TypeError, r"X is a ndarray that is no array \(float\("),
+        (np.full((6, 2), "a", object), Y, ValueError, r"X is a ndarray that is no array \(could"),
         (X.astype(str), Y, TypeError, r"X has dtype <U\d+; it must be a real number type"),
         (HOLED, Y, ValueError, r"X has the value nan in row 4; every feature must be finite"),
         (HOLED.astype(np.float16), Y, ValueError, r"X has the value nan in row 4"),
@@ -39,6 +42,18 @@ HOLED[4, 1] = np.nan
 def test_bad_features_and_labels_are_refused(small_blocks, features, labels, error, message):
     with pytest.raises(error, match=message):
         LogisticRegression().fit(features, labels)
+
+
+def test_a_column_of_labels_is_taken_as_labels_with_a_warning():
+    with pytest.warns(UserWarning, match=r"A column-vector y .* its shape \(6, 1\) must be \(n,\)"):
+        column = LogisticRegression().fit(X, Y[:, None])
+    np.testing.assert_array_equal(column.coef_, LogisticRegression().fit(X, Y).coef_)
+
+
+def test_numbers_that_are_objects_are_numbers():
+    as_objects = LogisticRegression().fit(X.astype(object), Y)
+    expected = LogisticRegression().fit(X.astype(np.float64), Y)
+    np.testing.assert_array_equal(as_objects.coef_, expected.coef_)
 
 
 def test_sparse_matrices_are_refused():
@@ -79,9 +94,9 @@ def test_an_unfitted_classifier_says_so(kind, method, tmp_path):
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        (X[:, :5], r"X has 5 features a row \(shape \(6, 5\)\); it must have 12, as in fit"),
+        (X[:, :5], r"X has 5 features, but LogisticRegression is expecting 12 .* shape is \(6, 5"),
         (X[0], r"X has shape \(12,\); it must be"),
-        (X[:0], r"no side may be 0"),
+        (X[:0], r"No side may be 0"),
         (HOLED, r"X has the value nan in row 4"),
         (HOLED.astype(np.float16), r"X has the value nan in row 4"),
     ],

@@ -203,9 +203,9 @@ HOLED = np.where(np.arange(20) == 3, np.nan, X)
     ("validation", "error", "message"),
     [
         (X, TypeError, r"validation is a ndarray; it must be None or \(X, y\)"),
-        ((X[:0], Y[:0]), ValueError, r"X of validation has shape \(0, 20\); no side may be 0"),
+        ((X[:0], Y[:0]), ValueError, r"X of validation has 0 sample\(s\) \(shape=\(0, 20"),
         ((X[Y == 1], Y[Y == 1]), ValueError, r"y of validation has one class, 1; it must have two"),
-        ((X[:, :5], Y), ValueError, r"X of validation has 5 features .*; it must have 20, as X"),
+        ((X[:, :5], Y), ValueError, r"X of validation has 5 features, but Sof.* is expecting 20"),
         ((X, Y[:9]), ValueError, r"y of validation has 9 labels; it must have 120"),
         ((X, Y + 1), ValueError, r"y of validation has the label 3 in row 2; .* labels of y only"),
         ((X, Y.astype(str)), TypeError, r"y of validation has dtype <U21; it must be like y, int"),
