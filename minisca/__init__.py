@@ -10,6 +10,7 @@ from minisca.files.checkpoint import CheckpointError
 from minisca.stack import Stack
 from minisca.training.fit import DivergenceError
 from minisca.validation import NotFittedError
+from minisca.versions import show_versions
 
 __version__ = "0.2.0.dev0"
 
@@ -24,4 +25,5 @@ __all__ = [
     "Stack",
     "datasets",
     "preprocessing",
+    "show_versions",
 ]

@@ -4,7 +4,7 @@ A layer is its settings and one `LayerState`. Here stand all its public methods;
 `minisca.training.fit` and `minisca.encoding`.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from minisca import encoding
 from minisca.backends import get_backend, name_of
@@ -13,6 +13,7 @@ from minisca.training.centring import centred
 from minisca.training.fit import check_layer_settings, initial_state, resumed_state, train
 from minisca.training.images import fingerprint
 from minisca.training.state import LayerState, StateAttributes
+from minisca.types import Array, Images, PathLike
 from minisca.validation import check_images
 
 
@@ -112,57 +113,58 @@ class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
 
     Examples
     --------
-    >>> layer = SparseConvAutoencoder(n_maps=16, filter_width=11).fit(images)
-    >>> features = layer.transform(images)
+    >>> features = SparseConvAutoencoder(n_maps=16, filter_width=11).fit_transform(images)
     """
 
     _deleted_settings: ClassVar = {"init_bias": bool, "schedule": lambda value: value == "cosine"}
 
     @property
-    def backend_(self):
+    def backend_(self) -> str:
         """The name of the backend that is used: what "auto" comes to on this machine."""
         self._fitted_state()
         return name_of(get_backend(self.backend))
 
     def __init__(
         self,
-        n_maps=128,
-        filter_width=7,
-        pool_width=5,
-        pool_stride=3,
-        pool_origin="centred",
-        encoding_bias=1.0,
-        encoding_contrast=None,
-        flat=False,
-        sparsity="winner-take-all",
-        n_active=None,
-        lifetime=None,
-        tied=False,
-        normalise_filters=False,
-        centre=False,
-        n_epochs=15,
-        batch_size=100,
-        learning_rate=0.05,
-        schedule="linear",
-        warmup_steps=1000,
-        momentum=0.9,
-        init_filters="random",
-        init_scale=0.01,
-        random_state=None,
-        backend="auto",
-        dtype="float32",
-        verbose=True,
-    ):
+        n_maps: int = 128,
+        filter_width: int = 7,
+        pool_width: int = 5,
+        pool_stride: int = 3,
+        pool_origin: str = "centred",
+        encoding_bias: float = 1.0,
+        encoding_contrast: float | None = None,
+        flat: bool = False,
+        sparsity: str = "winner-take-all",
+        n_active: int | None = None,
+        lifetime: float | None = None,
+        tied: bool = False,
+        normalise_filters: bool = False,
+        centre: bool = False,
+        n_epochs: int = 15,
+        batch_size: int = 100,
+        learning_rate: float = 0.05,
+        schedule: str = "linear",
+        warmup_steps: int = 1000,
+        momentum: float = 0.9,
+        init_filters: str = "random",
+        init_scale: float = 0.01,
+        random_state: int | None = None,
+        backend: str = "auto",
+        dtype: str = "float32",
+        verbose: bool = True,
+    ) -> None:
         self._store(locals())
 
-    def check_parameters(self):
-        """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
+    def check_parameters(self) -> None:
+        """As `Estimator.check_parameters`."""
         check_layer_settings(self)
         self._container()
 
     # Training ---------------------------------------------------------------------------------
 
-    def fit(self, X, y=None, checkpoint=None, resume=False):
+    def fit(
+        self, X: Images, y: object = None, checkpoint: PathLike | None = None, resume: bool = False
+    ) -> Self:
         """Train from fresh filters; returns self.
 
         Parameters
@@ -205,7 +207,7 @@ class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
             encoding.warn_of_dead_maps(*self._checked(X))
         return self
 
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: Images, y: object = None) -> Self:
         """One pass over images X (n, c, h, w) at the constant learning rate; y is ignored.
 
         Goes on from where training stands, or from fresh filters. Returns self. Raises as `fit`
@@ -223,7 +225,7 @@ class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
             self.state_ = state
         return self
 
-    def loss_and_gradients(self, X):
+    def loss_and_gradients(self, X: Images) -> tuple[float, dict[str, Array]]:
         """Mean of ||x_hat - x||^2 over images X (n, c, h, w), as one batch, and its gradients.
 
         Returns (float, {"encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias"}),
@@ -236,20 +238,20 @@ class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
     # Each raises NotFittedError before `fit`, ValueError or TypeError for images unlike those of
     # `fit`, ImportError or RuntimeError if the backend does not run on this machine.
 
-    def transform(self, X, out=None):
+    def transform(self, X: Images, out: Any = None) -> Any:
         """Features of images X (n, c, h, w): convolution, ReLU, overlapping max-pooling.
 
         Returns an array (n, m, ceil(h / pool_stride), ceil(w / pool_stride)) of `dtype`, an image's
         maps as one row with `flat`; or `out`, any array of floats of that shape, filled instead.
         """
-        made = encoding.transform(*self._checked(X), out)
-        return self._contained(made, self._features_shape(), out)
+        features = encoding.transform(*self._checked(X), out)
+        return self._contained(features, self._features_shape(), out)
 
-    def feature_maps(self, X):
+    def feature_maps(self, X: Images) -> Array:
         """ReLU feature maps before pooling: (n, m, h, w). Large: m times the size of X."""
         return encoding.feature_maps(*self._checked(X))
 
-    def winners(self, X):
+    def winners(self, X: Images) -> tuple[Array, Array]:
         """The largest unit of every map of every image, whatever the sparsity rule.
 
         Returns values (n, m) of `dtype`, 0 where a map has no positive unit, and int32 positions
@@ -257,28 +259,28 @@ class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
         """
         return encoding.winners(*self._checked(X))
 
-    def reconstruct(self, X):
+    def reconstruct(self, X: Images) -> Array:
         """Images rebuilt from what the sparsity rule, less its lifetime, lets survive."""
         return encoding.reconstruct(*self._checked(X))
 
-    def score(self, X, y=None):
+    def score(self, X: Images, y: object = None) -> float:
         """Minus the mean over images of ||x_hat - x||^2: the larger, the better."""
         return encoding.score(*self._checked(X))
 
-    def usage(self, X):
+    def usage(self, X: Images) -> Array:
         """Fraction of images X in which each map has a survivor: (m,) float64; 0 means dead."""
         return encoding.usage(*self._checked(X))
 
     # Files ------------------------------------------------------------------------------------
 
-    def to_file(self):
+    def to_file(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """As `Estimator.to_file`."""
         arrays, numbers = self.state_.to_file()
         parameters = self.get_params(deep=False) | self.state_.deleted_settings
         return arrays, {"parameters": parameters, **numbers}
 
     @classmethod
-    def from_file(cls, path, arrays, settings):
+    def from_file(cls, path: PathLike, arrays: dict[str, Array], settings: dict[str, Any]) -> Self:
         """As `Estimator.from_file`."""
         layer, deleted = cls._constructed(path, settings)
         layer.state_ = LayerState.from_file(path, arrays, settings, layer)
@@ -289,7 +291,7 @@ class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
         state = self._fitted_state()
         return encoding.features_shape(state, self, state.image_size)
 
-    def _checked(self, X):
+    def _checked(self, X) -> tuple[Any, Any, Any, Any]:
         """What every function of `minisca.encoding` takes: backend, state, settings, images."""
         state = self._fitted_state()
         self.check_parameters()

@@ -6,7 +6,8 @@ attributes that end in an underscore. That is all `sklearn.base.clone`, `Pipelin
 """
 
 import inspect
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from minisca.files.checkpoint import (
     CheckpointError,
@@ -17,6 +18,7 @@ from minisca.files.checkpoint import (
     require_learned,
     save_checkpoint,
 )
+from minisca.types import Array, PathLike
 from minisca.validation import check_fitted, check_learned
 
 
@@ -27,16 +29,20 @@ class Estimator:
     `_learned_numbers`. The attributes have these names and an underscore.
     """
 
+    if TYPE_CHECKING:  # of what `_store` and `_set_learned` set, a type checker knows nothing
+
+        def __getattr__(self, name: str) -> Any: ...
+
     #: "classifier", "transformer" or None, as scikit-learn names them.
-    _estimator_type = None
+    _estimator_type: str | None = None
     #: Whether X is images (n, c, h, w) or the like, and cannot be rows (n, features).
     _takes_images = True
     #: The learned array whose presence means that the estimator is fitted.
-    _main = None
+    _main: str | None = None
     #: {name: function of name and value that checks it} of what is learned and no array.
-    _learned_numbers: ClassVar = {}
+    _learned_numbers: ClassVar[Mapping[str, Any]] = {}
     #: Settings that only old files have: {name: whether it mattered that it had this value}.
-    _deleted_settings: ClassVar = {}
+    _deleted_settings: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
     def _defaults(cls):
@@ -54,7 +60,7 @@ class Estimator:
         """Set the attributes that the constructor's arguments are, given its `locals()`."""
         vars(self).update((name, value) for name, value in arguments.items() if name != "self")
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """{argument name: value}.
 
         With `deep`, also the parameters of estimators among the values, as "name__parameter", and
@@ -68,7 +74,7 @@ class Estimator:
                 parameters.update(_nested(name, value))
         return parameters
 
-    def set_params(self, **parameters):
+    def set_params(self, **parameters: Any) -> Self:
         """Set constructor arguments by name, nested ones as `get_params` names them; returns self.
 
         Raises ValueError for an unknown name, listing the valid ones.
@@ -87,14 +93,14 @@ class Estimator:
             setattr(self, first, _replaced(first, getattr(self, first), rest, value))
         return self
 
-    def check_parameters(self):
+    def check_parameters(self) -> None:
         """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
 
     def _set_learned(self, **learned):
         """Set attributes, all in one exchange: an interrupt finds none of them new, or all."""
         vars(self).update(learned)
 
-    def save(self, path):
+    def save(self, path: PathLike) -> None:
         """Write the fitted estimator to one file: whole or not at all, an .npz without pickle.
 
         Missing folders are made, no extension is added. Raises NotFittedError before `fit`,
@@ -107,7 +113,7 @@ class Estimator:
         save_checkpoint(path, type(self).__name__, arrays, settings)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: PathLike) -> Self:
         """The estimator that `save(path)` wrote.
 
         Raises CheckpointError, naming the file, for any other or a damaged one; OSError, naming it
@@ -115,14 +121,14 @@ class Estimator:
         """
         return cls.from_file(path, *load_checkpoint(path, cls.__name__))
 
-    def to_file(self):
+    def to_file(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """What a file of the fitted estimator holds: {name: array}, and a dict for JSON."""
         arrays = {name: getattr(self, f"{name}_") for name in self._learned_arrays()}
         numbers = {name: getattr(self, f"{name}_") for name in self._learned_numbers}
         return arrays, {"parameters": self.get_params(deep=False), **numbers}
 
     @classmethod
-    def from_file(cls, path, arrays, settings):
+    def from_file(cls, path: PathLike, arrays: dict[str, Array], settings: dict[str, Any]) -> Self:
         """The estimator that `to_file` described.
 
         Raises CheckpointError, naming `path`, if something is missing or does not fit.

@@ -7,10 +7,12 @@ frame, which is asked for as scikit-learn has it, and made without it.
 import math
 import sys
 from importlib import import_module
+from typing import Any, Self
 
 import numpy as np
 
 from minisca.estimator import Estimator
+from minisca.types import Array, Images
 from minisca.validation import check_choice, check_flag
 
 #: What `set_output` takes.
@@ -26,11 +28,11 @@ class FeatureEstimator(Estimator):
 
     _estimator_type = "transformer"
 
-    def fit_transform(self, X, y=None, **fit_options):
+    def fit_transform(self, X: Images, y: object = None, **fit_options: Any) -> Any:
         """`fit(X, y, **fit_options)`, then `transform(X)`."""
         return self.fit(X, y, **fit_options).transform(X)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: object = None) -> Array:
         """Names of an image's features, flattened: "map0_row0_column0", "map0_row0_column1" ...
 
         Returns an array of str, (m * h' * w',): the columns that `transform` gives with `flat`, and
@@ -39,7 +41,7 @@ class FeatureEstimator(Estimator):
         """
         return feature_names(self._features_shape())
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform: str | None = None) -> Self:
         """What `transform` and `fit_transform` return from now on; returns self.
 
         transform: "default" for arrays; "pandas" for data frames, whose columns are those of

@@ -4,11 +4,14 @@ Contrast normalisation of each image by itself; ZCA whitening, which is fitted; 
 of NORB's views. Images are read a block at a time, whatever their number.
 """
 
+from typing import Any, Self
+
 import numpy as np
 
 from minisca.chunks import chunks
 from minisca.estimator import Estimator
 from minisca.files.checkpoint import CheckpointError, Learned
+from minisca.types import Array, Images, PathLike
 from minisca.validation import (
     check_images,
     check_integer,
@@ -19,7 +22,7 @@ from minisca.validation import (
 )
 
 
-def contrast_normalise(X, epsilon=1e-3):
+def contrast_normalise(X: Images, epsilon: float = 1e-3) -> Array:
     """Each image less its mean, divided by its contrast (arXiv 1409.2752v1, section 3.2).
 
     x <- (x - mean(x)) / (std(x) + epsilon), over all of an image's channels and pixels.
@@ -76,12 +79,16 @@ class ZCA(Estimator):
 
     _estimator_type = "transformer"
     _main = "whitening"
+    mean_: Array
+    eigenvalues_: Array
+    whitening_: Array
+    dewhitening_: Array
 
-    def __init__(self, epsilon=0.1):
+    def __init__(self, epsilon: float = 0.1) -> None:
         self.epsilon = epsilon
 
     @np.errstate(under="ignore")  # a number that underflows is 0
-    def fit(self, X, y=None):
+    def fit(self, X: Images, y: object = None) -> Self:
         """Measure the images' mean and covariance; returns self.
 
         Parameters
@@ -114,7 +121,7 @@ class ZCA(Estimator):
         return self
 
     @np.errstate(under="ignore")  # a number that underflows is 0
-    def transform(self, X, out=None):
+    def transform(self, X: Images, out: Any = None) -> Any:
         """Whiten images.
 
         Parameters
@@ -137,12 +144,12 @@ class ZCA(Estimator):
             out[rows] = (x.astype(np.float32) @ self.whitening_).reshape(-1, *X.shape[1:])
         return out
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X: Images, y: object = None) -> Array:
         """`fit(X)`, then `transform(X)`."""
         return self.fit(X).transform(X)
 
     @np.errstate(under="ignore")  # a number that underflows is 0
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: Images) -> Array:
         """The images, a float32 array (n, c, h, w), that `transform` made X of; raises as that."""
         X = self._check_new(X)
         out = np.empty(X.shape, np.float32)
@@ -152,7 +159,7 @@ class ZCA(Estimator):
         return out
 
     @classmethod
-    def from_file(cls, path, arrays, settings):
+    def from_file(cls, path: PathLike, arrays: dict[str, Array], settings: dict[str, Any]) -> Self:
         """The whitener that `to_file` described; `path` is named in messages."""
         zca = super().from_file(path, arrays, settings)
         if zca.mean_.size != zca.eigenvalues_.size:
@@ -162,7 +169,7 @@ class ZCA(Estimator):
             )
         return zca
 
-    def check_parameters(self):
+    def check_parameters(self) -> None:
         """Raise ValueError or TypeError unless epsilon > 0."""
         check_number("epsilon", self.epsilon, low_open=True)
 
@@ -180,7 +187,7 @@ class ZCA(Estimator):
         return check_images(X, channels=channels, size=size)
 
 
-def crop_centre(X, side):
+def crop_centre(X: Images, side: int) -> Array:
     """The inner pixels of images (n, c, h, w): a view (n, c, side, side).
 
     Of an odd number of rows or columns that go, the lower or right edge loses one more. Raises
@@ -195,7 +202,7 @@ def crop_centre(X, side):
     return X[:, :, top : top + side, left : left + side]
 
 
-def resize_bilinear(X, side):
+def resize_bilinear(X: Images, side: int) -> Array:
     """Resample images bilinearly.
 
     Parameters

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from minisca.files.checkpoint import CheckpointError, fitting
 from minisca.output import FeatureEstimator, flat_shape
 from minisca.progress import progress
 from minisca.training.images import fingerprint
+from minisca.types import Array, Images, PathLike
 from minisca.validation import (
     check_choice,
     check_fitted,
@@ -54,17 +56,25 @@ class Stack(FeatureEstimator):
     """
 
     _main = "layers"
+    layers_: list[SparseConvAutoencoder]
 
-    def __init__(self, layers, centre="given", flat=False):
+    def __init__(
+        self,
+        layers: Sequence[SparseConvAutoencoder],
+        centre: str = "given",
+        flat: bool = False,
+    ) -> None:
         self._store(locals())
 
-    def check_parameters(self):
+    def check_parameters(self) -> None:
         """Raise ValueError or TypeError, naming it, for bad layers, `centre` or `flat`."""
         check_choice("centre", self.centre, CENTRES)
         self._container()
         self._check_layers()
 
-    def fit(self, X, y=None, checkpoint=None, resume=False):
+    def fit(
+        self, X: Images, y: object = None, checkpoint: PathLike | None = None, resume: bool = False
+    ) -> Self:
         """Train layer after layer, each on the features of the one below.
 
         Parameters
@@ -86,16 +96,16 @@ class Stack(FeatureEstimator):
         ------
         As `SparseConvAutoencoder.fit`; of all layers before anything is trained.
         """
-        self._fit(X, checkpoint, resume, encode_last=False)
+        self._fit(X, False, checkpoint, resume)
         return self
 
-    def fit_transform(self, X, y=None, checkpoint=None, resume=False):
-        """`fit(X)`, and the last layer's features of X, encoded once: as of `transform`."""
-        features = self._fit(X, checkpoint, resume, encode_last=True)
+    def fit_transform(self, X: Images, y: object = None, **fit_options: Any) -> Any:
+        """`fit(X, **fit_options)`, and the last layer's features, encoded once: as `transform`."""
+        features = self._fit(X, True, **fit_options)
         rows = features.reshape(flat_shape(features.shape)) if self.flat else features
         return self._contained(rows, features.shape[1:])
 
-    def _fit(self, X, checkpoint, resume, encode_last):
+    def _fit(self, X, encode_last, checkpoint=None, resume=False):
         features = check_images(X)
         self.check_parameters()
         layers = self.layers
@@ -118,7 +128,7 @@ class Stack(FeatureEstimator):
         self.layers_ = fitted
         return features
 
-    def transform(self, X, depth=None, out=None):
+    def transform(self, X: Images, depth: int | None = None, out: Any = None) -> Any:
         """Features of images after some of the layers.
 
         A chunk of images passes through all layers before the next, so that only the last layer's
@@ -170,9 +180,10 @@ class Stack(FeatureEstimator):
                 bar.update(rows.stop - rows.start)
         return self._contained(out, results[-1], given)
 
-    def to_file(self):
+    def to_file(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """As `Estimator.to_file`."""
-        arrays, settings = {}, {"layers": [], "centre": self.centre, "flat": self.flat}
+        arrays: dict[str, Array] = {}
+        settings: dict[str, Any] = {"layers": [], "centre": self.centre, "flat": self.flat}
         for number, layer in enumerate(self.layers_, start=1):
             layer._check_as_fitted()
             layer_arrays, layer_settings = layer.to_file()
@@ -181,7 +192,7 @@ class Stack(FeatureEstimator):
         return arrays, settings
 
     @classmethod
-    def from_file(cls, path, arrays, settings):
+    def from_file(cls, path: PathLike, arrays: dict[str, Array], settings: dict[str, Any]) -> Self:
         """As `Estimator.from_file`."""
         described = settings.get("layers")
         if not isinstance(described, list) or not described:
@@ -208,8 +219,8 @@ class Stack(FeatureEstimator):
                 must = "those above the first must have been"
                 found = f"layer {number} of {path} was not centred in training"
                 raise CheckpointError(f"{found}; with centre='above-first' {must}")
-        own = [SparseConvAutoencoder(**layer.get_params(deep=False)) for layer in layers]
-        stack = cls(own, centre, flat)
+        copies = [SparseConvAutoencoder(**layer.get_params(deep=False)) for layer in layers]
+        stack = cls(copies, centre, flat)
         stack.layers_ = layers
         return stack
 

@@ -1,8 +1,10 @@
 """What every classifier gives: scores, labels, and the fraction of labels that are right."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minisca.estimator import Estimator
+from minisca.types import Array, Features
 from minisca.validation import check_fitted, check_labels
 
 
@@ -14,8 +16,11 @@ class Classifier(Estimator):
     """
 
     _estimator_type = "classifier"
+    classes_: Array
+    coef_: Array
+    intercept_: Array
 
-    def decision_function(self, X):
+    def decision_function(self, X: Features) -> Array:
         """Score every class.
 
         Parameters
@@ -34,7 +39,7 @@ class Classifier(Estimator):
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
-    def predict(self, X):
+    def predict(self, X: Features) -> Array:
         """The label of the largest score.
 
         Parameters
@@ -48,7 +53,7 @@ class Classifier(Estimator):
         scores = self._scores(X)
         return self.classes_[scores.argmax(axis=1)]
 
-    def score(self, X, y):
+    def score(self, X: Features, y: ArrayLike) -> float:
         """The fraction of X whose label is predicted.
 
         Parameters

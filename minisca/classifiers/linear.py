@@ -8,14 +8,16 @@ import copy
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minisca.classifiers.base import Classifier
 from minisca.classifiers.feature_blocks import FeatureBlocks
 from minisca.classifiers.resuming import FitFile
 from minisca.files.checkpoint import FLOATS, LABELS, CheckpointError, Learned
+from minisca.types import Array, Features, PathLike
 from minisca.validation import (
     check_flag,
     check_integer,
@@ -44,7 +46,9 @@ class LinearClassifier(Classifier):
     _main = "coef"
     _takes_images = False
 
-    def fit(self, X, y, checkpoint=None, resume=False):
+    def fit(
+        self, X: Features, y: ArrayLike, checkpoint: PathLike | None = None, resume: bool = False
+    ) -> Self:
         """Learn from features and their labels.
 
         Parameters
@@ -97,7 +101,7 @@ class LinearClassifier(Classifier):
         return self
 
     @classmethod
-    def from_file(cls, path, arrays, settings):
+    def from_file(cls, path: PathLike, arrays: dict[str, Array], settings: dict[str, Any]) -> Self:
         """As `Estimator.from_file`; CheckpointError for a fit that is not done."""
         if "training" in settings:
             must = "fit(X, y, checkpoint=, resume=True) goes on with it"
@@ -108,7 +112,7 @@ class LinearClassifier(Classifier):
         return FeatureBlocks(X).n
 
     @property
-    def n_features_in_(self):
+    def n_features_in_(self) -> int:
         """Number of features of a row seen in `fit`."""
         return self.coef_.shape[1]
 
@@ -190,6 +194,9 @@ class PenalisedClassifier(LinearClassifier):
     made, and whether they sufficed.
     """
 
+    loss_: float
+    n_iter_: int
+    converged_: bool
     _learned_numbers: ClassVar = {
         "loss": check_number,
         "n_iter": partial(check_integer, minimum=0),
@@ -216,7 +223,7 @@ class PenalisedClassifier(LinearClassifier):
             **{"loss_": loss, "n_iter_": n_iter, "converged_": converged},
         }
 
-    def check_parameters(self):
+    def check_parameters(self) -> None:
         """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
         check_number("l2", self.l2)
         check_integer("max_iter", self.max_iter)

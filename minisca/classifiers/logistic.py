@@ -4,6 +4,7 @@ import numpy as np
 
 from minisca.classifiers import lbfgs
 from minisca.classifiers.linear import PenalisedClassifier
+from minisca.types import Array, Features
 
 
 @np.errstate(under="ignore")  # a number that underflows is 0
@@ -71,14 +72,16 @@ class LogisticRegression(PenalisedClassifier):
 
     _row_losses = staticmethod(cross_entropy)
 
-    def __init__(self, l2=1e-3, max_iter=200, tol=1e-4, verbose=True):
+    def __init__(
+        self, l2: float = 1e-3, max_iter: int = 200, tol: float = 1e-4, verbose: bool = True
+    ) -> None:
         self.l2 = l2
         self.max_iter = max_iter
         self.tol = tol
         self.verbose = verbose
 
     @np.errstate(under="ignore")  # a number that underflows is 0
-    def predict_proba(self, X):
+    def predict_proba(self, X: Features) -> Array:
         """The probability of every class: the softmax of the scores.
 
         Parameters

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minisca.backends import get_backend
 from minisca.classifiers.feature_blocks import FeatureBlocks
@@ -20,6 +22,7 @@ from minisca.files.checkpoint import (
 )
 from minisca.training.fit import Task, own_copies, run_epochs
 from minisca.training.optim import SGD
+from minisca.types import Array, Features, PathLike
 from minisca.validation import check_integer, check_number, check_seed, check_verbose
 
 
@@ -72,18 +75,25 @@ class SoftmaxSGD(LinearClassifier):
 
     def __init__(
         self,
-        n_epochs=30,
-        learning_rate=0.1,
-        drop_after=(10, 20),
-        batch_size=100,
-        momentum=0.9,
-        init_scale=0.01,
-        random_state=None,
-        verbose=True,
-    ):
+        n_epochs: int = 30,
+        learning_rate: float = 0.1,
+        drop_after: tuple[int, ...] = (10, 20),
+        batch_size: int = 100,
+        momentum: float = 0.9,
+        init_scale: float = 0.01,
+        random_state: int | None = None,
+        verbose: bool = True,
+    ) -> None:
         self._store(locals())
 
-    def fit(self, X, y, checkpoint=None, resume=False, validation=None):
+    def fit(
+        self,
+        X: Features,
+        y: ArrayLike,
+        checkpoint: PathLike | None = None,
+        resume: bool = False,
+        validation: tuple[Features, ArrayLike] | None = None,
+    ) -> Self:
         """Learn from features and their labels.
 
         Parameters
@@ -106,15 +116,17 @@ class SoftmaxSGD(LinearClassifier):
         """
         return self._fit(X, y, checkpoint, resume, validation)
 
+    loss_history_: Array
+    validation_error_history_: Array
     predict_proba = LogisticRegression.predict_proba
 
     @property
-    def best_epoch_(self):
+    def best_epoch_(self) -> int:
         """The epoch, from 1, whose weights these are."""
         errors = self.validation_error_history_
         return 1 + int(np.argmin(errors)) if len(errors) else len(self.loss_history_)
 
-    def check_parameters(self):
+    def check_parameters(self) -> None:
         """Raise ValueError or TypeError, naming it, for a bad constructor argument."""
         check_integer("n_epochs", self.n_epochs)
         check_number("learning_rate", self.learning_rate, low_open=True)

@@ -70,13 +70,15 @@ class LinearSVM(PenalisedClassifier):
 
     _row_losses = staticmethod(squared_hinge)
 
-    def __init__(self, l2=1e-2, max_iter=200, tol=1e-2, verbose=True):
+    def __init__(
+        self, l2: float = 1e-2, max_iter: int = 200, tol: float = 1e-2, verbose: bool = True
+    ) -> None:
         self.l2 = l2
         self.max_iter = max_iter
         self.tol = tol
         self.verbose = verbose
 
-    def check_parameters(self):
+    def check_parameters(self) -> None:
         """As `LogisticRegression.check_parameters`; `l2` must be more than 0."""
         check_number("l2", self.l2, low_open=True)
         super().check_parameters()

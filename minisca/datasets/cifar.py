@@ -14,6 +14,7 @@ from minisca.datasets.dataset import Dataset
 from minisca.datasets.download import download as download_file
 from minisca.datasets.errors import DatasetError, DatasetNotFoundError, within_memory
 from minisca.datasets.locate import Source, check_checksum, find, name_after
+from minisca.types import PathLike
 
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
 ARCHIVE = "cifar-10-binary.tar.gz"
@@ -44,7 +45,7 @@ PIXEL_SUMS = {
 }
 
 
-def load_cifar10(data_dir=None, download=True):
+def load_cifar10(data_dir: PathLike | None = None, download: bool = True) -> Dataset:
     """Load CIFAR-10, or other images stored in files of its binary version.
 
     The archive cifar-10-binary.tar.gz, or the files data_batch_1.bin to data_batch_5.bin and

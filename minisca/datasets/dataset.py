@@ -27,7 +27,9 @@ class Dataset:
     name: str
     source: str
 
-    def validation_split(self, n=None):
+    def validation_split(
+        self, n: int | None = None
+    ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
         """Split the training set in two, so that settings are chosen without the test set.
 
         Parameters

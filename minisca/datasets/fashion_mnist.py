@@ -6,16 +6,18 @@ Nothing is downloaded here: Debian has it as a package, dataset-fashion-mnist.
 import os
 from pathlib import Path
 
+from minisca.datasets.dataset import Dataset
 from minisca.datasets.errors import DatasetError, DatasetNotFoundError
 from minisca.datasets.locate import locate
 from minisca.datasets.mnist import SOURCE, load_files
+from minisca.types import PathLike
 
 #: Where Debian's package puts the files.
 PACKAGE = "/usr/share/datasets/fashion-mnist"
 FOLDERS = ("fashion-mnist", "FashionMNIST/raw", "raw")  # the second and third: torchvision's
 
 
-def load_fashion_mnist(data_dir=None):
+def load_fashion_mnist(data_dir: PathLike | None = None) -> Dataset:
     """Load Fashion-MNIST from its four IDX files, which have the names of MNIST's.
 
     Parameters

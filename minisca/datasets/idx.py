@@ -6,16 +6,18 @@ The magic number is two zero bytes, the type of an element (0x08: uint8) and the
 import struct
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minisca.datasets.array_file import read_array, read_field, read_magic, write_array
 from minisca.datasets.errors import DatasetError
+from minisca.types import Array, PathLike
 
 UINT8 = 0x08
 OTHER_TYPES = {0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
 LARGEST_RANK = 4
 
 
-def read_idx(path):
+def read_idx(path: PathLike) -> Array:
     """Read an IDX file of unsigned bytes.
 
     Parameters
@@ -34,7 +36,7 @@ def read_idx(path):
     return read_array(path, _read_header)
 
 
-def write_idx(path, array):
+def write_idx(path: PathLike, array: ArrayLike) -> None:
     """Write an IDX file: whole or not at all, and the same array always gives the same bytes.
 
     Parameters

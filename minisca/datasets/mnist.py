@@ -13,6 +13,7 @@ from minisca.datasets.dataset import Dataset, check_one_size
 from minisca.datasets.errors import DatasetError, SampleWarning, within_memory
 from minisca.datasets.idx import idx_header, read_idx
 from minisca.datasets.locate import Source, check_checksum, find, name_after
+from minisca.types import PathLike
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -41,7 +42,7 @@ MAX_BYTES = 64 << 20  # the largest of the four has 47,040,016
 SAMPLE_NAME = "MNIST sample of 5,000 digits"
 
 
-def load_mnist(data_dir=None, download=True):
+def load_mnist(data_dir: PathLike | None = None, download: bool = True) -> Dataset:
     """Load MNIST, or another data set stored in four IDX files of the same names.
 
     The files train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
@@ -94,7 +95,7 @@ def load_mnist(data_dir=None, download=True):
     return load_files(paths, only_mnist=cached)
 
 
-def load_mnist_sample():
+def load_mnist_sample() -> Dataset:
     """Load the bundled 5,000 digits of MNIST's training set: 4,000 to train on, 1,000 to test on.
 
     A Dataset of the first 500 of each class, in turn 0, 1, ..., 9, 0, 1, ..., so that any run of

@@ -12,6 +12,7 @@ from minisca.datasets.dataset import Dataset, check_one_size
 from minisca.datasets.errors import DatasetError, DatasetNotFoundError, within_memory
 from minisca.datasets.locate import Source, check_checksum, find, name_after
 from minisca.datasets.norb_matrix import read_norb_matrix
+from minisca.types import PathLike
 
 MIRRORS = ("https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/",)
 FOLDER = "smallnorb"
@@ -59,7 +60,7 @@ class StereoDataset(Dataset):
     test_info: np.ndarray = field(repr=False)
 
 
-def load_norb(data_dir=None, download=True):
+def load_norb(data_dir: PathLike | None = None, download: bool = True) -> StereoDataset:
     """Load small NORB, or other stereo pairs stored in files of the same names.
 
     The files smallnorb-5x46789x9x18x6x2x96x96-training-dat.mat, -cat.mat and -info.mat, and

@@ -5,14 +5,17 @@ are int32, of which at least three follow even where the rank is 1 or 2 (the res
 """
 
 import struct
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minisca.datasets.array_file import read_array, read_field, read_magic, write_array
 from minisca.datasets.errors import DatasetError
+from minisca.types import Array, PathLike
 
 #: Element types by magic number, as they lie in the file.
-TYPES = {
+TYPES: dict[int, np.dtype[Any]] = {
     0x1E3D4C51: np.dtype("<f4"),
     0x1E3D4C53: np.dtype("<f8"),
     0x1E3D4C54: np.dtype("<i4"),
@@ -24,7 +27,7 @@ LARGEST_RANK = 8
 LEAST_SIDES = 3
 
 
-def read_norb_matrix(path):
+def read_norb_matrix(path: PathLike) -> Array:
     """Read a matrix file of NORB's.
 
     Parameters
@@ -43,7 +46,7 @@ def read_norb_matrix(path):
     return read_array(path, _read_header)
 
 
-def write_norb_matrix(path, array):
+def write_norb_matrix(path: PathLike, array: ArrayLike) -> None:
     """Write a matrix file of NORB's: whole or not at all.
 
     Parameters

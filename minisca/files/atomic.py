@@ -21,7 +21,7 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:  # Windows, where an open file cannot be removed
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 #: Age in seconds from which a temporary file is of a dead writer where no lock can tell.
 DAY = 24 * 3600

@@ -11,6 +11,7 @@ and the random state.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from minisca.files.checkpoint import (
     require_learned,
 )
 from minisca.training.images import check_fingerprint
+from minisca.types import Array
 from minisca.validation import check_fitted, check_integer, check_number
 
 #: What a layer can learn. With tied filters there are no "decoder_filters": see `decoder_filters`.
@@ -215,7 +217,7 @@ class LayerState:
         return cls(parameters, velocities, random_state, *shape, energy, *history)
 
 
-def _learned(name):
+def _learned(name) -> Any:
     """An attribute of a layer that is read from its state, and written to it."""
     return property(
         lambda layer: layer._fitted_state().get(name),
@@ -226,16 +228,16 @@ def _learned(name):
 class StateAttributes:
     """What a layer has learned, as attributes: they stand in its `state_`, and nowhere else."""
 
-    encoder_filters_ = _learned("encoder_filters")
-    encoder_bias_ = _learned("encoder_bias")
-    decoder_filters_ = _learned("decoder_filters")
-    decoder_bias_ = _learned("decoder_bias")
-    centre_ = _learned("centre")
-    patch_energy_ = _learned("patch_energy")
-    loss_history_ = _learned("loss_history")
-    n_channels_ = _learned("n_channels")
-    image_size_ = _learned("image_size")
-    n_epochs_done_ = _learned("n_epochs_done")
+    encoder_filters_: Array = _learned("encoder_filters")
+    encoder_bias_: Array = _learned("encoder_bias")
+    decoder_filters_: Array = _learned("decoder_filters")
+    decoder_bias_: Array = _learned("decoder_bias")
+    centre_: Array | None = _learned("centre")
+    patch_energy_: float = _learned("patch_energy")
+    loss_history_: list[float] = _learned("loss_history")
+    n_channels_: int = _learned("n_channels")
+    image_size_: tuple[int, int] = _learned("image_size")
+    n_epochs_done_: int = _learned("n_epochs_done")
 
     def _check_as_fitted(self):
         self._fitted_state().check_settings(self)

@@ -9,6 +9,7 @@ import zipfile
 
 import pytest
 
+import minisca
 from tests.support.script_runs import ROOT
 
 BUILD = "from setuptools import build_meta as b; b.build_wheel('out'); b.build_sdist('out')"
@@ -65,7 +66,14 @@ def test_the_wheel_holds_the_library_its_kernels_its_sample_and_nothing_else(bui
     library = {name for name in tracked if name.startswith("minisca/")}
     expected = {name for name in library if not name.endswith("README.md")}
     assert {name for name in wheel if ".dist-info/" not in name} == expected
-    assert {name.rpartition(".")[2] for name in expected} == {"py", "cu", "cuh", "npz", "md"}
+    assert {name.rpartition(".")[2] for name in expected} == {
+        "py",
+        "cu",
+        "cuh",
+        "npz",
+        "md",
+        "typed",
+    }
 
 
 def test_the_source_distribution_holds_what_its_tests_need_and_nothing_else(built):
@@ -77,6 +85,7 @@ def test_the_source_distribution_holds_what_its_tests_need_and_nothing_else(buil
 
 def test_the_index_shows_a_page_without_links_into_the_repository(built):
     metadata = built[3]
+    assert f"Version: {minisca.__version__}\n" in metadata
     for line in ("Author: minisca developers", "License-Expression: MIT", "Keywords: sparse"):
         assert line in metadata
     links = re.findall(r"\]\((.*?)\)", metadata)
