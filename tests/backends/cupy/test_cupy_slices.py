@@ -3,6 +3,8 @@
 In whole numbers every sum is exact: whatever the order, they agree to the last bit.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,7 @@ CASES = [
     Case(7, 6, 3, 5, 3, 7),
     Case(2, 5, 4, 9, 5, 11),
     Case(13, 2, 4, 4, 3, 5),
+    Case(40, 2, 3, 4, 1, 3),
 ]
 NAMES = ["decode_winners", "decode_winners, maps", "winners_backward", "winners_backward, maps"]
 
@@ -62,27 +65,66 @@ def test_a_decoder_that_subtracts_is_the_decoder_and_the_residual(case, dtype):
     np.testing.assert_allclose(loss, right, rtol=1e-13)
 
 
-@pytest.mark.parametrize("limit", [64 << 10, 36 << 10, 8 << 10])
-def test_a_block_never_asks_for_more_shared_memory_than_there_is(monkeypatch, limit, dtype):
-    case = Case(11, 9, 9, 14, 37, 5)
-    right, asked = [results_of(name, case, dtype) for name in NAMES], []
-
-    class Less(Emulator if EMULATED else machine.CuPy):
-        shared_limit = limit
+@pytest.fixture
+def asked(monkeypatch):
+    """Of every launch so far the kernel's name and its bytes of shared memory."""
+    launches = []
 
     def launch(kernel, *args, shared_bytes=0):
-        asked.append((kernel.name, shared_bytes))
+        launches.append((kernel.name, shared_bytes))
         launching.launch(kernel, *args, shared_bytes=shared_bytes)
 
-    monkeypatch.setattr(machine, "platform", Less())
     for module in (paste, patches):
         monkeypatch.setattr(module, "launch", launch)
+    return launches
+
+
+def use_device(monkeypatch, limit):
+    """Go on with a device whose blocks have `limit` bytes of shared memory."""
+
+    class Other(Emulator if EMULATED else machine.CuPy):
+        shared_limit = limit
+
+    monkeypatch.setattr(machine, "platform", Other())
+
+
+#: One slice and two; more images and shares of the maps than fit into 64 KB.
+LARGE = [Case(18, 1, 28, 29, 21, 7), Case(17, 8, 14, 13, 21, 5)]
+
+
+@pytest.mark.parametrize("case", LARGE, ids=str)
+def test_the_memory_of_a_block_changes_no_bit(monkeypatch, asked, case, dtype):
+    """Of one device all comes at once, of the other in rounds."""
+    monkeypatch.setattr(slices, "BLOCKS", 1)
+    monkeypatch.setattr(slices, "SHARED_BYTES", most := 98 << 10)
+    found = []
+    for limit in (99 << 10, slices.LEAST_SHARED_BYTES):
+        use_device(monkeypatch, limit)
+        asked.clear()
+        found.append([])
+        for name in NAMES:
+            results = call(cupy, name, as_dtype(arguments(name, case), dtype))
+            found[-1] += results if isinstance(results, tuple) else [results]
+        x = as_dtype(arguments("winners_backward", case), dtype)[0]
+        *code, _ = as_dtype(arguments("decode_winners", case), dtype)
+        found[-1] += cupy.decoded_residual(*code, x, case.n)
+        needed = max(shared_bytes for _, shared_bytes in asked)
+        assert slices.LEAST_SHARED_BYTES < needed <= most or limit == slices.LEAST_SHARED_BYTES
+        assert needed <= limit
+    assert {"paste", "paste_and_subtract"} < {name for name, _ in asked}
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(cupy.to_host(one), cupy.to_host(other))
+
+
+def test_a_device_of_less_memory_than_any_gets_the_plain_kernels(monkeypatch, asked, dtype):
+    case = CASES[0]
+    right = [results_of(name, case, dtype) for name in NAMES]
+    use_device(monkeypatch, slices.LEAST_SHARED_BYTES - 1)
+    asked.clear()
     for name, results in zip(NAMES, right, strict=True):
         for result, expected in zip(results_of(name, case, dtype), results, strict=True):
             np.testing.assert_array_equal(result, expected)
-    assert all(shared_bytes <= limit for _, shared_bytes in asked)
-    sliced = {name for name, _ in asked} & {"paste", "walk_error"}
-    assert len(sliced) == (0 if limit == 8 << 10 else 2)
+    assert not asked
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -119,13 +161,21 @@ def test_a_filter_that_juts_out_reaches_none_of_the_images_pixels(size, k):
 
 @pytest.mark.parametrize("shape", [(100, 1, 28, 28), (100, 3, 32, 32), (100, 128, 10, 10)])
 @pytest.mark.parametrize(("m", "k"), [(16, 7), (512, 9), (2048, 5)])
-def test_plans_cover_every_image_and_map(shape, m, k):
+@pytest.mark.parametrize("limit", [64 << 10, 99 << 10, 227 << 10])
+def test_what_comes_at_once_fits_and_nothing_else_depends_on_the_device(
+    monkeypatch, shape, m, k, limit
+):
+    monkeypatch.setattr(machine, "platform", SimpleNamespace(shared_limit=limit))
     layout = slices.make_layout(shape, k, "float32")
     plan = paste.make_plan(layout, shape[0], m)
-    assert plan.fits(layout)
-    warps = plan.n_threads // 32
-    assert warps % plan.shares == 0
-    assert warps // plan.shares * plan.own >= plan.images
-    of_piece, of_block = patches.cut(layout, shape[0], m, 16, 5)
-    assert 1 <= of_piece <= 5
-    assert 1 <= of_block <= m
+    some = plan.at_once(layout, limit)
+    assert max(plan.n_threads, some.n_threads) <= paste.THREADS
+    assert plan.shared_bytes(layout) <= slices.SHARED_BYTES
+    assert some.shared_bytes(layout) <= limit
+    cut = patches.make_cut(layout, shape[0], m)
+    assert 1 <= cut.at_once <= cut.of_piece <= shape[0]
+    assert 1 <= cut.of_block <= m
+    assert cut.shared_bytes <= limit
+    monkeypatch.setattr(machine, "platform", SimpleNamespace(shared_limit=1 << 30))
+    assert slices.make_layout(shape, k, "float32") == layout
+    assert patches.make_cut(layout, shape[0], m)[:3] == cut[:3]

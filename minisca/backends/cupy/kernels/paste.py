@@ -6,15 +6,15 @@ import numpy as np
 
 from minisca.backends.cupy.device import empty
 from minisca.backends.cupy.kernels import slices
-from minisca.backends.cupy.runtime import machine
 from minisca.backends.cupy.runtime.launching import WARP, launch
 from minisca.chunks import ceil_div
 
 FILE = "paste.cu"
 #: Threads of a block, at most: kernels/paste.cu has its kThreads.
 THREADS = 640
-#: Images that a warp pastes into, where filters are small enough; maps that are worth a share.
-OWN, MOST_ROUNDS, LEAST_MAPS = 5, 2, 2
+#: Images that a warp pastes into, where filters are small enough, and in rounds, which take
+#: registers too; maps that are worth a share.
+OWN, OWN_IN_ROUNDS, MOST_ROUNDS, LEAST_MAPS = 5, 4, 2, 2
 INT_BYTES = np.dtype(np.int32).itemsize
 
 
@@ -30,12 +30,21 @@ class Plan(NamedTuple):
         return ceil_div(self.images, self.own) * self.shares * WARP
 
     def shared_bytes(self, layout):
+        """What a block needs that has copies of all its images for all shares."""
         staged = _packed(self.own * layout.itemsize) + _packed(self.own * INT_BYTES)
         return self.shares * self.images * layout.image_bytes + self.n_threads * staged
 
-    def fits(self, layout):
-        limit = machine.platform.shared_limit
-        return self.n_threads <= THREADS and self.shared_bytes(layout) <= limit
+    def at_once(self, layout, limit):
+        """The `Plan` of what comes at once, where `limit` bytes are all that there is."""
+        if self.shared_bytes(layout) <= limit:
+            return self
+        some = self._replace(own=min(self.own, OWN_IN_ROUNDS))
+        while some.shared_bytes(layout) > limit or some.n_threads > self.n_threads:
+            if some.shares > 1:
+                some = some._replace(shares=some.shares - 1)
+            else:
+                some = some._replace(images=ceil_div(some.images, 2))
+        return some
 
 
 def _packed(size):
@@ -44,16 +53,17 @@ def _packed(size):
 
 
 def make_plan(layout, n, m):
-    """The `Plan` for n images under m maps.
-
-    The order of the sums depends on it: on the batch, the layer and a block's memory.
-    """
+    """The `Plan` for n images under m maps. The order of the sums depends on it."""
     images = ceil_div(n, max(1, slices.BLOCKS // layout.slices))
     own, shares = OWN if layout.rounds <= MOST_ROUNDS else 1, 1
-    while images > 1 and not Plan(images, own, 1).fits(layout):
+
+    def fits(plan):
+        return plan.n_threads <= THREADS and plan.shared_bytes(layout) <= slices.SHARED_BYTES
+
+    while images > 1 and not fits(Plan(images, own, 1)):
         images = ceil_div(images, 2)
     own = own if images > 1 else 1
-    while m >= (shares + 1) * LEAST_MAPS and Plan(images, own, shares + 1).fits(layout):
+    while m >= (shares + 1) * LEAST_MAPS and fits(Plan(images, own, shares + 1)):
         shares += 1
     return Plan(images, own, shares)
 
@@ -75,7 +85,9 @@ def paste_and_subtract(layout, values, positions, filters, bias, x, divisor, err
 def _launch(layout, name, values, positions, filters, bias, *more):
     n, m = values.shape
     plan = make_plan(layout, n, m)
-    args = values, positions, filters, bias, n, m, plan.images, plan.shares, *layout.sizes, *more
+    some = plan.at_once(layout, slices.shared_limit())
+    cut = plan.images, plan.shares, some.images, some.shares
+    args = values, positions, filters, bias, n, m, *cut, *layout.sizes, *more
     n_blocks = layout.slices * ceil_div(n, plan.images)
-    made = layout.kernel(FILE, name, OWN=plan.own)
-    launch(made, n_blocks, plan.n_threads, *args, shared_bytes=plan.shared_bytes(layout))
+    made = layout.kernel(FILE, name, OWN=some.own, IN_ROUNDS=int(some != plan))
+    launch(made, n_blocks, plan.n_threads, *args, shared_bytes=some.shared_bytes(layout))

@@ -6,15 +6,21 @@
 //
 // Where a slice has all channels, error and images lie there side by side, and one walk finds all.
 // Else a walk through the error comes first, which leaves what its slice adds to every delta; then
-// these are added up; then comes a walk through the images. What does not fit into a block at once
-// is cut into pieces of images, whose gradients are added in order afterwards (sums.cu).
+// these are added up; then comes a walk through the images. The images are cut into pieces, whose
+// gradients are added in order afterwards (sums.cu). Where a piece does not fit into shared memory,
+// some of its images come at once; what is summed before waits in global memory.
+//
+// Macros, besides those of slices.cuh: IN_ROUNDS, 1 where some images come at once, 0 where all do.
 
 #include "slices.cuh"
 
 // A lane's sums take most of its registers: where they are many, a block has fewer threads, and a
-// warp fewer entries at once.
-constexpr bool kManySums = kRounds * sizeof(Pixel) > 16;
-constexpr int kThreads = kManySums ? 512 : 768, kBatch = kManySums ? 2 : 4;
+// warp fewer entries at once. Rounds take registers too.
+constexpr bool kInRounds = IN_ROUNDS;
+constexpr int kSumsBytes = kRounds * sizeof(Pixel);
+constexpr int kThreads = kSumsBytes > 16 || kInRounds ? 512 : 768;
+constexpr int kThreadsOfBoth = kSumsBytes >= 16 || kInRounds ? 512 : 768;
+constexpr int kBatch = kSumsBytes > 16 ? 2 : 4;
 
 // A survivor, or a silent slot, as the walks need it; the first pixel under its filter, counted from
 // its image's first.
@@ -61,15 +67,43 @@ extern "C" __global__ void pack_entries(const REAL* values, const int* positions
             code.entry(i, int(i / n), int(i % n), 0, layout);
 }
 
-// packed (size) Entry: delta <- 2 * the sum of its partials (slices, size).
-extern "C" __global__ void sum_deltas(const REAL* partials, int n_slices, double* packed,
-                                      Index size) {
-    for (Index i = first_element(); i < size; i += n_threads_of_grid()) {
+// The sums of a piece of the images, one behind the other: d_encoder (m, c, k, k), d_decoder
+// (m, c, k, k), d_encoder_bias (m), d_decoder_bias (c).
+struct Part {
+    REAL* d_encoder;
+    Index n_weights;
+    int n_maps;
+    __device__ Part(REAL* parts, int piece, int n_maps, const Layout& layout)
+        : n_weights(Index(n_maps) * layout.channels * layout.k * layout.k), n_maps(n_maps) {
+        d_encoder = parts + piece * (2 * n_weights + n_maps + layout.channels);
+    }
+    __device__ REAL* d_decoder() const { return d_encoder + n_weights; }
+    __device__ REAL* d_encoder_bias() const { return d_encoder + 2 * n_weights; }
+    __device__ REAL* d_decoder_bias() const { return d_encoder_bias() + n_maps; }
+};
+
+// packed (size) Entry: delta <- 2 * the sum of its partials (slices, size); and what these sum up
+// to, for every map and piece, a block each.
+extern "C" __global__ void sum_deltas(const REAL* partials, const Index* offsets, int is_whole,
+                                      int n, int images_of_piece, int n_maps, int channels,
+                                      int height, int width, int k, int pitch, double* packed,
+                                      REAL* parts, Index size) {
+    const Layout layout{channels, height, width, k, pitch};
+    const Code code{nullptr, nullptr, nullptr, offsets, is_whole, n, 0};
+    const int map = blockIdx.x % n_maps, piece = blockIdx.x / n_maps;
+    const int first_image = piece * images_of_piece, n_slices = layout.n_slices();
+    const Index first = code.first_entry(map, first_image);
+    const Index end = code.first_entry(map, min(n, first_image + images_of_piece));
+    REAL d_bias = 0;
+    for (Index i = first + threadIdx.x; i < end; i += blockDim.x) {
         REAL total = 0;
         #pragma unroll 8
         for (int slice = 0; slice < n_slices; ++slice) total += partials[slice * size + i];
         reinterpret_cast<Entry*>(packed)[i].delta = 2 * total;
+        d_bias += 2 * total;
     }
+    d_bias = block_sum(d_bias);
+    if (threadIdx.x == 0) Part(parts, piece, n_maps, layout).d_encoder_bias()[map] = d_bias;
 }
 
 // The sums over the warp of each of kBatch numbers: lane i has that of number i % kBatch.
@@ -105,63 +139,84 @@ struct Sums {
         #pragma unroll
         for (int c = 0; c < kChannels; ++c) of[round][c] += factor * pixel.of[c];
     }
-    __device__ void write(REAL* d_filter, int n_channels, int n_taps) const {
+    // function(its place in the filter's slice, sum) of every sum.
+    template <class Function>
+    __device__ void each(int n_channels, int n_taps, Function function) {
         #pragma unroll
         for (int round = 0; round < kRounds; ++round)
             #pragma unroll
             for (int c = 0; c < kChannels; ++c) {
                 const int tap = threadIdx.x % kWarp + round * kWarp;
-                if (tap < n_taps && c < n_channels) d_filter[c * n_taps + tap] = of[round][c];
+                if (tap < n_taps && c < n_channels) function(c * n_taps + tap, of[round][c]);
             }
     }
 };
 
-// d_bias (c): twice the sum of every channel of the slice; outside of the images it has zeros.
-__device__ inline void sum_slice(const Pixel* slice, int n_pixels, int n_channels, REAL* d_bias) {
-    Pixel total{};
-    for (int i = threadIdx.x; i < n_pixels; i += blockDim.x)
+// sums (c) of a slice's channels += twice the images; from 0 on where is_first. In `staged` lie the
+// images' own; it has a place for each.
+__device__ inline void sum_images(const Pixel* slice, int n_images, int n_pixels, int n_channels,
+                                  bool is_first, Pixel* staged, REAL* sums) {
+    const int lane = threadIdx.x % kWarp, n_warps = blockDim.x / kWarp;
+    for (int image = threadIdx.x / kWarp; image < n_images; image += n_warps) {
+        Pixel total{};
+        for (int i = lane; i < n_pixels; i += kWarp)
+            #pragma unroll
+            for (int c = 0; c < kChannels; ++c) total.of[c] += slice[image * n_pixels + i].of[c];
         #pragma unroll
-        for (int c = 0; c < kChannels; ++c) total.of[c] += slice[i].of[c];
-    #pragma unroll
-    for (int c = 0; c < kChannels; ++c) {
-        const REAL sum = block_sum(total.of[c]);
-        if (c < n_channels && threadIdx.x == 0) d_bias[c] = 2 * sum;
+        for (int c = 0; c < kChannels; ++c) total.of[c] = warp_sum(total.of[c]);
+        if (lane == 0) staged[image] = total;
+    }
+    __syncthreads();
+    if (int(threadIdx.x) < n_channels) {
+        REAL sum = is_first ? 0 : sums[threadIdx.x];
+        #pragma unroll 8
+        for (int image = 0; image < n_images; ++image) sum += 2 * staged[image].of[threadIdx.x];
+        sums[threadIdx.x] = sum;
     }
 }
 
-// A walk through the error, the images or both.
+// How a layer's images and maps are cut.
+struct Cut {
+    int images_of_piece, images_at_once, n_maps, maps_of_block;
+};
+
+// A block's walk through the error, the images or both: those of its piece that come at once, behind
+// the first `before`. Returns whether there are more.
 //
 //   read_entry(i, map, image, number) -> Entry: as Code::entry
-//   parts (pieces, ...): d_encoder (m, c, k, k), d_decoder (m, c, k, k), d_encoder_bias (m),
-//       d_decoder_bias (c) of a piece of the images, one behind the other
+//   parts (pieces, Part)
 //   partials (slices, size): <W, e_p> of every entry, over the slice's channels; only where the
 //       walk goes through the error alone
 template <bool kError, bool kImages, class ReadEntry>
-__device__ void walk(const REAL* error, const REAL* x, const Code& code, ReadEntry read_entry,
-                     const REAL* filters, int images_of_piece, int n_maps, int maps_of_block,
-                     const Layout& layout, REAL* parts, REAL* partials, Index size) {
+__device__ bool walk_once(int before, const REAL* error, const REAL* x, const Code& code,
+                          ReadEntry read_entry, const REAL* filters, const Cut& cut,
+                          const Layout& layout, REAL* parts, REAL* partials, Index size) {
     extern __shared__ REAL memory[];
     const int n_pixels = layout.image_pixels(), n_taps = layout.k * layout.k;
     Entry* const all_staged = reinterpret_cast<Entry*>(memory);
     Pixel* const error_slice = reinterpret_cast<Pixel*>(all_staged + blockDim.x);
-    Pixel* const x_slice = error_slice + kError * images_of_piece * n_pixels;
+    Pixel* const x_slice = error_slice + kError * cut.images_at_once * n_pixels;
 
     const int n_slices = layout.n_slices();
-    const int n_groups = (n_maps + maps_of_block - 1) / maps_of_block;
+    const int n_groups = (cut.n_maps + cut.maps_of_block - 1) / cut.maps_of_block;
     const int of_slice = blockIdx.x % n_slices, group = blockIdx.x / n_slices % n_groups;
     const int piece = blockIdx.x / n_slices / n_groups;
-    const int first_image = piece * images_of_piece;
-    const int n_here = min(images_of_piece, code.n - first_image);
     const int first_channel = of_slice * kChannels;
     const int n_channels = min(kChannels, layout.channels - first_channel);
-    const Index n_weights = Index(n_maps) * layout.channels * n_taps;
-    REAL* const own_part = parts + piece * (2 * n_weights + n_maps + layout.channels);
-
-    // What the warp's first map needs is read before the images, to arrive with them.
+    const Part part(parts, piece, cut.n_maps, layout);
     const int lane = threadIdx.x % kWarp, n_warps = blockDim.x / kWarp;
     Entry* const staged = all_staged + threadIdx.x - lane;
-    const int end_map = min(n_maps, (group + 1) * maps_of_block);
-    int map = group * maps_of_block + threadIdx.x / kWarp, n_entries = 0;
+    const int end_map = min(cut.n_maps, (group + 1) * cut.maps_of_block);
+    int taps[kRounds];
+    #pragma unroll
+    for (int round = 0; round < kRounds; ++round) taps[round] = layout.tap_offset(round);
+
+    const int first_image = piece * cut.images_of_piece + before;
+    const int n_left = min(cut.images_of_piece - before, code.n - first_image);
+    const int n_here = kInRounds ? min(cut.images_at_once, n_left) : n_left;
+
+    // What the warp's first map needs is read before the images, to arrive with them.
+    int map = group * cut.maps_of_block + threadIdx.x / kWarp, n_entries = 0;
     Index first = 0, own_filter = 0;
     Entry mine;
     Weights weights;
@@ -179,25 +234,29 @@ __device__ void walk(const REAL* error, const REAL* x, const Code& code, ReadEnt
     };
     if (map < end_map) begin_map();
 
-    const Index images_before = Index(first_image) * layout.channels * layout.height * layout.width;
-    if (kError) load_slice(error + images_before, n_here, first_channel, layout, error_slice);
-    if (kImages) load_slice(x + images_before, n_here, first_channel, layout, x_slice);
+    if (kInRounds) __syncthreads();  // all have done with the images before
+    const Index offset = Index(first_image) * layout.channels * layout.height * layout.width;
+    if (kError) load_slice(error + offset, n_here, first_channel, layout, error_slice);
+    if (kImages) load_slice(x + offset, n_here, first_channel, layout, x_slice);
     __syncthreads();
-    if (kError && group == 0)
-        sum_slice(error_slice, n_here * n_pixels, n_channels,
-                  own_part + 2 * n_weights + n_maps + first_channel);
 
-    int taps[kRounds];
-    #pragma unroll
-    for (int round = 0; round < kRounds; ++round) taps[round] = layout.tap_offset(round);
     while (map < end_map) {
         Sums d_encoder{}, d_decoder{};
         REAL d_bias = 0;
+        if (kInRounds && before > 0) {
+            const auto read_from = [](const REAL* sums) {
+                return [=](int i, REAL& sum) { sum = sums[i]; };
+            };
+            if (kImages)
+                d_encoder.each(n_channels, n_taps, read_from(part.d_encoder + own_filter));
+            if (kError)
+                d_decoder.each(n_channels, n_taps, read_from(part.d_decoder() + own_filter));
+            if (kError && kImages && lane == 0) d_bias = part.d_encoder_bias()[map];
+        }
         for (int start = 0; start < n_entries; start += kWarp) {
             if (start > 0) read_mine(start);
             mine.image = (mine.image - first_image) * n_pixels + mine.first_pixel;
             staged[lane] = mine;
-            if (!kError) d_bias += mine.delta;
             __syncwarp();
             #pragma unroll 1
             for (int batch = 0; batch < min(kWarp, n_entries - start); batch += kBatch) {
@@ -217,7 +276,6 @@ __device__ void walk(const REAL* error, const REAL* x, const Code& code, ReadEnt
                         }
                     }
                     sum = warp_sums(products);
-                    if (kImages && lane < kBatch) d_bias += 2 * sum;
                     if (!kImages && lane < kBatch && start + batch + lane < n_entries)
                         partials[of_slice * size + first + start + batch + lane] = sum;
                 }
@@ -227,60 +285,83 @@ __device__ void walk(const REAL* error, const REAL* x, const Code& code, ReadEnt
                         const Entry entry = staged[batch + i];
                         const REAL delta =
                             kError ? 2 * __shfl_sync(kAllLanes, sum, i) : entry.delta;
+                        if (kError) d_bias += delta;
                         #pragma unroll
                         for (int round = 0; round < kRounds; ++round)
-                            d_encoder.add(delta, pixel_under(x_slice, entry, taps[round], n_pixels),
-                                          round);
+                            d_encoder.add(
+                                delta, pixel_under(x_slice, entry, taps[round], n_pixels),
+                                round);
                     }
                 }
             }
             __syncwarp();
         }
-        if (kError) d_decoder.write(own_part + n_weights + own_filter, n_channels, n_taps);
-        if (kImages) {
-            d_encoder.write(own_part + own_filter, n_channels, n_taps);
-            d_bias = warp_sum(d_bias);
-            if (lane == 0 && of_slice == 0) own_part[2 * n_weights + map] = d_bias;
-        }
+        const auto write_to = [](REAL* sums) {
+            return [=](int i, REAL sum) { sums[i] = sum; };
+        };
+        if (kImages) d_encoder.each(n_channels, n_taps, write_to(part.d_encoder + own_filter));
+        if (kError) d_decoder.each(n_channels, n_taps, write_to(part.d_decoder() + own_filter));
+        if (kError && kImages && lane == 0) part.d_encoder_bias()[map] = d_bias;
         map += n_warps;
         if (map < end_map) begin_map();
     }
+    if (kError && end_map <= cut.maps_of_block) {  // once a piece and slice
+        __syncthreads();  // all have done with what is staged
+        sum_images(error_slice, n_here, n_pixels, n_channels, before == 0,
+                   reinterpret_cast<Pixel*>(memory), part.d_decoder_bias() + first_channel);
+    }
+    return kInRounds && n_left > cut.images_at_once;
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, 1)
+template <bool kError, bool kImages, class ReadEntry>
+__device__ void walk(const REAL* error, const REAL* x, const Code& code, ReadEntry read_entry,
+                     const REAL* filters, const Cut& cut, const Layout& layout, REAL* parts,
+                     REAL* partials, Index size) {
+    int before = 0;
+    #pragma unroll 1
+    while (walk_once<kError, kImages>(before, error, x, code, read_entry, filters, cut, layout,
+                                      parts, partials, size))
+        before += cut.images_at_once;
+}
+
+extern "C" __global__ void __launch_bounds__(kThreadsOfBoth, 1)
 walk_both(const REAL* error, const REAL* x, const REAL* values, const int* positions,
           const Index* entries, const Index* offsets, int is_whole, int n, int n_slots,
-          const REAL* filters, int images_of_piece, int n_maps, int maps_of_block, int channels,
-          int height, int width, int k, int pitch, REAL* parts) {
+          const REAL* filters, int images_of_piece, int images_at_once, int n_maps,
+          int maps_of_block, int channels, int height, int width, int k, int pitch, REAL* parts) {
     const Layout layout{channels, height, width, k, pitch};
     const Code code{values, positions, entries, offsets, is_whole, n, n_slots};
     const auto read_entry = [&](Index i, int map, int image, int number) {
         return code.entry(i, map, image, number, layout);
     };
-    walk<true, true>(error, x, code, read_entry, filters, images_of_piece, n_maps, maps_of_block,
-                     layout, parts, nullptr, 0);
+    walk<true, true>(error, x, code, read_entry, filters,
+                     {images_of_piece, images_at_once, n_maps, maps_of_block}, layout, parts,
+                     nullptr, 0);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads, 1)
 walk_error(const REAL* error, const double* packed, const Index* offsets, int is_whole, int n,
-           const REAL* filters, REAL* partials, Index size, int images_of_piece, int n_maps,
-           int maps_of_block, int channels, int height, int width, int k, int pitch, REAL* parts) {
+           const REAL* filters, REAL* partials, Index size, int images_of_piece,
+           int images_at_once, int n_maps, int maps_of_block, int channels, int height, int width,
+           int k, int pitch, REAL* parts) {
     const Code code{nullptr, nullptr, nullptr, offsets, is_whole, n, 0};
     const auto read_entry = [&](Index i, int, int, int) {
         return reinterpret_cast<const Entry*>(packed)[i];
     };
-    walk<true, false>(error, nullptr, code, read_entry, filters, images_of_piece, n_maps,
-                      maps_of_block, {channels, height, width, k, pitch}, parts, partials, size);
+    walk<true, false>(error, nullptr, code, read_entry, filters,
+                      {images_of_piece, images_at_once, n_maps, maps_of_block},
+                      {channels, height, width, k, pitch}, parts, partials, size);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads, 1)
 walk_images(const REAL* x, const double* packed, const Index* offsets, int is_whole, int n,
-            int images_of_piece, int n_maps, int maps_of_block, int channels, int height,
-            int width, int k, int pitch, REAL* parts) {
+            int images_of_piece, int images_at_once, int n_maps, int maps_of_block, int channels,
+            int height, int width, int k, int pitch, REAL* parts) {
     const Code code{nullptr, nullptr, nullptr, offsets, is_whole, n, 0};
     const auto read_entry = [&](Index i, int, int, int) {
         return reinterpret_cast<const Entry*>(packed)[i];
     };
-    walk<false, true>(nullptr, x, code, read_entry, nullptr, images_of_piece, n_maps,
-                      maps_of_block, {channels, height, width, k, pitch}, parts, nullptr, 0);
+    walk<false, true>(nullptr, x, code, read_entry, nullptr,
+                      {images_of_piece, images_at_once, n_maps, maps_of_block},
+                      {channels, height, width, k, pitch}, parts, nullptr, 0);
 }

@@ -10,12 +10,25 @@ from minisca.chunks import ceil_div
 
 #: Blocks that keep a device busy, one on each of its multiprocessors.
 BLOCKS = 132
+#: Bytes of shared memory of a block by which work is cut into pieces, whatever the device has: the
+#: order of every sum follows from the shape alone. Where there is less, a block does its piece in
+#: several rounds, and what it has summed so far waits in global memory.
+SHARED_BYTES = 227 << 10
+#: What every device of compute capability 7.0 and later has at least.
+LEAST_SHARED_BYTES = 64 << 10
+#: What sums of a block take besides what a launch asks for.
+STATIC_BYTES = 512
 #: Bytes that all banks of shared memory give at once, and the most that a lane reads at once.
 BANKS_BYTES, LANE_BYTES = 128, 16
 #: Rounds of 32 taps that a filter may take, and those with a whole pixel: registers are few.
 MOST_ROUNDS, MOST_WIDE_ROUNDS = 4, 3
-#: What a block needs besides pixels, at most.
-STAGED_BYTES = 28 << 10
+#: What a block needs besides pixels, at most, if it has one image at a time.
+STAGED_BYTES = 20 << 10
+
+
+def shared_limit():
+    """Bytes of shared memory that a launch may ask for."""
+    return machine.platform.shared_limit - STATIC_BYTES
 
 
 class Layout(NamedTuple):
@@ -54,14 +67,26 @@ class Layout(NamedTuple):
 
 
 def make_layout(shape, k, dtype):
-    """The `Layout` of images (n, c, h, w) under filters of width k; None where it cannot be had."""
+    """The `Layout` of images (n, c, h, w) under filters of width k; None where it cannot be had.
+
+    It has as many channels of a pixel as a lane reads at once, or fewer, so that an image fits into
+    the least memory that there is.
+    """
     _, channels, height, width = shape
-    itemsize = np.dtype(dtype).itemsize
-    lane_bytes = LANE_BYTES if ceil_div(k * k, WARP) <= MOST_WIDE_ROUNDS else LANE_BYTES // 2
-    lane_channels = min(lane_bytes // itemsize, channels)
+    rounds, itemsize = ceil_div(k * k, WARP), np.dtype(dtype).itemsize
+    if rounds > MOST_ROUNDS or machine.platform.shared_limit < LEAST_SHARED_BYTES:
+        return None
+    lane_bytes = LANE_BYTES if rounds <= MOST_WIDE_ROUNDS else LANE_BYTES // 2
+    for lane_channels in range(min(lane_bytes // itemsize, channels), 0, -1):
+        pitch = _pitch(width, k, lane_channels, itemsize)
+        layout = Layout(channels, height, width, k, pitch, lane_channels, itemsize)
+        if layout.image_bytes + STAGED_BYTES <= LEAST_SHARED_BYTES:
+            return layout
+    return None
+
+
+def _pitch(width, k, lane_channels, itemsize):
+    """Pixels from row to row: those under neighbouring taps lie in different banks."""
     read_at_once = 1 if lane_channels == 3 else lane_channels
     least, lanes_at_once = width + k // 2, BANKS_BYTES // (read_at_once * itemsize)
-    pitch = least + (k - least) % lanes_at_once
-    layout = Layout(channels, height, width, k, pitch, lane_channels, itemsize)
-    fits = 2 * layout.image_bytes + STAGED_BYTES <= machine.platform.shared_limit
-    return layout if fits and layout.rounds <= MOST_ROUNDS else None
+    return least + (k - least) % lanes_at_once
