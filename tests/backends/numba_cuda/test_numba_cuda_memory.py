@@ -21,8 +21,15 @@ from minisca.backends import numba_cuda
 from minisca.backends.numba_cuda import elements
 from minisca.backends.numba_cuda.kernels import survivors
 from minisca.backends.numba_cuda.runtime import launching, machine, memory
+from minisca.sparsity import make_sparsity
+from minisca.training.objective import loss_and_gradients
+from minisca.training.optim import SGD
 
 CASE = Case(3, 2, 4, 5, 4, 3)
+RULES = [
+    *(make_sparsity("winner-take-all"), make_sparsity("winner-take-all", lifetime=0.5)),
+    *(make_sparsity("top-n", 2), make_sparsity("k-largest", 3), make_sparsity("none")),
+]
 SINGLE = np.dtype("float32")
 
 
@@ -103,29 +110,37 @@ def test_an_array_without_numbers_has_no_memory(context):
     assert context.allocations == 0
 
 
-def test_a_training_step_allocates_nothing_after_the_first(context, monkeypatch):
+@pytest.mark.parametrize("sparsity", RULES, ids=lambda rule: "-".join(map(str, rule)))
+def test_a_training_step_allocates_nothing_after_the_first(context, monkeypatch, sparsity):
+    """Whatever the rule, and where an epoch ends with a smaller batch."""
     monkeypatch.setattr(launching, "_start", lambda *_: None)
-    monkeypatch.setattr("minisca.backends.numba_cuda.kernels.sums.to_host", lambda _: [0.0])
-    shapes = [(9, CASE.c, CASE.h, CASE.w), (CASE.m, CASE.c, CASE.k, CASE.k), (CASE.m,), (CASE.c,)]
-    images, filters, bias, decoder_bias = (memory.new_array(shape, SINGLE) for shape in shapes)
-    rows = memory.new_array((2,), np.dtype("int64"))
-    parameters = [filters, bias, filters, decoder_bias]
-    velocities = [memory.new_array(array.shape, SINGLE) for array in parameters]
+    filters = (CASE.m, CASE.c, CASE.k, CASE.k)
+    shapes = {"encoder_filters": filters, "encoder_bias": (CASE.m,)}
+    shapes |= {"decoder_filters": filters, "decoder_bias": (CASE.c,)}
+    parameters, velocities = (
+        {name: memory.new_array(shape, SINGLE) for name, shape in shapes.items()} for _ in range(2)
+    )
+    images = memory.new_array((9, CASE.c, CASE.h, CASE.w), SINGLE)
+    losses = memory.new_array((1,), np.dtype("float64"))
+    whole, last = (memory.new_array((size,), np.dtype("int64")) for size in (5, 2))
+    optimiser = SGD(numba_cuda, parameters, 0.9, velocities)
 
-    def step():
+    def step(rows):
         x = numba_cuda.gather(images, rows)
-        code = numba_cuda.encode_winners(x, filters, bias)
-        decoded = numba_cuda.decode_winners(*code, filters, decoder_bias, (CASE.h, CASE.w))
-        _, error = numba_cuda.residual(decoded, x, 2)
-        gradients = list(numba_cuda.winners_backward(x, error, *code, filters, filters))
-        numba_cuda.sgd_momentum_(parameters, gradients, velocities, [0.1] * 4, 0.9)
+        loss, gradients = loss_and_gradients(numba_cuda, sparsity, parameters, x)
+        optimiser.step(gradients, 0.1)
+        numba_cuda.add_up_(losses, *loss)
 
-    before = context.allocations
-    step()
-    after_the_first = context.allocations
-    assert after_the_first - before > 8
-    step()
-    assert context.allocations == after_the_first
+    def allocations_of(*batches):
+        before = context.allocations
+        for rows in batches:
+            step(rows)
+        return context.allocations - before
+
+    assert allocations_of(whole) > 8
+    assert allocations_of(whole, whole) == 0
+    allocations_of(last, whole)  # what is kept for the last batch's shape took memory of a step's
+    assert allocations_of(last, whole, last, whole) == 0
 
 
 def test_a_kernel_is_compiled_once_for_arguments_of_its_types(context, pretend, monkeypatch):
