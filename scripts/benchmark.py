@@ -39,8 +39,9 @@ peaks, peers, kernels and compiled: what fails is written down, and the rest goe
 host: what the host spends on a training step of the CuPy column, kernel by kernel and replayed; a
 stand-in of the device computes nothing.
 
-machine-code: registers, spills and the inner loop of every kernel of a step, and an estimate of its
-time. It needs no device, but CuPy and NVIDIA's disassembler (pip install nvidia-cuda-nvdisasm).
+machine-code: registers, spills and the inner loop of every kernel of a step and of encoding, and an
+estimate of its time. It needs no device, but CuPy and NVIDIA's disassembler
+(pip install nvidia-cuda-nvdisasm).
 
 Sections that the JSON has from earlier runs stay in it until they are measured anew.
 

@@ -1,7 +1,7 @@
-"""The kernels that a training step of the CuPy column launches, where there is no device.
+"""The kernels that the CuPy column launches for a layer, where there is no device.
 
-Every call of a kernel is written down, and does nothing: what a step launches does not depend on
-what it computes.
+Every call of a kernel is written down, and does nothing: what is launched does not depend on what
+is computed.
 """
 
 from typing import NamedTuple
@@ -31,11 +31,11 @@ class Recorder:
     """What CuPy's machine is (`cupy_on`), of a device that computes nothing."""
 
     shared_limit = SHARED_LIMIT
-    compute_capability = 90
     free_bytes = 1 << 36
     failures = (), ()
 
-    def __init__(self):
+    def __init__(self, compute_capability):
+        self.compute_capability = compute_capability
         self.xp = Arrays
         self.launches = []
 
@@ -73,13 +73,13 @@ class Kernel:
         self.recorder.launches.append(Launch(self.name, self.text, self.options, *sizes))
 
 
-def launches_of(layer):
-    """The `Launch`es of a training step of a layer after its first, in their order."""
-    recorder = Recorder()
+def launches_of(layer, call=Step.__call__, compute_capability=90):
+    """The `Launch`es of a call of a layer's `Step` after the first, in their order."""
+    recorder = Recorder(compute_capability)
     with cupy_on(recorder) as backend:
         shape = (layer.batch, layer.channels, layer.size, layer.size)
         step = Step(backend, np.zeros(shape, np.float32), blank_parameters(layer))
-        step()
+        call(step)
         recorder.launches.clear()
-        step()
+        call(step)
         return recorder.launches

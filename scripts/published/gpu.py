@@ -110,23 +110,43 @@ def gpu_peaks():
     return Table(["at most, on random data", "rate"], rows)
 
 
+#: Of a kernel: its work, its machine code, the estimate and what was measured.
+KERNEL = ["kernel", "blocks × threads", "GFLOP", "MB", "registers", "spilled, bytes", "shared, KB"]
+KERNEL += ["inner loop", "wide loads", "estimate", "measured", "processors", "memory", "warps"]
+
+
 def gpu_kernels():
-    """Every kernel of a step: its work, its machine code, the estimate and what was measured."""
-    measured = _layers("kernels on cupy")
+    """Every kernel of a step."""
+    measured, rows = _layers("kernels on cupy"), []
+    for layer, found in _layers("machine-code").items():
+        profile = measured.get(layer, {"kernels": ()})["kernels"]
+        rows += _headed([layer], _kernel_rows(found["kernels"], profile))
+    return Table(["layer", *KERNEL], rows)
+
+
+def gpu_other_kernels():
+    """Every kernel of what a step does not do, or does another way elsewhere; never profiled."""
     rows = []
     for layer, found in _layers("machine-code").items():
-        profile = _by_turn(map(_launched, measured.get(layer, {"kernels": ()})["kernels"]))
-        kernels = _by_turn(found["kernels"])
-        rows += [_kernel_row(kernel, profile.get(turn)) for turn, kernel in kernels.items()]
-        rows[-len(kernels)][0] = layer
-        times = [sum(kernel["estimated_seconds"] for kernel in kernels.values())]
-        if kernels.keys() <= profile.keys():
-            times.append(sum(profile[turn]["seconds"] for turn in kernels))
-        sums = [*map(shown, times), *[NONE] * (2 - len(times))]
-        rows.append(["", "all", *[""] * 7, *sums, "", "", ""])
-    header = ["layer", "kernel", "blocks × threads", "GFLOP", "MB", "registers", "shared, KB"]
-    header += ["inner loop", "wide loads", "estimate", "measured", "processors", "memory", "warps"]
-    return Table(header, rows)
+        for what, kernels in found.get("others", {}).items():
+            rows += _headed([layer, what], _kernel_rows(kernels, ()))
+    return Table(["layer", "what for", *KERNEL], rows)
+
+
+def _headed(first, rows):
+    """Rows with cells before them, which only the first row has filled."""
+    return [[*(first if n == 0 else [""] * len(first)), *row] for n, row in enumerate(rows)]
+
+
+def _kernel_rows(kernels, profile):
+    """A row a kernel, and one of their sums."""
+    kernels, profile = _by_turn(kernels), _by_turn(map(_launched, profile))
+    rows = [_kernel_row(kernel, profile.get(turn)) for turn, kernel in kernels.items()]
+    times = [sum(kernel["estimated_seconds"] for kernel in kernels.values())]
+    if kernels.keys() <= profile.keys():
+        times.append(sum(profile[turn]["seconds"] for turn in kernels))
+    sums = [*map(shown, times), *[NONE] * (2 - len(times))]
+    return [*rows, ["all", *[""] * 8, *sums, "", "", ""]]
 
 
 def _launched(kernel):
@@ -152,11 +172,10 @@ def _kernel_row(kernel, profile):
         sum(loop[f"{where}, {size}"] for where in ("shared", "global"))
         for size in ("16 bytes", "less")
     )
-    row = ["", f"`{kernel['name']}`", f"{kernel['blocks']:,} × {kernel['threads']}"]
+    row = [f"`{kernel['name']}`", f"{kernel['blocks']:,} × {kernel['threads']}"]
     row += [f"{kernel['flops'] / 1e9:.3g}" if kernel["flops"] else ""]
     row += [f"{kernel['argument_bytes'] / 1e6:.3g}", str(kernel["registers"])]
-    row[-1] += f", {kernel['spilled_bytes']} bytes spilled" if kernel["spilled_bytes"] else ""
-    row += [f"{kernel['shared_bytes'] / 1e3:.1f}"]
+    row += [str(kernel["spilled_bytes"]), f"{kernel['shared_bytes'] / 1e3:.1f}"]
     row += [f"{' + '.join(products) or 'no products'} of {loop['all']}"]
     row += [f"{wide} of {wide + narrow}", shown(kernel["estimated_seconds"])]
     if profile is None:

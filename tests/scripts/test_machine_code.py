@@ -90,10 +90,53 @@ def test_what_a_step_launches_is_known_without_a_device_and_the_same_at_every_st
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
 def test_the_work_of_a_step_is_a_convolution_and_four_times_the_winners_patches(layer):
-    """Decoding, the winners' slopes, and the gradients of two layers of filters."""
+    """Decoding, the winners' slopes, and the gradients of two layers of filters.
+
+    Where the tensor cores propose, the winners are computed once more.
+    """
     launched = [launch.name for launch in launches.launches_of(layer)]
-    work = [machine_code.WORK.get(name, (0, 0)) for name in launched]
-    assert tuple(map(sum, zip(*work, strict=True))) == (1, 4), launched
+    assert work_of(launched) == (1, 4 + ("decide" in launched)), launched
+
+
+def work_of(names):
+    work = [machine_code.WORK.get(name, (0, 0)) for name in names]
+    return tuple(map(sum, zip(*work, strict=True)))
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
+def test_kernels_beside_a_steps_are_listed_by_what_they_are_for(layer):
+    """Every layer's pooled features; winners where tensor cores find them in a step."""
+    others = machine_code.other_launches_of(layer)
+    names = {what: [launch.name for launch in found] for what, found in others.items()}
+    step = {launch.name for launch in launches.launches_of(layer)}
+    assert "pooled features" in names
+    assert ("winners without tensor cores" in names) == bool(step & {"tensor_winners", "propose"})
+    for what, launched in names.items():
+        assert work_of(launched) == (1, 0), what
+
+
+#: The files of encoders, decoders and gradients, and what of them no layer here asks for: dense
+#: maps, and images of a code that nothing is subtracted from.
+NOT_LISTED = {
+    **dict.fromkeys(("direct_tensor", "direct_halves", "halves", "proposals", "decisions"), ()),
+    **{"staged": (), "patches": (), "direct": ("direct_maps",), "paste": ("paste",)},
+}
+
+
+def test_every_kernel_of_encoding_decoding_and_gradients_is_listed():
+    names = set()
+    for layer in LAYERS:
+        for found in (launches.launches_of(layer), *machine_code.other_launches_of(layer).values()):
+            names |= {launch.name for launch in found}
+    for file, left_out in NOT_LISTED.items():
+        assert kernels_in(file) - names == {*left_out}, file
+
+
+def kernels_in(file):
+    text = launching.FOLDER.joinpath(f"{file}.cu").read_text("utf-8")
+    return set(
+        re.findall(r'extern "C" __global__ void(?: __launch_bounds__\([^)]*\))?\s+(\w+)\(', text)
+    )
 
 
 def test_an_estimate_is_the_longer_of_issuing_and_of_memory():
@@ -117,11 +160,12 @@ def test_the_command_lists_every_kernel_of_a_step(monkeypatch, tmp_path, capsys)
     assert benchmark.main() is None
     printed = capsys.readouterr().out
     names = [launch.name for launch in launches.launches_of(LAYERS[1])]
-    for name in (*names, "spilled", "FFMA", "HMMA", "estimated for an H100"):
+    for name in (*names, "spilled", "FFMA", "HMMA", "estimated for an H100", "direct_pooled"):
         assert name in printed
     (section,) = benchmark.read_sections(tmp_path / "benchmark.json").values()
     (layer,) = section["layers"]
     assert [kernel["name"] for kernel in layer["kernels"]] == names
+    assert [kernel["name"] for kernel in layer["others"]["pooled features"]] == ["direct_pooled"]
     assert max(kernel["spilled_bytes"] for kernel in layer["kernels"]) == 0
     assert max(kernel["inner_loop"]["all"] for kernel in layer["kernels"]) > 50
 

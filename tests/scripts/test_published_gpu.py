@@ -62,15 +62,27 @@ def test_a_kernel_has_its_own_profile_by_name_and_turn(record):
     )
     first, other, second, total = gpu.gpu_kernels().rows
     assert first == [
-        *("L", "`k`", "1,200 × 64", "2", "3", "9", "2.5", "4 FFMA + 2 HMMA of 10", "3 of 6"),
+        *("L", "`k`", "1,200 × 64", "2", "3", "9", "0", "2.5", "4 FFMA + 2 HMMA of 10", "3 of 6"),
         *("2 µs", "3 µs", "11 %", "22 %", "33 %"),
     ]
-    assert (second[0], second[10]) == ("", "5 µs")
-    assert other[5] == "9, 8 bytes spilled"
-    assert other[10:] == ["not yet timed", "", "", ""]
+    assert (second[0], second[11]) == ("", "5 µs")
+    assert other[5:7] == ["9", "8"]
+    assert other[11:] == ["not yet timed", "", "", ""]
     assert total[-5:] == ["6 µs", "–", "", "", ""]
     record(machine_code={"kernels": [KERNEL]}, kernels_on_cupy={"kernels": [PROFILE]})
     assert gpu.gpu_kernels().rows[-1][-5:-3] == ["2 µs", "3 µs"]
+
+
+def test_other_kernels_stand_by_layer_and_by_what_they_are_for(record):
+    record(machine_code={"kernels": [], "others": {"this": [KERNEL, KERNEL], "that": [KERNEL]}})
+    header, rows = gpu.gpu_other_kernels()
+    assert [row[:3] for row in rows] == [
+        *(["L", "this", "`k`"], ["", "", "`k`"], ["", "", "all"]),
+        *(["L", "that", "`k`"], ["", "", "all"]),
+    ]
+    assert {len(row) for row in rows} == {len(header)}
+    assert rows[0][12] == "not yet timed"
+    assert rows[2][11:13] == ["4 µs", "–"]
 
 
 def test_operations_and_encoding_stand_by_layer(record):
