@@ -40,11 +40,13 @@ def to_host(array):
 
 def empty(shape, dtype):
     """See `minisca.backends.interface.Support.empty`."""
-    shape, dtype = (_check_new if isinstance(shape, tuple) else check_new)(shape, dtype)
+    check = _check_known if isinstance(shape, tuple) else check_new
+    shape, dtype = check(shape, dtype)
     return allocate(shape, dtype, lambda: memory.new_array(shape, dtype))
 
 
-_check_new = functools.lru_cache(1024)(check_new)
+#: The same, quicker: a step asks for the same arrays again and again.
+_check_known = functools.lru_cache(1024)(check_new)
 
 
 def copy(array):

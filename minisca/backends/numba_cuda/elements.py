@@ -88,8 +88,11 @@ def _scale(array, product, factor):
 
 @operation
 def add_(array, other):
-    """See `minisca.backends.interface.Support.add_`."""
-    launch_over(_add, array.size, *flat(array, other))
+    """See `minisca.backends.interface.Support.add_`. Host arrays are changed in place."""
+    there = to_device(array)
+    launch_over(_add, there.size, *flat(there, other))
+    if isinstance(array, np.ndarray):
+        array[...] = to_host(there)
 
 
 @cuda.jit

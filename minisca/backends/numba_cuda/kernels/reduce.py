@@ -1,6 +1,7 @@
 """What the threads of a block find together: a sum, the largest number or unit, in one order.
 
-Every thread of the block must call these, and none may have left: they meet at barriers.
+Groups of a block, threads of the same threadIdx.y, find units of their own. Every thread of the
+block must call these, and none may have left: they meet at barriers.
 """
 
 from numba import cuda
@@ -48,9 +49,9 @@ block_max = _block_reduction(_larger)
 def group_winners(values, positions, n_maps):
     """The largest unit of each map, ties to the lowest position, from one candidate a thread.
 
-    Threads of the same threadIdx.y are a group, with `n_maps` maps of its own. values, positions:
-    in shared memory, thread t's candidate for map j of group g at (g * n_maps + j) * group_size
-    + t; the winner is left where thread 0's was.
+    Every group has `n_maps` maps of its own. values, positions: in shared memory, the candidate of
+    thread t of group g for its map j at (g * n_maps + j) * group_size + t; the winner is left where
+    thread 0's was.
     """
     member, group_size = cuda.threadIdx.x, cuda.blockDim.x
     own, active = cuda.threadIdx.y * n_maps * group_size, group_size

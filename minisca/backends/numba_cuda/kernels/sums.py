@@ -8,7 +8,7 @@ from minisca.backends.numba_cuda.kernels.reduce import block_sum
 from minisca.backends.numba_cuda.runtime.arrays import flat
 from minisca.backends.numba_cuda.runtime.launching import launch_blocks
 
-#: Parts of a squared norm, each of a block of its own; fixed, so that no device changes the sum.
+#: Parts of a sum of squares, each of a block of its own; fixed, so that no device changes the sum.
 PARTS = 512
 
 
