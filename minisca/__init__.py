@@ -5,6 +5,7 @@ Importing it compiles nothing and loads no backend; that happens at the first us
 
 from minisca import datasets, preprocessing
 from minisca.autoencoder import SparseConvAutoencoder
+from minisca.callbacks import EarlyStopping, JSONLLog
 from minisca.classifiers import LinearSVM, LogisticRegression, SoftmaxSGD
 from minisca.files.checkpoint import CheckpointError
 from minisca.stack import Stack
@@ -17,6 +18,8 @@ __version__ = "0.2.0.dev0"
 __all__ = [
     "CheckpointError",
     "DivergenceError",
+    "EarlyStopping",
+    "JSONLLog",
     "LinearSVM",
     "LogisticRegression",
     "NotFittedError",

@@ -4,16 +4,19 @@ A layer is its settings and one `LayerState`. Here stand all its public methods;
 `minisca.training.fit` and `minisca.encoding`.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from minisca import encoding
 from minisca.backends import get_backend, name_of
 from minisca.output import FeatureEstimator
+from minisca.training.attributes import StateAttributes
 from minisca.training.centring import centred
-from minisca.training.fit import check_layer_settings, initial_state, resumed_state, train
+from minisca.training.epochs import fit_layer, make_watch
+from minisca.training.fit import check_layer_settings, initial_state, train
 from minisca.training.images import fingerprint
-from minisca.training.state import LayerState, StateAttributes
-from minisca.types import Array, Images, PathLike
+from minisca.training.state import LayerState
+from minisca.types import Array, Callback, Images, PathLike
 from minisca.validation import check_images
 
 
@@ -100,16 +103,18 @@ class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
         Mean squared norm of the c x k x k patches of the images that training began with.
     loss_history_ : list of float
         Mean of ||x_hat - x||^2 over each epoch, measured on the batches while training.
+    validation_loss_history_ : list of float
+        The same of the validation images after each epoch of `fit`; empty without any.
     n_channels_, image_size_ : int and (int, int)
         Channels, and height and width, of the images seen in `fit`.
-    n_epochs_done_ : int
+    n_epochs_done_, best_epoch_ : int
+        Epochs that were done, and after which of them, from 1, the parameters were these.
     backend_ : str
         The name of the backend that is used.
 
     References
     ----------
-    Makhzani and Frey, "A Winner-Take-All Method for Training Sparse Convolutional Autoencoders",
-    2014, section 2.
+    Makhzani and Frey, "A Winner-Take-All Method for Training Sparse ...", 2014, section 2.
 
     Examples
     --------
@@ -163,7 +168,13 @@ class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
     # Training ---------------------------------------------------------------------------------
 
     def fit(
-        self, X: Images, y: object = None, checkpoint: PathLike | None = None, resume: bool = False
+        self,
+        X: Images,
+        y: object = None,
+        checkpoint: PathLike | None = None,
+        resume: bool = False,
+        callbacks: Sequence[Callback] = (),
+        validation_images: Images | None = None,
     ) -> Self:
         """Train from fresh filters; returns self.
 
@@ -176,6 +187,11 @@ class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
             Where the state is saved before the first epoch and after every one.
         resume : bool, default False
             Go on from that file, if there is one, to what an uninterrupted fit would have reached.
+        callbacks : list of callables
+            Called as callback(layer, epoch, loss) after every epoch, from 1, before that is saved.
+            Training ends if one returns True, or by an exception, with that epoch's state.
+        validation_images : array like X, of any number, or None
+            They are judged after every epoch: `validation_loss_history_`; see `EarlyStopping`.
 
         Raises
         ------
@@ -189,23 +205,8 @@ class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
         if resume and checkpoint is None:
             raise ValueError("checkpoint is None; with resume it must be the path to resume from")
         X = check_images(X)
-        return self._fit(X, checkpoint, resume, fingerprint(X))
-
-    def _fit(self, X, checkpoint, resume, images):
-        """`fit`, where all is checked but the images. images: the fingerprint to remember."""
-        state = resumed_state(checkpoint, self, X, images) if resume else None
-        fresh = state is None
-        self.state_ = initial_state(self, X, images) if fresh else state
-        done = self.n_epochs_done_
-        if checkpoint is not None and fresh:
-            self.save(checkpoint)  # what lay there is of another run: nothing may resume from it
-        for state in train(self.state_, self, X):
-            self.state_ = state
-            if checkpoint is not None:
-                self.save(checkpoint)
-        if self.n_epochs_done_ > done:
-            encoding.warn_of_dead_maps(*self._checked(X))
-        return self
+        watched = make_watch(callbacks, validation_images, X)
+        return fit_layer(self, X, fingerprint(X), checkpoint, resume, watched)
 
     def partial_fit(self, X: Images, y: object = None) -> Self:
         """One pass over images X (n, c, h, w) at the constant learning rate; y is ignored.
@@ -270,8 +271,6 @@ class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
     def usage(self, X: Images) -> Array:
         """Fraction of images X in which each map has a survivor: (m,) float64; 0 means dead."""
         return encoding.usage(*self._checked(X))
-
-    # Files ------------------------------------------------------------------------------------
 
     def to_file(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """As `Estimator.to_file`."""

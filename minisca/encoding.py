@@ -120,15 +120,20 @@ def usage(backend, state, settings, X):
     return sum(active(*code).sum(axis=0) for _, code in codes) / X.shape[0]
 
 
-def warn_of_dead_maps(backend, state, settings, X):
-    """Warn if more than half of the maps have no survivor in any of some images spread over X."""
+def count_dead_maps(backend, state, settings, X):
+    """How many maps have no survivor in some images spread over X, and how many those are."""
     few = images_at_a_time(1000, state.dtype, X.shape[1:])
     rows = spread(X.shape[0], few)
     images = read_batch(X, rows, state.dtype)
-    n_dead = int((usage(backend, state, settings, images) == 0).sum())
+    return int((usage(backend, state, settings, images) == 0).sum()), len(rows)
+
+
+def warn_of_dead_maps(backend, state, settings, X):
+    """Warn if more than half of the maps have no survivor in any of some images spread over X."""
+    n_dead, n = count_dead_maps(backend, state, settings, X)
     if 2 * n_dead > settings.n_maps:
         warnings.warn(
-            f"{n_dead} of {settings.n_maps} maps are dead: of {len(rows)} images, none has a "
+            f"{n_dead} of {settings.n_maps} maps are dead: of {n} images, none has a "
             "survivor there. A lower learning_rate, more warmup_steps or more steps may help",
             stacklevel=4,
         )

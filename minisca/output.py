@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from minisca.estimator import Estimator
+from minisca.training.scikit_learn import check_callbacks
 from minisca.types import Array, Images
 from minisca.validation import check_choice, check_flag
 
@@ -54,6 +55,19 @@ class FeatureEstimator(Estimator):
             if check_choice("transform", transform, CONTAINERS) != "default":
                 import_module(transform)
             self._sklearn_output_config = {"transform": transform}  # `clone` copies it by this name
+        return self
+
+    def set_callbacks(self, *callbacks: Any) -> Self:
+        """Have scikit-learn's callbacks (1.9 and later) told of `fit`: of epochs, or of layers.
+
+        Each has the methods of `sklearn.callback.FitCallback`; without any, those of before are
+        gone. Copies and `clone` keep them, files do not. Returns self. Raises TypeError for what is
+        no such callback, ImportError where scikit-learn is older or missing.
+        """
+        check_callbacks(callbacks)
+        vars(self).pop("_skl_callbacks", None)
+        if callbacks:
+            self._skl_callbacks = list(callbacks)  # by this name `clone` copies them
         return self
 
     def _container(self):

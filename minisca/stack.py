@@ -14,8 +14,10 @@ from minisca.encoding import ENCODE_BATCH, features_shape, images_at_a_time
 from minisca.files.checkpoint import CheckpointError, fitting
 from minisca.output import FeatureEstimator, flat_shape
 from minisca.progress import progress
+from minisca.training.epochs import fit_layer, make_watch
 from minisca.training.images import fingerprint
-from minisca.types import Array, Images, PathLike
+from minisca.training.scikit_learn import fit_tasks
+from minisca.types import Array, Callback, Images, PathLike
 from minisca.validation import (
     check_choice,
     check_fitted,
@@ -73,7 +75,13 @@ class Stack(FeatureEstimator):
         self._check_layers()
 
     def fit(
-        self, X: Images, y: object = None, checkpoint: PathLike | None = None, resume: bool = False
+        self,
+        X: Images,
+        y: object = None,
+        checkpoint: PathLike | None = None,
+        resume: bool = False,
+        callbacks: Sequence[Callback] = (),
+        validation_images: Images | None = None,
     ) -> Self:
         """Train layer after layer, each on the features of the one below.
 
@@ -87,6 +95,8 @@ class Stack(FeatureEstimator):
         resume : bool, default False
             Go on from what lies there. The files of the layers above one that starts afresh are
             removed: they are of another run.
+        callbacks, validation_images : as of `SparseConvAutoencoder.fit`, for every layer in turn
+            A layer is judged by the validation images' features of the one below.
 
         Returns
         -------
@@ -96,7 +106,7 @@ class Stack(FeatureEstimator):
         ------
         As `SparseConvAutoencoder.fit`; of all layers before anything is trained.
         """
-        self._fit(X, False, checkpoint, resume)
+        self._fit(X, False, checkpoint, resume, callbacks, validation_images)
         return self
 
     def fit_transform(self, X: Images, y: object = None, **fit_options: Any) -> Any:
@@ -105,7 +115,9 @@ class Stack(FeatureEstimator):
         rows = features.reshape(flat_shape(features.shape)) if self.flat else features
         return self._contained(rows, features.shape[1:])
 
-    def _fit(self, X, encode_last, checkpoint=None, resume=False):
+    def _fit(
+        self, X, encode_last, checkpoint=None, resume=False, callbacks=(), validation_images=None
+    ):
         features = check_images(X)
         self.check_parameters()
         layers = self.layers
@@ -114,17 +126,24 @@ class Stack(FeatureEstimator):
         paths = [None] * len(layers)
         if checkpoint is not None:
             paths = [Path(checkpoint) / f"layer{n}.npz" for n in range(1, len(layers) + 1)]
+        watched = make_watch(callbacks, validation_images, features)
         fitted, images = [], fingerprint(features)  # features differ by rounding between machines
-        for index, (layer, path) in enumerate(zip(layers, paths, strict=True)):
-            if path is not None and not (resume and path.exists()):
-                for above in paths[index + 1 :]:
-                    above.unlink(missing_ok=True)
-            layer = type(layer)(**layer.get_params(deep=False))
-            if index and self.centre == "above-first":
-                layer.set_params(centre=True)
-            fitted.append(layer._fit(features, path, resume, images))
-            if encode_last or index + 1 < len(layers):
-                features = layer.transform(features)
+        with fit_tasks(self, features, len(layers)) as tasks:
+            for index, (layer, path) in enumerate(zip(layers, paths, strict=True)):
+                if path is not None and not (resume and path.exists()):
+                    for above in paths[index + 1 :]:
+                        above.unlink(missing_ok=True)
+                layer = type(layer)(**layer.get_params(deep=False))
+                if index and self.centre == "above-first":
+                    layer.set_params(centre=True)
+                watched = watched._replace(number=index + 1)
+                with tasks.layer(layer):
+                    fitted.append(fit_layer(layer, features, images, path, resume, watched))
+                is_last = index + 1 == len(layers)
+                if encode_last or not is_last:
+                    features = layer.transform(features)
+                if watched.images is not None and not is_last:
+                    watched = watched._replace(images=layer.transform(watched.images))
         self.layers_ = fitted
         return features
 

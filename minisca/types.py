@@ -1,6 +1,7 @@
 """What the hints of public functions name."""
 
 import os
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from numpy.typing import ArrayLike, NDArray
@@ -8,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 #: A NumPy array; docstrings say of what shape and dtype.
 Array = NDArray[Any]
 PathLike = str | os.PathLike[str]
+#: callback(layer, epoch, loss)
+Callback = Callable[[Any, int, float], Any]
 
 
 class Images(Protocol):

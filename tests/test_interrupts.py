@@ -14,7 +14,8 @@ from tests.support.layers import few, small
 from tests.support.saved_files import contents
 
 FUNCTIONS = {
-    *("fit", "_fit", "partial_fit", "descend", "_initialise", "_learn", "initial_state"),
+    *("fit", "partial_fit", "descend", "_initialise", "_learn", "initial_state"),
+    *("fit_layer", "_train", "_judged", "_restore_best"),
     *("train", "run_epochs", "save", "save_checkpoint", "_set_learned", "finish"),
 }
 

@@ -229,14 +229,16 @@ def train(state, settings, X, one_pass=False):
             random_state=random.bit_generator.state,
             loss_history=[*state.loss_history, loss / unit**2],
             n_epochs_done=state.n_epochs_done + 1,
+            **{"best": None, "best_epoch": None},
         )
         yield state
 
 
-def resumed_state(path, layer, X, images):
+def resumed_state(path, layer, X, images, validation_images=None):
     """The LayerState saved at `path`, to train `layer` on with images X; None without a file.
 
-    images: the fingerprint of those that training began with.
+    images, validation_images: the fingerprints of those that training began with, the latter None
+    without any.
 
     Raises CheckpointError for another or a damaged file, for other settings and for other images,
     ValueError for images of another size. Warns of a file that does not say what images it is of.
@@ -252,7 +254,18 @@ def resumed_state(path, layer, X, images):
         warnings.warn(f"{path} does not say what images it was trained on: resumed", stacklevel=4)
     elif differs := difference(saved.state_.images, images):
         raise CheckpointError(f"{path} was trained on other images: {differs}")
+    _check_same_validation(path, saved.state_.validation_images, validation_images)
     return saved.state_
+
+
+def _check_same_validation(path, theirs, mine):
+    """Raise CheckpointError unless two fingerprints of validation images, or None, are the same."""
+    if (theirs is None) != (mine is None):
+        how, must = ("without", "None") if theirs is None else ("with", "given")
+        why = f"was trained {how} validation_images, which must be {must} to resume from it"
+        raise CheckpointError(f"{path} {why}")
+    if mine is not None and (differs := difference(theirs, mine)):
+        raise CheckpointError(f"{path} was trained with other validation_images: {differs}")
 
 
 def _make_optimiser(backend, state, settings):

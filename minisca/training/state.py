@@ -5,13 +5,13 @@ A state is plain data. Training never changes one in place: every epoch makes a 
 The file of a layer (`layer.save`, `fit(checkpoint=...)`) is a .npz archive without pickle. It holds
 the arrays "encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias", "loss_history" and
 "velocity/..." of each that is trained, under tied filters a copy of the encoder's as the decoder's,
-and "centre" where the layer is centred; and the entry "minisca", JSON text: format, version, kind,
-and as settings the constructor's arguments ("parameters"), image_size, n_epochs_done, patch_energy
-and the random state.
+"centre" where the layer is centred, "validation_loss_history" where there were validation images,
+and while `EarlyStopping` watches "best/..." of all that is trained; and the entry "minisca", JSON
+text: format, version, kind, and as settings the constructor's arguments ("parameters"), image_size,
+n_epochs_done, patch_energy and the random state.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -25,8 +25,7 @@ from minisca.files.checkpoint import (
     require_learned,
 )
 from minisca.training.images import check_fingerprint
-from minisca.types import Array
-from minisca.validation import check_fitted, check_integer, check_number
+from minisca.validation import check_integer, check_number
 
 #: What a layer can learn. With tied filters there are no "decoder_filters": see `decoder_filters`.
 PARAMETERS = ("encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
@@ -71,6 +70,14 @@ class LayerState:
     centre : array (c,) or None
         What is taken off every image: the mean of each channel over the images that training began
         with; None where nothing is.
+    validation_loss_history : list of float
+        Mean of ||x_hat - x||^2 over the validation images after each epoch of `fit` that had some.
+    validation_images : dict or None
+        Their fingerprint.
+    best : (dict, dict) or None
+        While `EarlyStopping` watches: parameters and velocities after the best epoch so far.
+    best_epoch : int or None
+        The epoch, from 1, that the parameters were restored to; None where they are the last's.
     deleted_settings : dict
         Settings of an old file that minisca no longer has and that shaped its training.
     """
@@ -85,6 +92,10 @@ class LayerState:
     n_epochs_done: int = 0
     images: dict | None = None
     centre: np.ndarray | None = None
+    validation_loss_history: list = field(default_factory=list)
+    validation_images: dict | None = None
+    best: tuple | None = None
+    best_epoch: int | None = None
     deleted_settings: dict = field(default_factory=dict)
 
     @property
@@ -167,7 +178,14 @@ class LayerState:
         arrays |= {f"velocity/{name}": value for name, value in self.velocities.items()}
         if self.centre is not None:
             arrays["centre"] = self.centre
-        return arrays, {
+        if self.validation_loss_history:
+            losses = np.asarray(self.validation_loss_history, np.float64)
+            arrays["validation_loss_history"] = losses
+        for start, kept in zip(_BEST, self.best or (), strict=False):
+            arrays |= {f"{start}{name}": array for name, array in kept.items()}
+        later = {"validation_images": self.validation_images, "best_epoch": self.best_epoch}
+        later = {name: value for name, value in later.items() if value is not None}
+        return arrays, later | {
             "image_size": list(self.image_size),
             "n_epochs_done": self.n_epochs_done,
             "patch_energy": self.patch_energy,
@@ -190,6 +208,7 @@ class LayerState:
             n_epochs_done = check_integer("n_epochs_done", settings["n_epochs_done"], 0)
             energy = check_number("patch_energy", settings["patch_energy"])
             images = check_fingerprint(settings.get("images"))  # old files have none
+            later = _of_validation(settings, arrays, n_epochs_done)
         shapes = parameter_shapes(layer, "channels")
         trained = [name for name in PARAMETERS if not (layer.tied and name == "decoder_filters")]
         velocities = {f"velocity/{name}": shapes[name] for name in trained}
@@ -197,6 +216,9 @@ class LayerState:
             shapes |= velocities
         if layer.centre:
             shapes["centre"] = ("channels",)
+        kept = [name for name in arrays if name.startswith(_BEST)]
+        if kept:
+            shapes |= {f"{start}{name}": shapes[name] for start in _BEST for name in trained}
         wanted = {name: Learned(shape, layer.dtype) for name, shape in shapes.items()}
         require_learned(
             path, arrays, wanted | {"loss_history": Learned((n_epochs_done,), "float64")}
@@ -214,39 +236,28 @@ class LayerState:
         n_channels = arrays["encoder_filters"].shape[1]
         shape = n_channels, image_size
         history = losses, n_epochs_done, images, arrays.get("centre") if layer.centre else None
-        return cls(parameters, velocities, random_state, *shape, energy, *history)
+        if kept:
+            best = ({name: arrays[start + name] for name in trained} for start in _BEST)
+            later["best"] = tuple(best)
+        return cls(parameters, velocities, random_state, *shape, energy, *history, **later)
 
 
-def _learned(name) -> Any:
-    """An attribute of a layer that is read from its state, and written to it."""
-    return property(
-        lambda layer: layer._fitted_state().get(name),
-        lambda layer, value: layer._fitted_state().set(name, value),
-    )
+def _of_validation(settings, arrays, n_epochs_done):
+    """What a file says of validation images, of which most say nothing: {attribute: value}."""
+    known = check_fingerprint(settings.get("validation_images"), "validation_images")
+    losses, epoch = arrays.get("validation_loss_history", np.empty(0)), settings.get("best_epoch")
+    if losses.dtype != np.float64 or losses.ndim != 1 or len(losses) > n_epochs_done:
+        must = f"it must be float64, of {n_epochs_done} epochs at most"
+        found = f"is of {losses.dtype} and shape {losses.shape}"
+        raise ValueError(f"validation_loss_history {found}; {must}")
+    if epoch is not None and check_integer("best_epoch", epoch) > n_epochs_done:
+        raise ValueError(f"best_epoch is {epoch}; it must be at most {n_epochs_done}")
+    found = {"validation_loss_history": losses.tolist()}
+    return found | {"validation_images": known, "best_epoch": epoch}
 
 
-class StateAttributes:
-    """What a layer has learned, as attributes: they stand in its `state_`, and nowhere else."""
-
-    encoder_filters_: Array = _learned("encoder_filters")
-    encoder_bias_: Array = _learned("encoder_bias")
-    decoder_filters_: Array = _learned("decoder_filters")
-    decoder_bias_: Array = _learned("decoder_bias")
-    centre_: Array | None = _learned("centre")
-    patch_energy_: float = _learned("patch_energy")
-    loss_history_: list[float] = _learned("loss_history")
-    n_channels_: int = _learned("n_channels")
-    image_size_: tuple[int, int] = _learned("image_size")
-    n_epochs_done_: int = _learned("n_epochs_done")
-
-    def _check_as_fitted(self):
-        self._fitted_state().check_settings(self)
-
-    def _fitted_state(self):
-        check_fitted(self, "state_")
-        return self.state_
-
-
+#: Where a file has the best epoch's parameters and velocities.
+_BEST = ("best/parameters/", "best/velocities/")
 _SETTINGS = ("image_size", "n_epochs_done", "patch_energy", "random_state")
 
 

@@ -32,7 +32,14 @@ from unittest import mock
 
 import numpy as np
 
-from minisca import LinearSVM, LogisticRegression, SoftmaxSGD, SparseConvAutoencoder, Stack
+from minisca import (
+    EarlyStopping,
+    LinearSVM,
+    LogisticRegression,
+    SoftmaxSGD,
+    SparseConvAutoencoder,
+    Stack,
+)
 from minisca.classifiers import resuming
 from minisca.preprocessing import ZCA
 from tests.campaigns.tracer import HOME, Tracer
@@ -61,6 +68,11 @@ def plain(method, *data):
     return lambda made, path, resume: getattr(made, method)(*data)
 
 
+def judged(made, path, resume):
+    watched = {"callbacks": [EarlyStopping(1)], "validation_images": OTHERS}
+    made.fit(X, checkpoint=path, resume=resume, **watched)
+
+
 def saving(made, path, resume):
     made.save(path)
 
@@ -75,6 +87,7 @@ SCENARIOS = {
     "winner-take-all": Scenario(small, fitting(X)),
     "tied": Scenario(partial(small, tied=True, normalise_filters=True, n_epochs=1), fitting(X)),
     "lifetime": Scenario(partial(small, lifetime=0.5, n_epochs=1), fitting(X)),
+    "early-stopping": Scenario(partial(small, n_epochs=3), judged),
     "stack": Scenario(lambda: Stack([small(n_epochs=1), small(n_epochs=1)]), fitting(X)),
     "partial-fit": Scenario(fitted(small, X), plain("partial_fit", OTHERS), False),
     "first-partial-fit": Scenario(small, plain("partial_fit", X), False),

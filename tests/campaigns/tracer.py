@@ -12,7 +12,7 @@ class Tracer:
     """Counts lines of Python code, and raises KeyboardInterrupt at the one of number `stop`.
 
     places: what lines are counted, by how their file's name starts. at_epoch: called before every
-    epoch.
+    epoch, and before the best is restored.
     """
 
     def __init__(self, stop=None, places=HOME, at_epoch=None):
@@ -30,7 +30,7 @@ class Tracer:
     def trace(self, frame, event, _):
         code = frame.f_code
         if event == "call":
-            if self.at_epoch and code.co_name == "run_epoch":
+            if self.at_epoch and code.co_name in ("run_epoch", "_restore_best"):
                 self.at_epoch()
             return self.trace if code.co_filename.startswith(self.places) else None
         if event == "line":

@@ -105,5 +105,6 @@ def test_a_setting_that_stood_at_its_default_is_forgotten():
     assert "init_bias" not in loaded.get_params()
     assert (loaded.pool_origin, loaded.encoding_contrast) == ("centred", None)  # came later
     assert (loaded.flat, load("stack").flat) == (False, False)
+    assert loaded.validation_loss_history_ == []
     assert {"pooling", "algorithm"}.isdisjoint(load("triangle").get_params())
     assert minisca.SparseConvAutoencoder.load(SAVED / "layer-normalised.npz").schedule == "constant"

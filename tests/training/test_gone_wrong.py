@@ -109,7 +109,7 @@ def fit_with_biases(made, biases):
         return state
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("minisca.autoencoder.initial_state", with_biases)
+        patch.setattr("minisca.training.epochs.initial_state", with_biases)
         made.fit(images())
 
 
