@@ -2,7 +2,7 @@
 
     python scripts/reproduce_mnist.py                      rows 16 and 128, one seed
     python scripts/reproduce_mnist.py --rows deep          128 maps, then 2048 on top of them
-    python scripts/reproduce_mnist.py --rows few-labels    the error with 10 to 300 labels a class
+    python scripts/reproduce_mnist.py --rows few-labels    the error with 10 to 1000 labels a class
     python scripts/reproduce_mnist.py --data fashion-mnist the same settings, another data set
     python scripts/reproduce_mnist.py --quick              a few minutes' version of every row
 

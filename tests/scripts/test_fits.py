@@ -11,7 +11,7 @@ from minisca import CheckpointError, LinearSVM, LogisticRegression, SoftmaxSGD
 from minisca.classifiers.resuming import FitFile
 from tests.support.experiments import ONE, command, made_images, measured
 
-#: Rows with classifiers, and few labels, of which there are 2 classes x 2 draws x 5 penalties.
+#: Rows with classifiers, and few labels, of which there are 2 classes x 2 draws x 2 penalties.
 ROWS = {
     "svm": {"16": Row(layers=ONE, classifier=LinearSVM(max_iter=9, tol=0))},
     "logistic": {"16": Row(layers=ONE, classifier=LogisticRegression(tol=1e-9), shifts=True)},
@@ -112,7 +112,7 @@ def test_what_a_killed_run_left_of_a_recorded_row_is_removed(name, tmp_path, mon
         patch.setattr("common.fits.FitFiles.remove", lambda *_: None)
         recorded, left = run(ROWS[name], tmp_path)
     fits = [file for file in left if file.startswith("fit-")]
-    assert len(fits) == {"svm": 2, "few": 20}[name]
+    assert len(fits) == {"svm": 2, "few": 8}[name]
     again, kept = run(ROWS[name], tmp_path, resume=True)
     assert again == recorded
     assert list(kept) == [file for file in left if file not in fits]

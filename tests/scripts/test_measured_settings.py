@@ -59,13 +59,15 @@ def test_rows_of_table_1_and_their_extensions(file):
 def test_few_labels_of_table_1():
     curves = [record for record in records("mnist") if "curve" in record]
     assert {few_labels.kind_of(record) for record in curves} == {
-        *("winner-take-all", "triangle-k-means", "pca", "pixels")
+        *few_labels.POOLINGS,
+        *("triangle-k-means", "pca", "pixels"),
     }
     row = reproduce_mnist.ROWS[few_labels.ROW]
     for record in curves:
         settings = planned(row, record["seed"], 512, command(record)).settings(60_000, False)
-        settings |= {"labels_per_class": [*few_labels.LABELS_PER_CLASS], "draws": few_labels.DRAWS}
-        assert same_settings(settings | {"l2": [*few_labels.PENALTIES]}, record["settings"])
+        of_all = [*few_labels.LABELS_PER_CLASS], few_labels.DRAWS
+        settings |= few_labels.settings_of(few_labels.kind_of(record), *of_all)
+        assert same_settings(settings, record["settings"])
         for point in record["curve"]:
             assert point["mean_test_error_percent"] == np.mean(point["test_errors_percent"])
             by_l2 = point["mean_validation_error_by_l2"]

@@ -11,6 +11,7 @@ from features.joined import Seen
 from tables import few_labels, images, run
 from tables.rows import SHIFTS, Row
 
+from minisca import SparseConvAutoencoder
 from minisca.datasets import Dataset
 from minisca.preprocessing import ZCA, contrast_normalise
 from tests.support.experiments import ONE, TEST, Layer, made_images, numbered, numbers
@@ -172,14 +173,14 @@ def test_no_label_gives_the_originals_name_away(label):
 
 
 class Few:
-    """A stand-in of logistic regression, whose score depends on its penalty alone.
+    """A stand-in of the SVM, whose score depends on its penalty alone.
 
     Of the validation images that of the second penalty is the best, of the test images another.
     """
 
     fitted: list
 
-    def __init__(self, l2, verbose):
+    def __init__(self, l2, max_iter, verbose):
         self.place = few_labels.PENALTIES.index(l2)
 
     def fit(self, features, labels, **options):
@@ -189,7 +190,7 @@ class Few:
     def score(self, features, labels):
         half = int(min(numbers(features)) > 100)
         assert len(features) == len(labels) == (4 if half else 30)
-        return [[0.5, 0.75, 0.25, 0.1, 0.6], [0.5, 0.125, 0.25, 1.0, 0.6]][half][self.place]
+        return [[0.5, 0.75], [1.0, 0.125]][half][self.place]
 
 
 @pytest.fixture
@@ -199,8 +200,10 @@ def few(monkeypatch, notes, tmp_path):
     labels = np.append(np.arange(60) % 2, np.full(30, 9))
     data = data._replace(train_labels=labels)
     Few.fitted = []
-    monkeypatch.setattr(few_labels, "minisca", SimpleNamespace(LogisticRegression=Few))
+    monkeypatch.setattr(few_labels, "minisca", SimpleNamespace(LinearSVM=Few))
     monkeypatch.setattr(few_labels, "LABELS_PER_CLASS", (3, 10, 31))
+    monkeypatch.setattr(few_labels, "CHOOSING_DRAWS", 1)
+    monkeypatch.setattr(few_labels, "scaled", lambda features: features)  # they name the images
     layer = Layer(notes, random_state=0)
     kinds = {"winner-take-all": lambda: layer.transform, "pixels": lambda: layer.transform}
     monkeypatch.setattr(few_labels, "encoders", lambda layer, images, seed: kinds)
@@ -224,6 +227,8 @@ def test_drawn_labels_lie_below_the_split_and_every_draw_is_another(few, notes):
         assert max(encoded) <= 60
         assert halves == [list(range(61, 91)), TEST]
     assert [len(record["curve"]) for record in records] == [2, 2]  # of 31 there are too few
+    # Of 2 kinds and 2 numbers: the first draw with 2 penalties, the second with the better.
+    assert len(Few.fitted) == 2 * 2 * (2 + 1)
 
 
 def test_a_penalty_is_chosen_by_validation_images_alone(few):
@@ -232,7 +237,7 @@ def test_a_penalty_is_chosen_by_validation_images_alone(few):
         assert point["validation_errors_percent"] == [25, 25]
         assert point["test_errors_percent"] == [87.5, 87.5]
         assert (point["mean_test_error_percent"], point["deviation"]) == (87.5, 0)
-        assert point["mean_validation_error_by_l2"]["0.001"] == 25
+        assert point["mean_validation_error_by_l2"] == {"0.3": 50, "3": 25}
 
 
 def test_the_layers_training_counts_in_the_first_kind_of_features_alone(few):
@@ -242,21 +247,37 @@ def test_the_layers_training_counts_in_the_first_kind_of_features_alone(few):
     assert [found["total"] for found in seconds] == [5003, 3]
 
 
-def test_baselines_are_as_large_as_the_layer_and_learn_from_its_images(monkeypatch, notes):
-    images_, layer, made = numbered(1, 5, side=10), Layer(notes, filter_width=7), []
+def test_baselines_are_as_large_as_the_layer_and_learn_from_its_images(monkeypatch):
+    images_, made = numbered(1, 5, side=28), []
 
     def means(*arguments, **options):
         made.append((arguments, options))
         return SimpleNamespace(fit=lambda x: SimpleNamespace(transform=numbers(x)))
 
     monkeypatch.setattr(few_labels, "TriangleKMeans", means)
-    layer.n_maps, layer.pool_stride = 6, 3
-    found = few_labels.encoders(layer, images_, seed=8)
-    assert made == [((6,), {"patch_width": 7, "grid": 4, "random_state": 8})]
+    found = few_labels.encoders(SparseConvAutoencoder(6, filter_width=7), images_, seed=8)
+    assert made == [((6,), {"patch_width": 7, "grid": 5, "random_state": 8})]
     assert found["triangle-k-means"]() == [1, 2, 3, 4, 5]
-    assert found["winner-take-all"]() == layer.transform
-    assert found["pixels"]()(images_).shape == (5, 100)
+    assert found["pixels"]()(images_).shape == (5, 784)
     assert found["pca"]()(images_).shape == (5, 6)
+
+
+def test_one_layer_pools_in_several_ways():
+    layer = SparseConvAutoencoder(6)
+    found = few_labels.encoders(layer, numbered(1, 5, side=28), seed=8)
+    pooled = [found[kind]().__self__ for kind in few_labels.POOLINGS]
+    how = [(one.pool_width, one.pool_stride, one.pool_origin) for one in pooled]
+    assert how == [(11, 4, "centred"), (11, 6, "corner")]
+    assert (layer.pool_width, layer.pool_stride) == (5, 3)
+
+
+def test_every_images_features_have_one_length_and_pixels_stay_as_they_are():
+    images_ = np.random.default_rng(0).random((3, 1, 4, 4), np.float32)
+    images_[2] = 0
+    before = images_.copy()
+    found = few_labels.scaled(few_labels.flat(images_))
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), [4, 4, 0], rtol=1e-6)
+    np.testing.assert_array_equal(images_, before)
 
 
 def test_the_deviation_over_draws_is_of_a_sample_and_all_seeds_count(monkeypatch):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import reproduce_mnist
+from tables import few_labels
 
 import minisca
 from minisca import LinearSVM, LogisticRegression, SoftmaxSGD
@@ -114,9 +115,11 @@ def test_the_validation_error_of_an_early_stop_is_the_lowest_of_its_epochs(outpu
 
 
 def test_few_labels_give_a_curve_for_every_kind_of_features(output, records):
-    kinds = ("winner-take-all", "triangle-k-means", "pca", "pixels")
+    kinds = (*few_labels.POOLINGS, "triangle-k-means", "pca", "pixels")
     curves = {kind: records[f"few-labels-{kind}"] for kind in kinds}
-    assert curves["triangle-k-means"]["n_features"] == curves["winner-take-all"]["n_features"]
+    sizes = {kind: record["n_features"] for kind, record in curves.items()}
+    assert sizes["triangle-k-means"] == sizes["winner-take-all-11-6"] == 128 * 25
+    assert sizes["winner-take-all"] == 128 * 49
     for kind, record in curves.items():
         (point,) = record["curve"]  # 20 images a class are too few for 30
         assert point["labels_per_class"] == 10
