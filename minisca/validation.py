@@ -107,8 +107,15 @@ def check_choice(name, value, choices):
     return value
 
 
+def is_of_device(array):
+    """Whether it is an array that CUDA libraries share: of a GPU, whichever has made it."""
+    return hasattr(array, "__cuda_array_interface__") or hasattr(array, "__cuda_ndarray__")
+
+
 def as_array(name, array, must, dtype=None):
     """`array` as a NumPy array, or an exception if it is none: nested lists of unequal lengths."""
+    if is_of_device(array):
+        raise TypeError(f"{name} is an array of a device; it must be an array {must} of the host")
     try:
         return np.asarray(array, dtype)
     except (TypeError, ValueError) as error:

@@ -6,6 +6,13 @@ them. Nothing here imports minisca; its tests compare every backend with this.
 
 from reference.conv import conv2d, conv2d_backward
 from reference.deconv import deconv2d, deconv2d_backward
+from reference.elements import (
+    cross_entropy,
+    linear,
+    linear_backward,
+    row_squares,
+    squared_hinge,
+)
 from reference.pooling import encode_pooled, max_pool, max_pool_backward
 from reference.sgd import normalise_filters_, sgd_momentum_
 from reference.winners import (
@@ -24,6 +31,7 @@ from reference.winners import (
 __all__ = [
     "conv2d",
     "conv2d_backward",
+    "cross_entropy",
     "decode_winners",
     "deconv2d",
     "deconv2d_backward",
@@ -32,12 +40,16 @@ __all__ = [
     "encode_top_n",
     "encode_winners",
     "lifetime_sparsity",
+    "linear",
+    "linear_backward",
     "max_pool",
     "max_pool_backward",
     "normalise_filters_",
     "relu",
     "relu_backward",
+    "row_squares",
     "sgd_momentum_",
+    "squared_hinge",
     "winner_take_all",
     "winner_take_all_backward",
     "winners_backward",

@@ -55,6 +55,8 @@ def roundings(name, case):
         ),
         "max_pool_backward": (windows,),
         "lifetime_sparsity": (0,),
+        "linear": (case.c * case.h * case.w + 1,),
+        "linear_backward": (case.n, case.n),
     }[name]
 
 
@@ -67,6 +69,7 @@ def check_dtypes(results, dtype):
 SUMS = [
     *("conv2d", "conv2d_backward", "deconv2d", "deconv2d_backward", "max_pool_backward"),
     *("decode_winners", "decode_winners, maps", "winners_backward", "winners_backward, maps"),
+    *("linear", "linear_backward"),
 ]
 
 
@@ -166,6 +169,55 @@ def test_pooled_features_of_units_times_factors_are_the_references_too(backend, 
     # a product more than without factors; on absolute values, where nothing is cut off
     bound = rounding_bound(case.c * case.k**2 + 2, magnitude(name, case)[0], dtype)
     assert_within(pooled, expected(name, case)[0], bound)
+
+
+@over_cases
+@pytest.mark.parametrize("name", ["squared_hinge", "cross_entropy"])
+def test_losses_are_the_references_in_float64_and_gradients_up_to_one_rounding(
+    backend, name, case, dtype
+):
+    args = as_dtype(arguments(name, case), dtype)
+    losses, d_scores = call(backend, name, args)
+    (right, d_right), sizes = expected(name, case), np.abs(args[0]).sum(axis=1)
+    assert losses.dtype == np.float64
+    check_dtypes((d_scores,), dtype)
+    # of exponentials and logarithms two units in the last place; hinges are squared
+    steps, largest = 3 * case.m + 10, (case.m + sizes) ** 2
+    assert_within(losses, right, rounding_bound(steps, largest, "float64"))
+    bound = rounding_bound(steps, largest[:, np.newaxis], "float64")
+    assert_within(d_scores, d_right, bound + np.finfo(dtype).eps * np.abs(d_right))
+
+
+@over_cases
+def test_squares_of_rows_are_the_references_in_float64(backend, case, dtype):
+    squares = backend.row_squares(*as_dtype(arguments("row_squares", case), dtype))
+    assert squares.dtype == np.float64
+    (right,) = expected("row_squares", case)
+    assert_within(squares, right, rounding_bound(case.c * case.h * case.w, right, "float64"))
+
+
+@pytest.mark.parametrize("name", ["linear", "linear_backward", "row_squares"])
+def test_features_in_halves_are_the_same_numbers_in_float32(backend, name):
+    """The smallest and the largest half among them; the call's dtype is float32."""
+    halves, *others = arguments(name, Case(3, 1, 4, 5, 4, 3))
+    halves = halves.astype(np.float16)
+    halves[0, :3] = 6e-8, -65504, 6e-5
+    others = as_dtype(others, "float32")
+    found = as_tuple(call(backend, name, (halves, *others)))
+    right = as_tuple(call(backend, name, (halves.astype(np.float32), *others)))
+    for result, other in zip(found, right, strict=True):
+        assert result.dtype == other.dtype
+        np.testing.assert_array_equal(result, other)
+
+
+@pytest.mark.parametrize("bad", [np.nan, -np.inf])
+def test_a_loss_of_a_score_that_is_no_number_is_none_either(backend, bad):
+    """One of minus infinity for another class costs nothing."""
+    scores, classes = np.zeros((3, 4)), np.zeros(3, np.int32)
+    scores[1, 2] = bad
+    for name in ("squared_hinge", "cross_entropy"):
+        losses, _ = call(backend, name, (scores, classes))
+        assert list(np.isfinite(losses)) == [True, bad == -np.inf, True]
 
 
 def test_the_bound_notices_one_missing_term():

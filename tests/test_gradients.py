@@ -9,7 +9,7 @@ import pytest
 
 import reference
 from reference.autoencoder import loss_and_gradients, winner_mask
-from tests.support.helpers import check_gradient, spaced
+from tests.support.helpers import check_gradient, derivative_along, spaced
 
 # n, c, h, w, m, k; the last but one: one pixel; the last: narrower than its filters
 SHAPES = [(2, 1, 6, 7, 3, 3), (1, 2, 4, 7, 2, 5), (2, 3, 1, 1, 1, 1), (3, 2, 2, 7, 5, 9)]
@@ -51,6 +51,52 @@ def test_the_backward_pass_of_a_convolution_is_its_derivative(
         roundings=given[1] * k * k + 1 + weights.size,
         every_coordinate=every_coordinate,
     )
+
+
+@pytest.mark.parametrize("every_coordinate", [False, True])
+def test_linear_backward_is_the_derivative_of_linear(operations, every_coordinate):
+    n, f, n_classes = 4, 7, 3
+    features, weights, intercept, d_scores = draw((n, f), (n_classes, f), n_classes, (n, n_classes))
+    check_gradient(
+        no_selection(lambda *parameters: operations.linear(features, *parameters), d_scores),
+        lambda *sizes: np.vdot(np.abs(d_scores), reference.linear(np.abs(features), *sizes)),
+        [weights, intercept],
+        operations.linear_backward(features, d_scores),
+        roundings=f + 1 + d_scores.size,
+        every_coordinate=every_coordinate,
+    )
+
+
+def test_the_squared_hinges_gradient_is_its_derivative(operations):
+    """Between the margins, 0.125 or more from every score, the hinges are squares or nothing."""
+    scores, classes = spaced(np.random.default_rng(8), (4, 5)), np.array([0, 2, 4, 2], np.int32)
+    signs = np.where(np.arange(5) == classes[:, np.newaxis], 1, -1)
+    check_gradient(
+        lambda scores: (operations.squared_hinge(scores, classes)[0].sum(), signs * scores < 1),
+        lambda sizes: np.sum((1 + sizes) ** 2),
+        [scores],
+        [operations.squared_hinge(scores, classes)[1]],
+        roundings=3 + scores.size,
+        step=SELECTION_STEP,
+        every_coordinate=True,
+    )
+
+
+def test_the_cross_entropys_gradient_is_its_derivative(operations):
+    """Along scores' axes its fifth derivative is at most 1: the stencil errs by step^4 / 30."""
+    (scores,), classes = draw((4, 5), seed=9), np.array([0, 2, 4, 2], np.int32)
+    _, d_scores = operations.cross_entropy(scores, classes)
+    step = 2.0**-9
+    for place in np.ndindex(scores.shape):
+        unit = np.zeros(scores.shape)
+        unit[place] = 1
+
+        def loss(scores):
+            return operations.cross_entropy(scores, classes)[0].sum(), None
+
+        slope = derivative_along([unit], loss, [scores], step)
+        # rounding: a loss of about 10, times 18 / (12 step)
+        assert abs(slope - d_scores[place]) <= step**4 / 30 + 20 * 1.5 / step * 2.0**-52
 
 
 def test_relu_backward_is_the_derivative_of_relu(operations):

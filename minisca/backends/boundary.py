@@ -20,10 +20,11 @@ from minisca.backends.operands import (
     check_shape,
     check_sides,
     converted,
+    is_half,
     parse,
 )
 
-_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+_FLOAT16, _FLOAT32, _FLOAT64 = map(np.dtype, ("float16", "float32", "float64"))
 
 
 def operation(place=None):
@@ -138,6 +139,8 @@ class _Check:
         shapes = []
         for operand, index, wanted in self.arrays:
             array, wanted = args[index], wanted or dtype
+            if operand.halves and is_half(array):
+                wanted = _FLOAT16
             kind = type(array)
             if kind is not np.ndarray and kind in self.kinds_of_device and array.dtype == wanted:
                 pass  # as it is
@@ -163,6 +166,8 @@ class _Check:
             return array.dtype
         if not isinstance(array, np.ndarray) and not self._is_on_device(array):
             array = as_real_array(self.rule.name, array)
+        if self.rule.halves and is_half(array):
+            return _FLOAT32
         for dtype in (_FLOAT32, _FLOAT64):
             if array.dtype.newbyteorder("=") == dtype:
                 return dtype

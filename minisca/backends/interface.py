@@ -30,7 +30,8 @@ nothing to a reconstruction and receives no gradient.
 
 What an operation may be given
 ------------------------------
-The filters' dtype, float32 or float64, is the call's (without filters: the first array's). Other
+The filters' dtype, float32 or float64, is the call's (without filters: the first array's; that of
+features in float16 is float32, in which they are read as they are). Other
 real numbers are converted to it, other memory orders to C, indices from any integer type. All else
 raises TypeError or ValueError naming the argument: images of whole numbers (of what range?), shapes
 that do not fit, a side of 0, an even filter width, an index or a count out of range, what cannot be
@@ -225,6 +226,39 @@ class Backend(Protocol):
         the smallest normal number may count as 0.
         """
 
+    # elements: linear classifiers of l classes ------------------------------------------
+
+    def linear(features: Array, weights: Array, intercept: Array) -> Array:
+        """Scores (n, l) of features (n, f): one product with every row of weights (l, f).
+
+        To each the class's intercept (l,) is added. Features may be float16.
+        """
+
+    def linear_backward(features: Array, d_scores: Array) -> Arrays:
+        """Gradients of `linear`: d_weights (l, f), d_intercept (l,), of d_scores (n, l)."""
+
+    def squared_hinge(scores: Array, classes: Array) -> Arrays:
+        """Of scores s (n, l), a row's sum over classes of max(0, 1 - t s)^2.
+
+        t is 1 for the row's own class, of classes (n,), from 0, and -1 for the others. Section 3.
+
+        Returns
+        -------
+        losses, d_scores : (n,) float64; (n, l), the gradient of their sum
+        """
+
+    def cross_entropy(scores: Array, classes: Array) -> Arrays:
+        """Of scores (n, l), minus the logarithm of the softmax at the row's own class.
+
+        Classes and results are as those of `squared_hinge`. Section 3.
+        """
+
+    def row_squares(features: Array) -> Array:
+        """The sum of every row's squares, (n,) float64, of features (n, f), maybe float16.
+
+        It is finite if the features are, unless their squares leave float64.
+        """
+
 
 #: The room (module of a backend) that holds each operation, in reading order.
 ROOMS = {
@@ -237,6 +271,7 @@ ROOMS = {
     ),
     "pooling": ("max_pool", "max_pool_backward", "encode_pooled"),
     "sgd": ("sgd_momentum_", "normalise_filters_"),
+    "elements": ("linear", "linear_backward", "squared_hinge", "cross_entropy", "row_squares"),
 }
 
 OPERATIONS = tuple(name for room in ROOMS.values() for name in room)

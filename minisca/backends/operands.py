@@ -17,7 +17,7 @@ _CONVOLVE = "x nchw, filters mckk, bias m"
 #: Of every operation the arrays and sizes that it takes, with their sides; one letter is one
 #: length. Letters as in `interface`; "b", "p", "s", "y" and "z" are any, 1 is 1. "<": indices,
 #: whole numbers from 0 and below the product of those lengths. "*": any shape, the same of all.
-#: "!": changed in place.
+#: "!": changed in place. "~": may be float16, and is then taken as it is.
 OPERANDS = {
     "conv2d": _CONVOLVE,
     "conv2d_backward": "x nchw, filters mckk, d_maps nmhw",
@@ -39,6 +39,11 @@ OPERANDS = {
     "encode_pooled": f"{_CONVOLVE}, factors nhw",
     "sgd_momentum_": "parameter! *, velocity! *, gradient *",
     "normalise_filters_": "filters! mckk",
+    "linear": "features~ nf, weights lf, intercept l",
+    "linear_backward": "features~ nf, d_scores nl",
+    "squared_hinge": "scores nl, classes n<l",
+    "cross_entropy": "scores nl, classes n<l",
+    "row_squares": "features~ nf",
     "copy_into_": "array! *, source *",
     "gather": "images nchw, rows b<n",
     "residual": "x_hat *, x *",
@@ -64,16 +69,23 @@ class Operand(NamedTuple):
     below: str  # of indices: the lengths whose product they are below; else ""
     changed: bool
     optional: bool
+    halves: bool  # it may be float16
 
 
 def parse(text, parameters):
     """The `Operand` that an entry of `OPERANDS` describes, of a function with these parameters."""
     name, axes = text.split()
     axes, _, below = axes.partition("<")
-    changed, name = name.endswith("!"), name.removesuffix("!")
+    changed, halves, name = name.endswith("!"), name.endswith("~"), name.rstrip("!~")
     names = list(parameters)
     optional = parameters[name].default is None
-    return Operand(names.index(name), name, axes, below, changed, optional)
+    return Operand(names.index(name), name, axes, below, changed, optional, halves)
+
+
+def is_half(array):
+    """Whether it is an array of float16, in either byte order."""
+    dtype = getattr(array, "dtype", None)
+    return isinstance(dtype, np.dtype) and dtype.newbyteorder("=") == np.float16
 
 
 def check_shape(operand, shape, lengths):

@@ -30,6 +30,9 @@ class Support(Protocol):
     def to_host(array: Array) -> Array:
         """`array` as a NumPy array: itself if it is one, or a copy."""
 
+    def holds(array: Array) -> bool:
+        """Whether `array` is one of where the backend computes, of its current device."""
+
     def empty(shape: tuple[int, ...], dtype: str) -> Array:
         """A new array where the backend computes, not initialised. Raises as `to_device` does."""
 
@@ -113,7 +116,7 @@ class Steps(Protocol):
 
 #: As `ROOMS`, of what is in `Support`.
 SUPPORT_ROOMS = {
-    "device": ("to_device", "to_host", "empty", "copy", "copy_into_", "free_bytes"),
+    "device": ("to_device", "to_host", "holds", "empty", "copy", "copy_into_", "free_bytes"),
     "elements": (
         *("gather", "residual", "decoded_residual", "add_up_", "scaled", "add_", "all_finite"),
     ),

@@ -30,13 +30,16 @@ class FeatureBlocks:
     float32 and small integers are read as float32, or as `dtype` where that is float64; everything
     else as float64. TypeError for a sparse matrix and a dtype that is not real, ValueError for a
     rank below 2 and no rows or features. rows: of a block, in place of what fits into
-    `block_bytes`. name: what the messages call the features.
+    `block_bytes`. name: what the messages call the features. fetch(array): for features that are
+    an array of a device, its parts on the host; those features are of floats.
 
     Iterating yields (slice of the rows, block). A block of `rows` rows, the last one of fewer, is
     valid until the next one is read: either a view of the features or a buffer that is used again.
     """
 
-    def __init__(self, features, dtype=np.float32, block_bytes=None, rows=None, name="X"):
+    def __init__(
+        self, features, dtype=np.float32, block_bytes=None, rows=None, name="X", fetch=None
+    ):
         if hasattr(features, "toarray"):  # scipy.sparse
             raise TypeError(f"{name} is a sparse matrix; it must be dense, such as X.toarray()")
         has_shape = hasattr(features, "shape")
@@ -57,19 +60,28 @@ class FeatureBlocks:
             raise ValueError(f"Complex data not supported: {name} has {features.dtype}; {must}")
         if kind not in "fiub":
             raise TypeError(f"{name} has dtype {features.dtype}; {must}")
+        if fetch is not None and features.dtype not in (np.float16, np.float32, np.float64):
+            must = "on a device it must be float16, float32 or float64"
+            raise TypeError(f"{name} has dtype {features.dtype}; {must}")
         self.name = name
         self.features = features
+        self.fetch = fetch
         self.n = shape[0]
         self.n_features = int(np.prod(shape[1:], dtype=np.int64))
         wide = np.dtype(np.result_type(features.dtype, dtype)).itemsize > 4
         self.dtype = np.dtype(np.float64 if wide else np.float32)
         row_bytes = self.n_features * self.dtype.itemsize
         fitting = chunks(self.n, row_bytes, block_bytes or BLOCK_BYTES)
-        self._slices = slices(self.n, rows) if rows else fitting
-        self.rows = self._slices[0].stop
+        self.slices = slices(self.n, rows) if rows else fitting
+        self.rows = self.slices[0].stop
+        halves = features.dtype == np.float16 and features.dtype.isnative
+        #: Of what `stored_block` gives.
+        self.stored_dtype = self.dtype
+        if fetch is not None or (halves and self.dtype == np.float32):
+            self.stored_dtype = np.dtype(features.dtype)
 
     def __iter__(self):
-        for rows in self._slices:
+        for rows in self.slices:
             yield rows, self._read(rows)
 
     def shuffled(self, random):
@@ -101,13 +113,18 @@ class FeatureBlocks:
 
     def as_stored(self):
         """Iterate as usual, but over float16 as it is where the blocks' dtype is float32."""
-        halves = self.features.dtype == np.float16 and self.features.dtype.isnative
-        if not (halves and self.dtype == np.float32):
-            yield from self
-            return
-        for rows in self._slices:
-            block = np.asarray(self._stored(rows), np.float16)
-            yield rows, np.ascontiguousarray(block).reshape(len(block), self.n_features)
+        for rows in self.slices:
+            yield rows, self.stored_block(rows)
+
+    def stored_block(self, rows):
+        """The block of these rows, one of `slices`, of `stored_dtype`; of a device where it is."""
+        if self.fetch is not None:
+            found = self.features[rows]
+            return found.reshape((rows.stop - rows.start, self.n_features))
+        if self.stored_dtype != np.float16:
+            return self._read(rows)
+        block = np.asarray(self._stored(rows), np.float16)
+        return np.ascontiguousarray(block).reshape(len(block), self.n_features)
 
     @cached_property
     def strips(self):
@@ -125,13 +142,17 @@ class FeatureBlocks:
             else:
                 finite = np.isfinite(block).all()
             if not finite:
-                found = np.asarray(self.features[rows]).reshape(-1, self.n_features)
-                row, column = np.argwhere(~np.isfinite(found))[0]
-                raise ValueError(
-                    f"{self.name} has the value {found[row, column]} in row {rows.start + row}; "
-                    "every feature must be finite (no NaN, no infinity)"
-                )
+                self.check_finite(rows)
             yield rows, block
+
+    def check_finite(self, rows):
+        """Raise ValueError if a feature of these rows, a slice, is NaN or infinite."""
+        found = np.asarray(self._stored(rows)).reshape(-1, self.n_features)
+        for row, column in np.argwhere(~np.isfinite(found))[:1]:
+            raise ValueError(
+                f"{self.name} has the value {found[row, column]} in row {rows.start + row}; "
+                "every feature must be finite (no NaN, no infinity)"
+            )
 
     def moments(self):
         """Every feature's mean (n_features,), and the mean of all squares, in float64; checked."""
@@ -163,6 +184,8 @@ class FeatureBlocks:
     def _stored(self, rows):
         """Some rows, a slice, as they are. ValueError where an array gives others than it says."""
         found = self.features[rows]
+        if self.fetch is not None:
+            found = self.fetch(found)
         if type(found) is not np.ndarray:  # asked of every few rows of a pass: as little as can be
             check_unmasked(self.name, found)
         shape = rows.stop - rows.start, *self.features.shape[1:]

@@ -11,16 +11,16 @@ import warnings
 
 import numpy as np
 
-from minisca.classifiers.linear import loss_and_gradient
 from minisca.files.checkpoint import CheckpointError, Learned, require_learned
 from minisca.progress import progress
 
 
-def minimise(problem, max_iter, tol, verbose, file):
+def minimise(problem, max_iter, tol, verbose, file, loss_and_gradient, title="L-BFGS"):
     """The minimum of a Problem's objective: what `PenalisedClassifier._minimise` returns.
 
     Iterations suffice if no entry of the gradient, by weights and intercepts as they are changed
-    below, is larger than `tol`. file: the FitFile.
+    below, is larger than `tol`. file: the FitFile. loss_and_gradient(problem, weights, intercept):
+    as `minisca.classifiers.linear` has it. title: of the progress bar.
     """
     from scipy.optimize import minimize as scipy_minimize  # longer to import than all of minisca
 
@@ -67,7 +67,7 @@ def minimise(problem, max_iter, tol, verbose, file):
     # What is lost to rounding in a mean of float32 losses; less is no progress.
     smallest_decrease = 1e-9 if blocks.dtype == np.float32 else 1e-14
     options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "gtol": tol, "ftol": smallest_decrease}
-    with progress(verbose, total=max_iter, desc="L-BFGS", delay=2, leave=False) as bar:
+    with progress(verbose, total=max_iter, desc=title, delay=2, leave=False) as bar:
 
         def show(intermediate_result):
             bar.set_postfix(loss=f"{intermediate_result.fun:.4g}", refresh=False)

@@ -6,24 +6,28 @@ of scores costs, and how the weights are found, is the classifier's own.
 
 import copy
 import os
-from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minisca.backends import CHOICES, get_backend, name_of
 from minisca.classifiers.base import Classifier
 from minisca.classifiers.feature_blocks import FeatureBlocks
+from minisca.classifiers.placed import PlacedFeatures, check_place, minimise_on
+from minisca.classifiers.problem import make_problem
 from minisca.classifiers.resuming import FitFile
 from minisca.files.checkpoint import FLOATS, LABELS, CheckpointError, Learned
 from minisca.types import Array, Features, PathLike
 from minisca.validation import (
+    check_choice,
     check_flag,
     check_integer,
     check_labels,
     check_number,
     check_verbose,
+    is_of_device,
 )
 
 
@@ -45,6 +49,7 @@ class LinearClassifier(Classifier):
 
     _main = "coef"
     _takes_images = False
+    backend = "cpu"
 
     def fit(
         self, X: Features, y: ArrayLike, checkpoint: PathLike | None = None, resume: bool = False
@@ -56,7 +61,7 @@ class LinearClassifier(Classifier):
         X : array (n, ...) of any real dtype and any rank from 2, each row flattened
             Any array that slices along its first axis (np.memmap, HDF5 data set): a block of rows
             is read at a time. float16, float32 and small integers are computed in float32, all else
-            in float64.
+            in float64. Or an array of the backend's device, of float16, float32 or float64.
         y : array (n,) of whole numbers or text
         checkpoint : path or None
             Where the fit is saved: before its first iteration, then as often as takes 2 % of its
@@ -71,7 +76,9 @@ class LinearClassifier(Classifier):
         Raises
         ------
         ValueError or TypeError, naming the argument, for empty, 1-D, sparse, NaN or infinite
-        features, for labels of another length or type, and for fewer than two classes;
+        features, for those of another device than the backend's, for labels of another length or
+        type or on a device, and for fewer than two classes; ImportError or RuntimeError if the
+        backend does not run on this machine; MemoryError if it has no room for a block of features;
         CheckpointError if the file to resume from is damaged, or of other settings, features or
         labels. What stops a fit leaves the classifier as it was.
         """
@@ -82,7 +89,7 @@ class LinearClassifier(Classifier):
         self.check_parameters()
         if resume and checkpoint is None:
             raise ValueError("checkpoint is None; with resume it must be the path to resume from")
-        blocks = FeatureBlocks(X)
+        blocks = self._blocks(X)
         labels = check_labels(y, blocks.n)
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
@@ -108,8 +115,18 @@ class LinearClassifier(Classifier):
             raise CheckpointError(f"{os.fspath(path)} holds a fit that was interrupted; {must}")
         return super().from_file(path, arrays, settings)
 
+    @property
+    def backend_(self) -> str:
+        """The name of the backend that is used: what "auto" comes to on this machine."""
+        return name_of(get_backend(self.backend))
+
+    def _blocks(self, X, dtype=np.float32):
+        backend = get_backend(self.backend)
+        check_place("X", X, backend)
+        return FeatureBlocks(X, dtype, fetch=backend.to_host if is_of_device(X) else None)
+
     def _count(self, X):
-        return FeatureBlocks(X).n
+        return self._blocks(X).n
 
     @property
     def n_features_in_(self) -> int:
@@ -126,8 +143,12 @@ class LinearClassifier(Classifier):
     @np.errstate(under="ignore")  # a number that underflows is 0
     def _scores(self, X):
         self._check_as_fitted()
-        blocks = FeatureBlocks(X, dtype=self.coef_.dtype)
+        blocks = self._blocks(X, self.coef_.dtype)
         check_features(blocks, self.n_features_in_, type(self).__name__)
+        backend = get_backend(self.backend)
+        if name_of(backend) != "cpu":
+            with PlacedFeatures(backend, blocks) as features:
+                return features.scores(self.coef_, self.intercept_)
         return scores_of(blocks, self.coef_, self.intercept_)
 
 
@@ -171,32 +192,21 @@ def scores_of(blocks, coef, intercept):
     return scores + intercept
 
 
-class Problem(NamedTuple):
-    """What is to be minimised: the mean over rows of their losses, and a penalty on the weights.
-
-    The weights (n_classes, n_features), float64, are those of the features times `scale`.
-    """
-
-    blocks: FeatureBlocks
-    codes: np.ndarray  # (n,): the class of each row, from 0
-    n_classes: int
-    mean: np.ndarray  # (n_features,): of the features as they are
-    scale: float
-    l2: float  # l2 / 2 times the sum of the squared weights is the penalty
-    row_losses: Callable  # (scores, codes) -> the sum of some rows' losses, its gradient by scores
-
-
 class PenalisedClassifier(LinearClassifier):
     """A linear classifier with `l2`, `max_iter` and `tol` that goes to a minimum.
 
-    A subclass defines `_row_losses(scores, truth)`, as a Problem has it, and `_minimise(problem,
-    max_iter, tol, file)`: weights and intercepts, float64, the objective there, the iterations
-    made, and whether they sufficed.
+    A subclass defines `_row_losses(scores, truth)`, as a Problem has it, the backends' operation
+    `_loss` of the same meaning, and, for the CPU, `_minimise(problem, max_iter, tol, file)`:
+    weights and intercepts, float64, the objective there, the iterations made, and whether they
+    sufficed. `_gradient_tol` times `tol` is what L-BFGS asks of the gradient on a device.
     """
 
     loss_: float
     n_iter_: int
     converged_: bool
+
+    _gradient_tol = 1.0
+
     _learned_numbers: ClassVar = {
         "loss": check_number,
         "n_iter": partial(check_integer, minimum=0),
@@ -205,12 +215,16 @@ class PenalisedClassifier(LinearClassifier):
 
     def _learn(self, blocks, classes, codes, file, held_out=None):
         l2, max_iter, tol = float(self.l2), int(self.max_iter), float(self.tol)
-        mean, mean_square = blocks.moments()
-        if not np.isfinite(mean_square):
-            raise ValueError("X has values too large to square; divide the features by a constant")
-        scale = 1 / np.sqrt(mean_square) if mean_square > 0 else 1.0
-        problem = Problem(blocks, codes, len(classes), mean, scale, l2, self._row_losses)
-        weights, intercept, loss, n_iter, converged = self._minimise(problem, max_iter, tol, file)
+        backend = get_backend(self.backend)
+        if name_of(backend) == "cpu":
+            problem = make_problem(blocks, codes, len(classes), l2, self._row_losses)
+            found = self._minimise(problem, max_iter, tol, file)
+        else:
+            goal = max_iter, tol * self._gradient_tol
+            found, problem = minimise_on(
+                backend, blocks, codes, len(classes), l2, self._loss, *goal, self.verbose, file
+            )
+        weights, intercept, loss, n_iter, converged = found
         if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
             if file.found:
                 why = "leads to weights that are not finite: fit without resume to begin anew"
@@ -218,7 +232,7 @@ class PenalisedClassifier(LinearClassifier):
             raise ValueError("X has values too far apart for the loss to stay finite; rescale them")
         return {
             "classes_": classes,
-            "coef_": (scale * weights).astype(blocks.dtype),
+            "coef_": (problem.scale * weights).astype(blocks.dtype),
             "intercept_": intercept.astype(blocks.dtype),
             **{"loss_": loss, "n_iter_": n_iter, "converged_": converged},
         }
@@ -229,6 +243,7 @@ class PenalisedClassifier(LinearClassifier):
         check_integer("max_iter", self.max_iter)
         check_number("tol", self.tol)
         check_verbose(self.verbose)
+        check_choice("backend", self.backend, CHOICES)
 
 
 def loss_and_gradient(problem, weights, intercept):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minisca.classifiers import lbfgs
-from minisca.classifiers.linear import PenalisedClassifier
+from minisca.classifiers.linear import PenalisedClassifier, loss_and_gradient
 from minisca.types import Array, Features
 
 
@@ -45,9 +45,15 @@ class LogisticRegression(PenalisedClassifier):
         the number of features in place of 1.
     verbose : bool, default True
         Progress bars where fitting takes longer than two seconds, on a terminal or in a notebook.
+    backend : str, default "cpu"
+        Where it is fitted and scores: "cpu", "cupy", "numba_cuda", or "auto" for the first of these
+        devices that runs on this machine. The minimum is the same. Features stay on the device
+        while it is fitted, as far as they fit; a warning says how many do not.
 
     Attributes
     ----------
+    backend_ : str
+        The name of the backend that is used.
     classes_ : array (n_classes,)
         The labels, sorted.
     coef_ : array (n_classes, n_features)
@@ -71,14 +77,21 @@ class LogisticRegression(PenalisedClassifier):
     """
 
     _row_losses = staticmethod(cross_entropy)
+    _loss = "cross_entropy"
 
     def __init__(
-        self, l2: float = 1e-3, max_iter: int = 200, tol: float = 1e-4, verbose: bool = True
+        self,
+        l2: float = 1e-3,
+        max_iter: int = 200,
+        tol: float = 1e-4,
+        verbose: bool = True,
+        backend: str = "cpu",
     ) -> None:
         self.l2 = l2
         self.max_iter = max_iter
         self.tol = tol
         self.verbose = verbose
+        self.backend = backend
 
     @np.errstate(under="ignore")  # a number that underflows is 0
     def predict_proba(self, X: Features) -> Array:
@@ -95,4 +108,4 @@ class LogisticRegression(PenalisedClassifier):
         return np.exp(log_softmax(self._scores(X)))
 
     def _minimise(self, problem, max_iter, tol, file):
-        return lbfgs.minimise(problem, max_iter, tol, self.verbose, file)
+        return lbfgs.minimise(problem, max_iter, tol, self.verbose, file, loss_and_gradient)

@@ -51,6 +51,10 @@ class LinearSVM(PenalisedClassifier):
         Stop when no step of a pass had more to put right, in units of the margin, which is 1.
     verbose : bool, default True
         As in `LogisticRegression`.
+    backend : str, default "cpu"
+        As in `LogisticRegression`. On the CPU the minimum is found by coordinate descent in the
+        dual; on a device by L-BFGS, whose iterations `max_iter` counts there: it needs some 200. It
+        stops when no entry of the gradient, as in `LogisticRegression`, is larger than tol / 1000.
 
     Attributes
     ----------
@@ -69,14 +73,21 @@ class LinearSVM(PenalisedClassifier):
     """
 
     _row_losses = staticmethod(squared_hinge)
+    _loss, _gradient_tol = "squared_hinge", 0.001
 
     def __init__(
-        self, l2: float = 1e-2, max_iter: int = 200, tol: float = 1e-2, verbose: bool = True
+        self,
+        l2: float = 1e-2,
+        max_iter: int = 200,
+        tol: float = 1e-2,
+        verbose: bool = True,
+        backend: str = "cpu",
     ) -> None:
         self.l2 = l2
         self.max_iter = max_iter
         self.tol = tol
         self.verbose = verbose
+        self.backend = backend
 
     def check_parameters(self) -> None:
         """As `LogisticRegression.check_parameters`; `l2` must be more than 0."""

@@ -42,7 +42,7 @@ def report_classifier(result):
 def fit(task):
     """In a child: make the features, fit, and say what it took."""
     from minisca import LogisticRegression
-    from minisca.classifiers import lbfgs
+    from minisca.classifiers import logistic
 
     features = _features(task)
     labels = _labels(task["rows"])
@@ -51,14 +51,14 @@ def fit(task):
     mapped = isinstance(features, np.memmap)
     limit = _forbid_a_copy(features) if mapped else None
     evaluations = 0
-    loss_and_gradient = lbfgs.loss_and_gradient
+    loss_and_gradient = logistic.loss_and_gradient
 
     def counted(*arguments):
         nonlocal evaluations
         evaluations += 1
         return loss_and_gradient(*arguments)
 
-    lbfgs.loss_and_gradient = counted
+    logistic.loss_and_gradient = counted
     model = LogisticRegression(verbose=False)
     with PeakMemory() as peak:
         start = time.perf_counter()

@@ -16,7 +16,7 @@ from tests.campaigns.subjects import SUBJECTS
 from tests.campaigns.things import DTYPES, LAYOUTS, OTHERS, WRAPS
 
 #: What is in `Support` and no operation's boundary knows.
-UNCHECKED = dict.fromkeys(("to_device", "to_host", "copy"), "array *")
+UNCHECKED = dict.fromkeys(("to_device", "to_host", "copy", "holds"), "array *")
 UNCHECKED |= {"empty": "", "make_steps": ""}
 NAMES = (*OPERATIONS, *SUPPORT, *SUBJECTS)
 
@@ -113,6 +113,7 @@ def operation_calls(draw, name):
         m, k, sides = 16, 5, {"n": 2, "c": 4, "h": 12, "w": 12}
     general = any(operand.optional for operand in operands.values()) and draw(st.booleans())
     sides |= {"m": m, "k": k, "b": 4, "y": 3, "z": 2, "p": 5, "1": 1}
+    sides |= {"f": 6, "l": 3}
     sides["s"] = draw(st.integers(1, 4)) if general or name == "lifetime_sparsity" else m
     dtype = draw(st.sampled_from(["float32", "float64"]))
     any_shape = draw(st.sampled_from(SHAPES))

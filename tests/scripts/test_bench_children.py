@@ -6,7 +6,7 @@ import pytest
 from bench import children, classifier, cold, large, layers, memory
 
 import minisca
-from minisca.classifiers import lbfgs
+from minisca.classifiers import logistic
 
 LAYER = layers.Layer("made up", "normal", n_maps=3, channels=2, size=5, width=7, batch=4)
 
@@ -55,12 +55,12 @@ def test_memory_of_a_fit_counts_no_pages_of_a_mapped_file(monkeypatch, tmp_path,
 
         def fit(self, features, labels):
             for _ in range(3):
-                lbfgs.loss_and_gradient(features)
+                logistic.loss_and_gradient(features)
 
     monkeypatch.setattr(classifier, "PeakMemory", Peak)
     monkeypatch.setattr(classifier, "_forbid_a_copy", lambda features: 3)
     monkeypatch.setattr(minisca, "LogisticRegression", Fitted)
-    monkeypatch.setattr(lbfgs, "loss_and_gradient", lambda features: None)
+    monkeypatch.setattr(logistic, "loss_and_gradient", lambda features: None)
     task = {"rows": 60, "features": 8, "kind": kind, "directory": str(tmp_path)}
     found, mapped = classifier.fit(task), kind.startswith("memory")
     assert found["beyond_bytes"] == (9_000_000 if mapped else 50_000_000)

@@ -111,6 +111,11 @@ def draw(case):
     arrays.d_pooled = rng.standard_normal(arrays.argmax.shape)
     arrays.velocity = rng.standard_normal((m, c, k, k))
     arrays.factors = rng.random((n, h, w)) * 2
+    # a linear classifier of as many classes as there are maps
+    arrays.features = arrays.x.reshape(n, -1)
+    arrays.weights = rng.standard_normal((m, c * h * w))
+    arrays.scores = 3 * rng.standard_normal((n, m))
+    arrays.classes = rng.integers(0, m, n).astype(np.int32)
     for name, array in vars(arrays).items():
         if name != "general_code" and array.dtype.kind == "f":
             setattr(arrays, name, rounded_to_float32(array))
@@ -162,6 +167,11 @@ def all_arguments(case):
         "encode_pooled, factors": (a.x, a.filters, a.bias, *case.pooling, a.factors),
         "sgd_momentum_": (a.filters, a.decoder_filters, a.velocity, 0.1, 0.9),
         "normalise_filters_": (a.filters,),
+        "linear": (a.features, a.weights, a.bias),
+        "linear_backward": (a.features, a.scores),
+        "squared_hinge": (a.scores, a.classes),
+        "cross_entropy": (a.scores, a.classes),
+        "row_squares": (a.features,),
     }
 
 

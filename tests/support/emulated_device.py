@@ -26,6 +26,7 @@ class DeviceArray:
         if self.data.mem.whole is None:
             self.data.mem.whole = memory
 
+    __cuda_array_interface__ = property(lambda self: {"shape": self.shape})
     shape = property(lambda self: self.memory.shape)
     dtype = property(lambda self: self.memory.dtype)
     size = property(lambda self: self.memory.size)
@@ -113,6 +114,9 @@ class Emulator:
 
     def is_there(self, array):
         return isinstance(array, DeviceArray) and array.memory.flags.c_contiguous
+
+    def holds(self, array):
+        return isinstance(array, DeviceArray)
 
     def to_host(self, array):
         streams.refuse_while_recording("the host would wait for what is only recorded")

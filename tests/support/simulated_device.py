@@ -8,7 +8,7 @@ It has no warp shuffles, checks no types and does not notice a barrier that some
 import math
 import sys
 
-from minisca.backends.numba_cuda.kernels import direct, sums
+from minisca.backends.numba_cuda.kernels import direct, linear, sums
 from minisca.backends.numba_cuda.runtime import launching
 from tests.support import cases
 
@@ -34,6 +34,7 @@ def pytest_configure():
     sys.setswitchinterval(1e-5)  # threads that wait at a barrier give way at once
     launching.THREADS, launching.WARP, launching.MAX_BLOCKS, sums.PARTS = 5, 1, 3, 7
     direct.MAPS, direct.UNITS, direct.LANES = 3, 2, 1
+    linear.CLASSES, linear.ROWS, linear.PIECES = 2, 2, 2
 
 
 def multiplications(parameters):

@@ -2,15 +2,28 @@
 
 from minisca.backends.cpu.conv import conv2d, conv2d_backward
 from minisca.backends.cpu.deconv import deconv2d, deconv2d_backward
-from minisca.backends.cpu.device import copy, copy_into_, empty, free_bytes, to_device, to_host
+from minisca.backends.cpu.device import (
+    copy,
+    copy_into_,
+    empty,
+    free_bytes,
+    holds,
+    to_device,
+    to_host,
+)
 from minisca.backends.cpu.elements import (
     add_,
     add_up_,
     all_finite,
+    cross_entropy,
     decoded_residual,
     gather,
+    linear,
+    linear_backward,
     residual,
+    row_squares,
     scaled,
+    squared_hinge,
 )
 from minisca.backends.cpu.pooling import encode_pooled, max_pool, max_pool_backward
 from minisca.backends.cpu.sgd import normalise_filters_, sgd_momentum_

@@ -19,6 +19,11 @@ def to_host(array):
     return as_real_array("array", array)
 
 
+def holds(array):
+    """See `minisca.backends.interface.Support.holds`."""
+    return isinstance(array, np.ndarray)
+
+
 def empty(shape, dtype):
     """See `minisca.backends.interface.Support.empty`."""
     return np.empty(*check_new(shape, dtype))

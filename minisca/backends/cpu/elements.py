@@ -1,9 +1,13 @@
-"""The arithmetic between operations, on NumPy arrays: see `minisca.backends.interface.Support`."""
+"""The arithmetic between operations, and linear classifiers, on NumPy arrays.
+
+See `minisca.backends.interface`: `Support`, and of the classifiers `Backend`.
+"""
 
 import numpy as np
 
 from minisca.backends.cpu.runtime import in_parallel, kernel, operation, recycler
 from minisca.backends.cpu.winners import decode_winners
+from minisca.chunks import chunks
 
 
 @operation
@@ -61,3 +65,65 @@ def add_(array, other):
 def all_finite(array):
     """See `minisca.backends.interface.Support.all_finite`."""
     return bool(np.isfinite(array).all())
+
+
+@operation
+def linear(features, weights, intercept):
+    """See `minisca.backends.interface.Backend.linear`."""
+    scores = np.empty((len(features), len(weights)), weights.dtype)
+    for rows, part in _widened(features, weights.dtype):
+        np.matmul(part, weights.T, out=scores[rows])
+    scores += intercept
+    return scores
+
+
+@operation
+def linear_backward(features, d_scores):
+    """See `minisca.backends.interface.Backend.linear_backward`."""
+    d_weights = np.zeros((d_scores.shape[1], features.shape[1]), d_scores.dtype)
+    for rows, part in _widened(features, d_scores.dtype):
+        d_weights += d_scores[rows].T @ part
+    return d_weights, d_scores.sum(axis=0)
+
+
+@operation
+def squared_hinge(scores, classes):
+    """See `minisca.backends.interface.Backend.squared_hinge`."""
+    signs = np.full(scores.shape, -1.0)
+    signs[np.arange(len(scores)), classes] = 1
+    short = np.maximum(0, 1 - signs * scores)
+    return np.square(short).sum(axis=1), (-2 * signs * short).astype(scores.dtype)
+
+
+@operation
+@np.errstate(under="ignore", invalid="ignore")  # far below the largest it is 0; infinite: NaN
+def cross_entropy(scores, classes):
+    """See `minisca.backends.interface.Backend.cross_entropy`."""
+    rows = np.arange(len(scores))
+    shifted = scores - scores.max(axis=1, keepdims=True).astype(np.float64)
+    exponentials = np.exp(shifted)
+    totals = exponentials.sum(axis=1)
+    d_scores = exponentials / totals[:, np.newaxis]
+    d_scores[rows, classes] -= 1
+    return np.log(totals) - shifted[rows, classes], d_scores.astype(scores.dtype)
+
+
+@operation
+@np.errstate(over="ignore")  # what is infinite then is the caller's to see
+def row_squares(features):
+    """See `minisca.backends.interface.Backend.row_squares`."""
+    squares = np.empty(len(features))
+    for rows, part in _widened(features, np.float64):
+        np.einsum("ij,ij->i", part, part, out=squares[rows])
+    return squares
+
+
+def _widened(features, dtype):
+    """Yield (rows, features) of that dtype, those of another a part at a time."""
+    n, n_features = features.shape
+    dtype = np.dtype(dtype)
+    if features.dtype == dtype:
+        yield slice(0, n), features
+        return
+    for rows in chunks(n, n_features * dtype.itemsize):
+        yield rows, features[rows].astype(dtype)

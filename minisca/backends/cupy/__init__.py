@@ -7,15 +7,28 @@ same bits every time.
 
 from minisca.backends.cupy.conv import conv2d, conv2d_backward
 from minisca.backends.cupy.deconv import deconv2d, deconv2d_backward
-from minisca.backends.cupy.device import copy, copy_into_, empty, free_bytes, to_device, to_host
+from minisca.backends.cupy.device import (
+    copy,
+    copy_into_,
+    empty,
+    free_bytes,
+    holds,
+    to_device,
+    to_host,
+)
 from minisca.backends.cupy.elements import (
     add_,
     add_up_,
     all_finite,
+    cross_entropy,
     decoded_residual,
     gather,
+    linear,
+    linear_backward,
     residual,
+    row_squares,
     scaled,
+    squared_hinge,
 )
 from minisca.backends.cupy.pooling import encode_pooled, max_pool, max_pool_backward
 from minisca.backends.cupy.runtime.machine import is_available, require

@@ -37,6 +37,11 @@ def _is_of_host(array):
     return isinstance(array, np.ndarray | np.generic) or not hasattr(array, "dtype")
 
 
+def holds(array):
+    """See `minisca.backends.interface.Support.holds`."""
+    return machine.platform.holds(array)
+
+
 def empty(shape, dtype):
     """See `minisca.backends.interface.Support.empty`."""
     shape, dtype = check_new(shape, dtype)

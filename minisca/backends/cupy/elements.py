@@ -1,4 +1,7 @@
-"""The arithmetic between operations (kernels/elements.cu): `minisca.backends.interface.Support`."""
+"""The arithmetic between operations (kernels/elements.cu), and linear classifiers (linear.cu).
+
+See `minisca.backends.interface`: `Support`, and of the classifiers `Backend`.
+"""
 
 import math
 
@@ -7,10 +10,14 @@ import numpy as np
 from minisca.backends.cupy.device import empty, to_device, to_host
 from minisca.backends.cupy.kernels import paste, slices, sums
 from minisca.backends.cupy.runtime.arrays import operation
-from minisca.backends.cupy.runtime.launching import THREADS, kernel, launch, launch_over
+from minisca.backends.cupy.runtime.launching import THREADS, WARP, kernel, launch, launch_over
 from minisca.backends.cupy.winners import decode_winners
+from minisca.chunks import ceil_div
 
 FILE = "elements.cu"
+#: As kernels/linear.cu has them: threads of a block, rows of a warp, features of a thread, and
+#: classes of a group.
+LINEAR_THREADS, ROWS, COLUMNS, CLASSES = 128, 4, 4, 16
 
 
 @operation
@@ -75,3 +82,66 @@ def add_(array, other):
 def all_finite(array):
     """See `minisca.backends.interface.Support.all_finite`: whether the squared norm is."""
     return math.isfinite(sums.squared_norm(array))
+
+
+@operation
+def linear(features, weights, intercept):
+    """See `minisca.backends.interface.Backend.linear`."""
+    (n, n_features), n_classes = features.shape, len(weights)
+    scores, n_groups = empty((n, n_classes), weights.dtype), ceil_div(n_classes, CLASSES)
+    n_blocks = ceil_div(n, LINEAR_THREADS // WARP * ROWS) * n_groups
+    sizes = np.int64(n), n_features, n_classes, n_groups
+    multiply = _of_features("linear", features, weights.dtype)
+    launch(multiply, n_blocks, LINEAR_THREADS, features, weights, intercept, *sizes, scores)
+    return scores
+
+
+@operation
+def linear_backward(features, d_scores):
+    """See `minisca.backends.interface.Backend.linear_backward`."""
+    (n, n_features), n_classes = features.shape, d_scores.shape[1]
+    n_groups = ceil_div(n_classes, CLASSES)
+    n_blocks = ceil_div(n_features, LINEAR_THREADS * COLUMNS) * n_groups
+    rows_of_piece, pieces = sums.cut(n, n_blocks)
+    parts = empty((pieces, n_classes, n_features), d_scores.dtype)
+    sizes = np.int64(n), n_features, n_classes, n_groups, n_blocks, rows_of_piece
+    multiply = _of_features("multiply_rows", features, d_scores.dtype)
+    launch(multiply, pieces * n_blocks, LINEAR_THREADS, features, d_scores, *sizes, parts)
+    return sums.sum_pieces(parts), sums.channel_sums(d_scores.reshape(n, n_classes, 1, 1))
+
+
+@operation
+def squared_hinge(scores, classes):
+    """See `minisca.backends.interface.Backend.squared_hinge`."""
+    return _losses("squared_hinge", scores, classes)
+
+
+@operation
+def cross_entropy(scores, classes):
+    """See `minisca.backends.interface.Backend.cross_entropy`."""
+    return _losses("cross_entropy", scores, classes)
+
+
+def _losses(name, scores, classes):
+    n, n_classes = scores.shape
+    losses, d_scores = empty(n, np.float64), empty(scores.shape, scores.dtype)
+    compute = kernel("losses.cu", name, scores.dtype)
+    launch_over(compute, n, scores, classes, n_classes, losses, d_scores)
+    return losses, d_scores
+
+
+@operation
+def row_squares(features):
+    """See `minisca.backends.interface.Backend.row_squares`."""
+    n, n_features = features.shape
+    squares = empty(n, np.float64)
+    add = _of_features("square_rows", features, np.float32)
+    n_blocks = ceil_div(n, LINEAR_THREADS // WARP)
+    launch(add, n_blocks, LINEAR_THREADS, features, n_features, squares, np.int64(n))
+    return squares
+
+
+def _of_features(name, features, dtype):
+    """A kernel of linear.cu, for features of dtype or of float16."""
+    halves = {"HALVES": 1} if features.dtype == np.float16 else {}
+    return kernel("linear.cu", name, dtype if halves else features.dtype, **halves)

@@ -12,6 +12,7 @@ from minisca.backends.numba_cuda.device import (
     copy_into_,
     empty,
     free_bytes,
+    holds,
     to_device,
     to_host,
 )
@@ -19,10 +20,15 @@ from minisca.backends.numba_cuda.elements import (
     add_,
     add_up_,
     all_finite,
+    cross_entropy,
     decoded_residual,
     gather,
+    linear,
+    linear_backward,
     residual,
+    row_squares,
     scaled,
+    squared_hinge,
 )
 from minisca.backends.numba_cuda.pooling import encode_pooled, max_pool, max_pool_backward
 from minisca.backends.numba_cuda.runtime.machine import is_available, require

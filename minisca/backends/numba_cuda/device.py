@@ -38,6 +38,11 @@ def to_host(array):
         raise RuntimeError(f"a kernel failed on the device: {error}") from error
 
 
+def holds(array):
+    """See `minisca.backends.interface.Support.holds`."""
+    return bool(getattr(array, "__cuda_ndarray__", False)) and machine.is_here(array)
+
+
 def empty(shape, dtype):
     """See `minisca.backends.interface.Support.empty`."""
     check = _check_known if isinstance(shape, tuple) else check_new

@@ -1,4 +1,7 @@
-"""The arithmetic between operations, one thread a number: `minisca.backends.interface.Support`."""
+"""The arithmetic between operations, one thread a number, and linear classifiers.
+
+See `minisca.backends.interface`: `Support`, and of the classifiers `Backend`.
+"""
 
 import math
 
@@ -6,11 +9,13 @@ import numpy as np
 from numba import cuda
 
 from minisca.backends.numba_cuda.device import empty, to_device, to_host
+from minisca.backends.numba_cuda.kernels import linear as kernels
 from minisca.backends.numba_cuda.kernels.reduce import block_sum
-from minisca.backends.numba_cuda.kernels.sums import add_up, parts_of, squared_norm
+from minisca.backends.numba_cuda.kernels.sums import add_up, channel_sums, parts_of, squared_norm
 from minisca.backends.numba_cuda.runtime.arrays import flat, operation
-from minisca.backends.numba_cuda.runtime.launching import launch_over
+from minisca.backends.numba_cuda.runtime.launching import launch_blocks, launch_over
 from minisca.backends.numba_cuda.winners import decode_winners
+from minisca.chunks import ceil_div
 
 
 @operation
@@ -105,3 +110,54 @@ def _add(array, other):
 def all_finite(array):
     """See `minisca.backends.interface.Support.all_finite`: whether the squared norm is."""
     return math.isfinite(squared_norm(array))
+
+
+@operation
+def linear(features, weights, intercept):
+    """See `minisca.backends.interface.Backend.linear`."""
+    n, n_classes = features.shape[0], weights.shape[0]
+    scores = empty((n, n_classes), weights.dtype)
+    n_blocks = ceil_div(n, kernels.ROWS) * ceil_div(n_classes, kernels.CLASSES)
+    args = features, weights, intercept, scores
+    launch_blocks(kernels.linear, n_blocks, *args, dtype=weights.dtype)
+    return scores
+
+
+@operation
+def linear_backward(features, d_scores):
+    """See `minisca.backends.interface.Backend.linear_backward`."""
+    (n, n_features), n_classes = features.shape, d_scores.shape[1]
+    pieces = min(n, kernels.PIECES)
+    parts = empty((pieces, n_classes, n_features), d_scores.dtype)
+    launch_over(kernels.multiply_rows, pieces * n_features, features, d_scores, parts)
+    d_weights = empty((n_classes, n_features), d_scores.dtype)
+    of_pieces = parts.reshape((pieces, n_classes * n_features))
+    launch_over(kernels.sum_pieces, d_weights.size, of_pieces, *flat(d_weights))
+    return d_weights, channel_sums(d_scores.reshape((n, n_classes, 1, 1)))
+
+
+@operation
+def squared_hinge(scores, classes):
+    """See `minisca.backends.interface.Backend.squared_hinge`."""
+    return _losses(kernels.squared_hinge, scores, classes)
+
+
+@operation
+def cross_entropy(scores, classes):
+    """See `minisca.backends.interface.Backend.cross_entropy`."""
+    return _losses(kernels.cross_entropy, scores, classes)
+
+
+def _losses(kernel, scores, classes):
+    losses, d_scores = empty(scores.shape[0], np.float64), empty(scores.shape, scores.dtype)
+    launch_over(kernel, losses.size, scores, classes, losses, d_scores)
+    return losses, d_scores
+
+
+@operation
+def row_squares(features):
+    """See `minisca.backends.interface.Backend.row_squares`."""
+    squares = empty(features.shape[0], np.float64)
+    args = features, squares
+    launch_blocks(kernels.square_rows, squares.size, *args, dtype=squares.dtype)
+    return squares

@@ -91,6 +91,8 @@ def compilations(dtype, architecture):
             yield file, launching.options(dtype)
         if file == sgd.FILE:
             yield file, launching.options(dtype, RATES_ON_DEVICE=1)
+        if file == "linear.cu" and dtype == "float32":
+            yield file, launching.options(dtype, HALVES=1)
 
 
 def options_of_first_layers(dtype):

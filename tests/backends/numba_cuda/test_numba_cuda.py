@@ -23,6 +23,7 @@ SUITE = (
     *("backends/numba_cuda/test_numba_cuda_device.py", "backends/test_devices.py"),
     *("backends/test_device_transfers.py", "backends/test_sums.py"),
     *("backends/test_normalise.py", "scripts/test_bench_device.py"),
+    "classifiers/test_on_devices.py",
 )
 
 simulated = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"

@@ -29,11 +29,17 @@ CAPABILITIES = [(7, 5), (8, 0), (8, 6), (9, 0), (10, 0), (12, 0)]
 TYPES = {"float32": numba.float32, "float64": numba.float64}
 
 
-def signature(name, dtype):
+def signature(name, dtype, words=None):
     """Numba's types of a kernel's arguments: numbers, or C-contiguous arrays."""
-    types = {"f": TYPES[dtype], "d": numba.float64, "i": int32, "l": int64}
+    types = {
+        "f": TYPES[dtype],
+        "d": numba.float64,
+        "i": int32,
+        "l": int64,
+        "h": numba.types.float16,
+    }
     found = []
-    for word in KERNELS[name].split():
+    for word in (words or KERNELS[name]).split():
         (kind, rank), _, count = word.partition("x")
         axes = (slice(None),) * (int(rank) - 1) + (slice(None, None, 1),)
         one = types[kind][axes] if rank != "0" else types[kind]
@@ -86,6 +92,18 @@ def test_three_blocks_of_an_encoder_are_on_a_multiprocessor_at_once(compile_ptx,
     ptx = compile_ptx(find(name).py_func, signature(name, "float32"), (9, 0))
     registers, _, _ = resources(ptx, (9, 0))
     assert 3 * launching.THREADS * registers <= 65536
+
+
+@pytest.mark.parametrize("capability", [(7, 5), (9, 0)], ids=str)
+@pytest.mark.parametrize("name", ["linear", "multiply_rows", "square_rows"])
+def test_features_in_halves_are_widened_where_they_are_read(compile_ptx, name, capability):
+    name = f"kernels.linear.{name}"
+    words = KERNELS[name].replace("f2", "h2", 1)
+    ptx = compile_ptx(find(name).py_func, signature(name, "float32", words), capability)
+    assert re.search(r"\bcvt\.f(32|64)\.f16", ptx)
+    assert not re.search(r"\b(add|mul|fma)\.[a-z0-9.]*f16", ptx), "computes in halves"
+    _, stack, spills = resources(ptx, capability)
+    assert stack == spills == 0
 
 
 @pytest.mark.parametrize(("dtype", "wide"), [("float32", "v4.f32"), ("float64", "v2.f64")])

@@ -11,8 +11,11 @@ from .build import runtime
 
 
 def _letter(dtype):
-    """The type's letter in shim/parameters.h: NumPy's, but that a long is a long long."""
-    return "q" if dtype.char == "l" else dtype.char
+    """The type's letter in shim/parameters.h: NumPy's, but that a long is a long long.
+
+    Kernels take halves as their bits, unsigned short.
+    """
+    return {"l": "q", "e": "H"}.get(dtype.char, dtype.char)
 
 
 class Arguments:

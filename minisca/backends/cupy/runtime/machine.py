@@ -39,6 +39,11 @@ class CuPy:
         """Whether it is a C-contiguous array of the device."""
         return isinstance(array, self.xp.ndarray) and array.flags.c_contiguous
 
+    def holds(self, array):
+        """Whether it is an array of the current device."""
+        here = self.xp.cuda.Device().id
+        return isinstance(array, self.xp.ndarray) and array.device.id == here
+
     def to_host(self, array):
         """`array` as a NumPy array; it waits for the kernels before it."""
         return self.xp.asnumpy(array)

@@ -40,6 +40,13 @@ def require():
         raise no_device("numba_cuda")
 
 
+def is_here(array):
+    """Whether an array of Numba's is on the current device."""
+    if not hasattr(array, "gpu_data"):  # Numba's simulator has one device
+        return True
+    return array.gpu_data.context.device.id == cuda.current_context().device.id
+
+
 def free_bytes():
     """Memory of the device that nobody uses."""
     return cuda.current_context().get_memory_info().free
