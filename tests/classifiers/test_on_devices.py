@@ -133,7 +133,7 @@ def test_bad_arrays_of_a_device_are_refused_by_name(name):
         made(LinearSVM).fit(there, y)
     with pytest.raises(TypeError, match="y is an array of a device"):
         fitted.fit(there, backend.to_device(y))
-    with pytest.raises(ValueError, match="X has 2 features a row"):
+    with pytest.raises(ValueError, match="X has 2 features, but"):
         fitted.predict(backend.to_device(x[:, :2].copy()))
 
 
