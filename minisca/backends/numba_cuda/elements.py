@@ -10,7 +10,7 @@ from numba import cuda
 
 from minisca.backends.numba_cuda.device import empty, to_device, to_host
 from minisca.backends.numba_cuda.kernels import linear as kernels
-from minisca.backends.numba_cuda.kernels.reduce import block_sum
+from minisca.backends.numba_cuda.kernels.reduce import group_sum
 from minisca.backends.numba_cuda.kernels.sums import add_up, channel_sums, parts_of, squared_norm
 from minisca.backends.numba_cuda.runtime.arrays import flat, operation
 from minisca.backends.numba_cuda.runtime.launching import launch_blocks, launch_over
@@ -57,7 +57,7 @@ def _subtract_and_sum(x_hat, x, error, divisor, parts):
             difference = x_hat[i] - x[i]
             total += np.float64(difference) * np.float64(difference)
             error[i] = difference / divisor
-        total = block_sum(total, shared)
+        total = group_sum(total, shared)
         if cuda.threadIdx.x == 0:
             parts[part] = total
 

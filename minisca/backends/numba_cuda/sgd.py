@@ -9,7 +9,7 @@ import numpy as np
 from numba import cuda
 
 from minisca.backends.numba_cuda.device import to_device, to_host
-from minisca.backends.numba_cuda.kernels.reduce import block_max, block_sum
+from minisca.backends.numba_cuda.kernels.reduce import group_max, group_sum
 from minisca.backends.numba_cuda.runtime.arrays import flat, operation
 from minisca.backends.numba_cuda.runtime.launching import launch, launch_over, threads_for
 
@@ -66,13 +66,13 @@ def _normalise_filters(filters):
         largest = filters.dtype.type(0)
         for i in range(cuda.threadIdx.x, filters.shape[1], cuda.blockDim.x):
             largest = max(largest, abs(filters[own, i]))
-        largest = block_max(largest, shared)
+        largest = group_max(largest, shared)
         if largest == 0:
             continue  # the whole block does
         squares = filters.dtype.type(0)
         for i in range(cuda.threadIdx.x, filters.shape[1], cuda.blockDim.x):
             weight = filters[own, i] / largest
             squares += weight * weight
-        norm = math.sqrt(block_sum(squares, shared))
+        norm = math.sqrt(group_sum(squares, shared))
         for i in range(cuda.threadIdx.x, filters.shape[1], cuda.blockDim.x):
             filters[own, i] = filters[own, i] / largest / norm

@@ -176,6 +176,12 @@ def test_small_maps_have_several_groups_a_block(size, k, group_size, n_groups):
     assert found.group_size * found.n_groups == launching.THREADS
 
 
+@pytest.mark.parametrize(("n", "groups"), [(25, (32, 4)), (49, (64, 2)), (121, (128, 1))])
+def test_a_block_has_as_many_groups_as_it_has_threads_for(n, groups):
+    """Of the taps of the paper's filters: as many slots a block correlates at once."""
+    assert launching.groups_for(n) == groups
+
+
 def test_no_group_is_without_maps_and_none_is_beyond_shared_memory(monkeypatch):
     assert layout(10, 5, 9).n_groups == 2
     whole = layout(10, 5, 2048)

@@ -7,7 +7,7 @@ from numba import cuda
 
 from minisca.backends.numba_cuda.device import empty
 from minisca.backends.numba_cuda.kernels import direct
-from minisca.backends.numba_cuda.kernels.reduce import block_sum
+from minisca.backends.numba_cuda.kernels.reduce import group_sum
 from minisca.backends.numba_cuda.runtime.launching import launch, launch_over, threads_for
 from minisca.chunks import chunks
 
@@ -91,6 +91,6 @@ def _correlate(maps, images, d_filters):
             if 0 <= y < height and 0 <= x < width:
                 for image in range(n):
                     total += maps[image, i, row, column] * images[image, channel, y, x]
-        total = block_sum(total, shared)
+        total = group_sum(total, shared)
         if cuda.threadIdx.x == 0:
             d_filters[i, channel, dy, dx] = total

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import cuda
 
-from minisca.backends.numba_cuda.kernels.reduce import block_sum
+from minisca.backends.numba_cuda.kernels.reduce import group_sum
 
 #: Classes of a group, whose sums a thread has at once.
 CLASSES = 10
@@ -43,7 +43,7 @@ def linear(features, weights, intercept, scores):
         for r in range(ROWS):
             for c in range(CLASSES):
                 if first_row + r < n and first_class + c < n_classes:  # the whole block's
-                    score = block_sum(sums[r, c], shared)
+                    score = group_sum(sums[r, c], shared)
                     if cuda.threadIdx.x == 0:
                         bias = intercept[first_class + c]
                         scores[first_row + r, first_class + c] = score + bias
@@ -93,7 +93,7 @@ def square_rows(features, squares):
         for f in range(cuda.threadIdx.x, features.shape[1], cuda.blockDim.x):
             own = np.float64(features[row, f])
             total += own * own
-        total = block_sum(total, shared)
+        total = group_sum(total, shared)
         if cuda.threadIdx.x == 0:
             squares[row] = total
 

@@ -1,30 +1,32 @@
-"""What the threads of a block find together: a sum, the largest number or unit, in one order.
+"""What the threads of a group find together: a sum, the largest number or unit, in one order.
 
-Groups of a block, threads of the same threadIdx.y, find units of their own. Every thread of the
-block must call these, and none may have left: they meet at barriers.
+A group is the whole block, or its threads of the same threadIdx.y where there are several. Every
+thread of the block must call these, and none may have left: they meet at barriers.
 """
 
 from numba import cuda
 
 
-def _block_reduction(combine):
-    """A device function (value, shared) -> all threads' values combined, by halves, in one order.
+def _reduction(combine):
+    """A device function (value, shared) -> the group's values combined, by halves, in one order.
 
-    `shared` has room for one value a thread.
+    `shared` has room for one value a thread of the block.
     """
 
     @cuda.jit(device=True)
     def reduction(value, shared):
-        thread, active = cuda.threadIdx.x, cuda.blockDim.x
-        shared[thread] = value
+        member, active = cuda.threadIdx.x, cuda.blockDim.x
+        first = cuda.threadIdx.y * cuda.blockDim.x
+        mine = first + member
+        shared[mine] = value
         cuda.syncthreads()
         while active > 1:
             half = (active + 1) // 2
-            if thread + half < active:
-                shared[thread] = combine(shared[thread], shared[thread + half])
+            if member + half < active:
+                shared[mine] = combine(shared[mine], shared[mine + half])
             cuda.syncthreads()
             active = half
-        combined = shared[0]
+        combined = shared[first]
         cuda.syncthreads()  # all have read it before anybody writes to `shared` again
         return combined
 
@@ -41,8 +43,8 @@ def _larger(a, b):
     return max(a, b)
 
 
-block_sum = _block_reduction(_add)
-block_max = _block_reduction(_larger)
+group_sum = _reduction(_add)
+group_max = _reduction(_larger)
 
 
 @cuda.jit(device=True)
@@ -71,8 +73,11 @@ def group_winners(values, positions, n_maps):
 
 
 @cuda.jit(device=True)
-def block_winner(value, position, values, positions):
-    """The largest of one candidate a thread, ties to the lowest position: value, position."""
+def group_winner(value, position, values, positions):
+    """The largest of one candidate a thread, ties to the lowest position: value, position.
+
+    For blocks of one group.
+    """
     values[cuda.threadIdx.x] = value
     positions[cuda.threadIdx.x] = position
     group_winners(values, positions, 1)

@@ -7,7 +7,7 @@ import numpy as np
 from numba import cuda, int32
 
 from minisca.backends.numba_cuda.device import empty
-from minisca.backends.numba_cuda.kernels.reduce import block_winner
+from minisca.backends.numba_cuda.kernels.reduce import group_winner
 from minisca.backends.numba_cuda.runtime.launching import launch, threads_for
 
 
@@ -50,7 +50,7 @@ def _keep_top_n(units, values, positions):
         value, position = units.dtype.type(np.inf), -1
         for slot in range(values.shape[1]):
             value, position = next_largest(units[row], value, position)
-            value, position = block_winner(value, position, shared, shared_where)
+            value, position = group_winner(value, position, shared, shared_where)
             if cuda.threadIdx.x == 0:
                 values[row, slot] = value
                 positions[row, slot] = position
@@ -74,10 +74,10 @@ def _keep_k_largest(units, heads, head_positions, values, positions, maps_of_slo
     for image in range(cuda.blockIdx.x, units.shape[0], cuda.gridDim.x):
         for slot in range(values.shape[1]):
             value, i = next_largest(heads[image], units.dtype.type(np.inf), -1)
-            value, i = block_winner(value, i, shared, shared_where)
+            value, i = group_winner(value, i, shared, shared_where)
             position = head_positions[image, i] if value > 0 else 0
             head, next_position = next_largest(units[image, i], value, position)
-            head, next_position = block_winner(head, next_position, shared, shared_where)
+            head, next_position = group_winner(head, next_position, shared, shared_where)
             if cuda.threadIdx.x == 0:
                 values[image, slot] = value
                 positions[image, slot] = position

@@ -4,7 +4,7 @@ import numpy as np
 from numba import cuda
 
 from minisca.backends.numba_cuda.device import empty, to_device, to_host
-from minisca.backends.numba_cuda.kernels.reduce import block_sum
+from minisca.backends.numba_cuda.kernels.reduce import group_sum
 from minisca.backends.numba_cuda.runtime.arrays import flat
 from minisca.backends.numba_cuda.runtime.launching import launch_blocks
 
@@ -31,7 +31,7 @@ def _sum_planes(planes, sums):
         total = planes.dtype.type(0)
         for position in range(cuda.threadIdx.x, planes.shape[1], cuda.blockDim.x):
             total += planes[i, position]
-        total = block_sum(total, shared)
+        total = group_sum(total, shared)
         if cuda.threadIdx.x == 0:
             sums[i] = total
 
@@ -44,7 +44,7 @@ def _sum_images(planes, factor, sums):
         total = planes.dtype.type(0)
         for image in range(cuda.threadIdx.x, planes.shape[0], cuda.blockDim.x):
             total += planes[image, channel]
-        total = block_sum(total, shared)
+        total = group_sum(total, shared)
         if cuda.threadIdx.x == 0:
             sums[channel] = factor * total
 
@@ -78,7 +78,7 @@ def _square_and_sum(array, parts):
         first = part * n_threads + cuda.threadIdx.x
         for i in range(first, array.size, parts.size * n_threads):
             total += np.float64(array[i]) * np.float64(array[i])
-        total = block_sum(total, shared)
+        total = group_sum(total, shared)
         if cuda.threadIdx.x == 0:
             parts[part] = total
 
@@ -90,6 +90,6 @@ def _add_up(parts, divisor, total):
     own = parts.dtype.type(0)
     for i in range(cuda.threadIdx.x, parts.size, cuda.blockDim.x):
         own += parts[i]
-    own = block_sum(own, shared)
+    own = group_sum(own, shared)
     if cuda.threadIdx.x == 0:
         total[0] = own / divisor

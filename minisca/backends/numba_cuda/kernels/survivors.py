@@ -10,8 +10,13 @@ import numpy as np
 from numba import cuda, int32, int64
 
 from minisca.backends.numba_cuda.device import empty
-from minisca.backends.numba_cuda.kernels.reduce import block_sum
-from minisca.backends.numba_cuda.runtime.launching import launch, launch_over, threads_for
+from minisca.backends.numba_cuda.kernels.reduce import group_sum
+from minisca.backends.numba_cuda.runtime.launching import (
+    groups_for,
+    launch,
+    launch_over,
+    threads_for,
+)
 from minisca.chunks import ceil_div
 
 
@@ -175,10 +180,10 @@ def sum_gradients(x, error, values, positions, maps, entries, starts, decoder_fi
     n_maps, channels, k, _ = decoder_filters.shape
     dtype = x.dtype
     deltas = empty(values.shape, dtype)
-    n_threads = threads_for(k * k)
-    n_bytes = n_threads * dtype.itemsize
+    group_size, n_groups = groups_for(k * k)
+    n_blocks, n_bytes = ceil_div(values.size, n_groups), group_size * n_groups * dtype.itemsize
     args = error, values, positions, maps, decoder_filters, deltas
-    launch(_correlate_errors, values.size, n_threads, *args, shared_bytes=n_bytes)
+    launch(_correlate_errors, n_blocks, (group_size, n_groups), *args, shared_bytes=n_bytes)
     d_encoder, d_decoder = (empty(decoder_filters.shape, dtype) for _ in range(2))
     d_bias = empty(n_maps, dtype)
     n_threads = threads_for(channels * k * k)
@@ -192,14 +197,16 @@ def sum_gradients(x, error, values, positions, maps, entries, starts, decoder_fi
 
 @cuda.jit
 def _correlate_errors(error, values, positions, maps, filters, deltas):
-    """One block a slot: delta = 2 <W, e_p>; every thread has its taps in all channels."""
+    """One group a slot: delta = 2 <W, e_p>; every thread has its taps in all channels."""
     (_, channels, height, width), k = error.shape, filters.shape[2]
     n_slots = values.shape[1]
     shared = cuda.shared.array(0, error.dtype)
-    for item in range(cuda.blockIdx.x, values.size, cuda.gridDim.x):
+    step = cuda.gridDim.x * cuda.blockDim.y
+    for first in range(cuda.blockIdx.x * cuda.blockDim.y, values.size, step):
+        item = first + cuda.threadIdx.y
         image, slot = item // n_slots, item % n_slots
         total = error.dtype.type(0)
-        if values[image, slot] > 0:
+        if item < values.size and values[image, slot] > 0:
             i, position = maps[image, slot], positions[image, slot]
             top, left = position // width - k // 2, position % width - k // 2
             for tap in range(cuda.threadIdx.x, k * k, cuda.blockDim.x):
@@ -208,8 +215,8 @@ def _correlate_errors(error, values, positions, maps, filters, deltas):
                 if 0 <= y < height and 0 <= x < width:
                     for channel in range(channels):
                         total += filters[i, channel, dy, dx] * error[image, channel, y, x]
-        total = block_sum(total, shared)
-        if cuda.threadIdx.x == 0:
+        total = group_sum(total, shared)
+        if item < values.size and cuda.threadIdx.x == 0:
             deltas[image, slot] = 2 * total
 
 

@@ -1,7 +1,7 @@
 """The sizes of thread blocks, and the one way to launch a kernel.
 
 Grids are one-dimensional, and every kernel strides over its items: any grid computes any size. So
-are blocks, but for those of several groups (`kernels.direct`). What a block computes depends on
+are blocks, but for those of several groups (`kernels.reduce`). What a block computes depends on
 its size but never on the grid's.
 """
 
@@ -87,3 +87,9 @@ def launch_blocks(kernel, n_items, *args, dtype):
 def threads_for(n):
     """Threads of a block that has `n` things to do at once: whole warps, at most THREADS."""
     return min(THREADS, ceil_div(n, WARP) * WARP)
+
+
+def groups_for(n):
+    """Threads of a group that has `n` things to do at once, and groups of a block."""
+    group_size = threads_for(n)
+    return group_size, THREADS // group_size
