@@ -67,7 +67,8 @@ class LinearClassifier(Classifier):
             Where the fit is saved: before its first iteration, then as often as takes 2 % of its
             time, when it is interrupted, and in the end, when the file is one that `load` reads.
         resume : bool, default False
-            Go on from that file, if there is one, to the bits of an uninterrupted fit.
+            Go on from that file, if there is one, to the bits of an uninterrupted fit; with the same
+            settings, `backend` among them.
 
         Returns
         -------
@@ -168,6 +169,7 @@ def check_held_out(validation, blocks, classes, who):
     """
     if not isinstance(validation, list | tuple) or len(validation) != 2:
         raise TypeError(f"validation is a {type(validation).__name__}; it must be None or (X, y)")
+    check_place("X of validation", validation[0], get_backend("cpu"))
     held_out = FeatureBlocks(validation[0], blocks.dtype, name="X of validation")
     check_features(held_out, blocks.n_features, who)
     name = "y of validation"

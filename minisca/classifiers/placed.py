@@ -92,7 +92,7 @@ class PlacedFeatures:
         mean, total = np.zeros(self.n_features), 0.0
         for rows, block in self:
             total += self._checked_squares(rows, block).sum()
-            weights = np.full((len(block), 1), 1 / self.n, self.dtype)
+            weights = np.full((block.shape[0], 1), 1 / self.n, self.dtype)
             of_block, _ = self.backend.linear_backward(block, weights)
             mean += self.backend.to_host(of_block)[0]
         return mean, total / (self.n * self.n_features)

@@ -107,6 +107,23 @@ OF_MANY_IMAGES = {
     ),
 }
 
+FEATURES, CLASSES = draw(3, 256, seed=8), positions_below(256, 3)
+
+OF_MANY_FEATURES = {
+    "linear": many_images(
+        cupy.linear, (FEATURES, draw(20, 256), draw(20, seed=9)), OF_IMAGES, last_blocks=48
+    ),
+    "linear in halves": many_images(
+        cupy.linear, (FEATURES.astype(np.float16), draw(2, 256), draw(2)), OF_IMAGES
+    ),
+    "linear_backward": many_images(
+        *(cupy.linear_backward, (FEATURES, draw(3, 1)), (0, 0), (None, None)), ways=(last_piece,)
+    ),
+    "row_squares": many_images(cupy.row_squares, (FEATURES,), (0,)),
+    "squared_hinge": many_images(cupy.squared_hinge, (FEATURES, CLASSES), (0, 0), (0, 0)),
+    "cross_entropy": many_images(cupy.cross_entropy, (FEATURES, CLASSES), (0, 0), (0, 0)),
+}
+
 N_CODES = FAR // 256 + 8
 CODES = draw(8, 256, low=1), positions_below(16, 8, 256)
 SMALL, SMALL_ERROR = (draw(8, 1, 4, 4, seed=seed) for seed in (1, 2))
@@ -153,6 +170,6 @@ OF_MANY_CODES = {
 }
 
 
-@parametrize(many_images=OF_MANY_IMAGES, many_codes=OF_MANY_CODES)
+@parametrize(many_images=OF_MANY_IMAGES, many_codes=OF_MANY_CODES, many_features=OF_MANY_FEATURES)
 def test_the_last_numbers_are_where_they_should_be(monkeypatch, far):
     far.check(monkeypatch)
