@@ -67,8 +67,8 @@ class LinearClassifier(Classifier):
             Where the fit is saved: before its first iteration, then as often as takes 2 % of its
             time, when it is interrupted, and in the end, when the file is one that `load` reads.
         resume : bool, default False
-            Go on from that file, if there is one, to the bits of an uninterrupted fit; with the same
-            settings, `backend` among them.
+            Go on from that file, if there is one, to the bits of an uninterrupted fit. Settings,
+            `backend` among them, must be those that it began with.
 
         Returns
         -------
