@@ -1,8 +1,5 @@
 """What a report of a fault needs: versions, threads, vectors, and what runs here."""
 
-import platform
-from importlib import metadata
-
 #: Distributions that are named where they are installed.
 CORE = ("numpy", "numba", "llvmlite", "scipy", "tqdm")
 OTHERS = (
@@ -24,6 +21,8 @@ def show_versions() -> None:
 
 def described():
     """{what: text} of all that `show_versions` prints."""
+    import platform
+
     import numba
     from llvmlite import binding
 
@@ -43,6 +42,8 @@ def described():
 
 
 def _version(name):
+    from importlib import metadata
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
