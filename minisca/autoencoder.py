@@ -1,7 +1,7 @@
 """SparseConvAutoencoder: one layer, trained by winner-take-all (paper section 2).
 
 A layer is its settings and one `LayerState`. Here stand all its public methods; what they do is in
-`minisca.training.fit` and `minisca.encoding`.
+`minisca.training.epochs`, `minisca.training.fit` and `minisca.encoding`.
 """
 
 from collections.abc import Sequence
