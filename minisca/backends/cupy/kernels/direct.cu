@@ -2,21 +2,16 @@
 // winners, or pooled maps, reaches global memory (or the maps, where they are asked for).
 //
 // A block has one image, padded, in shared memory, and the filters of some maps. A thread has a
-// strip of STRIP neighbouring units, in kMaps maps at once. For a row of a filter it reads the
-// STRIP + FILTER_WIDTH - 1 pixels over which the row slides into registers, then each weight
-// once (the same for the whole warp: one read, wide, serves all), for STRIP * kMaps *
-// FILTER_WIDTH products: about ten products a read, where product.cuh has five.
+// strip of units in kMaps maps at once (strips.cuh): about ten products a read, where product.cuh
+// has five.
 // Threads of a block form groups of `group_size`, whole warps; a group has the same kMaps maps.
 // Strips beyond `group_size` are done in further rounds.
 //
 // Products are added in the order of tiles.cu, channel by channel, tap by tap: same bits.
 
-#include "common.cuh"
+#include "strips.cuh"
 
 constexpr int kMaps = 8;
-constexpr int kSeen = STRIP + FILTER_WIDTH - 1;
-constexpr int kTaps = FILTER_WIDTH * FILTER_WIDTH;
-constexpr int kMargin = FILTER_WIDTH / 2;
 // Blocks of 256 threads, two on a multiprocessor: 128 registers a thread, twice that in double.
 constexpr int kMostThreads = 256;
 constexpr int kBlocksAtOnce = sizeof(REAL) == 4 ? 2 : 1;
@@ -96,13 +91,8 @@ __device__ inline int n_strips(const Layer& layer) {
 // sums <- this thread's strip of pre-activations, bias included.
 __device__ inline void convolve_strip(const Layer& layer, const Block& block, const Strip& strip,
                                       REAL (&sums)[kMaps][STRIP]) {
-    #pragma unroll
-    for (int j = 0; j < kMaps; ++j) {
-        const int map = block.first_map + block.own_map + j;
-        const REAL start = map < layer.n_maps ? layer.bias[map] : REAL(0);
-        #pragma unroll
-        for (int p = 0; p < STRIP; ++p) sums[j][p] = start;
-    }
+    const int first_map = block.first_map + block.own_map;
+    start_strip(layer.bias + first_map, layer.n_maps - first_map, sums);
     const int pitch = block.tap_pitch();
     const int plane = (layer.height + FILTER_WIDTH - 1) * layer.image_pitch;
     const REAL* weights = block.taps + block.own_map;
@@ -111,24 +101,7 @@ __device__ inline void convolve_strip(const Layer& layer, const Block& block, co
             block.pixels + channel * plane + strip.y * layer.image_pitch + strip.x;
         #pragma unroll 1
         for (int dy = 0; dy < FILTER_WIDTH; ++dy) {
-            REAL seen[kSeen];
-            #pragma unroll
-            for (int i = 0; i < kSeen; ++i) seen[i] = from[i];
-            #pragma unroll
-            for (int dx = 0; dx < FILTER_WIDTH; ++dx) {
-                REAL own[kMaps];
-                #pragma unroll
-                for (int j = 0; j < kMaps; j += kPack) {
-                    const Pack pack = *reinterpret_cast<const Pack*>(weights + j);
-                    #pragma unroll
-                    for (int i = 0; i < kPack; ++i) own[j + i] = pack.lane[i];
-                }
-                #pragma unroll
-                for (int j = 0; j < kMaps; ++j)
-                    #pragma unroll
-                    for (int p = 0; p < STRIP; ++p) sums[j][p] += own[j] * seen[dx + p];
-                weights += pitch;
-            }
+            add_row(from, weights, pitch, sums);
             from += layer.image_pitch;
         }
     }

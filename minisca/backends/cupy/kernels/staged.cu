@@ -1,10 +1,8 @@
 // Same-padded convolution of images of many channels: what a block needs of one channel after the
 // other is copied to shared memory in the background, kStages of them at a time.
 //
-// As in direct.cu, a thread has a strip of STRIP neighbouring units in kMaps maps at once: for a
-// row of a filter it reads the STRIP + FILTER_WIDTH - 1 pixels that the row slides over, and each
-// weight once, which serves the whole warp. GROUP threads share their maps and have as many
-// strips that follow each other, in a row, from row to row, and from image to image.
+// A thread has a strip of units in kMaps maps at once (strips.cuh). GROUP threads share their maps and
+// have as many strips that follow each other, in a row, from row to row, and from image to image.
 //
 // `pad` and `pack` prepare it: images with their margin of zeros, channel by channel, and filters
 // with the weights of a tap for kBlockMaps maps together. Both copies of a block are then one run
@@ -12,20 +10,16 @@
 //
 // Products are added in the order of tiles.cu, channel by channel, tap by tap: same bits.
 
-#include "common.cuh"
+#include "strips.cuh"
 #include "copies.cuh"
 
 constexpr int kThreads = 256;
 constexpr int kMaps = MAPS;  // of a thread
 constexpr int kBlockMaps = kThreads / GROUP * kMaps;
-constexpr int kSeen = STRIP + FILTER_WIDTH - 1;
-constexpr int kTaps = FILTER_WIDTH * FILTER_WIDTH;
 constexpr int kWeights = kTaps * kBlockMaps;  // of a channel
 constexpr int kStages = 3;
-constexpr int kMargin = FILTER_WIDTH / 2;
 // Two blocks on a multiprocessor: 128 registers a thread, twice that in double.
 constexpr int kBlocksAtOnce = sizeof(REAL) == 4 ? 2 : 1;
-static_assert(kMaps % kPack == 0, "a thread's weights are read in whole packs");
 
 // padded (c, n, plane): a row of `pitch` numbers for each of x's, and for each of the margin.
 extern "C" __global__ void pad(const REAL* x, int channels, int height, int width, int pitch,
@@ -107,13 +101,8 @@ __device__ inline void convolve_strip(const Layer& layer, const Strip& strip, RE
         commit_copies();
     };
     for (int channel = 0; channel < kStages - 1; ++channel) start(channel);
-    #pragma unroll
-    for (int j = 0; j < kMaps; ++j) {
-        const int map = strip.first_map + strip.own_map + j;
-        const REAL start_value = map < layer.n_maps ? layer.bias[map] : REAL(0);
-        #pragma unroll
-        for (int p = 0; p < STRIP; ++p) sums[j][p] = start_value;
-    }
+    const int first_map = strip.first_map + strip.own_map;
+    start_strip(layer.bias + first_map, layer.n_maps - first_map, sums);
     const int own_pixels = kWeights + (strip.image - strip.first_image) * layer.plane
                            + strip.y * layer.pitch + strip.x;
     #pragma unroll 1
@@ -125,25 +114,7 @@ __device__ inline void convolve_strip(const Layer& layer, const Strip& strip, RE
         const REAL *weights = stage + strip.own_map, *pixels = stage + own_pixels;
         #pragma unroll 1
         for (int dy = 0; dy < FILTER_WIDTH; ++dy) {
-            REAL seen[kSeen];
-            #pragma unroll
-            for (int i = 0; i < STRIP - 1; ++i) seen[i] = pixels[i];
-            #pragma unroll
-            for (int dx = 0; dx < FILTER_WIDTH; ++dx) {
-                seen[dx + STRIP - 1] = pixels[dx + STRIP - 1];
-                REAL own[kMaps];
-                #pragma unroll
-                for (int j = 0; j < kMaps; j += kPack) {
-                    const Pack pack = *reinterpret_cast<const Pack*>(weights + j);
-                    #pragma unroll
-                    for (int i = 0; i < kPack; ++i) own[j + i] = pack.lane[i];
-                }
-                #pragma unroll
-                for (int j = 0; j < kMaps; ++j)
-                    #pragma unroll
-                    for (int p = 0; p < STRIP; ++p) sums[j][p] += own[j] * seen[dx + p];
-                weights += kBlockMaps;
-            }
+            add_row(pixels, weights, kBlockMaps, sums);
             pixels += layer.pitch;
         }
     }
