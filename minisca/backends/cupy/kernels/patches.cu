@@ -82,28 +82,26 @@ struct Part {
     __device__ REAL* d_decoder_bias() const { return d_encoder_bias() + n_maps; }
 };
 
-// packed (size) Entry: delta <- 2 * the sum of its partials (slices, size); and what these sum up
-// to, for every map and piece, a block each.
-extern "C" __global__ void sum_deltas(const REAL* partials, const Index* offsets, int is_whole,
-                                      int n, int images_of_piece, int n_maps, int channels,
-                                      int height, int width, int k, int pitch, double* packed,
-                                      REAL* parts, Index size) {
-    const Layout layout{channels, height, width, k, pitch};
+// packed (size) Entry: delta <- 2 * the sum of its partials (slices, size). d_bias: what these sum up
+// to, for every map and piece, a block each; those of pieces are `stride` numbers apart.
+extern "C" __global__ void sum_deltas(const REAL* partials, int n_slices, const Index* offsets,
+                                      int is_whole, int n, int images_of_piece, int n_maps,
+                                      double* packed, REAL* d_bias, Index stride, Index size) {
     const Code code{nullptr, nullptr, nullptr, offsets, is_whole, n, 0};
     const int map = blockIdx.x % n_maps, piece = blockIdx.x / n_maps;
-    const int first_image = piece * images_of_piece, n_slices = layout.n_slices();
+    const int first_image = piece * images_of_piece;
     const Index first = code.first_entry(map, first_image);
     const Index end = code.first_entry(map, min(n, first_image + images_of_piece));
-    REAL d_bias = 0;
+    REAL sum = 0;
     for (Index i = first + threadIdx.x; i < end; i += blockDim.x) {
         REAL total = 0;
         #pragma unroll 8
         for (int slice = 0; slice < n_slices; ++slice) total += partials[slice * size + i];
         reinterpret_cast<Entry*>(packed)[i].delta = 2 * total;
-        d_bias += 2 * total;
+        sum += 2 * total;
     }
-    d_bias = block_sum(d_bias);
-    if (threadIdx.x == 0) Part(parts, piece, n_maps, layout).d_encoder_bias()[map] = d_bias;
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) d_bias[piece * stride + map] = sum;
 }
 
 // The sums over the warp of each of kBatch numbers: lane i has that of number i % kBatch.

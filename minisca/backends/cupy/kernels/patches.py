@@ -98,8 +98,10 @@ def sum_gradients(layout, x, error, values, positions, listed, filters):
         partials = empty((layout.slices, size), x.dtype)
         launch_over(get("pack_entries"), size, *code, m, *layout.sizes, packed)
         walk("walk_error", error, packed, offsets, is_whole, n, filters, partials, size)
-        args = partials, offsets, is_whole, n, cut.of_piece, m, *layout.sizes, packed, parts, size
-        launch(get("sum_deltas"), m * pieces, threads_for(cut.of_piece), *args)
+        d_bias, stride = parts.reshape(-1)[2 * filters.size :], np.int64(parts.shape[1])
+        args = partials, layout.slices, offsets, is_whole, n, cut.of_piece, m, packed
+        threads = threads_for(cut.of_piece)
+        launch(get("sum_deltas"), m * pieces, threads, *args, d_bias, stride, size)
         walk("walk_images", x, packed, offsets, is_whole, n)
     gradients = sums.sum_pieces(parts)
     d_encoder, d_decoder = gradients[: 2 * filters.size].reshape(2, *filters.shape)
