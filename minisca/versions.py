@@ -24,7 +24,6 @@ def described():
     import platform
 
     import numba
-    from llvmlite import binding
 
     import minisca
     from minisca.backends import CHOICES, cpu_runtime
@@ -34,7 +33,7 @@ def described():
     versions = {name: _version(name) for name in (*CORE, *OTHERS)}
     found |= {name: version for name, version in versions.items() if name in CORE or version}
     found["system"] = platform.platform()
-    found["processor"] = binding.get_host_cpu_name()
+    found["processor"] = runtime.machine_code.machine()[0]
     found["vectors"] = f"{runtime.machine_code.VECTOR_BYTES} bytes"
     n = runtime.thread_count()
     found["threads"] = f"{n}, of {numba.threading_layer()}" if n > 1 else "1"

@@ -19,8 +19,8 @@ from minisca.files.atomic import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: Settings that some records have and others lack, of layers and of k-means: they came later, or
-#: are gone. What a record that lacks one was measured with.
+#: Settings that some records have and others lack, of layers, k-means and classifiers: they came
+#: later, or are gone. What a record that lacks one was measured with.
 LATER_SETTINGS = {
     "schedule": "linear",
     "pool_origin": "centred",
@@ -191,6 +191,7 @@ def same_settings(wanted, recorded):
     """Whether a record is of what is wanted: both as JSON has them, but for `LATER_SETTINGS`."""
     if isinstance(wanted, dict) and isinstance(recorded, dict):
         later = LATER_SETTINGS if "n_maps" in wanted else {}
+        later = {"backend": "cpu"} if "l2" in wanted else later
         wanted, recorded = later | wanted, later | recorded
         return wanted.keys() == recorded.keys() and all(
             same_settings(value, recorded[name]) for name, value in wanted.items()

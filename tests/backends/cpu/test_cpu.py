@@ -115,7 +115,7 @@ def test_windows_and_maps_are_fewer_than_lanes_as_many_and_some_over(
 def test_vectors_are_those_of_the_machine_that_numba_is_told_of(features, width):
     switches = {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": features}
     module = "minisca.backends.cpu.vectors.machine_code"
-    code = f"import {module} as m; print(m.VECTOR_BYTES, m._machine())"
+    code = f"import {module} as m; print(m.VECTOR_BYTES, m.machine())"
     found = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | switches, capture_output=True, text=True
     )

@@ -24,7 +24,7 @@ POINTER = ir.IntType(8).as_pointer()
 _engines = []  # own the compiled code: never freed
 
 
-def _machine():
+def machine():
     """The processor's name and its features, as LLVM writes them: "+avx2,-avx512f"."""
     name, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES
     return (
@@ -35,7 +35,7 @@ def _machine():
 
 def _vector_registers():
     """Bytes in a vector register, and how many registers there are."""
-    features = _machine()[1].split(",")
+    features = machine()[1].split(",")
     if "+avx512f" in features:
         return 64, 32
     if "+avx" in features:
@@ -161,7 +161,7 @@ def compile_function(name, kinds, dtype, lanes, emit):
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     emit(Emitter(builder, dtype, lanes), *function.args)
     builder.ret_void()
-    cpu, features = _machine()
+    cpu, features = machine()
     target = llvm.Target.from_default_triple().create_target_machine(
         cpu=cpu, features=features, opt=3, jit=True
     )
