@@ -12,8 +12,8 @@ covariance. The features are learned from the images alone, all training images,
 classifier is fitted twice: without the validation images' labels, for the validation accuracy, and
 with all training labels, for the test accuracy. The test set is read once a row and seed. All was
 chosen on validation images: the penalty of logistic regression with few maps and 10,000 images, of
-the SVM with all maps and 40,000 labels; the second layer's rate, start and centring with 512 maps
-on 64 and 15,000 labels.
+the SVM with all maps and 40,000 labels, for row 512 divided by contrast; the second layer's rate,
+start and centring with 512 maps on 64 and 15,000 labels.
 Other classifiers (below) make rows of other names. --classifier sgd is fitted once, without the
 validation images' labels, which say when it stops: its validation accuracy is the highest of all
 its epochs.

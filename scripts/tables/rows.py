@@ -28,6 +28,10 @@ EXTENSIONS = {
     "augment": "-augmented",
 }
 
+#: Those that shape all layers' features, and so what a layer above learns from, but not the layer
+#: itself: the value with which it is trained.
+OF_FEATURES = {"encoding_contrast": None, "pool_origin": "centred"}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -192,7 +196,7 @@ def extended(row, chosen, shifts=False):
     layers = row.layers
     if "lifetime" in chosen:
         layers = (*layers[:-1], {**layers[-1], "lifetime": chosen["lifetime"]})
-    of_all = {name: chosen[name] for name in ("encoding_contrast", "pool_origin") if name in chosen}
+    of_all = {name: chosen[name] for name in OF_FEATURES if name in chosen}
     layers = tuple(layer | of_all for layer in layers)
     classifier = row.classifier
     if "classifier" in chosen and classifier is not None:

@@ -16,7 +16,7 @@ from tables.few_labels import measure_few_labels
 from tables.images import prepare
 from tables.pictures import draw_row, last_picture
 from tables.report import report
-from tables.rows import SHIFTS, planned
+from tables.rows import EXTENSIONS, OF_FEATURES, SHIFTS, planned
 
 import minisca
 from minisca.baselines import TriangleKMeans
@@ -85,11 +85,6 @@ def identity(table, name, row, seed, way, images, arguments):
     }
 
 
-#: What shapes a layer's features, and so what a layer above learns from, but not the layer itself:
-#: the value with which it is trained, and what another one adds to the names of layers above.
-OF_FEATURES = {"encoding_contrast": (None, "-contrast-{:g}"), "pool_origin": ("centred", "-{}")}
-
-
 def file_name(layers, preparation):
     """The name of the file of the last of these layers: it tells them apart, not their training."""
     layer = layers[-1]
@@ -98,9 +93,9 @@ def file_name(layers, preparation):
     name += "" if layer.lifetime is None else f"-lifetime-{layer.lifetime:g}"
     name += "" if layer.init_filters == "random" else f"-from-{layer.init_filters}"
     name += "" if layer.n_epochs else "-untrained"
-    for option, (plain, ending) in OF_FEATURES.items():
+    for option, plain in OF_FEATURES.items():
         value = getattr(layer, option)
-        name += ending.format(value) if len(layers) > 1 and value != plain else ""
+        name += EXTENSIONS[option].format(value) if len(layers) > 1 and value != plain else ""
     return f"{name}-raw.npz" if preparation == "raw" else f"{name}.npz"
 
 
@@ -120,7 +115,7 @@ class LayerFiles:
         path = self.directory / name
         chosen = {option: getattr(layer, option) for option in OF_FEATURES}
         if path not in self.trained:
-            layer.set_params(**{option: plain for option, (plain, _) in OF_FEATURES.items()})
+            layer.set_params(**OF_FEATURES)
             # Of two that train the same layer, the slower would put its epochs over the other's.
             with waiting_for(self.directory.parent / "locks" / name), watch("train"):
                 self.trained[path] = layer.fit(features, checkpoint=path, resume=self.resume)
