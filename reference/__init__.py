@@ -14,7 +14,7 @@ from reference.elements import (
     squared_hinge,
 )
 from reference.pooling import encode_pooled, max_pool, max_pool_backward
-from reference.sgd import normalise_filters_, sgd_momentum_
+from reference.sgd import normalise_filters_, sgd_momentum_, winners_update_
 from reference.winners import (
     decode_winners,
     encode_k_largest,
@@ -53,4 +53,5 @@ __all__ = [
     "winner_take_all",
     "winner_take_all_backward",
     "winners_backward",
+    "winners_update_",
 ]

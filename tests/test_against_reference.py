@@ -210,6 +210,20 @@ def test_features_in_halves_are_the_same_numbers_in_float32(backend, name):
         np.testing.assert_array_equal(result, other)
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case.n > 2], ids=str)
+@pytest.mark.parametrize("name", ["winners_update_", "winners_update_, maps"])
+def test_an_update_by_a_code_is_its_gradients_and_then_the_update(backend, name, case, dtype):
+    found, args = (as_dtype(arguments(name, case), dtype) for _ in range(2))
+    assert call(backend, name, found) is None
+    parameters, velocities, (rates, momentum, *maps) = args[4:8], args[8:12], args[12:]
+    gradients = backend.winners_backward(*args[:4], parameters[0], parameters[2], *maps)
+    gradients = [np.array(backend.to_host(gradient)) for gradient in gradients]
+    rates = rates.tolist()
+    backend.sgd_momentum_(list(parameters), gradients, list(velocities), rates, momentum)
+    for changed, right in zip(found[4:12], args[4:12], strict=True):
+        np.testing.assert_array_equal(changed, right)
+
+
 @pytest.mark.parametrize("bad", [np.nan, -np.inf])
 def test_a_loss_of_a_score_that_is_no_number_is_none_either(backend, bad):
     """One of minus infinity for another class costs nothing."""

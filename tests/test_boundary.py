@@ -115,7 +115,7 @@ def free(operand, shape, right, every):
         return 0 not in shape and len(every) == 1
     if len(shape) != len(right) or 0 in shape:
         return False
-    others = "k" + "".join(each.axes for each in every if each != operand)
+    others = "4k" + "".join(each.axes for each in every if each != operand)
     if "ns" in [each.axes for each in every] and "maps" not in [each.name for each in every]:
         others += "m"  # one slot a map
     wrong = [letter for letter, a, b in zip(operand.axes, shape, right, strict=True) if a != b]
@@ -161,8 +161,10 @@ def test_indices_out_of_range_are_refused(backend, name):
 def test_what_cannot_be_changed_in_place_is_refused(backend, name, form):
     for index in CHANGED[name]:
         args = list(as_dtype(arguments(name, CASE), "float32"))
+        if form == "Fortran" and args[index].ndim == 1:
+            continue  # it is C too
         args[index] = FORMS[form](args[index])
-        with pytest.raises((TypeError, ValueError), match=r"parameter|velocity|filters"):
+        with pytest.raises((TypeError, ValueError), match=r"parameter|velocity|filters|bias"):
             call(backend, name, args)
 
 

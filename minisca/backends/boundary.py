@@ -186,7 +186,7 @@ class _Check:
 
         shapes: of `operands`. Raises ValueError where they do not fit together.
         """
-        lengths = {"1": 1}
+        lengths = {"1": 1, "4": 4}
         given = [pair for pair in zip(self.operands, shapes, strict=True) if pair[1] is not None]
         # the filters first: the others must fit them
         for operand, shape in sorted(given, key=lambda pair: pair[0] is not self.rule):

@@ -217,6 +217,29 @@ class Backend(Protocol):
         where the backend computes. Section 3.
         """
 
+    def winners_update_(
+        x: Array,
+        error: Array,
+        values: Array,
+        positions: Array,
+        encoder_filters: Array,
+        encoder_bias: Array,
+        decoder_filters: Array,
+        decoder_bias: Array,
+        encoder_filters_velocity: Array,
+        encoder_bias_velocity: Array,
+        decoder_filters_velocity: Array,
+        decoder_bias_velocity: Array,
+        learning_rates: Array,
+        momentum: float,
+        maps: Maps = None,
+    ) -> None:
+        """`sgd_momentum_` of a layer's four parameters by the gradients of `winners_backward`.
+
+        In place, to the same bits as the two, one after the other. x, error and the code are as
+        there; parameters, velocities and learning_rates (4,) are in the order of its results.
+        """
+
     def normalise_filters_(filters: Array) -> None:
         """Divide every filter by its Euclidean norm, in place: filters (m, c, k, k).
 
@@ -270,7 +293,7 @@ ROOMS = {
         *("decode_winners", "winners_backward"),
     ),
     "pooling": ("max_pool", "max_pool_backward", "encode_pooled"),
-    "sgd": ("sgd_momentum_", "normalise_filters_"),
+    "sgd": ("sgd_momentum_", "winners_update_", "normalise_filters_"),
     "elements": ("linear", "linear_backward", "squared_hinge", "cross_entropy", "row_squares"),
 }
 

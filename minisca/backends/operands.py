@@ -15,9 +15,9 @@ from minisca.validation import check_choice, check_flag, check_integer, check_nu
 
 _CONVOLVE = "x nchw, filters mckk, bias m"
 #: Of every operation the arrays and sizes that it takes, with their sides; one letter is one
-#: length. Letters as in `interface`; "b", "p", "s", "y" and "z" are any, 1 is 1. "<": indices,
-#: whole numbers from 0 and below the product of those lengths. "*": any shape, the same of all.
-#: "!": changed in place. "~": may be float16, and is then taken as it is.
+#: length. Letters as in `interface`; "b", "p", "s", "y" and "z" are any, 1 is 1 and 4 is 4. "<":
+#: indices, whole numbers from 0 and below the product of those lengths. "*": any shape, the same of
+#: all. "!": changed in place. "~": may be float16, and is then taken as it is.
 OPERANDS = {
     "conv2d": _CONVOLVE,
     "conv2d_backward": "x nchw, filters mckk, d_maps nmhw",
@@ -38,6 +38,10 @@ OPERANDS = {
     "max_pool_backward": "d_pooled nmyz, argmax nmyz<hw, shape nmhw",
     "encode_pooled": f"{_CONVOLVE}, factors nhw",
     "sgd_momentum_": "parameter! *, velocity! *, gradient *",
+    "winners_update_": "x nchw, error nchw, values ns, positions ns<hw, "
+    "encoder_filters! mckk, encoder_bias! m, decoder_filters! mckk, decoder_bias! c, "
+    "encoder_filters_velocity! mckk, encoder_bias_velocity! m, "
+    "decoder_filters_velocity! mckk, decoder_bias_velocity! c, learning_rates 4, maps ns<m",
     "normalise_filters_": "filters! mckk",
     "linear": "features~ nf, weights lf, intercept l",
     "linear_backward": "features~ nf, d_scores nl",
@@ -105,10 +109,11 @@ def check_shape(operand, shape, lengths):
         if not fits:
             must = f"({', '.join(axes)}{',' * (len(axes) == 1)})"
             must += " with odd k" * (axes == "mckk")
-            where = " and ".join(f"{letter} = {side}" for letter, side in known.items())
+            named = [(letter, side) for letter, side in known.items() if letter.isalpha()]
+            where = " and ".join(f"{letter} = {side}" for letter, side in named)
             raise ValueError(
                 f"{operand.name} has shape {shape}; it must be {must}"
-                + f", where {where}" * bool(known)
+                + f", where {where}" * bool(named)
             )
         lengths.update(zip(axes, shape, strict=True))
     if 0 in shape:

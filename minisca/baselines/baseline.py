@@ -70,12 +70,14 @@ def descend(estimator, n, read, loss_and_gradients, rate_scales, random):
     trained, velocities = (own_copies(backend, arrays) for arrays in (parameters, velocities))
     optimiser = SGD(backend, trained, estimator.momentum, velocities, rate_scales)
 
-    def through_host(batch, epoch):
+    def step(batch, epoch, learning_rate):
         there = {name: backend.to_host(array) for name, array in trained.items()}
         loss, gradients = loss_and_gradients(there, batch, epoch)
-        return loss, {name: backend.to_device(array) for name, array in gradients.items()}
+        there = {name: backend.to_device(array) for name, array in gradients.items()}
+        optimiser.step(there, learning_rate)
+        return loss
 
-    task = Task(n, read, through_host, partial(scheduled_rate, estimator.learning_rate))
+    task = Task(n, read, step, partial(scheduled_rate, estimator.learning_rate))
     epochs = range(estimator.n_epochs)
     for loss, parameters, _ in run_epochs(estimator, optimiser, task, random, epochs):
         made = {f"{name}_": array for name, array in parameters.items()}

@@ -256,8 +256,10 @@ def descend(settings, state, features, codes, held_out):
     def read(rows):
         return ((batches.at(indices), codes[indices]) for indices in rows)
 
-    def step(batch, _):
-        return loss_and_gradients(trained, *batch, batches.strips)
+    def step(batch, _, learning_rate):
+        loss, gradients = loss_and_gradients(trained, *batch, batches.strips)
+        optimiser.step(gradients, learning_rate)
+        return loss
 
     task = Task(batches.n, read, step, partial(rate, settings), left="The classifier is as it was")
     random = random_state_from_json(state.random_state)

@@ -21,7 +21,7 @@ from minisca.sparsity import make_sparsity
 from minisca.training.batches import Batches, sorted_batches
 from minisca.training.centring import centred, channel_means
 from minisca.training.images import choose_unit, difference, measure_patch_energy
-from minisca.training.objective import loss_and_gradients
+from minisca.training.objective import do_step
 from minisca.training.optim import SCHEDULES, SGD, scheduled_rate
 from minisca.training.start import STARTS, start_filters
 from minisca.training.state import LayerState, decoder_filters, in_unit, parameter_shapes
@@ -210,8 +210,8 @@ def train(state, settings, X, one_pass=False):
         warm_up_and_schedule = settings.warmup_steps, settings.schedule
         return scheduled_rate(settings.learning_rate, step, n_steps, *warm_up_and_schedule)
 
-    def step(x, _):
-        return loss_and_gradients(backend, sparsity, optimiser.parameters, x)
+    def step(x, _, learning_rate):
+        return do_step(optimiser, sparsity, x, learning_rate)
 
     batches = Batches(backend, X, settings.dtype, unit)
     largest = max(known, state.patch_energy) * unit**2  # of a patch

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minisca.chunks import chunks
-from minisca.training.state import decoder_filters
+from minisca.training.state import PARAMETERS, decoder_filters
 
 #: Working memory for the dense path ("none"), which stores feature maps of a chunk of images.
 DENSE_BYTES = 64 << 20
@@ -71,11 +71,30 @@ def loss_and_gradients(backend, sparsity, parameters, x):
         for sums, gradient in zip(total, gradients, strict=True):
             backend.add_(sums, gradient)
         del gradients, gradient  # not held while the next are computed
-    gradients = dict(zip(_ORDER, total, strict=True))
+    gradients = dict(zip(PARAMETERS, total, strict=True))
     if "decoder_filters" not in parameters:
         backend.add_(gradients["encoder_filters"], gradients.pop("decoder_filters"))
     loss, n = _joined(backend, losses), x.shape[0]
     return loss / n if isinstance(loss, float) else Unread(loss, n), gradients
+
+
+def do_step(optimiser, sparsity, x, learning_rate):
+    """One step of an `SGD` of a layer's parameters along images x; returns their loss before it.
+
+    x, the loss: as of `loss_and_gradients`. learning_rate: as of `SGD.step`. With an array of
+    rates, gradients that come from one code at once go into the update as they are, to the same
+    bits; else they are added up before.
+    """
+    backend, parameters = optimiser.backend, optimiser.parameters
+    at_once = getattr(learning_rate, "ndim", 0) == 1 and tuple(parameters) == PARAMETERS
+    if not at_once or sparsity.rule == "none" or len(_error_chunks(x, parameters)) > 1:
+        loss, gradients = loss_and_gradients(backend, sparsity, parameters, x)
+        optimiser.step(gradients, learning_rate)
+        return loss
+    code, n = _encode(backend, sparsity, parameters, x), x.shape[0]
+    loss, error = _loss_and_error(backend, parameters, x, code, n)
+    optimiser.step_by_survivors(x, error, code, learning_rate)
+    return loss / n if isinstance(loss, float) else Unread(loss, n)
 
 
 def _joined(backend, losses):
@@ -92,27 +111,35 @@ def _joined(backend, losses):
 
 def _through_survivors(backend, sparsity, parameters, x):
     """Yield (loss, gradients) of some images at a time, all of one code."""
-    code = sparsity.encode(backend, x, parameters["encoder_filters"], parameters["encoder_bias"])
+    code = _encode(backend, sparsity, parameters, x)
     parts = _error_chunks(x, parameters)
     if len(parts) == 1:
         yield _of_survivors(backend, parameters, x, code, x.shape[0])
         return
     for rows in parts:
-        part = (None if array is None else array[rows] for array in code)
+        part = [None if array is None else array[rows] for array in code]
         yield _of_survivors(backend, parameters, x[rows], part, x.shape[0])
+
+
+def _encode(backend, sparsity, parameters, x):
+    return sparsity.encode(backend, x, parameters["encoder_filters"], parameters["encoder_bias"])
 
 
 def _of_survivors(backend, parameters, x, code, n):
     encoder, decoder = parameters["encoder_filters"], decoder_filters(parameters)
     values, positions, maps = code
-    what = values, positions, decoder, parameters["decoder_bias"]
+    loss, error = _loss_and_error(backend, parameters, x, code, n)
+    return loss, backend.winners_backward(x, error, values, positions, encoder, decoder, maps)
+
+
+def _loss_and_error(backend, parameters, x, code, n):
+    values, positions, maps = code
+    what = values, positions, decoder_filters(parameters), parameters["decoder_bias"]
     # The gradients are linear in the error: divided by n, it makes them the mean's.
     if x.shape[0] > 1 or _size({"x": x}) * x.dtype.itemsize <= ERROR_BYTES:
-        loss, error = backend.decoded_residual(*what, x, n, maps)
-    else:
-        x_hat = backend.decode_winners(*what, x.shape[2:], maps)
-        loss, error = _residual_in_place(backend, x_hat, x, n)
-    return loss, backend.winners_backward(x, error, values, positions, encoder, decoder, maps)
+        return backend.decoded_residual(*what, x, n, maps)
+    x_hat = backend.decode_winners(*what, x.shape[2:], maps)
+    return _residual_in_place(backend, x_hat, x, n)
 
 
 def _residual_in_place(backend, x_hat, x, divisor):
@@ -147,9 +174,6 @@ def _of_all_units(backend, parameters, x, n):
     del activations, d_activations
     _, d_encoder, d_encoder_bias = backend.conv2d_backward(x, encoder, d_maps, needs_x=False)
     return loss, (d_encoder, d_encoder_bias, d_decoder, d_decoder_bias)
-
-
-_ORDER = ("encoder_filters", "encoder_bias", "decoder_filters", "decoder_bias")
 
 
 def _dense_chunks(x, filters):

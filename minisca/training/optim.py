@@ -55,6 +55,22 @@ class SGD:
             rates,
             self.momentum,
         )
+        self._normalise()
+
+    def step_by_survivors(self, x, error, code, learning_rates):
+        """`step` by the gradients of a layer's code, by `winners_backward`, in one operation.
+
+        The parameters are a layer's four, in their order. learning_rates: an array, as of `step`.
+        """
+        values, positions, maps = code
+        velocities = (self.velocities[name] for name in self.parameters)
+        arrays = *self.parameters.values(), *velocities
+        self.backend.winners_update_(
+            x, error, values, positions, *arrays, learning_rates, self.momentum, maps
+        )
+        self._normalise()
+
+    def _normalise(self):
         for name in self.normalised:
             self.backend.normalise_filters_(self.parameters[name])
 

@@ -19,9 +19,9 @@ class Task(NamedTuple):
     n: int
     #: From a list of sorted index arrays, one a batch, to an iterable of the batches.
     read: Callable
-    #: From a batch and the epoch's number, from 0, to the items' mean loss, as that of `objective`,
-    #: and {name: gradient}.
-    loss_and_gradients: Callable
+    #: Does one step, from a batch, the epoch's number, from 0, and the learning rate, as of
+    #: `SGD.step`, to the items' mean loss before it, as that of `objective`.
+    step: Callable
     #: From a step and the number of steps of all epochs to the learning rate.
     rate: Callable
     #: The largest mean loss of an epoch that is learning.
@@ -59,16 +59,13 @@ class Steps:
             yield from self._recorded.run(*what, bar.update).tolist()
 
     def _do_step(self, items, rates):
-        loss, gradients = self._task.loss_and_gradients(self._task.make_batch(items), None)
-        self.optimiser.step(gradients, rates)
-        return loss
+        return self._task.step(self._task.make_batch(items), None, rates)
 
     def _one_by_one(self, rows, rates, epoch, bar):
         backend, losses = self.optimiser.backend, None
         for step, batch in enumerate(self._task.read(rows)):
-            loss, gradients = self._task.loss_and_gradients(batch, epoch)
-            self.optimiser.step(gradients, rates[step])
-            del batch, gradients  # their memory is the next step's
+            loss = self._task.step(batch, epoch, rates[step])
+            del batch  # its memory is the next step's
             if isinstance(loss, Unread):
                 losses = backend.empty((len(rows),), "float64") if losses is None else losses
                 backend.add_up_(losses[step : step + 1], *loss)

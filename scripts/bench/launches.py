@@ -68,9 +68,19 @@ class Kernel:
         self.max_dynamic_shared_size_bytes = 0
 
     def __call__(self, grid, block, args, *, shared_mem=0, **_):
-        n_bytes = sum(arg.nbytes for arg in args if isinstance(arg, np.ndarray))
-        sizes = int(np.prod(grid)), int(np.prod(block)), shared_mem, n_bytes
+        sizes = int(np.prod(grid)), int(np.prod(block)), shared_mem, _bytes(args)
         self.recorder.launches.append(Launch(self.name, self.text, self.options, *sizes))
+
+
+def _bytes(args):
+    """Of the arrays among them; views of the same memory count once, from the first to the last."""
+    extents = {}
+    for arg in args:
+        if isinstance(arg, np.ndarray):
+            owner, start = arg if arg.base is None else arg.base, arg.ctypes.data
+            first, end = extents.get(id(owner), (start, start))
+            extents[id(owner)] = min(first, start), max(end, start + arg.nbytes)
+    return sum(end - first for first, end in extents.values())
 
 
 def launches_of(layer, call=Step.__call__, compute_capability=90):

@@ -7,12 +7,13 @@ from functools import cached_property
 import numpy as np
 
 import minisca
+from minisca.backends import name_of
 from minisca.chunks import ceil_div
 from minisca.datasets import SampleWarning
 from minisca.progress import progress
 from minisca.sparsity import make_sparsity
 from minisca.training.batches import Batches, sorted_batches
-from minisca.training.objective import as_number, loss_and_gradients
+from minisca.training.objective import as_number, do_step, loss_and_gradients
 from minisca.training.optim import SGD
 from minisca.training.steps import Steps, Task
 
@@ -135,10 +136,12 @@ class Step:
         self.parameters = {name: bring(value.copy()) for name, value in parameters.items()}
         velocities = {name: bring(np.zeros_like(value)) for name, value in parameters.items()}
         self.optimiser = SGD(backend, self.parameters, MOMENTUM, velocities)
+        self.rate = LEARNING_RATE
+        if name_of(backend) == "cupy":  # there training has the rates on the device
+            self.rate = bring(np.full(len(parameters), LEARNING_RATE, np.float32))
 
     def __call__(self):
-        _, gradients = loss_and_gradients(self.backend, self.sparsity, self.parameters, self.images)
-        self.optimiser.step(gradients, LEARNING_RATE)
+        do_step(self.optimiser, self.sparsity, self.images, self.rate)
 
     def loss_and_gradients(self):
         what = self.backend, self.sparsity, self.parameters, self.images
@@ -184,11 +187,11 @@ class Training:
     def __init__(self, step, count):
         backend, batch, self.count = step.backend, len(step.x), count
         images = np.tile(step.x, (EPOCH_BATCHES, 1, 1, 1))
-        batches, parameters = Batches(backend, images, images.dtype), step.parameters
+        batches = Batches(backend, images, images.dtype)
         task = Task(
             len(images),
             batches.read,
-            lambda x, _: loss_and_gradients(backend, step.sparsity, parameters, x),
+            lambda x, _, rate: do_step(step.optimiser, step.sparsity, x, rate),
             rate=None,
             items=batches.images,
             make_batch=batches.scaled,

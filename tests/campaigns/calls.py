@@ -112,7 +112,7 @@ def operation_calls(draw, name):
     if draw(st.integers(0, 30)) == 30:
         m, k, sides = 16, 5, {"n": 2, "c": 4, "h": 12, "w": 12}
     general = any(operand.optional for operand in operands.values()) and draw(st.booleans())
-    sides |= {"m": m, "k": k, "b": 4, "y": 3, "z": 2, "p": 5, "1": 1}
+    sides |= {"m": m, "k": k, "b": 4, "y": 3, "z": 2, "p": 5, "1": 1, "4": 4}
     sides |= {"f": 6, "l": 3}
     sides["s"] = draw(st.integers(1, 4)) if general or name == "lifetime_sparsity" else m
     dtype = draw(st.sampled_from(["float32", "float64"]))

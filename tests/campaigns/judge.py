@@ -146,6 +146,8 @@ def _summed(name, sizes):
     """Arguments with which the operation adds up what it otherwise takes from each other."""
     if name == "sgd_momentum_":
         return sizes | {"learning_rate": -abs(sizes["learning_rate"])}
+    if name == "winners_update_":
+        return sizes | {"learning_rates": -sizes["learning_rates"]}
     if name in ("residual", "decoded_residual"):
         return sizes | {"x": -sizes["x"]}
     return sizes

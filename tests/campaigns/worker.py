@@ -14,6 +14,7 @@ import numpy as np
 
 from minisca import DivergenceError
 from minisca.backends.interface import OPERATIONS, SUPPORT
+from tests.campaigns.calls import operands_of
 from tests.campaigns.judge import judge_operation, named_in, same
 from tests.campaigns.subjects import SUBJECTS, run
 from tests.campaigns.things import Thing, made
@@ -68,6 +69,9 @@ def execute(backend, call, things):
 
 CHANGED = {
     **{"sgd_momentum_": ("parameter", "velocity"), "normalise_filters_": ("filters",)},
+    "winners_update_": tuple(
+        key for key, each in operands_of("winners_update_").items() if each.changed
+    ),
     **{"copy_into_": ("array",), "add_": ("array",), "add_up_": ("total",)},
 }
 

@@ -35,7 +35,7 @@ FITS = {
     ),
 }
 #: What is made of other operations, and what the CPU has nothing of.
-COMPOSED = {"decoded_residual", "add_up_", "make_steps", "holds"}
+COMPOSED = {"decoded_residual", "add_up_", "make_steps", "holds", "winners_update_"}
 #: NumPy's own arithmetic, which is compared with the reference alone.
 OF_CLASSIFIERS = {"linear", "linear_backward", "squared_hinge", "cross_entropy", "row_squares"}
 #: Which results of which operations are products of BLAS.

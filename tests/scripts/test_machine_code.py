@@ -79,7 +79,7 @@ def test_what_a_step_launches_is_known_without_a_device_and_the_same_at_every_st
     found, again = (launches.launches_of(layer) for _ in range(2))
     assert found == again
     names = [launch.name for launch in found]
-    assert names[-1] == "sgd_momentum"
+    assert names[-1] == "sgd_momentum_of_pieces"
     declared = "".join(entry.read_text() for entry in launching.FOLDER.iterdir())
     for launch in found:
         assert f"{launch.name}(" in launch.text

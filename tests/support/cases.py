@@ -110,6 +110,8 @@ def draw(case):
     _, arrays.argmax = reference.max_pool(arrays.maps, *case.pooling)
     arrays.d_pooled = rng.standard_normal(arrays.argmax.shape)
     arrays.velocity = rng.standard_normal((m, c, k, k))
+    arrays.bias_velocity = arrays.bias[::-1]
+    arrays.rates = np.array([0.125, 0.25, 0.5, 1])
     arrays.factors = rng.random((n, h, w)) * 2
     # a linear classifier of as many classes as there are maps
     arrays.features = arrays.x.reshape(n, -1)
@@ -135,6 +137,12 @@ def all_arguments(case):
     """
     a = draw(case)
     values, positions, maps = a.general_code
+
+    def update(*code):
+        parameters = a.filters, a.bias, a.decoder_filters, a.decoder_bias
+        velocities = a.velocity, a.bias_velocity, a.decoder_filters[::-1], a.decoder_bias[::-1]
+        return a.x, a.error, *code, *parameters, *velocities, a.rates, 0.9
+
     return {
         "conv2d": (a.x, a.filters, a.bias),
         "conv2d_backward": (a.x, a.filters, a.d_maps),
@@ -166,6 +174,8 @@ def all_arguments(case):
         "encode_pooled": (a.x, a.filters, a.bias, *case.pooling),
         "encode_pooled, factors": (a.x, a.filters, a.bias, *case.pooling, a.factors),
         "sgd_momentum_": (a.filters, a.decoder_filters, a.velocity, 0.1, 0.9),
+        "winners_update_": (*update(a.values, a.positions),),
+        "winners_update_, maps": (*update(values, positions), maps),
         "normalise_filters_": (a.filters,),
         "linear": (a.features, a.weights, a.bias),
         "linear_backward": (a.features, a.scores),
@@ -185,6 +195,7 @@ def arguments(name, case):
 
 #: Which arguments are changed by what returns nothing.
 CHANGED = {"sgd_momentum_": (0, 2), "normalise_filters_": (0,)}
+CHANGED |= dict.fromkeys(("winners_update_", "winners_update_, maps"), tuple(range(4, 12)))
 
 
 def as_dtype(args, dtype):

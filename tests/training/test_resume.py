@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minisca import CheckpointError, DivergenceError, SparseConvAutoencoder, Stack
-from minisca.training import fit
+from minisca.training import objective
 from tests.support.layers import (
     RULES,
     Slices,
@@ -246,7 +246,7 @@ def test_divergence_leaves_the_file_of_the_last_good_epoch(path, x, monkeypatch)
     interrupted(path, x, read=STEPS + 1)
     before, made = path.read_bytes(), layer()
     monkeypatch.setattr(
-        fit, "loss_and_gradients", lambda *_: (np.nan, {"encoder_bias": np.zeros(4)})
+        objective, "loss_and_gradients", lambda *_: (np.nan, {"encoder_bias": np.zeros(4)})
     )
     message = refusal(DivergenceError, made.fit, x, checkpoint=path, resume=True)
     assert "The filters are those after epoch 1" in message

@@ -6,6 +6,7 @@ And the projection that may follow a step: filters of length 1 (K-SVD keeps its 
 import numpy as np
 
 from minisca.backends.cpu.runtime import ceil_div, in_parallel, kernel, operation, share
+from minisca.backends.cpu.winners import winners_backward
 
 #: Numbers of a parameter that are one piece of work.
 PIECE = 1 << 16
@@ -35,6 +36,36 @@ def _step(piece, pieces, parameter, gradient, velocity, learning_rate, momentum)
         v = momentum * velocity[i] - learning_rate * gradient[i]
         velocity[i] = v
         parameter[i] += v
+
+
+@operation
+def winners_update_(
+    x,
+    error,
+    values,
+    positions,
+    encoder_filters,
+    encoder_bias,
+    decoder_filters,
+    decoder_bias,
+    encoder_filters_velocity,
+    encoder_bias_velocity,
+    decoder_filters_velocity,
+    decoder_bias_velocity,
+    learning_rates,
+    momentum,
+    maps=None,
+):
+    """See `minisca.backends.interface.Backend.winners_update_`."""
+    parameters = [encoder_filters, encoder_bias, decoder_filters, decoder_bias]
+    velocities = [
+        *(encoder_filters_velocity, encoder_bias_velocity),
+        *(decoder_filters_velocity, decoder_bias_velocity),
+    ]
+    gradients = winners_backward(
+        x, error, values, positions, encoder_filters, decoder_filters, maps
+    )
+    sgd_momentum_(parameters, list(gradients), velocities, learning_rates, momentum)
 
 
 @operation

@@ -17,12 +17,12 @@ from minisca.backends.cupy.kernels import (
     selection,
     slices,
     staged,
+    sums,
     survivors,
     tensor,
     tiles,
 )
 from minisca.backends.cupy.kernels.convolution import map_chunks
-from minisca.backends.cupy.kernels.sums import channel_sums
 from minisca.backends.cupy.runtime.arrays import operation
 from minisca.backends.cupy.runtime.launching import kernel, launch_over
 
@@ -127,14 +127,12 @@ def decode_winners(values, positions, filters, bias, size, maps=None):
 @operation
 def winners_backward(x, error, values, positions, encoder_filters, decoder_filters, maps=None):
     """See `minisca.backends.interface.Backend.winners_backward`."""
-    layout = slices.make_layout(x.shape, decoder_filters.shape[2], x.dtype)
-    if layout is not None:
-        listed = None if maps is None else survivors.list_by_map(values, maps, len(decoder_filters))
-        code = values, positions, listed
-        return patches.sum_gradients(layout, x, error, *code, decoder_filters)
+    parts = patches.sum_in_pieces(x, error, values, positions, decoder_filters, maps)
+    if parts is not None:
+        return patches.split(sums.sum_pieces(parts), decoder_filters.shape)
     if maps is None:
         maps, *listed = survivors.one_slot_a_map(values.shape)
     else:
         listed = survivors.list_by_map(values, maps, len(decoder_filters))
     gradients = survivors.sum_gradients(x, error, values, positions, maps, *listed, decoder_filters)
-    return *gradients, channel_sums(error, 2)
+    return *gradients, sums.channel_sums(error, 2)

@@ -12,6 +12,7 @@ from minisca.backends.numba_cuda.device import to_device, to_host
 from minisca.backends.numba_cuda.kernels.reduce import group_max, group_sum
 from minisca.backends.numba_cuda.runtime.arrays import flat, operation
 from minisca.backends.numba_cuda.runtime.launching import launch, launch_over, threads_for
+from minisca.backends.numba_cuda.winners import winners_backward
 
 
 @operation
@@ -44,6 +45,36 @@ def _sgd_momentum(parameters, gradients, velocities, rates, momentum):
             v = momentum * velocity[i] - rate * gradient[i]
             velocity[i] = v
             parameter[i] += v
+
+
+@operation
+def winners_update_(
+    x,
+    error,
+    values,
+    positions,
+    encoder_filters,
+    encoder_bias,
+    decoder_filters,
+    decoder_bias,
+    encoder_filters_velocity,
+    encoder_bias_velocity,
+    decoder_filters_velocity,
+    decoder_bias_velocity,
+    learning_rates,
+    momentum,
+    maps=None,
+):
+    """See `minisca.backends.interface.Backend.winners_update_`."""
+    parameters = [encoder_filters, encoder_bias, decoder_filters, decoder_bias]
+    velocities = [
+        *(encoder_filters_velocity, encoder_bias_velocity),
+        *(decoder_filters_velocity, decoder_bias_velocity),
+    ]
+    gradients = winners_backward(
+        x, error, values, positions, encoder_filters, decoder_filters, maps
+    )
+    sgd_momentum_(parameters, list(gradients), velocities, learning_rates, momentum)
 
 
 @operation

@@ -85,7 +85,8 @@ def test_kernels_are_launched_with_the_arguments_that_are_compiled_for(monkeypat
     monkeypatch.setattr(launching, "_start", note)
     survivors.one_slot_a_map.cache_clear()
     for name in CALLS:
-        call(numba_cuda, name, as_dtype(arguments(name, CASE), "float32"))
+        if "update" not in name:  # two operations in one, and four parameters
+            call(numba_cuda, name, as_dtype(arguments(name, CASE), "float32"))
     one = np.ones((3, 4), np.float32)
     numba_cuda.all_finite(one)
     numba_cuda.residual(one, one)

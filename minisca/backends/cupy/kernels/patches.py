@@ -1,11 +1,12 @@
 """The gradients of a code, by slices: kernels/patches.cu."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from minisca.backends.cupy.device import empty
-from minisca.backends.cupy.kernels import slices, sums
+from minisca.backends.cupy.kernels import slices, sums, survivors
 from minisca.backends.cupy.runtime.launching import WARP, launch, launch_over, threads_for
 from minisca.chunks import ceil_div
 
@@ -68,12 +69,16 @@ def _entry_bytes(layout):
     return 2 * (layout.itemsize + np.dtype(np.int32).itemsize)
 
 
-def sum_gradients(layout, x, error, values, positions, listed, filters):
-    """The gradients of a code, in the order of `winners_backward`.
+def sum_in_pieces(x, error, values, positions, filters, maps):
+    """The gradients (pieces, numbers) of a code, of every piece of the images; `split` names them.
 
-    listed: its entries and their offsets (`survivors.list_by_map`); None with one slot a map.
+    maps: as of `winners_backward`. None where images do not fit into a block's memory.
     """
+    layout = slices.make_layout(x.shape, filters.shape[2], x.dtype)
+    if layout is None:
+        return None
     (n, n_slots), m, channels = values.shape, len(filters), layout.channels
+    listed = None if maps is None else survivors.list_by_map(values, maps, m)
     cut = make_cut(layout, n, m)
     pieces = ceil_div(n, cut.of_piece)
     parts = empty((pieces, 2 * filters.size + m + channels), x.dtype)
@@ -103,7 +108,21 @@ def sum_gradients(layout, x, error, values, positions, listed, filters):
         threads = threads_for(cut.of_piece)
         launch(get("sum_deltas"), m * pieces, threads, *args, d_bias, stride, size)
         walk("walk_images", x, packed, offsets, is_whole, n)
-    gradients = sums.sum_pieces(parts)
-    d_encoder, d_decoder = gradients[: 2 * filters.size].reshape(2, *filters.shape)
-    biases = gradients[2 * filters.size :]
+    return parts
+
+
+def starts(shape):
+    """Where in a piece's numbers its gradients begin, as of `split`."""
+    size = math.prod(shape)
+    return 0, 2 * size, size, 2 * size + shape[0]
+
+
+def split(numbers, shape):
+    """The gradients of a piece, or their sum, in the order of `winners_backward`.
+
+    shape: (m, c, k, k), of the filters.
+    """
+    size, m = math.prod(shape), shape[0]
+    d_encoder, d_decoder = numbers[: 2 * size].reshape(2, *shape)
+    biases = numbers[2 * size :]
     return d_encoder, biases[:m], d_decoder, biases[m:]

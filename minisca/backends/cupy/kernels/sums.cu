@@ -2,6 +2,7 @@
 // pieces in a fixed order, whichever block comes last.
 
 #include "common.cuh"
+#include "pieces.cuh"
 
 // sums (channels) <- factor * the sum of every channel of images (n, channels, n_positions). A block
 // a piece of the images and a channel; parts (channels, pieces) are theirs, tickets (channels) are 0.
@@ -29,11 +30,8 @@ extern "C" __global__ void sum_channels(const REAL* images, int n, int images_of
 // totals (size) <- factor * the sum of parts (pieces, size) over the pieces. A thread a number.
 extern "C" __global__ void sum_pieces(const REAL* parts, int pieces, REAL factor, REAL* totals,
                                       Index size) {
-    for (Index i = first_element(); i < size; i += n_threads_of_grid()) {
-        REAL total = 0;
-        for (int piece = 0; piece < pieces; ++piece) total += parts[piece * size + i];
-        totals[i] = factor * total;
-    }
+    for (Index i = first_element(); i < size; i += n_threads_of_grid())
+        totals[i] = factor * sum_of_pieces(parts, pieces, size, i);
 }
 
 // sums (pieces): the squares of every pieces-th run of blockDim.x numbers, in double.
