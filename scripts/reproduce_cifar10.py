@@ -31,6 +31,7 @@ from tables.rows import (
     SECOND_LAYER,
     Row,
     Table,
+    add_altered,
     add_classifiers,
     check_classifier,
     extended,
@@ -96,11 +97,13 @@ TABLE = Table("cifar", "CIFAR-10", ROWS, accuracies=True, quick_maps=64)
 def main():
     data = "CIFAR-10's binary version, packed or not, or files like them"
     parser = make_table_parser(__doc__, ROWS, ["512"], ["512", "deep"], data, "out/cifar10")
-    add_classifiers(parser, plain="svm")
+    group = add_classifiers(parser, plain="svm")
+    add_altered(group, "mirrored", "its mirror image")
     arguments = parse(parser)
     check_classifier(parser, arguments)
     chosen = extensions(arguments)
-    rows = {name: extended(row, chosen) for name, row in prepared(ROWS, arguments).items()}
+    rows = prepared(ROWS, arguments)
+    rows = {name: extended(row, chosen, arguments.altered) for name, row in rows.items()}
     data = labelled(datasets.load_cifar10(arguments.data_dir), arguments.label, TABLE.original)
     images = as_images(first_images(data) if arguments.quick else data, CLASS_NAMES)
     run_table(TABLE, rows, images, arguments)

@@ -21,7 +21,6 @@ from tables.few_labels import ROW as FEW_LABELS
 from tables.images import as_images, first_images
 from tables.rows import (
     SECOND_LAYER,
-    SHIFTS,
     Row,
     Table,
     add_classifiers,
@@ -98,7 +97,7 @@ def checked(parser, arguments):
     """Refuse extensions that no row has or out of range; name the output after the data."""
     if arguments.data != "mnist" and arguments.output == parser.get_default("output"):
         arguments.output = f"out/{arguments.data}"
-    chosen = [*extensions(arguments), *([SHIFTS] if arguments.shifts else [])]
+    chosen = [*extensions(arguments), *([arguments.altered] if arguments.altered else [])]
     if chosen and FEW_LABELS in arguments.rows:
         parser.error(f"the row {FEW_LABELS} has no extensions; run it without {', '.join(chosen)}")
     if arguments.lifetime is not None and not 0 < arguments.lifetime <= 1:
@@ -110,7 +109,7 @@ def checked(parser, arguments):
 def chosen_rows(arguments):
     """{name: Row} of the command's rows and extensions."""
     chosen = extensions(arguments)
-    return {name: extended(ROWS[name], chosen, arguments.shifts) for name in arguments.rows}
+    return {name: extended(ROWS[name], chosen, arguments.altered) for name in arguments.rows}
 
 
 def main():

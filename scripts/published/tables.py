@@ -35,6 +35,7 @@ VARIANTS_2 = {
     "-concatenated": "features of both layers",
     "-contrast-0.5": "divided by contrast",
     "-corner": "windows from pixel 0",
+    "-mirrored": "scores averaged over the mirror image",
 }
 
 #: Of the extensions: what follows a row's name, and how it reads.

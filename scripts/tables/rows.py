@@ -13,9 +13,6 @@ from minisca.baselines import TriangleKMeans
 #: Every second layer of the paper's; the filters' width, which it does not print, is our choice.
 SECOND_LAYER = {"filter_width": 5, "pool_width": 3, "pool_stride": 2}
 
-#: What --shifts adds to a row's name: scores are averaged over an image and its shifts.
-SHIFTS = "shifts"
-
 #: The options that make other rows of it, and what they add to its name.
 EXTENSIONS = {
     "classifier": "-{}",
@@ -42,7 +39,7 @@ class Row:
     others: dict = field(default_factory=dict)  # what --classifier puts in its place, by name
     preparation: str = "none"  # of the images: contrast-normalised ("raw"), or "whitened" as well
     scaling: str = "none"  # of the features before the classifier: one of `SCALINGS`
-    shifts: bool = False  # scored a second time, over shifted images, for a record of its own
+    altered: str = ""  # scored once more, over images so `ALTERED` too, for a record of its own
     k_means: bool = False  # its one layer is a `TriangleKMeans`, which prepares patches by itself
     figures: bool = False  # the small layers of the paper's Figures 2 and 3 are drawn too
     extensions: dict = field(default_factory=dict)  # `EXTENSIONS` that made it another row
@@ -56,8 +53,8 @@ class Row:
 
     @property
     def ways(self):
-        """How the classifier is scored, a record for each: plainly, and over shifted images."""
-        return ("", SHIFTS) if self.shifts and self.classifier is not None else ("",)
+        """How the classifier is scored, a record for each: plainly, and over altered images."""
+        return ("", self.altered) if self.altered and self.classifier is not None else ("",)
 
     def settings(self, n_images, quick, way=""):
         """Everything that decides the outcome, in plain numbers and names."""
@@ -162,13 +159,13 @@ def check_classifier(parser, arguments):
 
 def add_extensions(group):
     """The options of all others, in the group of `add_classifiers`; off by default."""
-    switches = {
-        "--shifts": "the row once more, scores averaged over the image and its 8 shifts by a pixel",
-        "--augment": "the classifier learns from images shifted by one pixel to the four sides as "
-        "well, which takes five times the memory of its features",
-    }
-    for name, text in switches.items():
-        group.add_argument(name, action="store_true", help=text)
+    add_altered(group, "shifts", "its 8 shifts by a pixel")
+    group.add_argument(
+        "--augment",
+        action="store_true",
+        help="the classifier learns from images shifted by one pixel to the four sides as well, "
+        "which takes five times the memory of its features",
+    )
     group.add_argument(
         "--lifetime", type=float, help="lifetime sparsity of the last layer, in (0, 1]"
     )
@@ -179,17 +176,24 @@ def add_extensions(group):
     )
 
 
+def add_altered(group, name, images):
+    """The option --NAME, for one of `ALTERED`; images: what these are of an image, in words."""
+    text = f"the row once more, scores averaged over the image and {images}"
+    options = {"dest": "altered", "action": "store_const", "const": name, "default": ""}
+    group.add_argument(f"--{name}", help=text, **options)
+
+
 def extensions(arguments):
     """{name: value} of those that are on: what the records say, and in their order row names.
 
-    --shifts is none of them: it scores the same classifier a second time.
+    `altered` is none of them: it scores the same classifier a second time.
     """
     chosen = {name: getattr(arguments, name, None) for name in EXTENSIONS}
     off = (None, False, "centred", arguments.plain_classifier)
     return {name: value for name, value in chosen.items() if value not in off}
 
 
-def extended(row, chosen, shifts=False):
+def extended(row, chosen, altered=""):
     """The row with these extensions; k-means, which has none, as it is."""
     if row.k_means:
         return row
@@ -208,6 +212,6 @@ def extended(row, chosen, shifts=False):
         layers=layers,
         classifier=classifier,
         scaling=chosen.get("feature_scaling", row.scaling),
-        shifts=shifts,
+        altered=altered,
         extensions=chosen,
     )

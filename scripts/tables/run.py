@@ -8,15 +8,15 @@ import numpy as np
 from common.fits import FitFiles
 from common.locks import waiting_for
 from common.records import Results, Stopwatch, environment, published
+from features.altered import ALTERED, augmented
 from features.files import FeatureFiles, encode_layer
 from features.joined import Seen
-from features.shifts import augmented, shifted
 from tables.few_labels import ROW as FEW_LABELS
 from tables.few_labels import measure_few_labels
 from tables.images import prepare
 from tables.pictures import draw_row, last_picture
 from tables.report import report
-from tables.rows import EXTENSIONS, OF_FEATURES, SHIFTS, planned
+from tables.rows import EXTENSIONS, OF_FEATURES, planned
 
 import minisca
 from minisca.baselines import TriangleKMeans
@@ -209,13 +209,13 @@ def evaluate(row, layers, outputs, images, feature_files, watch, fits=None):
                 features = see(images)
         with watch("classify"):
             scores = classifier.decision_function(features)
-        del features  # their memory is the shifted images'
+        del features  # their memory is the altered images'
         found = {"": labels_of(classifier, scores)}
-        if row.shifts:
-            with watch(SHIFTS):
-                for moved in shifted(images):
-                    scores = scores + classifier.decision_function(see(moved))
-            found[SHIFTS] = labels_of(classifier, scores)
+        if row.altered:
+            with watch(row.altered):
+                for others in ALTERED[row.altered](images):
+                    scores = scores + classifier.decision_function(see(others))
+            found[row.altered] = labels_of(classifier, scores)
         return found
 
     n_images = n * images.views
@@ -259,10 +259,10 @@ def errors(row, predicted, images, accuracies):
 
 
 def record(run, layers, figures, table, watch, way):
-    """A run's record; the seconds of the phase "shifts" count in the record of the shifts alone."""
+    """A run's record; the seconds of altered images count in the record of these alone."""
     comparable = table.comparable(run["data"], run["settings"]["quick"])
     k_means = isinstance(layers[0], TriangleKMeans)
-    spent = {phase: t for phase, t in watch.seconds.items() if phase == way or phase != SHIFTS}
+    spent = {phase: t for phase, t in watch.seconds.items() if phase == way or phase not in ALTERED}
     return {
         **run,
         **figures,

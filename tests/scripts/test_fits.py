@@ -14,7 +14,7 @@ from tests.support.experiments import ONE, command, made_images, measured
 #: Rows with classifiers, and few labels, of which there are 2 classes x 2 draws x 2 penalties.
 ROWS = {
     "svm": {"16": Row(layers=ONE, classifier=LinearSVM(max_iter=9, tol=0))},
-    "logistic": {"16": Row(layers=ONE, classifier=LogisticRegression(tol=1e-9), shifts=True)},
+    "logistic": {"16": Row(layers=ONE, classifier=LogisticRegression(tol=1e-9), altered="shifts")},
     "sgd": {"16": Row(layers=ONE, classifier=SoftmaxSGD(n_epochs=14, learning_rate=1e-2))},
     "augmented": {
         "16": Row(layers=ONE, classifier=LinearSVM(max_iter=6), extensions={"augment": True})

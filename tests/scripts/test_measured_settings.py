@@ -10,10 +10,11 @@ import reproduce_cifar10
 import reproduce_mnist
 import reproduce_norb
 from common.records import LATER_SETTINGS, Results, same_settings
+from features.altered import ALTERED
 from paper_figures import accuracy, filters
 from paper_figures.run import FigureRun
 from tables import few_labels
-from tables.rows import SHIFTS, extended, planned, prepared
+from tables.rows import extended, planned, prepared
 from tables.run import identity
 
 import minisca
@@ -43,16 +44,21 @@ def found_again(table, name, row, record, n_images, way=""):
     assert same_settings(run["settings"], record["settings"])
 
 
+def extensions_of(record):
+    """What `extended` takes: the extensions, and what the scores are averaged over."""
+    chosen = dict(record["settings"].get("extensions", {}))
+    return chosen, next((name for name in ALTERED if chosen.pop(name, None)), "")
+
+
 @pytest.mark.parametrize("file", ["mnist", "fashion-mnist"])
 def test_rows_of_table_1_and_their_extensions(file):
     plain = [record for record in records(file) if "curve" not in record]
     assert len(plain) > 1
     for record in plain:
-        chosen = dict(record["settings"].get("extensions", {}))
-        way = SHIFTS if chosen.pop(SHIFTS, None) else ""
+        chosen, way = extensions_of(record)
         names = [n for n in reproduce_mnist.ROWS if f"{record['row']}-".startswith(f"mnist-{n}-")]
         name = max(names, key=len)
-        row = extended(reproduce_mnist.ROWS[name], chosen, bool(way))
+        row = extended(reproduce_mnist.ROWS[name], chosen, way)
         found_again(reproduce_mnist.TABLE, name, row, record, 60_000, way)
 
 
@@ -79,8 +85,9 @@ def test_rows_of_table_2():
         known = sorted(reproduce_cifar10.ROWS, key=len)
         name = [row for row in known if record["row"].startswith(f"cifar-{row}")][-1]
         rows = prepared(reproduce_cifar10.ROWS, command(record, rows=[name]))
-        row = extended(rows[name], record["settings"].get("extensions", {}))
-        found_again(reproduce_cifar10.TABLE, name, row, record, 50_000)
+        chosen, way = extensions_of(record)
+        row = extended(rows[name], chosen, way)
+        found_again(reproduce_cifar10.TABLE, name, row, record, 50_000, way)
 
 
 def test_rows_of_table_3():

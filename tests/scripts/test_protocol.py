@@ -11,7 +11,7 @@ import pytest
 import reproduce_mnist
 from common.records import Results, Stopwatch, published
 from tables import run
-from tables.rows import EXTENSIONS, SHIFTS, Row, extended, planned
+from tables.rows import EXTENSIONS, Row, extended, planned
 
 import minisca
 from tests.support.experiments import (
@@ -140,7 +140,7 @@ def test_only_with_resume_a_layer_is_gone_on_with(notes, tmp_path, resume):
 
 
 def test_a_row_is_run_again_if_one_of_its_two_records_is_missing(notes, tmp_path):
-    rows = {"16": Row(layers=ONE, classifier=Classifier(notes), shifts=True)}
+    rows = {"16": Row(layers=ONE, classifier=Classifier(notes), altered="shifts")}
     measured(rows, command(tmp_path))
     path = tmp_path / "results.json"
     whole = json.loads(path.read_text())
@@ -162,7 +162,7 @@ def test_a_row_is_run_again_if_one_of_its_two_records_is_missing(notes, tmp_path
 def test_the_papers_figure_stands_beside_nothing_but_a_whole_run_on_its_data(
     notes, tmp_path, capsys, name, quick, comparable
 ):
-    rows = {"16": Row(layers=ONE, classifier=Classifier(notes), shifts=True)}
+    rows = {"16": Row(layers=ONE, classifier=Classifier(notes), altered="shifts")}
     found = measured(rows, command(tmp_path, quick=quick), made_images(name))
     figure = published("mnist-16") if comparable else None
     assert found["16", 0]["paper_percent"] == figure
@@ -183,7 +183,7 @@ VALUES = {
 @pytest.mark.parametrize("extension", EXTENSIONS)
 @pytest.mark.parametrize("name", ["16", "128", "deep"])
 def test_a_row_with_an_extension_has_a_name_that_the_paper_has_not(name, extension):
-    row = extended(reproduce_mnist.ROWS[name], {extension: VALUES[extension]}, shifts=True)
+    row = extended(reproduce_mnist.ROWS[name], {extension: VALUES[extension]}, altered="shifts")
     assert row.variant
     for way in row.ways:
         found = run.identity(
@@ -221,7 +221,7 @@ def test_records_of_two_data_sets_live_side_by_side_and_each_page_has_its_own(
 def test_seconds_go_to_the_phase_and_the_row_that_spent_them(notes, tmp_path):
     """By `SECONDS`: of every call of a stand-in."""
     row = Row(layers=ONE, classifier=Classifier(notes))
-    rows = {"16": replace(row, shifts=True), "128": replace(row, layers=TWO)}
+    rows = {"16": replace(row, altered="shifts"), "128": replace(row, layers=TWO)}
     rows |= {"reconstruction": replace(row, classifier=None)}
     found = measured(rows, command(tmp_path, seeds=[0, 1]))
     classify = 200.02  # two fits, and scores of validation and test images
@@ -229,7 +229,7 @@ def test_seconds_go_to_the_phase_and_the_row_that_spent_them(notes, tmp_path):
     plain = {"train": 1000, "encode": 2, "classify": classify}
     expected = {
         "16": plain,
-        "16-shifts": plain | {SHIFTS: shifts},
+        "16-shifts": plain | {"shifts": shifts},
         "128": {"train": 1000, "encode": 4, "classify": classify},  # one layer was there already
         "reconstruction": {"reconstruct": 7},
     }

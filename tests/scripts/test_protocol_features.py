@@ -9,7 +9,7 @@ from common.records import Results, Stopwatch
 from features import files
 from features.joined import Seen
 from tables import few_labels, images, run
-from tables.rows import SHIFTS, Row
+from tables.rows import Row
 
 from minisca import SparseConvAutoencoder
 from minisca.datasets import Dataset
@@ -34,31 +34,37 @@ class Plane:
         return scores if scores.shape[1] > 1 else scores[:, 0]
 
 
+def around(images):
+    """The images and their shifts by a pixel, row by row: the fifth are as they are."""
+    padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    return [padded[:, :, r : r + 4, c : c + 4] for r, c in np.ndindex(3, 3)]
+
+
 @pytest.mark.parametrize("n_scores", [1, 3])
-def test_averaged_scores_are_the_sum_over_the_image_and_all_its_shifts(notes, n_scores):
+@pytest.mark.parametrize(
+    ("altered", "seen", "plain"),
+    [("shifts", around, 4), ("mirrored", lambda images: [images, images[..., ::-1]], 0)],
+)
+def test_averaged_scores_are_the_sum_over_the_image_and_all_that_it_is_altered_to(
+    notes, n_scores, altered, seen, plain
+):
     rng = np.random.default_rng(0)
     data = made_images()._replace(train=rng.standard_normal((8, 1, 4, 4)))
     data = data._replace(test=rng.standard_normal((300, 1, 4, 4)))
     plane = Plane(rng.standard_normal((16, n_scores)))
-    row = Row(layers=ONE, classifier=plane, shifts=True)
+    row = Row(layers=ONE, classifier=plane, altered=altered)
     layer = Layer(notes, random_state=0)
     _, found = run.evaluate(row, [layer], [data.train.copy()], data, None, Stopwatch())
     for half, images_ in enumerate((data.train[6:], data.test)):
-        padded = np.pad(images_, ((0, 0), (0, 0), (1, 1), (1, 1)))
-        scores = np.array(
-            [
-                plane.decision_function(padded[:, :, r : r + 4, c : c + 4])
-                for r, c in np.ndindex(3, 3)
-            ]
-        )
+        scores = np.array([plane.decision_function(others) for others in seen(images_)])
 
         def labels(scores):
             codes = scores.argmax(axis=-1) if n_scores > 1 else (scores > 0).astype(int)
             return plane.classes_[codes]
 
-        np.testing.assert_array_equal(found[""][half], labels(scores[4]))
-        np.testing.assert_array_equal(found[SHIFTS][half], labels(scores.sum(axis=0)))
-    assert (labels(scores) != labels(scores.sum(axis=0))).any(axis=1).all()  # no shift says it all
+        np.testing.assert_array_equal(found[""][half], labels(scores[plain]))
+        np.testing.assert_array_equal(found[altered][half], labels(scores.sum(axis=0)))
+    assert (labels(scores) != labels(scores.sum(axis=0))).any(axis=1).all()  # no image says it all
 
 
 def test_a_score_above_0_is_the_second_of_two_classes_and_of_more_the_largest_counts():

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from features.altered import augmented, shifted
 from features.joined import JoinedFeatures, unit_variance
 from features.scaling import FeatureScaling
-from features.shifts import augmented, shifted
 from tables.few_labels import draw_rows, pca
 
 from minisca import LogisticRegression, SoftmaxSGD

@@ -1,4 +1,4 @@
-"""Images shifted by one pixel: their scores averaged, or their features learned from as well."""
+"""Images that are shifted or mirrored: scores averaged over them, or features learned from."""
 
 import numpy as np
 
@@ -15,6 +15,15 @@ def shifted(images, shifts=ALL_AROUND):
     padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
     for down, right in shifts:
         yield padded[:, :, 1 - down : 1 - down + height, 1 - right : 1 - right + width]
+
+
+def mirrored(images):
+    """Yield the images (n, c, h, w) with left and right exchanged."""
+    yield np.ascontiguousarray(images[..., ::-1])
+
+
+#: What an image's scores can be averaged over, beside its own.
+ALTERED = {"shifts": shifted, "mirrored": mirrored}
 
 
 def augmented(features, labels, images, encode):
