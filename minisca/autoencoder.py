@@ -1,15 +1,17 @@
 """SparseConvAutoencoder: one layer, trained by winner-take-all (paper section 2).
 
-A layer is its settings and one `LayerState`. Here stand all its public methods; what they do is in
-`minisca.training.epochs`, `minisca.training.fit` and `minisca.encoding`.
+A layer is its settings and one `LayerState`. Here stand the methods that train and encode; what
+they do is in `minisca.training.epochs`, `minisca.training.fit` and `minisca.encoding`. Plots are in
+`minisca.pictures`, filters from elsewhere in `minisca.training.attributes`.
 """
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from minisca import encoding
-from minisca.backends import get_backend, name_of
+from minisca.backends import get_backend
 from minisca.output import FeatureEstimator
+from minisca.pictures import Plots
 from minisca.training.attributes import StateAttributes
 from minisca.training.centring import centred
 from minisca.training.epochs import fit_layer, make_watch
@@ -20,7 +22,7 @@ from minisca.types import Array, Callback, Images, PathLike
 from minisca.validation import check_images
 
 
-class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
+class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
     """A convolutional autoencoder made sparse by what is allowed to survive in its feature maps.
 
     Parameters
@@ -122,12 +124,6 @@ class SparseConvAutoencoder(StateAttributes, FeatureEstimator):
     """
 
     _deleted_settings: ClassVar = {"init_bias": bool, "schedule": lambda value: value == "cosine"}
-
-    @property
-    def backend_(self) -> str:
-        """The name of the backend that is used: what "auto" comes to on this machine."""
-        self._fitted_state()
-        return name_of(get_backend(self.backend))
 
     def __init__(
         self,

@@ -42,6 +42,15 @@ class FeatureEstimator(Estimator):
         """
         return feature_names(self._features_shape())
 
+    def to_torch(self) -> Any:
+        """A `torch.nn.Module` that makes the features `transform` makes; a stack's is Sequential.
+
+        It takes tensors (n, c, h, w) of the layer's dtype, images of any size, on any device that
+        it was moved to. Filters and biases, times `encoding_bias`, are copies, and parameters that
+        may be trained. Raises NotFittedError before `fit`, ImportError where PyTorch is missing.
+        """
+        return import_module("minisca.torch_module").module_of(self)
+
     def set_output(self, *, transform: str | None = None) -> Self:
         """What `transform` and `fit_transform` return from now on; returns self.
 

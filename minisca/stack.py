@@ -13,6 +13,7 @@ from minisca.chunks import slices
 from minisca.encoding import ENCODE_BATCH, features_shape, images_at_a_time
 from minisca.files.checkpoint import CheckpointError, fitting
 from minisca.output import FeatureEstimator, flat_shape
+from minisca.pictures import HTML
 from minisca.progress import progress
 from minisca.training.epochs import fit_layer, make_watch
 from minisca.training.images import fingerprint
@@ -32,7 +33,7 @@ from minisca.validation import (
 CENTRES = ("given", "above-first")
 
 
-class Stack(FeatureEstimator):
+class Stack(HTML, FeatureEstimator):
     """Any number of `SparseConvAutoencoder`s, each trained with the ones below it fixed.
 
     Parameters

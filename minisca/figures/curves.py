@@ -10,7 +10,12 @@ MARKED = 40
 
 
 def save_curves(path, curves, xlabel="epoch", ylabel="loss", title=None, log=False, n_colours=7):
-    """Write curves over one pair of axes to the PNG `path`.
+    """Write `draw_curves` of the other arguments to the PNG `path`."""
+    draw_curves(curves, xlabel, ylabel, title, log, n_colours).save(path)
+
+
+def draw_curves(curves, xlabel="epoch", ylabel="loss", title=None, log=False, n_colours=7):
+    """A Page of curves over one pair of axes.
 
     Parameters
     ----------
@@ -56,7 +61,7 @@ def save_curves(path, curves, xlabel="epoch", ylabel="loss", title=None, log=Fal
         axes.set_title(title, fontsize=9, color=INK, loc="left")
     if any(points):
         axes.legend(frameon=False, fontsize=7, labelcolor=INK)
-    page.save(path)
+    return page
 
 
 def _points(label, values, log):

@@ -18,7 +18,7 @@ from minisca.figures.page import (
     zoom_to,
 )
 from minisca.stack import Stack
-from minisca.validation import check_fitted, check_images, check_integer
+from minisca.validation import as_array, check_fitted, check_images, check_integer
 
 #: Pixels: the width that panels come close to, unless large maps need more, and the lines between.
 PANEL = 500
@@ -59,7 +59,12 @@ def winner_maps(values, positions, size):
 
 
 def save_feature_panels(path, image, model, max_maps=48):
-    """Write the paper's Figure 3 (arXiv 1409.2752v1) of one image to the PNG `path`.
+    """Write `draw_feature_panels(image, model, max_maps)` to the PNG `path`."""
+    draw_feature_panels(image, model, max_maps).save(path)
+
+
+def draw_feature_panels(image, model, max_maps=48):
+    """A Page of the paper's Figure 3 (arXiv 1409.2752v1) of one image.
 
     a the image; b the first layer's decoder filters; c its maps with their winners alone: each
     ringed, and its value written if there are few maps; d its maps with the sparsity turned off; e
@@ -80,17 +85,13 @@ def save_feature_panels(path, image, model, max_maps=48):
     """
     layers = _layers(model)
     max_maps = check_integer("max_maps", max_maps)
-    image = np.asarray(image)
-    if image.ndim != 3:
-        raise ValueError(f"image has shape {image.shape}; it must be (channels, height, width)")
     first = layers[0]
-    x = check_images(image[None], "image", first.n_channels_, first.image_size_)
-    check_pictures(x, "image", "; of a deeper layer give the Stack, and an image for its first")
+    x = check_image(image, first)
     import_matplotlib()
 
     values, positions = (code[:, :max_maps] for code in first.winners(x))
     maps = first.feature_maps(x)[0, :max_maps]
-    pooled = first.transform(x)
+    pooled = np.reshape(first.transform(x), (1, *first._features_shape()))
     filters = first.decoder_filters_[:max_maps]
     columns = near_square(len(maps))
     room = max(PANEL, columns * (2 * maps.shape[2] + BORDER) + BORDER)
@@ -100,20 +101,29 @@ def save_feature_panels(path, image, model, max_maps=48):
     training = "while training" if first.sparsity == "winner-take-all" else "winners"
     grid = filter_grid(filters, border=BORDER, zoom=zoom)
     panels = [
-        Panel("image", _size(x), _tiled(stretch(x, x.min(), x.max()), room)),
-        Panel("decoder filters", _count(first, max_maps), grid),
-        Panel(training, _size(maps), _heat(winners, largest, room)),
-        Panel("sparsity off", f"values to {largest:.3g}", _heat(maps, largest, room)),
-        Panel("max-pooled", _size(pooled), _heat(pooled[0, :max_maps], largest, room)),
+        Panel("image", size_of(x), tiled(stretch(x, x.min(), x.max()), room)),
+        Panel("decoder filters", count(first, max_maps), grid),
+        Panel(training, size_of(maps), heat(winners, largest, room)),
+        Panel("sparsity off", f"values to {largest:.3g}", heat(maps, largest, room)),
+        Panel("max-pooled", size_of(pooled), heat(pooled[0, :max_maps], largest, room)),
     ]
     if len(layers) > 1:
-        second = layers[1].transform(pooled)
-        maps = second[0, :max_maps]
-        name = f"second layer, {_count(layers[1], max_maps)}"
-        panels.append(Panel(name, _size(second), _heat(maps, maps.max(), room)))
-    page, places = _lay_out(panels)
-    _ring_winners(places[2], winners, largest, room)
-    page.save(path)
+        maps = layers[1].transform(pooled)[0, :max_maps]
+        name = f"second layer, {count(layers[1], max_maps)}"
+        panels.append(Panel(name, size_of(maps), heat(maps, maps.max(), room)))
+    page, places = lay_out(panels)
+    ring_winners(places[2], winners, largest, room)
+    return page
+
+
+def check_image(image, layer):
+    """Images (1, c, h, w) of an image (c, h, w) like those of the layer's `fit`, or an error."""
+    image = as_array("image", image, "(channels, height, width)")
+    if image.ndim != 3:
+        raise ValueError(f"image has shape {image.shape}; it must be (channels, height, width)")
+    x = check_images(image[None], "image", layer.n_channels_, layer.image_size_)
+    check_pictures(x, "image", "; of a deeper layer give the Stack, and an image for its first")
+    return x
 
 
 def _layers(model):
@@ -127,31 +137,31 @@ def _layers(model):
     return [model]
 
 
-def _count(layer, max_maps):
+def count(layer, max_maps):
     n_maps = len(layer.decoder_filters_)
     return f"{max_maps} of {n_maps} maps" if n_maps > max_maps else f"{n_maps} maps"
 
 
-def _size(maps):
+def size_of(maps):
     return "{}×{}".format(*maps.shape[-2:])
 
 
-def _tiled(cells, room):
+def tiled(cells, room):
     """Cells (n, c, h, w) as one picture that takes most of `room` pixels from left to right."""
     columns = near_square(len(cells))
     return tile(cells, columns, BORDER, zoom_to(room, columns, cells.shape[3], BORDER))
 
 
-def _heat(maps, largest, room):
+def heat(maps, largest, room):
     """Maps (m, h, w) as one picture, from 0 (black) to `largest` (pale yellow)."""
     from matplotlib import colormaps
 
     colours = colormaps["inferno"](stretch(maps, 0, largest))[..., :3]
-    return _tiled(np.moveaxis(colours, -1, 1), room)
+    return tiled(np.moveaxis(colours, -1, 1), room)
 
 
-def _lay_out(panels):
-    """A page of the panels, three a row, and the axes of each."""
+def lay_out(panels):
+    """A page of up to nine panels, three a row, and the axes of each."""
     margin, gap, head = 30, 40, 64
     rows = [panels[start : start + 3] for start in range(0, len(panels), 3)]
     side = max(max(panel.picture.shape[:2]) for panel in panels)
@@ -163,14 +173,14 @@ def _lay_out(panels):
         left = margin + column * (side + gap)
         top = sum(heights[:row]) + gap * row
         width = panel.picture.shape[1]
-        page.text(left + 5, top + head / 2, "abcdef"[number], 9, weight="bold")
+        page.text(left + 5, top + head / 2, "abcdefghi"[number], 9, weight="bold")
         page.text(left + 38, top + head / 2, panel.name)
         page.text(left + width - 5, top + head / 2, panel.note, 7, ha="right", color=FAINT)
         places.append(page.image(panel.picture, left, top + head))
     return page, places
 
 
-def _ring_winners(axes, winners, largest, room):
+def ring_winners(axes, winners, largest, room):
     """Ring the active unit of each map (m, h, w) in its picture; with few maps, write its value."""
     from matplotlib import colormaps
 

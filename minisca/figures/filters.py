@@ -40,7 +40,12 @@ def filter_grid(filters, columns=None, shared_scale=False, border=1, zoom=1):
 
 
 def save_filters(path, filters, title=None):
-    """Write `filter_grid(filters)`, enlarged, to the PNG `path`, under a title if there is one.
+    """Write `draw_filters(filters, title)` to the PNG `path`."""
+    draw_filters(filters, title).save(path)
+
+
+def draw_filters(filters, title=None):
+    """`filter_grid(filters)`, enlarged, on a Page, under a title if there is one.
 
     Parameters
     ----------
@@ -56,7 +61,7 @@ def save_filters(path, filters, title=None):
     if title:
         page.text(margin + border, head / 2 + 4, title, 9)
     page.image(grid, margin, head)
-    page.save(path)
+    return page
 
 
 def project_filters(stack, layer_index):

@@ -38,7 +38,10 @@ def text_width(text, size=8):
 
 
 class Page:
-    """A page of width x height pixels; places are counted from its top left corner."""
+    """A page of width x height pixels; places are counted from its top left corner.
+
+    A notebook shows it; `save(path)` writes it; `figure` is matplotlib's Figure.
+    """
 
     def __init__(self, width, height):
         figure_class, canvas_class = import_matplotlib()
@@ -74,11 +77,21 @@ class Page:
 
     def save(self, path):
         """Write the page to `path` as a PNG, atomically."""
+        with atomic_write(path) as file:
+            file.write(self._png())
+
+    def _repr_png_(self):
+        """What a notebook shows: half as large as the pixels are, for fine screens."""
+        return self._png(), {"width": self.width // 2, "height": self.height // 2}
+
+    def __repr__(self):
+        return f"<picture of {self.width} x {self.height} pixels; .save(path) writes it>"
+
+    def _png(self):
         png = io.BytesIO()
         # Without matplotlib's version in it, the same picture is the same file for longer.
         self.figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
-        with atomic_write(path) as file:
-            file.write(png.getbuffer())
+        return png.getvalue()
 
 
 def check_pictures(pictures, name, advice=""):

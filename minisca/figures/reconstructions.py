@@ -6,7 +6,12 @@ from minisca.validation import check_integer
 
 
 def save_reconstructions(path, originals, reconstructions, columns=10):
-    """Write rows of originals, each over the row of their reconstructions, to the PNG `path`.
+    """Write `draw_reconstructions(originals, reconstructions, columns)` to the PNG `path`."""
+    draw_reconstructions(originals, reconstructions, columns).save(path)
+
+
+def draw_reconstructions(originals, reconstructions, columns=10):
+    """A Page of rows of originals, each over the row of their reconstructions.
 
     Parameters
     ----------
@@ -43,4 +48,4 @@ def save_reconstructions(path, originals, reconstructions, columns=10):
         top = margin + number * height + number // 2 * margin
         page.text(label - 12, top + height / 2, name, 7.5, ha="right", color=FAINT)
         page.image(picture, label, top)
-    page.save(path)
+    return page

@@ -1,10 +1,13 @@
-"""The filters that a layer starts from: noise, or patches of the images that it learns from."""
+"""The filters that a layer starts from: noise, patches of the images, or those that were given."""
 
 import math
 
 import numpy as np
 
+from minisca.backends.operands import as_real_array
 from minisca.patches import check_patch_width, draw_patches
+from minisca.training.state import PARAMETERS, LayerState
+from minisca.validation import as_array, check_integer, check_number, misfits
 
 #: What `init_filters` may be.
 STARTS = ("random", "patches")
@@ -54,3 +57,40 @@ def patches(X, shape, scale, random, dtype):
             exact, length = random.standard_normal(own.shape), math.sqrt(own.size)
         own[...] = exact * (scale * math.sqrt(own.size) / length)
     return filters
+
+
+def given_state(dtype, arrays, centre, image_size, patch_energy, random_state):
+    """The LayerState of filters and biases from elsewhere; see `SparseConvAutoencoder`.
+
+    arrays: of `PARAMETERS`, in their order; without decoder filters, None, these are the encoder's.
+    Raises ValueError or TypeError, naming it, for what does not fit.
+    """
+    given = dict(zip(PARAMETERS, arrays, strict=True)) | {"centre": centre}
+    filters = ("maps", "channels", "width", "width")
+    shapes = filters, ("maps",), filters, ("channels",), ("channels",)
+    shapes = {n: shape for n, shape in zip(given, shapes, strict=True) if given[n] is not None}
+    arrays = {name: _given(name, given[name], shape, dtype) for name, shape in shapes.items()}
+    for name, found, must in misfits(arrays, shapes):
+        raise ValueError(f"{name} has shape {found}; it must be {must}, as the others ask")
+    width = arrays["encoder_filters"].shape[2]
+    if width % 2 == 0:
+        raise ValueError(f"encoder_filters are {width} pixels wide; they must have an odd width")
+    if not isinstance(image_size, list | tuple) or len(image_size) != 2:
+        raise TypeError(f"image_size is {image_size!r}; it must be (height, width)")
+    size = tuple(check_integer("image_size", side) for side in image_size)
+    energy = check_number("patch_energy", patch_energy)
+    centre = arrays.pop("centre", None)
+    velocities = {name: np.zeros_like(array) for name, array in arrays.items()}
+    random = np.random.default_rng(random_state).bit_generator.state
+    n_channels = arrays["encoder_filters"].shape[1]
+    return LayerState(arrays, velocities, random, n_channels, size, energy, centre=centre)
+
+
+def _given(name, array, shape, dtype):
+    """A copy of an array that is given, of `dtype`; refused unless finite in it."""
+    array = as_real_array(name, as_array(name, array, f"({', '.join(shape)})"))
+    with np.errstate(over="ignore", under="ignore"):
+        own = np.array(array, dtype, order="C")
+    if not np.isfinite(own).all():
+        raise ValueError(f"{name} has values that are not finite in {np.dtype(dtype)}")
+    return own

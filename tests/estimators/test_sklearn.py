@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import minisca
 from minisca.estimator import Estimator
 from tests.support.baselines import triangle
 from tests.support.layers import images, layer
+from tests.support.script_runs import ROOT
 
 pytest.importorskip("sklearn")
 from sklearn.base import clone, is_classifier
@@ -35,19 +35,37 @@ def pipeline(**parameters):
     return Pipeline([("layer", layer(**parameters)), ("classifier", classifier)])
 
 
+#: What none of these needs.
+HEAVY = {"sklearn", "pandas", "numba", "llvmlite", "scipy", "matplotlib", "cupy", "torch", "xarray"}
+
+
 def loaded(code):
     """What packages are loaded once a new process has run this code."""
     code += "; import sys; print(*(name.partition('.')[0] for name in sys.modules))"
-    root = Path(__file__).resolve().parents[2]
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=root)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT)
     return set(result.stdout.decode().split())
 
 
-def test_importing_minisca_loads_nothing_heavy():
-    found = loaded("import minisca")
-    assert {"minisca", "numpy"} <= found
-    heavy = {"sklearn", "pandas", "numba", "llvmlite", "scipy", "matplotlib", "cupy", "torch"}
-    assert not found & heavy
+def test_importing_minisca_loads_nothing():
+    assert not loaded("import minisca") & (HEAVY | {"numpy", "tqdm"})
+
+
+def test_what_minisca_shows_loads_numpy_and_nothing_heavy():
+    found = loaded("import minisca; [getattr(minisca, name) for name in dir(minisca)]")
+    assert "numpy" in found
+    assert not found & (HEAVY | {"tqdm"})
+    assert set(minisca.__all__) < set(dir(minisca))
+    with pytest.raises(AttributeError, match="module 'minisca' has no attribute 'nothing'"):
+        _ = minisca.nothing
+
+
+def test_importing_minisca_takes_less_than_150_milliseconds():
+    command = [sys.executable, "-X", "importtime", "-c", "import minisca"]
+    took = []
+    for _ in range(3):
+        last = subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stderr.splitlines()
+        took.append(int(last[-1].split("|")[1]))  # microseconds, of all that it imported
+    assert min(took) < 150_000
 
 
 def test_training_and_encoding_do_not_import_scikit_learn():
