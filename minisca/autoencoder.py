@@ -14,9 +14,8 @@ from minisca.output import FeatureEstimator
 from minisca.pictures import Plots
 from minisca.training.attributes import StateAttributes
 from minisca.training.centring import centred
-from minisca.training.epochs import fit_layer, make_watch
+from minisca.training.epochs import fit
 from minisca.training.fit import check_layer_settings, initial_state, train
-from minisca.training.images import fingerprint
 from minisca.training.state import LayerState
 from minisca.types import Array, Callback, Images, PathLike
 from minisca.validation import check_images
@@ -171,6 +170,7 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
         resume: bool = False,
         callbacks: Sequence[Callback] = (),
         validation_images: Images | None = None,
+        communicator: Any = None,
     ) -> Self:
         """Train from fresh filters; returns self.
 
@@ -188,6 +188,10 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
             Training ends if one returns True, or by an exception, with that epoch's state.
         validation_images : array like X, of any number, or None
             They are judged after every epoch: `validation_loss_history_`; see `EarlyStopping`.
+        communicator : an mpi4py communicator, one of `minisca.communicators`, or None
+            Of the ranks that train together. Each calls `fit` with the same images and arguments,
+            and has all that is learned: to the same bits on any number of ranks, `Solo` included,
+            and without a communicator to rounding. Rank 0 saves, and calls the callbacks.
 
         Raises
         ------
@@ -195,14 +199,10 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
         is not finite, or above 10 times the images' mean squared norm; CheckpointError if the file
         to resume from is of other settings or images; ImportError or RuntimeError if the backend
         does not run here. What stops an epoch leaves all as it was. Warns if most maps are dead.
+        ValueError, on every rank, where ranks do not agree.
         """
-        self.check_parameters()
-        get_backend(self.backend)
-        if resume and checkpoint is None:
-            raise ValueError("checkpoint is None; with resume it must be the path to resume from")
-        X = check_images(X)
-        watched = make_watch(callbacks, validation_images, X)
-        return fit_layer(self, X, fingerprint(X), checkpoint, resume, watched)
+        told = callbacks, validation_images
+        return fit(self, X, checkpoint, resume, *told, communicator)
 
     def partial_fit(self, X: Images, y: object = None) -> Self:
         """One pass over images X (n, c, h, w) at the constant learning rate; y is ignored.

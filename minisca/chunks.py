@@ -24,6 +24,11 @@ def chunks(n, bytes_per_item, limit=None):
     return slices(n, max(1, (limit or CHUNK_BYTES) // bytes_per_item))
 
 
+def part_of(n, index, parts):
+    """The slice that is part `index` of `parts` consecutive, nearly equal parts of range(n)."""
+    return slice(index * n // parts, (index + 1) * n // parts)
+
+
 def spread(n, count):
     """Up to `count` of the integers below n, spread evenly from the first to the last: rising."""
     return np.unique(np.linspace(0, n - 1, min(count, n)).astype(np.int64))

@@ -135,7 +135,7 @@ def warn_of_dead_maps(backend, state, settings, X):
         warnings.warn(
             f"{n_dead} of {settings.n_maps} maps are dead: of {n} images, none has a "
             "survivor there. A lower learning_rate, more warmup_steps or more steps may help",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

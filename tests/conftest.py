@@ -26,7 +26,7 @@ def pytest_configure(config):
 
 
 #: Folders and files of tests of tiny calls, which would spend their time on meeting other threads.
-TINY = {"estimators", "baselines", "training", "files"}
+TINY = {"communicators", "estimators", "baselines", "training", "files"}
 TINY |= {"test_feature_files.py", "test_gradients.py", "test_softmax_sgd.py"}
 
 

@@ -15,7 +15,7 @@ from tests.support.saved_files import contents
 
 FUNCTIONS = {
     *("fit", "partial_fit", "descend", "_initialise", "_learn", "initial_state"),
-    *("fit_layer", "_train", "_judged", "_restore_best"),
+    *("fit_layer", "_state_to_begin_with", "_train", "_judged", "_after_epoch", "_restore_best"),
     *("train", "run_epochs", "save", "save_checkpoint", "_set_learned", "finish"),
 }
 

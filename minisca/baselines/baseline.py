@@ -7,8 +7,8 @@ import numpy as np
 
 from minisca.backends import get_backend
 from minisca.estimator import Estimator
-from minisca.training.fit import Task, own_copies, run_epochs
-from minisca.training.optim import SGD, scheduled_rate
+from minisca.training.fit import Task, run_epochs
+from minisca.training.optim import SGD, own_copies, scheduled_rate
 from minisca.validation import check_fitted, check_images, check_integer
 
 

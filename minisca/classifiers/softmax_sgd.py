@@ -20,8 +20,8 @@ from minisca.files.checkpoint import (
     require,
     require_learned,
 )
-from minisca.training.fit import Task, own_copies, run_epochs
-from minisca.training.optim import SGD
+from minisca.training.fit import Task, run_epochs
+from minisca.training.optim import SGD, own_copies
 from minisca.types import Array, Features, PathLike
 from minisca.validation import check_integer, check_number, check_seed, check_verbose
 

@@ -11,11 +11,13 @@ import numpy as np
 from minisca import encoding
 from minisca.backends import get_backend
 from minisca.callbacks import EarlyStopping
+from minisca.communicators import agree, as_communicator, described
 from minisca.files.checkpoint import CheckpointError
 from minisca.training.centring import centred
 from minisca.training.fit import DivergenceError, initial_state, resumed_state, train
 from minisca.training.images import fingerprint
 from minisca.training.scikit_learn import fit_tasks
+from minisca.training.split import choose_split
 from minisca.validation import check_images
 
 
@@ -65,63 +67,114 @@ def _takes(callback):
     return True
 
 
-def fit_layer(layer, X, images, checkpoint, resume, watch):
+def fit(layer, X, checkpoint, resume, callbacks, validation_images, communicator):
+    """See `SparseConvAutoencoder.fit`."""
+
+    def check():
+        layer.check_parameters()
+        get_backend(layer.backend)
+        if resume and checkpoint is None:
+            raise ValueError("checkpoint is None; with resume it must be the path to resume from")
+        images = check_images(X)
+        return images, fingerprint(images), make_watch(callbacks, validation_images, images)
+
+    if communicator is None:
+        images, known, watched = check()
+        return fit_layer(layer, images, known, checkpoint, resume, watched)
+
+    def describe():
+        images, known, watched = checked = check()
+        choose_split(ranks, layer, images.shape[1:])
+        settings = layer.get_params(deep=False)
+        return checked, described(settings, ranks, X=known, validation_images=watched.known)
+
+    ranks = as_communicator(communicator)
+    images, known, watched = agree(ranks, describe)
+    return fit_layer(layer, images, known, checkpoint, resume, watched, ranks)
+
+
+def fit_layer(layer, X, images, checkpoint, resume, watch, communicator=None):
     """`SparseConvAutoencoder.fit`, where all is checked but the pixels. Returns the layer.
 
-    images: the fingerprint of the images to remember. watch: of `make_watch`.
+    images: the fingerprint of the images to remember. watch: of `make_watch`. communicator: one of
+    `minisca.communicators`, or None. Of several ranks the first tells callbacks, and saves.
     """
-    with _told(layer, X, watch) as callbacks, fit_tasks(layer, X, layer.n_epochs) as tasks:
-        known = images, watch.known
-        state = resumed_state(checkpoint, layer, X, *known) if resume else None
-        if state is None:
-            layer.state_ = replace(initial_state(layer, X, images), validation_images=watch.known)
-            if checkpoint is not None:
-                layer.save(checkpoint)  # what lay there is of another run: not to resume from
+    first = communicator is None or communicator.is_first
+    callbacks = watch.callbacks if first else ()
+    with _told(layer, X, watch, callbacks), fit_tasks(layer, X, layer.n_epochs) as tasks:
+        begin = layer, X, images, checkpoint, resume, watch
+        if communicator is None:
+            layer.state_ = _state_to_begin_with(*begin)
         else:
-            layer.state_ = _with_best(state, watch, checkpoint)
+            layer.state_ = communicator.from_first(_state_to_begin_with, *begin)
         done = layer.n_epochs_done_
         if not any(each.ends(layer.validation_loss_history_) for each in watch.stoppers):
-            _train(layer, X, checkpoint, watch, callbacks, tasks)
+            _train(layer, X, checkpoint, watch, callbacks, tasks, communicator)
         if layer.state_.best is not None:
             _restore_best(layer)
-            if checkpoint is not None:
+            if checkpoint is not None and first:
                 layer.save(checkpoint)
-    if layer.n_epochs_done_ > done:
+    if layer.n_epochs_done_ > done and first:
         encoding.warn_of_dead_maps(*layer._checked(X))
     return layer
 
 
-def _train(layer, X, checkpoint, watch, callbacks, tasks):
+def _state_to_begin_with(layer, X, images, checkpoint, resume, watch):
+    """The state of the file to resume from, or the initial one, which is saved."""
+    known = images, watch.known
+    state = resumed_state(checkpoint, layer, X, *known) if resume else None
+    if state is not None:
+        return _with_best(state, watch, checkpoint)
+    layer.state_ = replace(initial_state(layer, X, images), validation_images=watch.known)
+    if checkpoint is not None:
+        layer.save(checkpoint)  # what lay there is of another run: not to resume from
+    return layer.state_
+
+
+def _train(layer, X, checkpoint, watch, callbacks, tasks, communicator):
     """The epochs that are left, until a callback ends them."""
     left = layer.n_epochs - layer.n_epochs_done_
     if left > 0:
         tasks.begin()
-    for trained in train(layer.state_, layer, X):
-        layer.state_ = state = _judged(trained, layer, watch)
+    for trained in train(layer.state_, layer, X, communicator=communicator):
+        quiet = layer if communicator is None else communicator.quiet(layer)
+        layer.state_ = _judged(trained, quiet, watch)
         left -= 1
-        try:
-            epoch, loss = state.n_epochs_done, state.loss_history[-1]
-            ends = [_is_true(callback(layer, epoch, loss)) for callback in callbacks]
-            ends.append(tasks.end(state_=state))
-        finally:  # after the callbacks, so that a resumed fit leaves none out
-            if checkpoint is not None:
-                layer.save(checkpoint)
-        if any(ends):
+        after = layer, callbacks, tasks, checkpoint
+        ends = (
+            _after_epoch(*after)
+            if communicator is None
+            else communicator.from_first(_after_epoch, *after)
+        )
+        if ends:
             break
         if left:
             tasks.begin()
 
 
+def _after_epoch(layer, callbacks, tasks, checkpoint):
+    """Tell the callbacks, then save; whether one of them ends the training."""
+    state = layer.state_
+    try:
+        epoch, loss = state.n_epochs_done, state.loss_history[-1]
+        ends = [_is_true(callback(layer, epoch, loss)) for callback in callbacks]
+        ends.append(tasks.end(state_=state))
+    finally:  # after the callbacks, so that a resumed fit leaves none out
+        if checkpoint is not None:
+            layer.save(checkpoint)
+    return any(ends)
+
+
 @contextlib.contextmanager
-def _told(layer, X, watch):
-    """Within the block callbacks know of the layer's training; yields them."""
+def _told(layer, X, watch, callbacks):
+    """Within the block callbacks know of the layer's training."""
     with contextlib.ExitStack() as stack:
-        for callback in watch.callbacks:
+        for callback in callbacks:
             if hasattr(callback, "end"):
                 stack.callback(callback.end)
             if hasattr(callback, "begin"):
                 callback.begin(layer, X, watch.number)
-        yield watch.callbacks
+        yield
 
 
 def _is_true(answer):

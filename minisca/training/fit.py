@@ -22,7 +22,8 @@ from minisca.training.batches import Batches, sorted_batches
 from minisca.training.centring import centred, channel_means
 from minisca.training.images import choose_unit, difference, measure_patch_energy
 from minisca.training.objective import do_step
-from minisca.training.optim import SCHEDULES, SGD, scheduled_rate
+from minisca.training.optim import SCHEDULES, SGD, own_copies, scheduled_rate
+from minisca.training.split import make_split
 from minisca.training.start import STARTS, start_filters
 from minisca.training.state import LayerState, decoder_filters, in_unit, parameter_shapes
 from minisca.training.steps import Steps, Task
@@ -61,12 +62,10 @@ def run_epochs(settings, optimiser, task, random, epochs, title="epoch {}/{}"):
         for epoch in epochs:
             bar.set_description(title.format(epoch + 1, settings.n_epochs))
             loss = run_epoch(settings, steps, task, random.permutation(task.n), epoch, bar)
-            trained = optimiser.parameters, optimiser.velocities
-            made = [_on_host(optimiser.backend, arrays) for arrays in trained]
+            made = optimiser.on_host()
             yield loss, *made
             if epoch != epochs[-1]:  # what the caller has now must not change any more
-                for arrays, kept in zip(trained, made, strict=True):
-                    _keep_apart(optimiser.backend, arrays, kept)
+                optimiser.keep_apart(made)
 
 
 def run_epoch(settings, steps, task, order, epoch, bar):
@@ -85,8 +84,7 @@ def run_epoch(settings, steps, task, order, epoch, bar):
         much = f"the mean loss, {total / task.n:.3g}, is more than {DIVERGED} times the images' own"
         what = f"{much} squares, {task.limit / DIVERGED:.3g},"
         raise _diverged(what, settings, task, epoch, step)
-    optimiser = steps.optimiser
-    if not all(map(optimiser.backend.all_finite, optimiser.parameters.values())):
+    if not steps.optimiser.all_finite():
         raise _diverged("the parameters stopped being finite", settings, task, epoch, step)
     return total / task.n
 
@@ -115,24 +113,6 @@ def check_architecture(settings):
     for name in ("n_maps", "pool_width", "pool_stride"):
         check_integer(name, getattr(settings, name))
     check_integer("filter_width", settings.filter_width, odd=True)
-
-
-def own_copies(backend, arrays):
-    """{name: array} where `backend` computes, and nobody else's."""
-    there = {name: backend.to_device(array) for name, array in arrays.items()}
-    _keep_apart(backend, there, arrays)
-    return there
-
-
-def _on_host(backend, arrays):
-    return {name: backend.to_host(array) for name, array in arrays.items()}
-
-
-def _keep_apart(backend, own, others):
-    """Replace in `own`, {name: array}, what has the memory of an array of `others` by a copy."""
-    for name, array in own.items():
-        if isinstance(array, np.ndarray) and np.may_share_memory(array, others[name]):
-            own[name] = backend.copy(array)
 
 
 # Layers -------------------------------------------------------------------------------------
@@ -181,12 +161,13 @@ def initial_state(settings, X, images=None):
     return LayerState(*learned, images=images, centre=centre)
 
 
-def train(state, settings, X, one_pass=False):
+def train(state, settings, X, one_pass=False, communicator=None):
     """Train a layer on with images X (n, c, h, w); yield its LayerState after every epoch.
 
     state: where training stands; it is not changed. settings: the layer, whose constructor's
     arguments are checked. With `one_pass` it is one epoch at the constant rate, else those left of
-    `n_epochs`. Raises DivergenceError as `run_epochs`, ValueError for pixels that are not finite.
+    `n_epochs`. communicator: of the ranks that share the steps, one of `minisca.communicators`, or
+    None. Raises DivergenceError as `run_epochs`, ValueError for pixels that are not finite.
     """
     backend = get_backend(settings.backend)
     done = state.n_epochs_done
@@ -200,8 +181,13 @@ def train(state, settings, X, one_pass=False):
     if not state.patch_energy:  # there were no images yet that have any
         state = replace(state, patch_energy=known)
     unit = choose_unit(state.patch_energy, settings, state.n_channels)
-    optimiser = _make_optimiser(backend, in_unit(state, unit), settings)
     sparsity = make_sparsity(settings.sparsity, settings.n_active, settings.lifetime)
+    scaled = backend, in_unit(state, unit), settings
+    if communicator is None:
+        optimiser = _make_optimiser(*scaled)
+    else:
+        optimiser = make_split(communicator, *scaled, _make_optimiser)
+        settings = communicator.quiet(settings)
     random = random_state_from_json(state.random_state)
 
     def rate(step, n_steps):
@@ -217,9 +203,12 @@ def train(state, settings, X, one_pass=False):
     largest = max(known, state.patch_energy) * unit**2  # of a patch
     limit = DIVERGED * largest * math.prod(state.image_size) / settings.filter_width**2
     task = Task(X.shape[0], batches.read, step, rate, limit or math.inf)
-    if batches.resident:
-        task = task._replace(items=batches.images, make_batch=batches.scaled)
     title = name_of(backend) if one_pass else name_of(backend) + ", epoch {}/{}"
+    if communicator is not None:
+        task = task._replace(read=optimiser.read(batches.read), step=optimiser.step)
+        title = f"{title}, {optimiser.title}"
+    elif batches.resident:
+        task = task._replace(items=batches.images, make_batch=batches.scaled)
     made = run_epochs(settings, optimiser, task, random, epochs, title)
     for loss, parameters, velocities in made:
         trained = replace(state, parameters=parameters, velocities=velocities)
@@ -251,7 +240,7 @@ def resumed_state(path, layer, X, images, validation_images=None):
     check_resumable(path, layer, saved, but=("verbose", "backend", "flat"))
     check_images(X, channels=saved.n_channels_, size=saved.image_size_)
     if saved.state_.images is None:
-        warnings.warn(f"{path} does not say what images it was trained on: resumed", stacklevel=4)
+        warnings.warn(f"{path} does not say what images it was trained on: resumed", stacklevel=5)
     elif differs := difference(saved.state_.images, images):
         raise CheckpointError(f"{path} was trained on other images: {differs}")
     _check_same_validation(path, saved.state_.validation_images, validation_images)

@@ -39,18 +39,19 @@ def reconstruct(backend, sparsity, parameters, x):
 
     Arguments as of `loss_and_gradients`. Returns a NumPy array (n, c, h, w).
     """
-    encoder, decoder = parameters["encoder_filters"], decoder_filters(parameters)
-    encoder_bias, decoder_bias = parameters["encoder_bias"], parameters["decoder_bias"]
     if sparsity.rule == "none":
         x_hat = np.empty(x.shape, x.dtype)
-        for rows in _dense_chunks(x, encoder):
-            activations = backend.relu(backend.conv2d(x[rows], encoder, encoder_bias))
-            x_hat[rows] = backend.to_host(backend.deconv2d(activations, decoder, decoder_bias))
+        for rows in dense_chunks(x, parameters["encoder_filters"].shape[0]):
+            x_hat[rows] = backend.to_host(all_units(backend, parameters, x[rows])[1])
         return x_hat
-    values, positions, maps = sparsity.encode(backend, x, encoder, encoder_bias)
-    return backend.to_host(
-        backend.decode_winners(values, positions, decoder, decoder_bias, x.shape[2:], maps)
-    )
+    code = encode(backend, sparsity, parameters, x)
+    return backend.to_host(rebuild(backend, parameters, code, x.shape[2:]))
+
+
+def rebuild(backend, parameters, code, size):
+    """Images (n, c, h, w) of `size` (h, w), rebuilt from their code, where the backend computes."""
+    filters, bias = decoder_filters(parameters), parameters["decoder_bias"]
+    return backend.decode_winners(code.values, code.positions, filters, bias, size, code.maps)
 
 
 def loss_and_gradients(backend, sparsity, parameters, x):
@@ -60,22 +61,41 @@ def loss_and_gradients(backend, sparsity, parameters, x):
     filters have one gradient, of both their uses, under "encoder_filters". The loss is a float, or
     `Unread` where the backend leaves it on a device.
     """
-    if sparsity.rule == "none":
-        parts = _through_all_units(backend, parameters, x)
+    code = encode(backend, sparsity, parameters, x)
+    loss, gradients = sums(backend, parameters, x, code, x.shape[0])
+    return mean_loss(loss, x.shape[0]), gradients
+
+
+def mean_loss(loss, n):
+    """The mean over n images of a loss as the backend's `residual` gives it."""
+    return loss / n if isinstance(loss, float) else Unread(loss, n)
+
+
+def sums(backend, parameters, x, code, n):
+    """The loss summed over images x, and the sum of their shares of the gradients, divided by n.
+
+    code: of the images, or None where every unit survives. See `loss_and_gradients`.
+    """
+    if code is None:
+        parts = _through_all_units(backend, parameters, x, n)
     else:
-        parts = _through_survivors(backend, sparsity, parameters, x)
+        parts = _through_survivors(backend, parameters, x, code, n)
     loss, total = next(parts)
     losses = [loss]
     for loss, gradients in parts:
         losses.append(loss)
-        for sums, gradient in zip(total, gradients, strict=True):
-            backend.add_(sums, gradient)
+        for whole, gradient in zip(total, gradients, strict=True):
+            backend.add_(whole, gradient)
         del gradients, gradient  # not held while the next are computed
-    gradients = dict(zip(PARAMETERS, total, strict=True))
+    return joined(backend, losses), named_gradients(backend, parameters, total)
+
+
+def named_gradients(backend, parameters, gradients):
+    """{name: array} of gradients in the order of `PARAMETERS`, those of tied filters added up."""
+    gradients = dict(zip(PARAMETERS, gradients, strict=True))
     if "decoder_filters" not in parameters:
         backend.add_(gradients["encoder_filters"], gradients.pop("decoder_filters"))
-    loss, n = _joined(backend, losses), x.shape[0]
-    return loss / n if isinstance(loss, float) else Unread(loss, n), gradients
+    return gradients
 
 
 def do_step(optimiser, sparsity, x, learning_rate):
@@ -91,13 +111,13 @@ def do_step(optimiser, sparsity, x, learning_rate):
         loss, gradients = loss_and_gradients(backend, sparsity, parameters, x)
         optimiser.step(gradients, learning_rate)
         return loss
-    code, n = _encode(backend, sparsity, parameters, x), x.shape[0]
+    code, n = encode(backend, sparsity, parameters, x), x.shape[0]
     loss, error = _loss_and_error(backend, parameters, x, code, n)
     optimiser.step_by_survivors(x, error, code, learning_rate)
-    return loss / n if isinstance(loss, float) else Unread(loss, n)
+    return mean_loss(loss, n)
 
 
-def _joined(backend, losses):
+def joined(backend, losses):
     """The sum of losses as the backend's `residual` gives them, as one like them."""
     if isinstance(losses[0], float):
         return sum(losses[1:], losses[0])
@@ -109,19 +129,21 @@ def _joined(backend, losses):
     return totals
 
 
-def _through_survivors(backend, sparsity, parameters, x):
+def _through_survivors(backend, parameters, x, code, n):
     """Yield (loss, gradients) of some images at a time, all of one code."""
-    code = _encode(backend, sparsity, parameters, x)
     parts = _error_chunks(x, parameters)
     if len(parts) == 1:
-        yield _of_survivors(backend, parameters, x, code, x.shape[0])
+        yield _of_survivors(backend, parameters, x, code, n)
         return
     for rows in parts:
         part = [None if array is None else array[rows] for array in code]
-        yield _of_survivors(backend, parameters, x[rows], part, x.shape[0])
+        yield _of_survivors(backend, parameters, x[rows], part, n)
 
 
-def _encode(backend, sparsity, parameters, x):
+def encode(backend, sparsity, parameters, x):
+    """The code of images x; None where every unit survives, which has no code."""
+    if sparsity.rule == "none":
+        return None
     return sparsity.encode(backend, x, parameters["encoder_filters"], parameters["encoder_bias"])
 
 
@@ -150,34 +172,46 @@ def _residual_in_place(backend, x_hat, x, divisor):
         loss, part = backend.residual(error[rows], x[rows], divisor)
         backend.copy_into_(error[rows], part)
         losses.append(loss)
-    return _joined(backend, losses), x_hat
+    return joined(backend, losses), x_hat
 
 
-def _through_all_units(backend, parameters, x):
+def _through_all_units(backend, parameters, x, n):
     """Yield (loss, gradients) of a chunk of images at a time."""
-    for rows in _dense_chunks(x, parameters["encoder_filters"]):
-        yield _of_all_units(backend, parameters, x[rows], x.shape[0])
+    for rows in dense_chunks(x, parameters["encoder_filters"].shape[0]):
+        yield _of_all_units(backend, parameters, x[rows], n)
 
 
 def _of_all_units(backend, parameters, x, n):
+    activations, x_hat = all_units(backend, parameters, x)
+    loss, error = backend.residual(x_hat, x)
+    del x_hat
+    error = backend.scaled(error, 2 / n)
+    return loss, all_units_backward(backend, parameters, x, activations, error)
+
+
+def all_units(backend, parameters, x):
+    """The activations (n, m, h, w) of images x, and what they rebuild, (n, c, h, w)."""
     encoder, decoder = parameters["encoder_filters"], decoder_filters(parameters)
     activations = backend.relu(backend.conv2d(x, encoder, parameters["encoder_bias"]))
-    loss, error = backend.residual(
-        backend.deconv2d(activations, decoder, parameters["decoder_bias"]), x
-    )
+    return activations, backend.deconv2d(activations, decoder, parameters["decoder_bias"])
+
+
+def all_units_backward(backend, parameters, x, activations, d_images):
+    """Gradients in the order of `PARAMETERS`, of d_images by what `all_units` rebuilt."""
+    encoder, decoder = parameters["encoder_filters"], decoder_filters(parameters)
     d_activations, d_decoder, d_decoder_bias = backend.deconv2d_backward(
-        activations, decoder, backend.scaled(error, 2 / n)
+        activations, decoder, d_images
     )
-    del error
     # an activation is positive where its pre-activation is
     d_maps = backend.relu_backward(d_activations, activations)
     del activations, d_activations
     _, d_encoder, d_encoder_bias = backend.conv2d_backward(x, encoder, d_maps, needs_x=False)
-    return loss, (d_encoder, d_encoder_bias, d_decoder, d_decoder_bias)
+    return d_encoder, d_encoder_bias, d_decoder, d_decoder_bias
 
 
-def _dense_chunks(x, filters):
-    per_image = filters.shape[0] * x.shape[2] * x.shape[3] * x.dtype.itemsize
+def dense_chunks(x, n_maps):
+    """Slices of images x: as many at a time as the dense path has working memory for."""
+    per_image = n_maps * x.shape[2] * x.shape[3] * x.dtype.itemsize
     return chunks(x.shape[0], per_image, DENSE_BYTES)
 
 

@@ -74,6 +74,36 @@ class SGD:
         for name in self.normalised:
             self.backend.normalise_filters_(self.parameters[name])
 
+    def all_finite(self):
+        """Whether no parameter is NaN or infinite."""
+        return all(map(self.backend.all_finite, self.parameters.values()))
+
+    def on_host(self):
+        """Parameters and velocities, {name: NumPy array} each; see `keep_apart`."""
+        return [
+            {name: self.backend.to_host(array) for name, array in arrays.items()}
+            for arrays in (self.parameters, self.velocities)
+        ]
+
+    def keep_apart(self, made):
+        """Let nothing that `on_host` made change any more: whoever has it may keep it."""
+        for own, kept in zip((self.parameters, self.velocities), made, strict=True):
+            _keep_apart(self.backend, own, kept)
+
+
+def own_copies(backend, arrays):
+    """{name: array} where `backend` computes, and nobody else's."""
+    there = {name: backend.to_device(array) for name, array in arrays.items()}
+    _keep_apart(backend, there, arrays)
+    return there
+
+
+def _keep_apart(backend, own, others):
+    """Replace in `own`, {name: array}, what has the memory of an array of `others` by a copy."""
+    for name, array in own.items():
+        if isinstance(array, np.ndarray) and np.may_share_memory(array, others[name]):
+            own[name] = backend.copy(array)
+
 
 def scheduled_rate(learning_rate, step, n_steps, warmup_steps=0, schedule="linear"):
     """The learning rate at `step` of `n_steps`, from 0: a rise over the warm-up, on a fall.

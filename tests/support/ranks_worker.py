@@ -1,0 +1,117 @@
+"""What a rank does in the tests: `python -m mpi4py ranks_worker.py DIRECTORY FUNCTION FUNCTION`.
+
+What the functions return is written to DIRECTORY/RANK.json, by name.
+"""
+
+import hashlib
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+import minisca
+from minisca.communicators import MPI
+from tests.support.layers import RULES, images, layer
+
+#: {rule: settings} of the layers that are fitted, 19 maps into 8 blocks.
+CASES = {
+    **RULES,
+    "centred": {"centre": True},
+    "patches": {"init_filters": "patches"},
+    "float64": {"dtype": "float64"},
+}
+SPLITS = ("maps", "images")
+
+
+def digest(*arrays):
+    """SHA-256 of some arrays."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def learned(layer):
+    """A digest of all that training left of a layer."""
+    state = layer.state_
+    arrays = *state.parameters.values(), *state.velocities.values()
+    return digest(*arrays, np.array(state.loss_history))
+
+
+def made(rule):
+    """The layer of one of CASES: the last batch of an epoch has a single image."""
+    return layer(**{"n_maps": 19, "n_epochs": 2, "batch_size": 13} | CASES[rule])
+
+
+def fitted(communicator, rule, split):
+    """The layer of a case, fitted by ranks; None where the split refuses the rule."""
+    communicator.split = split
+    try:
+        return made(rule).fit(images(), communicator=communicator)
+    except ValueError as error:
+        if "k-largest" not in str(error):
+            raise
+        return None
+
+
+def digests(communicator):
+    """{"rule, split": a digest of what is learned}."""
+    found = {}
+    for rule in CASES:
+        for split in SPLITS:
+            layer = fitted(communicator, rule, split)
+            found[f"{rule}, {split}"] = layer and learned(layer)
+    return found
+
+
+def of_last(number):
+    """Images of which one rank has others."""
+    x = images()
+    x[0] += number
+    return x
+
+
+#: {what: (images, settings) of a rank that is the last (1), or is not (0)}
+DISAGREEMENTS = {
+    "seed": lambda last: (images(), {"random_state": last}),
+    "setting": lambda last: (images(), {"momentum": (0.9, 0.5)[last]}),
+    "dtype": lambda last: (images(), {"dtype": ("float32", "float64")[last]}),
+    "error": lambda last: (images(), {"learning_rate": (0.01, -1)[last]}),
+    "shape": lambda last: (images(40 - last), {}),
+    "pixels": lambda last: (of_last(last), {}),
+    "not finite": lambda last: (np.where(of_last(last) == 0, 0, np.nan), {}),
+}
+
+
+def disagreements(communicator):
+    """{what: what is said where the last rank has something else than the others}."""
+    found, last = {}, int(communicator.rank == communicator.size - 1)
+    for what, make in DISAGREEMENTS.items():
+        x, settings = make(0 if what == "not finite" else last)
+        found[what] = refusal(x, settings, communicator)
+    version, minisca.__version__ = minisca.__version__, ("0.1", "0.2")[last]
+    found["version"] = refusal(images(), {}, communicator)
+    minisca.__version__ = version
+    split = MPI(split=("images", "maps")[last], blocks=8 - last)
+    found["split"] = refusal(images(), {}, split)
+    return found
+
+
+def refusal(x, settings, communicator):
+    """What a fit says that is refused."""
+    try:
+        layer(**settings).fit(x, communicator=communicator)
+    except (ValueError, RuntimeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("error", RuntimeWarning)
+    warnings.simplefilter("ignore", UserWarning)  # of dead maps
+    _, directory, *functions = sys.argv
+    communicator = MPI()
+    found = {function: globals()[function](communicator) for function in functions}
+    (Path(directory) / f"{communicator.rank}.json").write_text(json.dumps(found))
