@@ -228,7 +228,7 @@ def _read(backend, dtype, settings, X, description, *results):
     results: as of `images_at_a_time`.
     """
     n, length = X.shape[0], images_at_a_time(ENCODE_BATCH, dtype, X.shape[1:], *results)
-    with progress(settings.verbose, total=n, unit="image", desc=description, delay=2) as bar:
+    with progress(settings.verbose, total=n, unit=" images", desc=description, delay=2) as bar:
         for rows in slices(n, length):
             yield rows, backend.to_device(read_batch(X, rows, dtype))
             bar.update(rows.stop - rows.start)

@@ -3,12 +3,16 @@
 import sys
 from importlib.util import find_spec
 
+#: How far it is, since when, for how long still, how fast, and what comes of it.
+FORMAT = "{l_bar}{bar}| {elapsed}, {remaining} left, {rate_fmt}{postfix}"
 
-def progress(verbose, iterable=None, **options):
+
+def progress(verbose, iterable=None, at_most=False, **options):
     """A bar of tqdm's with these options, around the iterable if there is one.
 
     It is silent unless `verbose` and a notebook or a terminal on standard error is there to show
-    it. In a notebook it is a widget, or text where the package ipywidgets is missing.
+    it. In a notebook it is a widget, or text where the package ipywidgets is missing. at_most: that
+    it may end before all is done. Images are counted, by unit=" images", whatever is done to them.
     """
     notebook = _in_notebook()
     if not (verbose and (notebook or _is_terminal(sys.stderr))):
@@ -18,7 +22,11 @@ def progress(verbose, iterable=None, **options):
         from tqdm.auto import tqdm
     else:
         from tqdm import tqdm
-    return tqdm(iterable, dynamic_ncols=True, **options)
+
+        if notebook:  # whose standard error is red; where it is printed, each state takes a line
+            options |= {"file": sys.stdout, "mininterval": 1}
+    shown = FORMAT.replace("{remaining}", "at most {remaining}") if at_most else FORMAT
+    return tqdm(iterable, bar_format=shown, unit_scale=True, dynamic_ncols=True, **options)
 
 
 class _Silent:

@@ -187,7 +187,7 @@ class Stack(HTML, FeatureEstimator):
             results.append(features_shape(layer.state_, layer, size))
             size = results[-1][1:]
         length = images_at_a_time(ENCODE_BATCH, first.dtype, X.shape[1:], *results)
-        with progress(first.verbose, total=n, unit="image", desc="encoding", delay=2) as bar:
+        with progress(first.verbose, total=n, unit=" images", desc="encoding", delay=2) as bar:
             for rows in slices(n, length):
                 features = read_batch(X, rows, first.dtype)
                 for layer in layers:

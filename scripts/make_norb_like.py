@@ -73,7 +73,7 @@ def draw_pairs(labels, infos, seed, desc):
     found, numbers = np.unique(views, axis=0, return_inverse=True)
     numbers = numbers.ravel()  # NumPy 2.0 gives them a shape of their own
     groups = np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1])
-    with progress(True, total=len(found), unit="view", desc=desc) as bar:
+    with progress(True, total=len(found), unit=" views", desc=desc) as bar:
         for view, rows in zip(found.tolist(), groups, strict=True):
             label, instance, elevation, azimuth = view
             degrees = ELEVATIONS[elevation], 10 * azimuth

@@ -78,7 +78,7 @@ def run_all(arguments, runs_file):
     finished = runs_file.finished()
     done = sum(measure.key(run) in finished for run in runs)
     print(f"{images.name}: {len(runs)} runs of {len(groups)} layers, {done} of them finished")
-    with progress(True, total=len(runs), initial=done, unit="run") as bar:
+    with progress(True, total=len(runs), initial=done, unit=" runs") as bar:
         for name, group in groups.items():
             with runs_file.hold(name) as ours:
                 finished = runs_file.finished()  # read while it is held: nobody adds to it now

@@ -141,7 +141,7 @@ class TriangleKMeans(Baseline):
         if self.whiten:
             zca = ZCA(self.zca_epsilon).fit(patches)
             self.mean_, self.whitening_ = zca.mean_.astype(np.float32), zca.whitening_
-        bar = progress(self.verbose, total=self.n_iterations, unit="iteration", desc="k-means")
+        bar = progress(self.verbose, total=self.n_iterations, unit=" iterations", desc="k-means")
         with bar:
 
             def tick(objective):
@@ -164,7 +164,9 @@ class TriangleKMeans(Baseline):
         X = self._check_new(X)
         shape = (X.shape[0], *self.feature_mean_.shape)
         out = np.empty(shape, np.float32) if out is None else check_out(out, shape)
-        with progress(self.verbose, total=len(out), unit="image", desc="encoding", delay=2) as bar:
+        with progress(
+            self.verbose, total=len(out), unit=" images", desc="encoding", delay=2
+        ) as bar:
             for rows in self._image_blocks(len(out)):
                 pooled = self._pooled(read_batch(X, rows, np.float32))
                 out[rows] = (pooled - self.feature_mean_) / self.feature_scale_

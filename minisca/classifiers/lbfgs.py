@@ -67,11 +67,12 @@ def minimise(problem, max_iter, tol, verbose, file, loss_and_gradient, title="L-
     # What is lost to rounding in a mean of float32 losses; less is no progress.
     smallest_decrease = 1e-9 if blocks.dtype == np.float32 else 1e-14
     options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "gtol": tol, "ftol": smallest_decrease}
-    with progress(verbose, total=max_iter, desc=title, delay=2, leave=False) as bar:
+    shown = {"total": max_iter * blocks.n, "unit": " images", "desc": title, "delay": 2}
+    with progress(verbose, at_most=True, leave=False, **shown) as bar:
 
         def show(intermediate_result):
             bar.set_postfix(loss=f"{intermediate_result.fun:.4g}", refresh=False)
-            bar.update()
+            bar.update(blocks.n)
             if record and not record.recalling:
                 file.reached(record)
 

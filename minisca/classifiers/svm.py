@@ -194,8 +194,8 @@ def descend(problem, max_iter, tol, verbose, file):
     else:
         at = Descent.start(*shape)
         file.reached(at)
-    with progress(verbose, total=max_iter, desc="Passes", delay=2, leave=False) as bar:
-        bar.update(at.n_passes)
+    shown = {"initial": at.n_passes * blocks.n, "total": max_iter * blocks.n, "unit": " images"}
+    with progress(verbose, at_most=True, desc="SVM", delay=2, leave=False, **shown) as bar:
         while at.n_passes < max_iter and at.violation > tol:
             at.intercepts += constant * at.balance
             violations = np.zeros(n_classes)
@@ -203,10 +203,10 @@ def descend(problem, max_iter, tol, verbose, file):
             steps = centre, scale, half_slack, constant, at.duals, machines
             for rows, block in blocks.shuffled(at.random):
                 descend_(block, at.random.permutation(len(block)), rows, codes, *steps)
+                bar.update(len(block))
             at.violation = float(max(violations.max(), constant * np.abs(at.balance).max()))
             at.n_passes += 1
             bar.set_postfix(violation=f"{at.violation:.2g}", refresh=False)
-            bar.update()
             if not np.isfinite(at.violation):
                 break
             file.reached(at)

@@ -53,7 +53,7 @@ def download(
 def _copy(answer, file, name, max_bytes):
     total, received = answer.length, 0
     _check_length(total or 0, name, max_bytes)
-    with progress(verbose=True, total=total, desc=name, unit="B", unit_scale=True) as bar:
+    with progress(verbose=True, total=total, desc=name, unit="B") as bar:
         while piece := answer.read():
             received += len(piece)
             _check_length(received, name, max_bytes)

@@ -136,7 +136,8 @@ def _train(layer, X, checkpoint, watch, callbacks, tasks, communicator):
     left = layer.n_epochs - layer.n_epochs_done_
     if left > 0:
         tasks.begin()
-    for trained in train(layer.state_, layer, X, communicator=communicator):
+    name = "" if watch.number is None else f"layer {watch.number}, "
+    for trained in train(layer.state_, layer, X, communicator=communicator, name=name):
         quiet = layer if communicator is None else communicator.quiet(layer)
         layer.state_ = _judged(trained, quiet, watch)
         left -= 1

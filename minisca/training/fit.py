@@ -13,7 +13,6 @@ import numpy as np
 
 from minisca.backends import CHOICES, get_backend, name_of
 from minisca.backends.pool_windows import ORIGINS
-from minisca.chunks import ceil_div
 from minisca.estimator import check_resumable
 from minisca.files.checkpoint import CheckpointError, random_state_from_json
 from minisca.progress import progress
@@ -57,8 +56,8 @@ def run_epochs(settings, optimiser, task, random, epochs, title="epoch {}/{}"):
     Parameters and velocities, {name: array}, are on the host, and the caller's to keep. Raises
     DivergenceError when the loss or a parameter stops being finite.
     """
-    steps, total = Steps(optimiser, task), len(epochs) * ceil_div(task.n, settings.batch_size)
-    with progress(settings.verbose, total=total, unit="batch") as bar:
+    steps, total = Steps(optimiser, task), len(epochs) * task.n
+    with progress(settings.verbose, total=total, unit=" images") as bar:
         for epoch in epochs:
             bar.set_description(title.format(epoch + 1, settings.n_epochs))
             loss = run_epoch(settings, steps, task, random.permutation(task.n), epoch, bar)
@@ -73,11 +72,13 @@ def run_epoch(settings, steps, task, order, epoch, bar):
     rows = sorted_batches(order, settings.batch_size)
     n_steps = settings.n_epochs * len(rows)
     rates = [task.rate(epoch * len(rows) + step, n_steps) for step in range(len(rows))]
-    total, largest = 0.0, float(np.finfo(settings.dtype).max)
+    total, seen, largest = 0.0, 0, float(np.finfo(settings.dtype).max)
     # What overflows shows in the loss, which is looked at: no need to warn of it too.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for step, loss in enumerate(steps.run(rows, rates, epoch, bar)):
             total += loss * len(rows[step])
+            seen += len(rows[step])
+            bar.set_postfix(loss=f"{total / seen:.4g}", refresh=False)
             if not loss <= largest:  # NaN is not either
                 raise _diverged(f"the loss became {loss}", settings, task, epoch, step)
     if total / task.n > task.limit:
@@ -161,13 +162,14 @@ def initial_state(settings, X, images=None):
     return LayerState(*learned, images=images, centre=centre)
 
 
-def train(state, settings, X, one_pass=False, communicator=None):
+def train(state, settings, X, one_pass=False, communicator=None, name=""):
     """Train a layer on with images X (n, c, h, w); yield its LayerState after every epoch.
 
     state: where training stands; it is not changed. settings: the layer, whose constructor's
     arguments are checked. With `one_pass` it is one epoch at the constant rate, else those left of
     `n_epochs`. communicator: of the ranks that share the steps, one of `minisca.communicators`, or
-    None. Raises DivergenceError as `run_epochs`, ValueError for pixels that are not finite.
+    None. name: what progress bars begin with. Raises DivergenceError as `run_epochs`, ValueError
+    for pixels that are not finite.
     """
     backend = get_backend(settings.backend)
     done = state.n_epochs_done
@@ -203,7 +205,7 @@ def train(state, settings, X, one_pass=False, communicator=None):
     largest = max(known, state.patch_energy) * unit**2  # of a patch
     limit = DIVERGED * largest * math.prod(state.image_size) / settings.filter_width**2
     task = Task(X.shape[0], batches.read, step, rate, limit or math.inf)
-    title = name_of(backend) if one_pass else name_of(backend) + ", epoch {}/{}"
+    title = name + name_of(backend) + ("" if one_pass else ", epoch {}/{}")
     if communicator is not None:
         task = task._replace(read=optimiser.read(batches.read), step=optimiser.step)
         title = f"{title}, {optimiser.title}"

@@ -46,7 +46,7 @@ class Steps:
         """Do one step a batch; yield the batches' mean losses as soon as they are on the host.
 
         rows: a list of sorted index arrays. rates: the learning rate of every step. bar: counts the
-        steps that were started.
+        items of steps that were started.
         """
         if self._recorded is None:
             yield from self._one_by_one(rows, rates, epoch, bar)
@@ -56,7 +56,8 @@ class Steps:
             number, scales = trained[0].dtype, list(optimiser.rates(1.0).values())
             each = np.outer(rates, scales).astype(number)
             what = self._step, self._task.items, rows, each, trained
-            yield from self._recorded.run(*what, bar.update).tolist()
+            lengths = map(len, rows)
+            yield from self._recorded.run(*what, lambda: bar.update(next(lengths))).tolist()
 
     def _do_step(self, items, rates):
         return self._task.step(self._task.make_batch(items), None, rates)
@@ -70,8 +71,7 @@ class Steps:
                 losses = backend.empty((len(rows),), "float64") if losses is None else losses
                 backend.add_up_(losses[step : step + 1], *loss)
             else:
-                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
                 yield loss
-            bar.update()
+            bar.update(len(rows[step]))
         if losses is not None:
             yield from backend.to_host(losses).tolist()
