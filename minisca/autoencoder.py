@@ -8,7 +8,7 @@ they do is in `minisca.training.epochs`, `minisca.training.fit` and `minisca.enc
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
-from minisca import encoding
+from minisca import encoding, shared
 from minisca.backends import get_backend
 from minisca.output import FeatureEstimator
 from minisca.pictures import Plots
@@ -189,9 +189,7 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
         validation_images : array like X, of any number, or None
             They are judged after every epoch: `validation_loss_history_`; see `EarlyStopping`.
         communicator : an mpi4py communicator, one of `minisca.communicators`, or None
-            Of the ranks that train together. Each calls `fit` with the same images and arguments,
-            and has all that is learned: to the same bits on any number of ranks, `Solo` included,
-            and without a communicator to rounding. Rank 0 saves, and calls the callbacks.
+            Of the ranks that train together, as `minisca.communicators` says.
 
         Raises
         ------
@@ -201,8 +199,7 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
         does not run here. What stops an epoch leaves all as it was. Warns if most maps are dead.
         ValueError, on every rank, where ranks do not agree.
         """
-        told = callbacks, validation_images
-        return fit(self, X, checkpoint, resume, *told, communicator)
+        return fit(self, X, checkpoint, resume, callbacks, validation_images, communicator)
 
     def partial_fit(self, X: Images, y: object = None) -> Self:
         """One pass over images X (n, c, h, w) at the constant learning rate; y is ignored.
@@ -235,12 +232,15 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
     # Each raises NotFittedError before `fit`, ValueError or TypeError for images unlike those of
     # `fit`, ImportError or RuntimeError if the backend does not run on this machine.
 
-    def transform(self, X: Images, out: Any = None) -> Any:
+    def transform(self, X: Images, out: Any = None, communicator: Any = None) -> Any:
         """Features of images X (n, c, h, w): convolution, ReLU, overlapping max-pooling.
 
         Returns an array (n, m, ceil(h / pool_stride), ceil(w / pool_stride)) of `dtype`, an image's
         maps as one row with `flat`; or `out`, any array of floats of that shape, filled instead.
+        communicator: as of `fit`; see `minisca.shared.transform`.
         """
+        if communicator is not None:
+            return shared.transform(communicator, self, [self], X, out)
         features = encoding.transform(*self._checked(X), out)
         return self._contained(features, self._features_shape(), out)
 
@@ -260,12 +260,16 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
         """Images rebuilt from what the sparsity rule, less its lifetime, lets survive."""
         return encoding.reconstruct(*self._checked(X))
 
-    def score(self, X: Images, y: object = None) -> float:
+    def score(self, X: Images, y: object = None, communicator: Any = None) -> float:
         """Minus the mean over images of ||x_hat - x||^2: the larger, the better."""
+        if communicator is not None:
+            return shared.score(communicator, self, X)
         return encoding.score(*self._checked(X))
 
-    def usage(self, X: Images) -> Array:
+    def usage(self, X: Images, communicator: Any = None) -> Array:
         """Fraction of images X in which each map has a survivor: (m,) float64; 0 means dead."""
+        if communicator is not None:
+            return shared.usage(communicator, self, X)
         return encoding.usage(*self._checked(X))
 
     def to_file(self) -> tuple[dict[str, Array], dict[str, Any]]:

@@ -4,6 +4,11 @@ A sum over parts of the work must not depend on how many ranks share them. So th
 blocks, by the problem alone; neighbouring blocks are added pair by pair, then these sums pair by
 pair, up to one (a binary tree). A rank adds what it has of the tree by itself. `Solo` is one
 process, which sums in the same tree; `MPI` is one of several, through mpi4py.
+
+`fit(X, communicator=)` of every rank is given the same images and settings, which is checked, and
+every rank has all that is learned: to the same bits on any number of ranks, `Solo` included, and as
+without a communicator to rounding. Rank 0 draws the seed, calls callbacks, and saves; a file does
+not depend on the number of ranks that wrote it.
 """
 
 import copy
@@ -87,7 +92,10 @@ class Solo:
         return nodes[0].arrays
 
     def gather(self, rows):
-        """The rows of all ranks, a NumPy array each, one after the other, on every rank."""
+        """The rows of all ranks, one after the other, on every rank.
+
+        A rank has a NumPy array of them; None, if it has no rows.
+        """
         return rows
 
     def max(self, value):
@@ -170,10 +178,12 @@ class MPI(Solo):
 
     def gather(self, rows):
         """See `Solo.gather`."""
-        rows = np.ascontiguousarray(rows)
-        lengths = self.tell(len(rows))
-        found = np.empty((sum(lengths), *rows.shape[1:]), rows.dtype)
-        row_size = math.prod(rows.shape[1:])
+        kinds = self.tell(None if rows is None else (rows.shape, rows.dtype.str))
+        shape, dtype = next(kind for kind in kinds if kind)
+        lengths = [kind[0][0] if kind else 0 for kind in kinds]
+        rows = np.empty((0, *shape[1:]), dtype) if rows is None else np.ascontiguousarray(rows)
+        found = np.empty((sum(lengths), *shape[1:]), dtype)
+        row_size = math.prod(shape[1:])
         self._all.Allgatherv(rows, [found, [row_size * n for n in lengths]])
         return found
 

@@ -91,16 +91,24 @@ def reconstruct(backend, state, settings, X):
 
 def score(backend, state, settings, X):
     """See `SparseConvAutoencoder.score`."""
-    total = 0.0
+    return -sum(squared_errors(backend, state, settings, X)) / X.shape[0]
+
+
+def squared_errors(backend, state, settings, X):
+    """Yield the sum of ||x_hat - x||^2 over every batch of images."""
     for rows, x_hat in _reconstructions(backend, state, settings, X, "scoring"):
         x_hat = np.subtract(x_hat, read_batch(X, rows, state.dtype), out=x_hat)
-        total += squared_norm(x_hat)
+        yield squared_norm(x_hat)
         del x_hat
-    return -total / X.shape[0]
 
 
 def usage(backend, state, settings, X):
     """See `SparseConvAutoencoder.usage`."""
+    return count_survivors(backend, state, settings, X) / X.shape[0]
+
+
+def count_survivors(backend, state, settings, X):
+    """In how many images each map has a survivor: (m,)."""
     sparsity = make_sparsity(settings.sparsity, settings.n_active)  # lifetime's is a batch's
 
     def encode(parameters, x):
@@ -117,7 +125,7 @@ def usage(backend, state, settings, X):
         return found
 
     codes = _by_batch(backend, state.parameters, settings, X, encode, "usage")
-    return sum(active(*code).sum(axis=0) for _, code in codes) / X.shape[0]
+    return sum(active(*code).sum(axis=0) for _, code in codes)
 
 
 def count_dead_maps(backend, state, settings, X):

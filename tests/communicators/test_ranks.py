@@ -9,10 +9,14 @@ import pytest
 from minisca.communicators import Solo, as_communicator
 from tests.support.layers import images, layer
 from tests.support.ranks import needs_mpi, run_on_ranks
-from tests.support.ranks_worker import CASES, SPLITS, digests, fitted, made
+from tests.support.ranks_worker import CASES, SPLITS, digest, digests, fitted, made, many
 
 #: What each number of ranks does: a start takes longer than what is done.
-FUNCTIONS = {1: ("digests",), 2: ("digests", "disagreements"), 3: ("digests",)}
+FUNCTIONS = {
+    1: ("digests",),
+    2: ("digests", "disagreements", "encoding"),
+    3: ("digests", "encoding"),
+}
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* maps are dead")
 
@@ -29,6 +33,17 @@ def test_any_number_of_ranks_learns_the_same_bits(n, alone):
     for each in run_on_ranks(n, *FUNCTIONS[n]):
         assert each["digests"] == alone
     assert [case for case, value in alone.items() if value is None] == ["k-largest, maps"]
+
+
+@needs_mpi
+@pytest.mark.parametrize("n", [2, 3])
+def test_what_ranks_make_of_images_is_what_one_process_makes_of_them(n):
+    made, x = layer().fit(images()), many()
+    features = digest(made.transform(x))
+    one = {"score": made.score(x), "usage": digest(made.usage(x)), "transform": features}
+    one |= {"few": digest(made.transform(x[:3])), "flat": features, "file": features}
+    for each in run_on_ranks(n, *FUNCTIONS[n]):
+        assert each["encoding"] == one
 
 
 def test_splits_are_not_the_same_to_the_bit(alone):

@@ -6,12 +6,14 @@ What the functions return is written to DIRECTORY/RANK.json, by name.
 import hashlib
 import json
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
 import numpy as np
 
 import minisca
+from minisca import SparseConvAutoencoder
 from minisca.communicators import MPI
 from tests.support.layers import RULES, images, layer
 
@@ -106,6 +108,34 @@ def refusal(x, settings, communicator):
     except (ValueError, RuntimeError) as error:
         return f"{type(error).__name__}: {error}"
     return None
+
+
+def many():
+    """Images of more than two batches of those that are encoded together."""
+    return images(600)
+
+
+def encoding(communicator):
+    """Digests of what ranks make of images, in memory and in a file that all of them fill."""
+    plain, x = layer().fit(images()), many()
+    with_all = {"communicator": communicator}
+    found = {
+        "transform": digest(plain.transform(x, **with_all)),
+        "score": plain.score(x, **with_all),
+        "usage": digest(plain.usage(x, **with_all)),
+        "few": digest(plain.transform(x[:3], **with_all)),
+    }
+    flat = SparseConvAutoencoder(**plain.get_params() | {"flat": True})
+    flat.state_ = plain.state_
+    found["flat"] = digest(flat.transform(x, **with_all))
+    path = communicator.from_first(lambda: tempfile.mkdtemp()) + "/features.npy"
+    shape = plain.transform(x[:1]).shape[1:]
+    how = {"dtype": "float32", "shape": (len(x), *shape)}
+    communicator.from_first(lambda: np.lib.format.open_memmap(path, "w+", **how) is None)
+    file = np.lib.format.open_memmap(path, "r+")
+    plain.transform(x, out=file, **with_all)
+    found["file"] = digest(np.load(path))
+    return found
 
 
 if __name__ == "__main__":

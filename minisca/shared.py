@@ -1,0 +1,109 @@
+"""What several ranks make of images together: each of some batches of them.
+
+The images are cut where one process cuts them, so that nothing depends on the number of ranks, and
+all is as without any, to the bit.
+"""
+
+import math
+
+import numpy as np
+
+from minisca import encoding
+from minisca.chunks import slices
+from minisca.communicators import agree, as_communicator, described
+from minisca.encoding import ENCODE_BATCH, features_shape, images_at_a_time
+from minisca.training.images import fingerprint
+from minisca.validation import check_images
+
+
+class Rows:
+    """Looks like X[rows] to what reads by slices and rising indices; nothing is read before."""
+
+    def __init__(self, X, rows):
+        self.X, self._first = X, rows.start
+        self.shape = rows.stop - rows.start, *X.shape[1:]
+        self.dtype = X.dtype
+
+    def __getitem__(self, rows):
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(self.shape[0])
+            return self.X[self._first + start : self._first + stop : step]
+        return self.X[np.asarray(rows) + self._first]
+
+
+def transform(communicator, estimator, layers, X, out=None, **options):
+    """`estimator.transform(X, out, **options)` of a layer, or of a stack of `layers`, by ranks.
+
+    A memory map as `out`, of one file that all ranks have opened, is filled by all of them, each
+    with its rows. Else every rank has all features in the end.
+    """
+    ranks = as_communicator(communicator)
+    results, size = [], tuple(X.shape[2:])
+    for layer in layers:
+        results.append(features_shape(layer.state_, layer, size))
+        size = results[-1][1:]
+    images = _agreed(ranks, layers, X)
+    rows = _own(ranks, layers[0], images, *results)
+    quiet = ranks.quiet(estimator) if hasattr(estimator, "verbose") else estimator
+    is_file = all(ranks.tell(isinstance(out, np.memmap)))
+    if is_file:
+        if rows.stop > rows.start:
+            quiet.transform(Rows(images, rows), out=out[rows], **options)
+        out.flush()
+        ranks.tell(None)  # no rank reads it before all have written
+        return out
+    made = None
+    if rows.stop > rows.start:
+        made = np.asarray(quiet.transform(Rows(images, rows), **options))
+    whole = ranks.gather(made)
+    if out is None:
+        return estimator._contained(whole, results[-1])
+    out[...] = whole
+    return out
+
+
+def score(communicator, layer, X):
+    """See `SparseConvAutoencoder.score`."""
+    ranks = as_communicator(communicator)
+    images = _agreed(ranks, [layer], X)
+    own = Rows(images, _own(ranks, layer, images))
+    losses = []
+    if own.shape[0]:
+        losses = list(encoding.squared_errors(*ranks.quiet(layer)._checked(own)))
+    return -sum(loss for each in ranks.tell(losses) for loss in each) / images.shape[0]
+
+
+def usage(communicator, layer, X):
+    """See `SparseConvAutoencoder.usage`."""
+    ranks = as_communicator(communicator)
+    images = _agreed(ranks, [layer], X)
+    own, counts = Rows(images, _own(ranks, layer, images)), 0
+    if own.shape[0]:
+        counts = encoding.count_survivors(*ranks.quiet(layer)._checked(own))
+    return sum(ranks.tell(counts)) / images.shape[0]
+
+
+def _own(ranks, layer, X, *results):
+    """The rows of this rank: of whole batches, as one process reads them."""
+    length = images_at_a_time(ENCODE_BATCH, layer.dtype, X.shape[1:], *results)
+    own = slices(X.shape[0], length)
+    own = own[ranks.share(len(own))]
+    return slice(own[0].start, own[-1].stop) if own else slice(0, 0)
+
+
+def _agreed(ranks, layers, X):
+    """Images X, which are the same on all ranks, as what the layers have learned is."""
+
+    def describe():
+        first = layers[0]
+        images = check_images(X, channels=first.n_channels_, size=first.image_size_)
+        settings = {}
+        for number, layer in enumerate(layers, start=1):
+            layer._check_as_fitted()
+            known = {"filters": fingerprint(layer.encoder_filters_, math.inf)}
+            known["biases"] = fingerprint(layer.encoder_bias_, math.inf)
+            own = layer.get_params(deep=False) | known
+            settings |= {f"{name} of layer {number}": value for name, value in own.items()}
+        return images, described(settings, ranks, X=fingerprint(images))
+
+    return agree(ranks, describe)
