@@ -7,18 +7,28 @@ import numpy as np
 import pytest
 
 from minisca.communicators import Solo, as_communicator
+from tests.campaigns import rank_kills
 from tests.support.layers import images, layer
 from tests.support.ranks import needs_mpi, run_on_ranks
-from tests.support.ranks_worker import CASES, SPLITS, digest, digests, fitted, made, many
+from tests.support.ranks_worker import CASES, SPLITS, digest, digests, ended, fitted, made, many
 
 #: What each number of ranks does: a start takes longer than what is done.
 FUNCTIONS = {
     1: ("digests",),
-    2: ("digests", "disagreements", "encoding"),
-    3: ("digests", "encoding"),
+    2: ("digests", "disagreements", "encoding", "begins"),
+    3: ("digests", "encoding", "goes_on"),
 }
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* maps are dead")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def files(tmp_path_factory):
+    """The folder in which ranks go on with each other's files."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("ranks")
+        patch.setenv("RANKS_FILES", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +54,25 @@ def test_what_ranks_make_of_images_is_what_one_process_makes_of_them(n):
     one |= {"few": digest(made.transform(x[:3])), "flat": features, "file": features}
     for each in run_on_ranks(n, *FUNCTIONS[n]):
         assert each["encoding"] == one
+
+
+@needs_mpi
+def test_a_file_goes_on_by_any_number_of_ranks(files):
+    for n in (2, 3):
+        run_on_ranks(n, *FUNCTIONS[n])
+    resumed = ended(Solo(), 4)
+    for split in SPLITS:
+        (files / f"{split}.npz").unlink()
+    assert resumed == ended(Solo(), 4)
+
+
+@needs_mpi
+def test_a_rank_that_is_killed_ends_the_job_and_loses_no_epoch(tmp_path):
+    found = rank_kills.killed(0, tmp_path)
+    assert found["status"] != 0
+    assert "KILLED" in found["said"].upper()
+    assert found["seconds"] < rank_kills.SECONDS
+    assert rank_kills.goes_on(tmp_path)
 
 
 def test_splits_are_not_the_same_to_the_bit(alone):
