@@ -92,7 +92,9 @@ class FeatureEstimator(Estimator):
 
     def _contained(self, features, shape, out=None):
         """Features, (m, h', w') an image, as what `transform` returns in place of `out`."""
-        if out is not None or self._container() == "default":
+        if out is not None:
+            return out  # which may be a tensor, of which `features` is a view
+        if self._container() == "default":
             return features
         return import_module("pandas").DataFrame(features, columns=feature_names(shape))
 

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 
 from minisca.chunks import chunks
+from minisca.foreign import as_numpy, is_of_device
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -107,13 +108,9 @@ def check_choice(name, value, choices):
     return value
 
 
-def is_of_device(array):
-    """Whether it is an array that CUDA libraries share: of a GPU, whichever has made it."""
-    return hasattr(array, "__cuda_array_interface__") or hasattr(array, "__cuda_ndarray__")
-
-
 def as_array(name, array, must, dtype=None):
     """`array` as a NumPy array, or an exception if it is none: nested lists of unequal lengths."""
+    array = as_numpy(name, array)
     if is_of_device(array):
         raise TypeError(f"{name} is an array of a device; it must be an array {must} of the host")
     try:
@@ -169,11 +166,14 @@ def misfits(arrays, shapes):
 def check_images(images, name="X", channels=None, size=None):
     """Check an image array (n, c, h, w) without reading it: rank, emptiness, dtype, sizes.
 
-    `images` is any array that has a shape and a dtype and slices along its first axis. `channels`
-    and `size` (h, w), where given, are what the estimator was fitted on. Returns `images`.
+    `images` is any array that has a shape and a dtype and slices along its first axis, or what
+    `as_numpy` takes. `channels` and `size` (h, w), where given, are what the estimator was fitted
+    on. Returns `images`, as such an array.
     """
     must = "(n, channels, height, width)"
-    if not (hasattr(images, "shape") and hasattr(images, "dtype")):
+    images = as_numpy(name, images)
+    has_dtype = isinstance(getattr(images, "dtype", None), np.dtype)
+    if not (hasattr(images, "shape") and (has_dtype or not hasattr(images, "__array__"))):
         images = as_array(name, images, must)
     shape = tuple(images.shape)
     if len(shape) != 4:
@@ -225,7 +225,7 @@ def _read_part(images, rows, dtype, name):
         first = rows.start or 0 if isinstance(rows, slice) else None
         image = bad[0] + first if first is not None else rows[bad[0]]
         raise ValueError(
-            f"{name} has the value {found[tuple(bad)]} in image {image}; "
+            f"{name} has the value {np.asarray(found)[tuple(bad)]} in image {image}; "
             f"every pixel must be finite (no NaN, no infinity) in {dtype}"
         )
     return batch
@@ -239,7 +239,8 @@ def check_floats(name, array):
 
 
 def check_out(out, shape):
-    """Return `out` if it is an array of floats of this shape that can be filled, or raise."""
+    """Return `out`, as NumPy sees it, if floats of this shape can be put into it, or raise."""
+    out = as_numpy("out", out)
     if getattr(getattr(out, "dtype", None), "kind", None) != "f":
         found = getattr(out, "dtype", type(out).__name__)
         raise TypeError(f"out is of {found}; it must be an array of floating-point numbers")

@@ -20,6 +20,10 @@ class Classifier(Estimator):
     coef_: Array
     intercept_: Array
 
+    def _on_host(self, name, labels):
+        """Labels, brought from where the classifier computes, if it may compute on a device."""
+        return labels
+
     def decision_function(self, X: Features) -> Array:
         """Score every class.
 
@@ -70,7 +74,7 @@ class Classifier(Estimator):
         As `decision_function`; ValueError or TypeError for labels of another number or kind.
         """
         check_fitted(self, "coef_")
-        labels = check_labels(y, self._count(X))
+        labels = check_labels(self._on_host("y", y), self._count(X))
         if (labels.dtype.kind == "U") != (self.classes_.dtype.kind == "U"):
             raise TypeError(
                 f"y has dtype {labels.dtype}; it must be like the labels of fit, "

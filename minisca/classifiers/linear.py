@@ -62,7 +62,7 @@ class LinearClassifier(Classifier):
             Any array that slices along its first axis (np.memmap, HDF5 data set): a block of rows
             is read at a time. float16, float32 and small integers are computed in float32, all else
             in float64. Or an array of the backend's device, of float16, float32 or float64.
-        y : array (n,) of whole numbers or text
+        y : array (n,) of whole numbers or text, of the host or like X
         checkpoint : path or None
             Where the fit is saved: before its first iteration, then as often as takes 2 % of its
             time, when it is interrupted, and in the end, when the file is one that `load` reads.
@@ -77,8 +77,8 @@ class LinearClassifier(Classifier):
         Raises
         ------
         ValueError or TypeError, naming the argument, for empty, 1-D, sparse, NaN or infinite
-        features, for those of another device than the backend's, for labels of another length or
-        type or on a device, and for fewer than two classes; ImportError or RuntimeError if the
+        features, for features or labels of another device than the backend's, for labels of another
+        length or type, and for fewer than two classes; ImportError or RuntimeError if the
         backend does not run on this machine; MemoryError if it has no room for a block of features;
         CheckpointError if the file to resume from is damaged, or of other settings, features or
         labels. What stops a fit leaves the classifier as it was.
@@ -91,7 +91,7 @@ class LinearClassifier(Classifier):
         if resume and checkpoint is None:
             raise ValueError("checkpoint is None; with resume it must be the path to resume from")
         blocks = self._blocks(X)
-        labels = check_labels(y, blocks.n)
+        labels = check_labels(self._on_host("y", y), blocks.n)
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(f"y has one class, {classes.tolist()[0]!r}; it must have two or more")
@@ -125,6 +125,13 @@ class LinearClassifier(Classifier):
         backend = get_backend(self.backend)
         check_place("X", X, backend)
         return FeatureBlocks(X, dtype, fetch=backend.to_host if is_of_device(X) else None)
+
+    def _on_host(self, name, labels):
+        if not is_of_device(labels):
+            return labels
+        backend = get_backend(self.backend)
+        check_place(name, labels, backend)
+        return backend.to_host(labels)
 
     def _count(self, X):
         return self._blocks(X).n

@@ -106,13 +106,24 @@ class Foreign:
 
 
 @on_every_backend
-def test_arrays_of_another_device_and_labels_on_one_are_refused_by_name(name):
+def test_arrays_of_another_device_are_refused_by_name(name):
     x, y = data()
     classifier = made(LogisticRegression, backend=name)
     with pytest.raises(TypeError, match=rf"X is a .*Foreign of a device .* backend='{name}'"):
         classifier.fit(Foreign(), y)
-    with pytest.raises(TypeError, match=r"y is an array of a device; it must be .* of the host"):
+    with pytest.raises(TypeError, match=rf"y is a .*Foreign of a device .* backend='{name}'"):
         classifier.fit(x, Foreign())
+
+
+@on_every_device
+def test_labels_may_be_on_the_device_too(name):
+    x, y = data()
+    there = get_backend(name).to_device
+    one, other = (made(LinearSVM, backend=name, max_iter=2) for _ in range(2))
+    one.fit(there(x), y)
+    other.fit(there(x), there(y))
+    np.testing.assert_array_equal(one.coef_, other.coef_)
+    assert other.score(there(x), there(y)) == one.score(x, y)
 
 
 @on_every_device
@@ -131,8 +142,8 @@ def test_bad_arrays_of_a_device_are_refused_by_name(name):
         fitted.fit(backend.to_device(np.ones((N, WIDTH), np.uint8)), y)
     with pytest.raises(TypeError, match=r"X is a .* of a device .* backend='cpu'"):
         made(LinearSVM).fit(there, y)
-    with pytest.raises(TypeError, match="y is an array of a device"):
-        fitted.fit(there, backend.to_device(y))
+    with pytest.raises(TypeError, match=r"y is a .* of a device .* backend='cpu'"):
+        made(LinearSVM).fit(x, backend.to_device(y))
     with pytest.raises(ValueError, match="X has 2 features, but"):
         fitted.predict(backend.to_device(x[:, :2].copy()))
 
