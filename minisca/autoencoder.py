@@ -12,13 +12,13 @@ from minisca import encoding, shared
 from minisca.backends import get_backend
 from minisca.output import FeatureEstimator
 from minisca.pictures import Plots
+from minisca.training.arrivals import images_for
 from minisca.training.attributes import StateAttributes
 from minisca.training.centring import centred
 from minisca.training.epochs import fit
 from minisca.training.fit import check_layer_settings, initial_state, train
 from minisca.training.state import LayerState
 from minisca.types import Array, Callback, Images, PathLike
-from minisca.validation import check_images
 
 
 class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
@@ -178,7 +178,7 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
         ----------
         X : array (n, c, h, w) of any real dtype
             Anything that slices along its first axis (a memory map, an HDF5 data set): a batch is
-            read at a time. y is ignored.
+            read at a time. Or an array of the backend's device, of uint8 or floats. y is ignored.
         checkpoint : path or None
             Where the state is saved before the first epoch and after every one.
         resume : bool, default False
@@ -209,12 +209,12 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
         layer from an old file whose training minisca no longer knows.
         """
         self.check_parameters()
-        get_backend(self.backend)
+        backend = get_backend(self.backend)
         if not hasattr(self, "state_"):
-            self.state_ = initial_state(self, check_images(X))
+            self.state_ = initial_state(self, images_for(backend, X))
         self._check_as_fitted()
         self.state_.check_trainable()
-        X = check_images(X, channels=self.n_channels_, size=self.image_size_)
+        X = images_for(backend, X, channels=self.n_channels_, size=self.image_size_)
         for state in train(self.state_, self, X, one_pass=True):
             self.state_ = state
         return self
@@ -229,20 +229,23 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
         return encoding.loss_and_gradients(*self._checked(X))
 
     # Encoding ---------------------------------------------------------------------------------
-    # Each raises NotFittedError before `fit`, ValueError or TypeError for images unlike those of
-    # `fit`, ImportError or RuntimeError if the backend does not run on this machine.
+    # Each raises NotFittedError before `fit`, else what that does, for images unlike its own too.
 
-    def transform(self, X: Images, out: Any = None, communicator: Any = None) -> Any:
+    def transform(
+        self, X: Any, out: Any = None, to: str = "host", dtype: Any = None, communicator: Any = None
+    ) -> Any:
         """Features of images X (n, c, h, w): convolution, ReLU, overlapping max-pooling.
 
-        Returns an array (n, m, ceil(h / pool_stride), ceil(w / pool_stride)) of `dtype`, an image's
-        maps as one row with `flat`; or `out`, any array of floats of that shape, filled instead.
-        communicator: as of `fit`; see `minisca.shared.transform`.
+        Returns an array (n, m, ceil(h / pool_stride), ceil(w / pool_stride)) of `dtype`, "float16"
+        or by default the layer's, an image's maps as one row with `flat`; or `out`, an array of
+        floats, there or on the backend's device, that is filled. to="device": they stay where the
+        backend computes; what does not fit, a warning says, and where it is. communicator: as of
+        `fit`; see `minisca.shared.transform`.
         """
         if communicator is not None:
-            return shared.transform(communicator, self, [self], X, out)
-        features = encoding.transform(*self._checked(X), out)
-        return self._contained(features, self._features_shape(), out)
+            return shared.transform(communicator, self, [self], X, out, to, dtype=dtype)
+        features = encoding.transform(*self._checked(X), out, to, dtype)
+        return self._contained(features, self._features_shape(), out, to)
 
     def feature_maps(self, X: Images) -> Array:
         """ReLU feature maps before pooling: (n, m, h, w). Large: m times the size of X."""
@@ -287,13 +290,13 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
         return layer
 
     def _features_shape(self):
-        state = self._fitted_state()
-        return encoding.features_shape(state, self, state.image_size)
+        return encoding.features_shape(self._fitted_state(), self, self.image_size_)
 
     def _checked(self, X) -> tuple[Any, Any, Any, Any]:
         """What every function of `minisca.encoding` takes: backend, state, settings, images."""
         state = self._fitted_state()
         self.check_parameters()
         state.check_arrays()
-        X = check_images(X, channels=state.n_channels, size=state.image_size)
-        return get_backend(self.backend), state, self, centred(X, state.centre)
+        backend = get_backend(self.backend)
+        X = images_for(backend, X, channels=state.n_channels, size=state.image_size)
+        return backend, state, self, centred(X, state.centre)

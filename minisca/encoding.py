@@ -10,13 +10,16 @@ import warnings
 
 import numpy as np
 
+from minisca.backends import name_of
 from minisca.chunks import ceil_div, chunks, slices, spread
+from minisca.keeping import Filling, make_out
 from minisca.output import FlatRows, flat_shape
 from minisca.progress import progress
 from minisca.sparsity import make_sparsity
 from minisca.training import objective
+from minisca.training.arrivals import arriving, bring
 from minisca.training.images import squared_norm
-from minisca.validation import check_out, read_batch
+from minisca.validation import read_batch
 
 #: Images that are encoded at a time: so many, if they and what is made of them take no more.
 ENCODE_BATCH = 256
@@ -34,7 +37,7 @@ def images_at_a_time(most, dtype, image_shape, *results):
     return max(1, min(most, IMAGES_BYTES // image_bytes, RESULTS_BYTES // result_bytes))
 
 
-def transform(backend, state, settings, X, out=None):
+def transform(backend, state, settings, X, out=None, to="host", dtype=None):
     """See `SparseConvAutoencoder.transform`."""
     pooling = settings.pool_width, settings.pool_stride, settings.pool_origin
 
@@ -43,10 +46,17 @@ def transform(backend, state, settings, X, out=None):
 
     shape = X.shape[0], *features_shape(state, settings, X.shape[2:])
     given = flat_shape(shape) if settings.flat else shape
-    out = np.empty(given, state.dtype) if out is None else check_out(out, given)
-    filled = FlatRows(out, shape) if settings.flat else out
-    _fill(filled, backend, state, settings, X, encode, "encoding")
+    out = make_out(backend, given, state.dtype, out, to, dtype)
+    _fill(as_maps(backend, out, shape), backend, state, settings, X, encode, "encoding")
     return out
+
+
+def as_maps(backend, out, shape):
+    """`out`, rows maybe, as features of `shape` (n, m, h', w') for who fills it."""
+    if tuple(out.shape) == tuple(shape):
+        return out
+    on_device = name_of(backend) != "cpu" and backend.holds(out)
+    return out.reshape(shape) if on_device else FlatRows(out, shape)
 
 
 def features_shape(state, settings, size):
@@ -150,7 +160,7 @@ def warn_of_dead_maps(backend, state, settings, X):
 def loss_and_gradients(backend, state, settings, X):
     """See `SparseConvAutoencoder.loss_and_gradients`."""
     sparsity = make_sparsity(settings.sparsity, settings.n_active, settings.lifetime)
-    x = backend.to_device(read_batch(X, slice(0, X.shape[0]), state.dtype))
+    x = bring(backend, X, slice(0, X.shape[0]), state.dtype)
     parameters = _where(backend, state.parameters)
     loss, gradients = objective.loss_and_gradients(backend, sparsity, parameters, x)
     on_host = {name: backend.to_host(value) for name, value in gradients.items()}
@@ -210,12 +220,14 @@ def _fill(out, backend, state, settings, X, function, description, arrays=1):
     result = arrays, *out.shape[1:]
     map_bytes = arrays * math.prod(out.shape[2:]) * filters.dtype.itemsize
     parts = chunks(len(filters), map_bytes, RESULTS_BYTES)
-    for rows, x in _read(backend, filters.dtype, settings, X, description, result):
-        factors = _contrast_factors(backend, state, settings, x)
-        for maps in parts:
-            made = backend.to_host(function(x, filters[maps], bias[maps], factors))
-            out[rows if len(parts) == 1 else (rows, maps)] = made
-            del made  # not held while the next is computed
+    images = _read(backend, filters.dtype, settings, X, description, result)
+    with Filling(backend, out) as filling:
+        for rows, x in images:
+            factors = _contrast_factors(backend, state, settings, x)
+            for maps in parts:
+                made = function(x, filters[maps], bias[maps], factors)
+                filling.put(rows if len(parts) == 1 else (rows, maps), made)
+                del made  # not held while the next is computed
 
 
 def _by_batch(backend, parameters, settings, X, function, description):
@@ -237,8 +249,9 @@ def _read(backend, dtype, settings, X, description, *results):
     """
     n, length = X.shape[0], images_at_a_time(ENCODE_BATCH, dtype, X.shape[1:], *results)
     with progress(settings.verbose, total=n, unit=" images", desc=description, delay=2) as bar:
-        for rows in slices(n, length):
-            yield rows, backend.to_device(read_batch(X, rows, dtype))
+        parts = slices(n, length)
+        for rows, x in zip(parts, arriving(backend, X, parts, dtype), strict=True):
+            yield rows, x
             bar.update(rows.stop - rows.start)
 
 

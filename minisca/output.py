@@ -90,11 +90,11 @@ class FeatureEstimator(Estimator):
             check_choice("scikit-learn's transform_output", chosen, CONTAINERS)
         return chosen or "default"
 
-    def _contained(self, features, shape, out=None):
-        """Features, (m, h', w') an image, as what `transform` returns in place of `out`."""
+    def _contained(self, features, shape, out=None, to="host"):
+        """Features, (m, h', w') an image, as what `transform` returns where no `out` was given."""
         if out is not None:
             return out  # which may be a tensor, of which `features` is a view
-        if self._container() == "default":
+        if to != "host" or self._container() == "default":
             return features
         return import_module("pandas").DataFrame(features, columns=feature_names(shape))
 
@@ -115,6 +115,7 @@ class FlatRows:
     def __init__(self, rows, shape):
         self._rows = rows
         self.shape = shape
+        self.dtype = rows.dtype
 
     def __setitem__(self, where, features):
         """where: a slice of images, or one of images and one of maps."""

@@ -4,25 +4,27 @@ Contrast normalisation of each image by itself; ZCA whitening, which is fitted; 
 of NORB's views. Images are read a block at a time, whatever their number.
 """
 
+import math
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 
+from minisca.backends import CHOICES, get_backend, name_of
 from minisca.chunks import chunks
 from minisca.estimator import Estimator
 from minisca.files.checkpoint import CheckpointError, Learned
+from minisca.keeping import Filling, make_out
+from minisca.resizing import crop_centre as crop_centre
+from minisca.resizing import resize_bilinear as resize_bilinear
+from minisca.training.arrivals import arriving, images_for
 from minisca.types import Array, Images, PathLike
-from minisca.validation import (
-    check_images,
-    check_integer,
-    check_number,
-    check_out,
-    check_room,
-    read_batch,
-)
+from minisca.validation import check_choice, check_number
 
 
-def contrast_normalise(X: Images, epsilon: float = 1e-3) -> Array:
+def contrast_normalise(
+    X: Images, epsilon: float = 1e-3, backend: str = "cpu", to: str = "host"
+) -> Any:
     """Each image less its mean, divided by its contrast (arXiv 1409.2752v1, section 3.2).
 
     x <- (x - mean(x)) / (std(x) + epsilon), over all of an image's channels and pixels.
@@ -32,6 +34,10 @@ def contrast_normalise(X: Images, epsilon: float = 1e-3) -> Array:
     X : array (n, c, h, w) of any real dtype that slices along its first axis
     epsilon : float > 0, default 1e-3
         Keeps flat images finite: they become 0. The default is a quarter of a grey level of 256.
+    backend : str, default "cpu"
+        Where it is computed: "cpu", "cupy", "numba_cuda", or "auto". X may be an array there.
+    to : "host" (default) or "device"
+        Where the images are to be, as of `SparseConvAutoencoder.transform`.
 
     Returns
     -------
@@ -41,13 +47,13 @@ def contrast_normalise(X: Images, epsilon: float = 1e-3) -> Array:
     ------
     ValueError or TypeError for other or non-finite images, and for another epsilon.
     """
-    X = check_images(X)
+    column = get_backend(backend)
+    X = images_for(column, X)
     epsilon = check_number("epsilon", epsilon, low_open=True)
-    out = np.empty(X.shape, np.float32)
-    for rows, x in _blocks(X):
-        x -= x.mean(axis=1, keepdims=True)
-        x /= x.std(axis=1, keepdims=True) + epsilon
-        out[rows] = x.reshape(-1, *X.shape[1:])
+    out = make_out(column, X.shape, np.float32, None, to)
+    with Filling(column, out) as filling:
+        for rows, x in _blocks(column, X, _own_dtype(column, X)):
+            filling.put(rows, _as_images(column.contrast_normalised(x, epsilon), X))
     return out
 
 
@@ -62,6 +68,9 @@ class ZCA(Estimator):
     ----------
     epsilon : float > 0, default 0.1
         Added to every variance. The default suits contrast-normalised images.
+    backend : str, default "cpu"
+        Where covariance and images are multiplied: as of `contrast_normalise`. The eigenvectors
+        are found on the CPU.
 
     Attributes
     ----------
@@ -84,8 +93,9 @@ class ZCA(Estimator):
     whitening_: Array
     dewhitening_: Array
 
-    def __init__(self, epsilon: float = 0.1) -> None:
+    def __init__(self, epsilon: float = 0.1, backend: str = "cpu") -> None:
         self.epsilon = epsilon
+        self.backend = backend
 
     @np.errstate(under="ignore")  # a number that underflows is 0
     def fit(self, X: Images, y: object = None) -> Self:
@@ -101,15 +111,12 @@ class ZCA(Estimator):
         ------
         ValueError or TypeError for other or non-finite images, and for another epsilon.
         """
-        X = check_images(X)
-        epsilon = check_number("epsilon", self.epsilon, low_open=True)
-        mean = sum(x.sum(axis=0) for _, x in _blocks(X)) / X.shape[0]
-        covariance = np.zeros((len(mean), len(mean)))
-        product = np.empty_like(covariance)
-        for _, x in _blocks(X):
-            x -= mean
-            covariance += np.matmul(x.T, x, out=product)
-        values, vectors = np.linalg.eigh(covariance / X.shape[0])
+        self.check_parameters()
+        backend, epsilon = get_backend(self.backend), float(self.epsilon)
+        X = images_for(backend, X)
+        moments = _moments if name_of(backend) == "cpu" else _moments_on
+        mean, covariance = moments(backend, X)
+        values, vectors = np.linalg.eigh(covariance)
         values = np.maximum(values, 0)  # none is negative but by rounding
         roots = np.sqrt(values + epsilon)
         self._set_learned(
@@ -121,13 +128,14 @@ class ZCA(Estimator):
         return self
 
     @np.errstate(under="ignore")  # a number that underflows is 0
-    def transform(self, X: Images, out: Any = None) -> Any:
+    def transform(self, X: Images, out: Any = None, to: str = "host") -> Any:
         """Whiten images.
 
         Parameters
         ----------
         X : array (n, c, h, w), as in `fit`
         out : array of floats of X's shape, to be filled, or None (default)
+        to : as of `contrast_normalise`
 
         Returns
         -------
@@ -137,11 +145,13 @@ class ZCA(Estimator):
         ------
         NotFittedError before `fit`; ValueError or TypeError for images unlike those of it.
         """
-        X = self._check_new(X)
-        out = np.empty(X.shape, np.float32) if out is None else check_out(out, X.shape)
-        for rows, x in _blocks(X):
-            x -= self.mean_.ravel()
-            out[rows] = (x.astype(np.float32) @ self.whitening_).reshape(-1, *X.shape[1:])
+        backend, X = self._check_new(X)
+        out = make_out(backend, X.shape, np.float32, out, to)
+        mean, product = self.mean_.ravel(), self._product(backend, self.whitening_)
+        with Filling(backend, out) as filling:
+            for rows, x in _blocks(backend, X, np.float64):
+                less = backend.cast(backend.cast(x, np.float64, mean), np.float32)
+                filling.put(rows, _as_images(product(less), X))
         return out
 
     def fit_transform(self, X: Images, y: object = None) -> Array:
@@ -151,12 +161,20 @@ class ZCA(Estimator):
     @np.errstate(under="ignore")  # a number that underflows is 0
     def inverse_transform(self, X: Images) -> Array:
         """The images, a float32 array (n, c, h, w), that `transform` made X of; raises as that."""
-        X = self._check_new(X)
-        out = np.empty(X.shape, np.float32)
-        for rows, x in _blocks(X):
-            coloured = x.astype(np.float32) @ self.dewhitening_
-            out[rows] = coloured.reshape(-1, *X.shape[1:]) + self.mean_
+        backend, X = self._check_new(X)
+        out, product = np.empty(X.shape, np.float32), self._product(backend, self.dewhitening_)
+        for rows, x in _blocks(backend, X, np.float64):
+            coloured = backend.to_host(product(backend.cast(x, np.float32)))
+            out[rows] = _as_images(coloured, X) + self.mean_
         return out
+
+    def _product(self, backend, matrix):
+        """The function that multiplies rows where the backend computes by a matrix (d, d)."""
+        if name_of(backend) == "cpu":
+            return lambda rows: rows @ matrix
+        zeros = backend.to_device(np.zeros(len(matrix), np.float32))
+        weights = backend.to_device(np.ascontiguousarray(matrix.T))
+        return lambda rows: backend.linear(rows, weights, zeros)
 
     @classmethod
     def from_file(cls, path: PathLike, arrays: dict[str, Array], settings: dict[str, Any]) -> Self:
@@ -170,8 +188,9 @@ class ZCA(Estimator):
         return zca
 
     def check_parameters(self) -> None:
-        """Raise ValueError or TypeError unless epsilon > 0."""
+        """Raise ValueError or TypeError unless epsilon > 0 and there is such a backend."""
         check_number("epsilon", self.epsilon, low_open=True)
+        check_choice("backend", self.backend, CHOICES)
 
     def _learned_arrays(self):
         return {
@@ -182,67 +201,11 @@ class ZCA(Estimator):
         }
 
     def _check_new(self, X):
+        """The backend, and images X as it takes them."""
         self._check_as_fitted()
         channels, *size = self.mean_.shape
-        return check_images(X, channels=channels, size=size)
-
-
-def crop_centre(X: Images, side: int) -> Array:
-    """The inner pixels of images (n, c, h, w): a view (n, c, side, side).
-
-    Of an odd number of rows or columns that go, the lower or right edge loses one more. Raises
-    ValueError or TypeError for other images, and if they are smaller than `side`.
-    """
-    X = check_images(X)
-    side = check_integer("side", side)
-    height, width = X.shape[2:]
-    if side > min(height, width):
-        raise ValueError(f"side is {side}; X has images of {height}x{width} pixels, it must fit")
-    top, left = (height - side) // 2, (width - side) // 2
-    return X[:, :, top : top + side, left : left + side]
-
-
-def resize_bilinear(X: Images, side: int) -> Array:
-    """Resample images bilinearly.
-
-    Parameters
-    ----------
-    X : array (n, c, h, w) of any real dtype that slices along its first axis
-    side : int >= 1
-
-    Returns
-    -------
-    float32 array (n, c, side, side)
-
-    Raises
-    ------
-    ValueError or TypeError for other or non-finite images.
-
-    Notes
-    -----
-    The centre of output row i lies at (i + 1/2) h / side - 1/2 in rows of X, where the two nearest
-    are mixed (`align_corners=False` of other libraries). At half the size this is exactly the mean
-    of each 2 x 2 pixels; at less, pixels are skipped.
-    """
-    X = check_images(X)
-    side = check_integer("side", side)
-    check_room("side", (*X.shape[:2], side, side))
-    above, below, down = _between(X.shape[2], side)
-    left, right, along = _between(X.shape[3], side)
-    down = down[:, None]
-    out = np.empty((*X.shape[:2], side, side), np.float32)
-    for rows in _slices(X):
-        x = read_batch(X, rows, np.float32)
-        x = x[:, :, above] * (1 - down) + x[:, :, below] * down
-        out[rows] = x[..., left] * (1 - along) + x[..., right] * along
-    return out
-
-
-def _between(size, side):
-    """For each of `side` places: the two of `size` pixels that it lies between, and how far."""
-    places = np.clip((np.arange(side) + 0.5) * (size / side) - 0.5, 0, size - 1)
-    first = np.floor(places).astype(np.intp)
-    return first, np.minimum(first + 1, size - 1), (places - first).astype(np.float32)
+        backend = get_backend(self.backend)
+        return backend, images_for(backend, X, channels=channels, size=size)
 
 
 def _slices(X):
@@ -250,8 +213,48 @@ def _slices(X):
     return chunks(X.shape[0], 8 * int(np.prod(X.shape[1:], dtype=np.int64)))
 
 
-def _blocks(X):
-    """Yield (rows, values): images X[rows], each a row of float64; a block is the caller's own."""
-    for rows in _slices(X):
-        x = read_batch(X, rows, np.float64)
-        yield rows, np.array(x).reshape(len(x), -1)
+def _blocks(backend, X, dtype):
+    """Yield (rows, values): images X[rows] where the backend computes, each a row of `dtype`."""
+    parts = _slices(X)
+    for rows, x in zip(parts, arriving(backend, X, parts, dtype), strict=True):
+        yield rows, x.reshape((rows.stop - rows.start, math.prod(X.shape[1:])))
+
+
+def _as_images(rows, X):
+    return rows.reshape((rows.shape[0], *X.shape[1:]))
+
+
+def _own_dtype(backend, X):
+    """What images are normalised in: on the CPU float64, else what holds them."""
+    narrow = name_of(backend) != "cpu" and X.dtype in (np.uint8, np.float16, np.float32)
+    return np.float32 if narrow else np.float64
+
+
+def _moments(backend, X):
+    """The images' mean (d,) and covariance (d, d), float64."""
+    mean = sum(x.sum(axis=0) for _, x in _blocks(backend, X, np.float64)) / X.shape[0]
+    covariance = np.zeros((len(mean), len(mean)))
+    product = np.empty_like(covariance)
+    for _, x in _blocks(backend, X, np.float64):
+        centred = x - mean
+        covariance += np.matmul(centred.T, centred, out=product)
+    return mean, covariance / X.shape[0]
+
+
+def _moments_on(backend, X):
+    """The same on a device: products of rows with ones, and with themselves."""
+
+    def total(pairs):
+        sums = None
+        for rows, others in pairs:
+            found, _ = backend.linear_backward(rows, others)
+            if sums is None:
+                sums = found
+            else:
+                backend.add_(sums, found)
+        return backend.to_host(sums) / X.shape[0]
+
+    blocks = partial(_blocks, backend, X, np.float64)
+    mean = total((x, np.ones((x.shape[0], 1))) for _, x in blocks())[0]
+    centred = (backend.cast(x, np.float64, mean) for _, x in blocks())
+    return mean, total((x, x) for x in centred)

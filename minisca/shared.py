@@ -13,7 +13,7 @@ from minisca.chunks import slices
 from minisca.communicators import agree, as_communicator, described
 from minisca.encoding import ENCODE_BATCH, features_shape, images_at_a_time
 from minisca.training.images import fingerprint
-from minisca.validation import check_images
+from minisca.validation import check_choice, check_images
 
 
 class Rows:
@@ -31,12 +31,13 @@ class Rows:
         return self.X[np.asarray(rows) + self._first]
 
 
-def transform(communicator, estimator, layers, X, out=None, **options):
+def transform(communicator, estimator, layers, X, out=None, to="host", **options):
     """`estimator.transform(X, out, **options)` of a layer, or of a stack of `layers`, by ranks.
 
     A memory map as `out`, of one file that all ranks have opened, is filled by all of them, each
-    with its rows. Else every rank has all features in the end.
+    with its rows. Else every rank has all features in the end, on the host.
     """
+    check_choice("to", to, ("host",))
     ranks = as_communicator(communicator)
     results, size = [], tuple(X.shape[2:])
     for layer in layers:

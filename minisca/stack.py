@@ -5,16 +5,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from minisca.autoencoder import SparseConvAutoencoder
 from minisca.backends import get_backend
 from minisca.chunks import slices
-from minisca.encoding import ENCODE_BATCH, features_shape, images_at_a_time
+from minisca.encoding import (
+    ENCODE_BATCH,
+    as_maps,
+    features_shape,
+    images_at_a_time,
+)
 from minisca.files.checkpoint import CheckpointError, fitting
+from minisca.keeping import Filling, make_out
 from minisca.output import FeatureEstimator, flat_shape
 from minisca.pictures import HTML
 from minisca.progress import progress
+from minisca.training.arrivals import images_for, read_there
 from minisca.training.epochs import fit_layer, make_watch
 from minisca.training.images import fingerprint
 from minisca.training.scikit_learn import fit_tasks
@@ -25,8 +30,7 @@ from minisca.validation import (
     check_flag,
     check_images,
     check_integer,
-    check_out,
-    read_batch,
+    check_resume,
 )
 
 #: Which layers of a stack are centred.
@@ -89,7 +93,8 @@ class Stack(HTML, FeatureEstimator):
         Parameters
         ----------
         X : array (n, c, h, w) of any real dtype
-            They are encoded once by each layer, as the next layer's training set.
+            They are encoded once by each layer, as the next layer's training set. It stays on the
+            device that both share, if there is room; else a warning says where it is.
         y : ignored
         checkpoint : path of a folder, or None
             Where every layer saves its state after every epoch ("layer1.npz" and so on).
@@ -119,15 +124,15 @@ class Stack(HTML, FeatureEstimator):
     def _fit(
         self, X, encode_last, checkpoint=None, resume=False, callbacks=(), validation_images=None
     ):
-        features = check_images(X)
+        check_images(X)
         self.check_parameters()
-        layers = self.layers
-        if resume and checkpoint is None:
-            raise ValueError("checkpoint is None; with resume it must be the path to resume from")
+        layers, backends = self.layers, [get_backend(layer.backend) for layer in self.layers]
+        features = images_for(backends[0], X)
+        check_resume(resume, checkpoint)
         paths = [None] * len(layers)
         if checkpoint is not None:
             paths = [Path(checkpoint) / f"layer{n}.npz" for n in range(1, len(layers) + 1)]
-        watched = make_watch(callbacks, validation_images, features)
+        watched = make_watch(callbacks, validation_images, features, backends[0])
         fitted, images = [], fingerprint(features)  # features differ by rounding between machines
         with fit_tasks(self, features, len(layers)) as tasks:
             for index, (layer, path) in enumerate(zip(layers, paths, strict=True)):
@@ -140,15 +145,26 @@ class Stack(HTML, FeatureEstimator):
                 watched = watched._replace(number=index + 1)
                 with tasks.layer(layer):
                     fitted.append(fit_layer(layer, features, images, path, resume, watched))
-                is_last = index + 1 == len(layers)
-                if encode_last or not is_last:
-                    features = layer.transform(features)
-                if watched.images is not None and not is_last:
-                    watched = watched._replace(images=layer.transform(watched.images))
+                if index + 1 == len(layers):
+                    features = layer.transform(features) if encode_last else None
+                    break
+                above = backends[index + 1]
+                to = "device" if above is backends[index] else "host"
+                features = images_for(above, layer.transform(features, to=to))
+                if watched.images is not None:
+                    seen = layer.transform(watched.images, to=to)
+                    watched = watched._replace(images=images_for(above, seen))
         self.layers_ = fitted
         return features
 
-    def transform(self, X: Images, depth: int | None = None, out: Any = None) -> Any:
+    def transform(
+        self,
+        X: Images,
+        depth: int | None = None,
+        out: Any = None,
+        to: str = "host",
+        dtype: str | None = None,
+    ) -> Any:
         """Features of images after some of the layers.
 
         A chunk of images passes through all layers before the next, so that only the last layer's
@@ -159,8 +175,8 @@ class Stack(HTML, FeatureEstimator):
         X : array (n, c, h, w) of any real dtype
         depth : int or None
             How many layers; None for all.
-        out : array or None
-            To be filled in place of a new array; float16 or a memory map, say.
+        out, to, dtype : as of `SparseConvAutoencoder.transform`
+            For `to="device"` the device is that of the last of those layers.
 
         Returns
         -------
@@ -174,31 +190,32 @@ class Stack(HTML, FeatureEstimator):
         """
         check_fitted(self, "layers_")
         self._container()
-        layers, given = self.layers_, out
+        layers = self.layers_
         if depth is not None:
             depth = check_integer("depth", depth)
             if depth > len(layers):
                 raise ValueError(f"depth is {depth}; it must be at most {len(layers)}, the layers")
             layers = layers[:depth]
         first = layers[0]
-        X = check_images(X, channels=first.n_channels_, size=first.image_size_)
+        backends = [get_backend(layer.backend) for layer in layers]
+        X = images_for(backends[0], X, channels=first.n_channels_, size=first.image_size_)
         n, results, size = X.shape[0], [], X.shape[2:]
         for layer in layers:
             results.append(features_shape(layer.state_, layer, size))
             size = results[-1][1:]
         length = images_at_a_time(ENCODE_BATCH, first.dtype, X.shape[1:], *results)
-        with progress(first.verbose, total=n, unit=" images", desc="encoding", delay=2) as bar:
+        shape, given, last = (n, *results[-1]), out, backends[-1]
+        asked = last, flat_shape(shape) if self.flat else shape, layers[-1].dtype
+        out = make_out(*asked, out, to, dtype)
+        bar = progress(first.verbose, total=n, unit=" images", desc="encoding", delay=2)
+        with bar, Filling(last, as_maps(last, out, shape)) as filling:
             for rows in slices(n, length):
-                features = read_batch(X, rows, first.dtype)
-                for layer in layers:
-                    features = layer.transform(features)
-                if self.flat:
-                    features = features.reshape(flat_shape(features.shape))
-                shape = (n, *features.shape[1:])
-                out = np.empty(shape, features.dtype) if out is None else check_out(out, shape)
-                out[rows] = features
+                features = read_there(X, rows, first.dtype)
+                for layer, own, above in zip(layers, backends, [*backends[1:], last], strict=True):
+                    features = layer.transform(features, to="device" if own is above else "host")
+                filling.put(rows, features)
                 bar.update(rows.stop - rows.start)
-        return self._contained(out, results[-1], given)
+        return self._contained(out, results[-1], given, to)
 
     def to_file(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """As `Estimator.to_file`."""

@@ -126,6 +126,12 @@ def check_unmasked(name, array):
         raise ValueError(f"{name} has masked values; it must have none (fill them, say)")
 
 
+def check_resume(resume, checkpoint):
+    """Raise ValueError where there is nothing to resume from."""
+    if resume and checkpoint is None:
+        raise ValueError("checkpoint is None; with resume it must be the path to resume from")
+
+
 def check_learned(arrays, shapes):
     """Raise TypeError or ValueError, naming it, for a learned array that cannot be one.
 

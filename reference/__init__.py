@@ -7,9 +7,11 @@ them. Nothing here imports minisca; its tests compare every backend with this.
 from reference.conv import conv2d, conv2d_backward
 from reference.deconv import deconv2d, deconv2d_backward
 from reference.elements import (
+    contrast_normalised,
     cross_entropy,
     linear,
     linear_backward,
+    nearest,
     row_squares,
     squared_hinge,
 )
@@ -29,6 +31,7 @@ from reference.winners import (
 )
 
 __all__ = [
+    "contrast_normalised",
     "conv2d",
     "conv2d_backward",
     "cross_entropy",
@@ -44,6 +47,7 @@ __all__ = [
     "linear_backward",
     "max_pool",
     "max_pool_backward",
+    "nearest",
     "normalise_filters_",
     "relu",
     "relu_backward",

@@ -1,4 +1,4 @@
-"""Linear classifiers: scores, the two losses and their gradients, one number at a time, in float64.
+"""Linear classifiers, contrast normalisation and nearest centres, a number at a time, in float64.
 
 Section 3 of arXiv 1409.2752v1 classifies by logistic regression and by a support vector machine.
 Here that has the squared hinge, and one machine a class against all others.
@@ -52,3 +52,22 @@ def row_squares(features):
     for row, f in np.ndindex(features.shape):
         squares[row] += float(features[row, f]) ** 2
     return squares
+
+
+def contrast_normalised(features, epsilon):
+    normalised = np.zeros(features.shape)
+    for row, values in enumerate(features.astype(np.float64)):
+        mean = sum(values) / len(values)
+        deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+        for f, value in enumerate(values):
+            normalised[row, f] = (value - mean) / (deviation + epsilon)
+    return normalised
+
+
+def nearest(points, centres):
+    labels, distances = np.zeros(len(points), np.int32), np.zeros(len(points))
+    for row, point in enumerate(points.astype(np.float64)):
+        squares = [sum((point - centre) ** 2) for centre in centres.astype(np.float64)]
+        labels[row] = squares.index(min(squares))
+        distances[row] = min(squares)
+    return labels, distances

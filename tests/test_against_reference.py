@@ -196,6 +196,41 @@ def test_squares_of_rows_are_the_references_in_float64(backend, case, dtype):
     assert_within(squares, right, rounding_bound(case.c * case.h * case.w, right, "float64"))
 
 
+@over_cases
+def test_rows_of_normalised_contrast_are_the_references(backend, case, dtype):
+    """Their means and deviations are sums in float64; what is subtracted may cancel."""
+    features, epsilon = as_dtype(arguments("contrast_normalised", case), dtype)
+    (found,) = as_tuple(backend.contrast_normalised(features, epsilon))
+    check_dtypes((found,), dtype)
+    (right,) = expected("contrast_normalised", case)
+    largest = np.abs(features).max(axis=1, keepdims=True) / epsilon
+    steps = 2 * case.c * case.h * case.w + 10
+    bound = rounding_bound(steps, largest * (1 + np.abs(right)), "float64")
+    assert_within(found, right, bound + np.finfo(dtype).eps * np.abs(right))
+
+
+@over_cases
+def test_the_nearest_centre_is_the_references(backend, case, dtype):
+    """Or one that is as near up to rounding; its distance is that of the difference."""
+    points, centres = as_dtype(arguments("nearest", case), dtype)
+    labels, distances = backend.nearest(points, centres)
+    check_dtypes((labels, distances), dtype)
+    (_, right), n = expected("nearest", case), case.c * case.h * case.w
+    chosen = np.square(points.astype(np.float64) - centres[labels]).sum(axis=1)
+    assert_within(distances, chosen, rounding_bound(n + 3, chosen, dtype))
+    norms = np.square(points.astype(np.float64)).sum(axis=1)
+    norms += np.square(centres.astype(np.float64)).sum(axis=1).max()
+    assert_within(chosen, right, rounding_bound(2 * n + 6, 2 * norms, dtype))
+
+
+def test_of_equally_near_centres_the_first_is_chosen(backend):
+    centres = np.zeros((70, 3), np.float32)
+    centres[[3, 40, 69]] = 1
+    labels, distances = backend.nearest(np.full((5, 3), 2, np.float32), centres)
+    np.testing.assert_array_equal(labels, 3)
+    np.testing.assert_array_equal(distances, 3)
+
+
 @pytest.mark.parametrize("name", ["linear", "linear_backward", "row_squares"])
 def test_features_in_halves_are_the_same_numbers_in_float32(backend, name):
     """The smallest and the largest half among them; the call's dtype is float32."""

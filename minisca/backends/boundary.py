@@ -20,11 +20,11 @@ from minisca.backends.operands import (
     check_shape,
     check_sides,
     converted,
-    is_half,
+    narrow_dtype,
     parse,
 )
 
-_FLOAT16, _FLOAT32, _FLOAT64 = map(np.dtype, ("float16", "float32", "float64"))
+_FLOAT32, _FLOAT64 = map(np.dtype, ("float32", "float64"))
 
 
 def operation(place=None):
@@ -136,11 +136,12 @@ class _Check:
         """The arguments, converted, as a list."""
         args = list(args)
         dtype = self._dtype(args[self.rule.index])
+        narrow = self.rule.narrow and narrow_dtype(self.rule, args[self.rule.index])
         shapes = []
         for operand, index, wanted in self.arrays:
             array, wanted = args[index], wanted or dtype
-            if operand.halves and is_half(array):
-                wanted = _FLOAT16
+            if narrow and operand.narrow:
+                wanted = narrow
             kind = type(array)
             if kind is not np.ndarray and kind in self.kinds_of_device and array.dtype == wanted:
                 pass  # as it is
@@ -166,7 +167,7 @@ class _Check:
             return array.dtype
         if not isinstance(array, np.ndarray) and not self._is_on_device(array):
             array = as_real_array(self.rule.name, array)
-        if self.rule.halves and is_half(array):
+        if self.rule.narrow and narrow_dtype(self.rule, array):
             return _FLOAT32
         for dtype in (_FLOAT32, _FLOAT64):
             if array.dtype.newbyteorder("=") == dtype:

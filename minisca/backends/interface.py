@@ -282,6 +282,24 @@ class Backend(Protocol):
         It is finite if the features are, unless their squares leave float64.
         """
 
+    # elements: preprocessing and clustering ---------------------------------------------
+
+    def contrast_normalised(features: Array, epsilon: float) -> Array:
+        """Every row of features (n, f) less its mean, over its standard deviation plus epsilon.
+
+        Computed in float64; epsilon > 0. Section 3.2.
+        """
+
+    def nearest(points: Array, centres: Array) -> Arrays:
+        """Of every point (n, f) the nearest centre (l, f): of equally near ones the first.
+
+        By ||c||^2 / 2 - <x, c>; the distances given are of the differences x - c.
+
+        Returns
+        -------
+        labels, distances : (n,) int32, from 0; (n,), the squared distances
+        """
+
 
 #: The room (module of a backend) that holds each operation, in reading order.
 ROOMS = {
@@ -294,7 +312,10 @@ ROOMS = {
     ),
     "pooling": ("max_pool", "max_pool_backward", "encode_pooled"),
     "sgd": ("sgd_momentum_", "winners_update_", "normalise_filters_"),
-    "elements": ("linear", "linear_backward", "squared_hinge", "cross_entropy", "row_squares"),
+    "elements": (
+        *("linear", "linear_backward", "squared_hinge", "cross_entropy", "row_squares"),
+        *("contrast_normalised", "nearest"),
+    ),
 }
 
 OPERATIONS = tuple(name for room in ROOMS.values() for name in room)

@@ -17,7 +17,7 @@ _CONVOLVE = "x nchw, filters mckk, bias m"
 #: Of every operation the arrays and sizes that it takes, with their sides; one letter is one
 #: length. Letters as in `interface`; "b", "p", "s", "y" and "z" are any, 1 is 1 and 4 is 4. "<":
 #: indices, whole numbers from 0 and below the product of those lengths. "*": any shape, the same of
-#: all. "!": changed in place. "~": may be float16, and is then taken as it is.
+#: all. "!": changed in place. "~": may be float16, "^": that or uint8, and is then taken as it is.
 OPERANDS = {
     "conv2d": _CONVOLVE,
     "conv2d_backward": "x nchw, filters mckk, d_maps nmhw",
@@ -48,14 +48,22 @@ OPERANDS = {
     "squared_hinge": "scores nl, classes n<l",
     "cross_entropy": "scores nl, classes n<l",
     "row_squares": "features~ nf",
-    "copy_into_": "array! *, source *",
-    "gather": "images nchw, rows b<n",
+    "contrast_normalised": "features nf",
+    "nearest": "points nf, centres lf",
+    "copy_into_": "array!~ *, source~ *",
+    "gather": "images^ nchw, rows b<n",
     "residual": "x_hat *, x *",
     "decoded_residual": "values ns, positions ns<hw, filters mckk, bias c, x nchw, maps ns<m",
     "add_up_": "total! 1, parts p",
     "scaled": "array *",
     "add_": "array! *, other *",
     "all_finite": "array *",
+}
+
+#: What the marks of `OPERANDS` mean.
+NARROW = {
+    "~": (np.dtype(np.float16),),
+    "^": (np.dtype(np.float16), np.dtype(np.uint8)),
 }
 
 #: Indices and counts are below this: they have 32 bits on every backend.
@@ -73,23 +81,25 @@ class Operand(NamedTuple):
     below: str  # of indices: the lengths whose product they are below; else ""
     changed: bool
     optional: bool
-    halves: bool  # it may be float16
+    narrow: tuple  # dtypes besides the call's that it may have
 
 
 def parse(text, parameters):
     """The `Operand` that an entry of `OPERANDS` describes, of a function with these parameters."""
     name, axes = text.split()
     axes, _, below = axes.partition("<")
-    changed, halves, name = name.endswith("!"), name.endswith("~"), name.rstrip("!~")
+    name, marks = name.rstrip("!~^"), name[len(name.rstrip("!~^")) :]
+    changed, narrow = "!" in marks, NARROW.get(marks[-1:], ())
     names = list(parameters)
     optional = parameters[name].default is None
-    return Operand(names.index(name), name, axes, below, changed, optional, halves)
+    return Operand(names.index(name), name, axes, below, changed, optional, narrow)
 
 
-def is_half(array):
-    """Whether it is an array of float16, in either byte order."""
+def narrow_dtype(operand, array):
+    """The dtype of an array in native order, if it is one of the operand's narrow ones; or None."""
     dtype = getattr(array, "dtype", None)
-    return isinstance(dtype, np.dtype) and dtype.newbyteorder("=") == np.float16
+    native = dtype.newbyteorder("=") if isinstance(dtype, np.dtype) else None
+    return native if native in operand.narrow else None
 
 
 def check_shape(operand, shape, lengths):
@@ -128,6 +138,33 @@ def as_real_array(name, array):
         must = "it must be an array of real numbers"
         raise TypeError(f"{name} has dtype {found.dtype}; {must}")
     return found
+
+
+#: What `cast` takes, and what it makes of that.
+TRAVELLING = tuple(map(np.dtype, ("uint8", "float16", "float32", "float64")))
+
+
+def check_cast(array, dtype, centre, to_device):
+    """The arguments of `cast`, checked: arrays where the backend computes, a dtype of NumPy."""
+    _, dtype = check_new((), dtype)
+    if dtype not in TRAVELLING[1:]:
+        raise TypeError(f"dtype is {dtype}; it must be float16, float32 or float64")
+    array = to_device(array)
+    if array.dtype not in TRAVELLING or array.ndim == 0:
+        must = "an array of rank 1 or more of uint8, float16, float32 or float64"
+        raise TypeError(f"array is of {array.dtype} and rank {array.ndim}; it must be {must}")
+    if 0 in array.shape:
+        raise ValueError(f"array has shape {tuple(array.shape)}; no side may be 0")
+    if centre is not None:
+        number = np.float32 if dtype == np.float16 else dtype
+        if not hasattr(centre, "dtype") or isinstance(centre, np.ndarray | np.generic):
+            centre = np.asarray(as_real_array("centre", centre), number)
+        centre = to_device(centre)
+        if centre.dtype != number or tuple(centre.shape) != tuple(array.shape[1:2]):
+            found = f"{centre.dtype} and shape {tuple(centre.shape)}"
+            must = f"{np.dtype(number)} and (c,), where array is (n, c, ...)"
+            raise ValueError(f"centre is of {found}; it must be of {must}")
+    return array, dtype, centre
 
 
 def check_new(shape, dtype):
@@ -237,6 +274,10 @@ def _check_divisor(name, divisor):
     return divisor
 
 
+def _check_positive(name, number):
+    return check_number(name, number, low_open=True)
+
+
 #: By its name, how an argument is checked that is neither an array nor a size.
 SCALARS = {
     "n_active": _check_count,
@@ -249,4 +290,5 @@ SCALARS = {
     "divisor": _check_divisor,
     "learning_rate": _check_factor,
     "momentum": _check_factor,
+    "epsilon": _check_positive,
 }

@@ -36,11 +36,30 @@ class Support(Protocol):
     def empty(shape: tuple[int, ...], dtype: str) -> Array:
         """A new array where the backend computes, not initialised. Raises as `to_device` does."""
 
+    def pinned(shape: tuple[int, ...], dtype: str) -> Array:
+        """A new array of the host, not initialised, from which copies to a device are fastest.
+
+        Raises MemoryError where the host has no such memory.
+        """
+
+    def send(array: Array) -> Callable[[], Array]:
+        """Begin to bring an array of the host over; the function returned gives `to_device` of it.
+
+        It waits for the copy alone. Until then kernels run, and an array that is not `pinned` may
+        change.
+        """
+
+    def fetch(array: Array) -> Callable[[], Array]:
+        """Begin to bring `array` to the host; the function returned waits, and gives `to_host`.
+
+        Until then kernels run, and `array` must stay as it is.
+        """
+
     def copy(array: Array) -> Array:
         """A copy of `array`, in the same place."""
 
     def copy_into_(array: Array, source: Array) -> None:
-        """array <- source, of the same shape, dtype and place."""
+        """array <- source, of the same shape, dtype and place; float16 as it is."""
 
     def free_bytes() -> int:
         """Memory of the device that is free; 0 where the backend has none of its own."""
@@ -48,7 +67,18 @@ class Support(Protocol):
     # elements ---------------------------------------------------------------------------
 
     def gather(images: Array, rows: Array) -> Array:
-        """images[rows]: images (n, c, h, w), rows (b,) int64 -> (b, c, h, w)."""
+        """images[rows]: images (n, c, h, w), rows (b,) int64 -> (b, c, h, w).
+
+        Images of uint8 or float16 are taken, and given, as they are.
+        """
+
+    def cast(array: Array, dtype: str, centre: Array | None = None) -> Array:
+        """`array` (n, c, ...) as float16, float32 or float64, less its channel's of centre (c,).
+
+        It is of uint8 or one of these, of the host or where the backend computes. The centre is of
+        `dtype`, for float16 of float32, in which the difference is then taken. An array that has
+        the dtype already, and no centre, may come back itself. What is too large becomes infinite.
+        """
 
     def residual(x_hat: Array, x: Array, divisor: float = 1) -> tuple[Loss, Array]:
         """The loss ||x_hat - x||^2, and the error (x_hat - x) / divisor; any shape.
@@ -116,9 +146,13 @@ class Steps(Protocol):
 
 #: As `ROOMS`, of what is in `Support`.
 SUPPORT_ROOMS = {
-    "device": ("to_device", "to_host", "holds", "empty", "copy", "copy_into_", "free_bytes"),
+    "device": (
+        *("to_device", "to_host", "holds", "empty", "pinned", "send", "fetch"),
+        *("copy", "copy_into_", "free_bytes"),
+    ),
     "elements": (
-        *("gather", "residual", "decoded_residual", "add_up_", "scaled", "add_", "all_finite"),
+        *("gather", "cast", "residual", "decoded_residual", "add_up_", "scaled", "add_"),
+        "all_finite",
     ),
     "steps": ("make_steps",),
 }

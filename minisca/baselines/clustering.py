@@ -5,11 +5,12 @@ It brings down the mean of ||x - c||^2, c being the centre nearest to x, which n
 
 import numpy as np
 
+from minisca.backends import get_backend
 from minisca.chunks import chunks
 from minisca.validation import as_array, check_floats, check_integer, check_unmasked, make_generator
 
 
-def kmeans(points, n_centres, n_iterations=20, random_state=None, tick=None):
+def kmeans(points, n_centres, n_iterations=20, random_state=None, tick=None, backend="cpu"):
     """Cluster points. It ends early when no centre moves.
 
     Parameters
@@ -22,6 +23,8 @@ def kmeans(points, n_centres, n_iterations=20, random_state=None, tick=None):
     random_state : int, numpy.random.Generator or None, default None
     tick : callable or None
         `tick(objective)` is called after every iteration.
+    backend : str, default "cpu"
+        Where the nearest centres are found: "cpu", "cupy", "numba_cuda" or "auto".
 
     Returns
     -------
@@ -36,11 +39,12 @@ def kmeans(points, n_centres, n_iterations=20, random_state=None, tick=None):
     """
     points, n_centres = _check(points, n_centres)
     n_iterations = check_integer("n_iterations", n_iterations)
-    random = make_generator(random_state)
+    random, column = make_generator(random_state), get_backend(backend)
+    there = column.to_device(points)
     centres = points[random.choice(len(points), n_centres, replace=False, shuffle=True)]
     objectives = []
     for _ in range(n_iterations):
-        labels, costs = _assign(points, centres)
+        labels, costs = map(column.to_host, column.nearest(there, centres))
         objectives.append(float(costs.mean(dtype=np.float64)))
         counts = np.bincount(labels, minlength=n_centres)
         means = sum_by_label(points, labels, n_centres) / np.maximum(counts, 1)[:, None]
@@ -52,23 +56,6 @@ def kmeans(points, n_centres, n_iterations=20, random_state=None, tick=None):
             break
         centres = moved
     return centres, objectives
-
-
-def _assign(points, centres):
-    """Of every point: the nearest centre and the squared distance."""
-    labels = np.empty(len(points), np.intp)
-    costs = np.empty(len(points), points.dtype)
-    half_norms = np.einsum("kd,kd->k", centres, centres) / 2
-    per_point = (len(centres) + 2 * points.shape[1]) * points.itemsize
-    for rows in chunks(len(points), per_point):
-        part = points[rows]
-        nearness = part @ centres.T
-        nearness -= half_norms
-        labels[rows] = nearness.argmax(axis=1)
-        # from the difference: what the products cancel would make the objective rise
-        difference = part - centres[labels[rows]]
-        costs[rows] = np.einsum("nd,nd->n", difference, difference)
-    return labels, costs
 
 
 def sum_by_label(points, labels, n_labels):

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from minisca.backends import CHOICES
 from minisca.baselines.baseline import Baseline, of_images
 from minisca.baselines.clustering import kmeans
 from minisca.chunks import chunks, spread
@@ -19,6 +20,7 @@ from minisca.patches import check_patch_width, dense_patches, draw_patches
 from minisca.preprocessing import ZCA, contrast_normalise
 from minisca.progress import progress
 from minisca.validation import (
+    check_choice,
     check_flag,
     check_images,
     check_integer,
@@ -66,6 +68,8 @@ class TriangleKMeans(Baseline):
     n_iterations : int, default 30
     random_state : int or None, default None
     verbose : bool, default True
+    backend : str, default "cpu"
+        Where `fit` prepares and clusters patches: as of `kmeans`. `transform` is on the CPU.
 
     Attributes
     ----------
@@ -107,6 +111,7 @@ class TriangleKMeans(Baseline):
         n_iterations=30,
         random_state=None,
         verbose=True,
+        backend="cpu",
     ):
         self._store(locals())
 
@@ -135,11 +140,11 @@ class TriangleKMeans(Baseline):
         patches = draw_patches(X, self.n_patches, self.patch_width, random)
         self._set_learned(**of_images(X))
         if self.normalise:
-            patches = contrast_normalise(patches, self.contrast_epsilon)
+            patches = contrast_normalise(patches, self.contrast_epsilon, self.backend)
         self.mean_ = np.zeros(patches.shape[1:], np.float32)
         self.whitening_ = np.eye(self.mean_.size, dtype=np.float32)
         if self.whiten:
-            zca = ZCA(self.zca_epsilon).fit(patches)
+            zca = ZCA(self.zca_epsilon, self.backend).fit(patches)
             self.mean_, self.whitening_ = zca.mean_.astype(np.float32), zca.whitening_
         bar = progress(self.verbose, total=self.n_iterations, unit=" iterations", desc="k-means")
         with bar:
@@ -149,7 +154,8 @@ class TriangleKMeans(Baseline):
                 bar.update()
 
             points = self._whitened(patches)
-            centres, objectives = kmeans(points, self.n_maps, self.n_iterations, random, tick)
+            how = self.n_maps, self.n_iterations, random, tick, self.backend
+            centres, objectives = kmeans(points, *how)
         self.centres_ = centres.reshape(-1, *patches.shape[1:])
         self.objective_history_ = np.array(objectives)
         self._measure_features(X)
@@ -280,6 +286,7 @@ class TriangleKMeans(Baseline):
         for name in ("contrast_epsilon", "zca_epsilon"):
             check_number(name, getattr(self, name), low_open=True)
         check_verbose(self.verbose)
+        check_choice("backend", self.backend, CHOICES)
 
 
 def triangle(points, centres):

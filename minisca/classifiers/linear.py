@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike
 from minisca.backends import CHOICES, get_backend, name_of
 from minisca.classifiers.base import Classifier
 from minisca.classifiers.feature_blocks import FeatureBlocks
-from minisca.classifiers.placed import PlacedFeatures, check_place, minimise_on
+from minisca.classifiers.placed import PlacedFeatures, minimise_on
 from minisca.classifiers.problem import make_problem
 from minisca.classifiers.resuming import FitFile
 from minisca.files.checkpoint import FLOATS, LABELS, CheckpointError, Learned
+from minisca.training.arrivals import check_place
 from minisca.types import Array, Features, PathLike
 from minisca.validation import (
     check_choice,
@@ -26,6 +27,7 @@ from minisca.validation import (
     check_integer,
     check_labels,
     check_number,
+    check_resume,
     check_verbose,
     is_of_device,
 )
@@ -88,8 +90,7 @@ class LinearClassifier(Classifier):
     @np.errstate(under="ignore")  # a number that underflows is 0
     def _fit(self, X, y, checkpoint, resume, validation=None):
         self.check_parameters()
-        if resume and checkpoint is None:
-            raise ValueError("checkpoint is None; with resume it must be the path to resume from")
+        check_resume(resume, checkpoint)
         blocks = self._blocks(X)
         labels = check_labels(self._on_host("y", y), blocks.n)
         classes, codes = np.unique(labels, return_inverse=True)

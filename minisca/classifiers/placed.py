@@ -1,8 +1,9 @@
 """Features where a backend computes, and the objective of a linear classifier there.
 
-Blocks of rows are brought to the device when they are first met, and stay while they fit. How they
-are cut depends on the features alone, so that every sum has the same order, whatever fits. Of a
-fit's passes only the weights go there, and the objective and its gradient come back.
+Blocks of rows are brought to the device when they are first met, each while kernels work on the one
+before, and stay while they fit. How they are cut depends on the features alone, so that every sum
+has the same order, whatever fits. Of a fit's passes only the weights go there, and the objective
+and its gradient come back.
 """
 
 import traceback
@@ -14,24 +15,13 @@ from minisca.backends import name_of
 from minisca.classifiers import lbfgs
 from minisca.classifiers.feature_blocks import FeatureBlocks
 from minisca.classifiers.problem import make_problem
-from minisca.validation import is_of_device
+from minisca.training.arrivals import ahead
 
 #: Bytes of a block: large enough to keep a device busy, and a small part of its memory.
 BLOCK_BYTES = 256 << 20
 #: Of a device's free memory, how much the features may take that stay there. The rest is for a
 #: block on its way, and for its gradients in pieces.
 SHARE = 0.75
-
-
-def check_place(name, array, backend):
-    """Raise TypeError for an array of a device that is not the backend's."""
-    if is_of_device(array) and not backend.holds(array):
-        kind = type(array)
-        raise TypeError(
-            f"{name} is a {kind.__module__}.{kind.__qualname__} of a device on which "
-            f"backend={name_of(backend)!r} does not compute; it must be an array of the host, or "
-            "of that backend and its current device"
-        )
 
 
 class PlacedFeatures:
@@ -77,15 +67,25 @@ class PlacedFeatures:
         traceback.clear_frames(trace)
 
     def __iter__(self):
-        for rows in self._blocks.slices:
-            block = self._held.get(rows.start)
-            if block is None:
-                block = self.backend.to_device(self._blocks.stored_block(rows))
-                n_bytes = block.size * block.dtype.itemsize
-                if self._blocks.fetch is None and n_bytes <= self._room:
-                    self._held[rows.start] = block
-                    self._room -= n_bytes
-            yield rows, block
+        begun = map(self._begin, self._blocks.slices)
+        return zip(self._blocks.slices, ahead(self.backend, begun), strict=True)
+
+    def _begin(self, rows):
+        """Begin to bring a block over; the function that gives it there."""
+        block = self._held.get(rows.start)
+        if block is None:
+            block = self._blocks.stored_block(rows)
+            if self._blocks.fetch is None:
+                arrive = self.backend.send(block)
+                return lambda: self._stay(rows, arrive())
+        return lambda: self.backend.to_device(block)
+
+    def _stay(self, rows, block):
+        n_bytes = block.size * block.dtype.itemsize
+        if n_bytes <= self._room:
+            self._held[rows.start] = block
+            self._room -= n_bytes
+        return block
 
     def moments(self):
         """As `FeatureBlocks.moments`."""

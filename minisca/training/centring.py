@@ -4,24 +4,7 @@ The pooled maps that a second layer learns from are positive nearly everywhere. 
 is most of the loss: the first steps learn nothing else, and silence the units that point away.
 """
 
-import math
-
-import numpy as np
-
-from minisca.chunks import chunks
 from minisca.validation import read_batch
-
-
-def channel_means(X, dtype):
-    """Mean of each channel of images X (n, c, h, w): an array (c,) of `dtype`, summed in float64.
-
-    Raises ValueError for pixels that are not finite.
-    """
-    n, channels, *size = X.shape
-    total = np.zeros(channels)
-    for rows in chunks(n, math.prod(X.shape[1:]) * np.dtype(dtype).itemsize):
-        total += read_batch(X, rows, dtype).sum(axis=(0, 2, 3), dtype=np.float64)
-    return (total / (n * math.prod(size))).astype(dtype)
 
 
 class Centred:

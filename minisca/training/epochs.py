@@ -13,12 +13,13 @@ from minisca.backends import get_backend
 from minisca.callbacks import EarlyStopping
 from minisca.communicators import agree, as_communicator, described
 from minisca.files.checkpoint import CheckpointError
+from minisca.training.arrivals import images_for
 from minisca.training.centring import centred
 from minisca.training.fit import DivergenceError, initial_state, resumed_state, train
 from minisca.training.images import fingerprint
 from minisca.training.scikit_learn import fit_tasks
 from minisca.training.split import choose_split
-from minisca.validation import check_images
+from minisca.validation import check_resume
 
 
 class Watch(NamedTuple):
@@ -36,7 +37,7 @@ class Watch(NamedTuple):
         return [each for each in self.callbacks if isinstance(each, EarlyStopping)]
 
 
-def make_watch(callbacks, validation_images, X):
+def make_watch(callbacks, validation_images, X, backend):
     """The Watch of a `fit` to images X; what is wrong with its arguments is raised by name."""
     if not isinstance(callbacks, list | tuple):
         raise TypeError(f"callbacks is {callbacks!r}; it must be a list of callables")
@@ -51,7 +52,7 @@ def make_watch(callbacks, validation_images, X):
             raise ValueError(f"validation_images is None; {must}")
         return made
     like = {"channels": X.shape[1], "size": X.shape[2:]}
-    images = check_images(validation_images, "validation_images", **like)
+    images = images_for(backend, validation_images, "validation_images", **like)
     return made._replace(images=images, known=fingerprint(images))
 
 
@@ -72,11 +73,11 @@ def fit(layer, X, checkpoint, resume, callbacks, validation_images, communicator
 
     def check():
         layer.check_parameters()
-        get_backend(layer.backend)
-        if resume and checkpoint is None:
-            raise ValueError("checkpoint is None; with resume it must be the path to resume from")
-        images = check_images(X)
-        return images, fingerprint(images), make_watch(callbacks, validation_images, images)
+        backend = get_backend(layer.backend)
+        check_resume(resume, checkpoint)
+        images = images_for(backend, X)
+        watched = make_watch(callbacks, validation_images, images, backend)
+        return images, fingerprint(images), watched
 
     if communicator is None:
         images, known, watched = check()

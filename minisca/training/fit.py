@@ -18,8 +18,13 @@ from minisca.files.checkpoint import CheckpointError, random_state_from_json
 from minisca.progress import progress
 from minisca.sparsity import make_sparsity
 from minisca.training.batches import Batches, sorted_batches
-from minisca.training.centring import centred, channel_means
-from minisca.training.images import choose_unit, difference, measure_patch_energy
+from minisca.training.centring import centred
+from minisca.training.images import (
+    channel_means,
+    choose_unit,
+    difference,
+    measure_patch_energy,
+)
 from minisca.training.objective import do_step
 from minisca.training.optim import SCHEDULES, SGD, own_copies, scheduled_rate
 from minisca.training.split import make_split
@@ -142,7 +147,9 @@ def initial_state(settings, X, images=None):
     Raises ValueError for pixels that are not finite, or too large, and where filters that are to
     start from patches are larger or more than those.
     """
-    centre = channel_means(X, settings.dtype) if settings.centre else None
+    centre = None
+    if settings.centre:
+        centre = channel_means(X, settings.dtype, get_backend(settings.backend))
     X = centred(X, centre)
     energy = measure_patch_energy(settings, X)
     random = np.random.default_rng(settings.random_state)

@@ -5,7 +5,9 @@ import math
 
 import numpy as np
 
+from minisca.backends import name_of
 from minisca.chunks import chunks, slices, spread
+from minisca.training.arrivals import arriving
 from minisca.validation import check_integer, read_batch
 
 #: Images that are measured, spread over all; and that a fingerprint is of.
@@ -16,6 +18,26 @@ READ_BYTES = 64 << 20
 SQUARES = 1 << 20
 #: A pixel's root mean square beyond which the images are trained on in another unit.
 SMALLEST, LARGEST = 1e-12, 1e12
+
+
+def channel_means(X, dtype, backend):
+    """Mean of each channel of images X (n, c, h, w): an array (c,) of `dtype`.
+
+    Summed in float64; on a device the images of a chunk in `dtype`, before that. Raises ValueError
+    for pixels that are not finite.
+    """
+    n, channels, *size = X.shape
+    total = np.zeros(channels)
+    parts = chunks(n, math.prod(X.shape[1:]) * np.dtype(dtype).itemsize)
+    if name_of(backend) == "cpu":
+        for rows in parts:
+            total += read_batch(X, rows, dtype).sum(axis=(0, 2, 3), dtype=np.float64)
+    else:
+        for x in arriving(backend, X, parts, dtype):
+            x = x.reshape((x.shape[0], x.size // x.shape[0]))
+            sums, _ = backend.linear_backward(x, np.ones((x.shape[0], 1), dtype))
+            total += backend.to_host(sums).reshape(channels, -1).sum(axis=1, dtype=np.float64)
+    return (total / (n * math.prod(size))).astype(dtype)
 
 
 def measure_patch_energy(settings, X):

@@ -18,7 +18,9 @@ from tests.campaigns.things import DTYPES, LAYOUTS, OTHERS, WRAPS
 #: What is in `Support` and no operation's boundary knows.
 UNCHECKED = dict.fromkeys(("to_device", "to_host", "copy", "holds"), "array *")
 UNCHECKED |= {"empty": "", "make_steps": ""}
-NAMES = (*OPERATIONS, *SUPPORT, *SUBJECTS)
+#: What gives functions, or takes arrays of one kind and makes them of another.
+LEFT_OUT = {"cast", "pinned", "send", "fetch"}
+NAMES = (*OPERATIONS, *(name for name in SUPPORT if name not in LEFT_OUT), *SUBJECTS)
 
 #: Maps and filter widths: a backend may compile anew for every pair.
 MAPS = [(1, 1), (2, 3), (5, 3), (16, 5)]
@@ -35,6 +37,7 @@ SCALARS = {
     **{"learning_rate": st.just(0.25), "momentum": st.sampled_from([0, 0.5, 0.9])},
     "dtype": st.sampled_from(["float32", "float64", "int32"]),
     "origin": st.sampled_from(ORIGINS),
+    "epsilon": st.sampled_from([0.5, 1e-3, 2]),
 }
 _WHOLE = [
     -1,

@@ -34,9 +34,9 @@ def count_encoded(monkeypatch):
     calls = []
     transform = SparseConvAutoencoder.transform
 
-    def counted(self, X, out=None):
+    def counted(self, X, **options):
         calls.append((self.n_maps, X.shape[0]))
-        return transform(self, X, out)
+        return transform(self, X, **options)
 
     monkeypatch.setattr(SparseConvAutoencoder, "transform", counted)
     return calls

@@ -36,8 +36,10 @@ FITS = {
 }
 #: What is made of other operations, and what the CPU has nothing of.
 COMPOSED = {"decoded_residual", "add_up_", "make_steps", "holds", "winners_update_"}
+COMPOSED |= {"cast", "pinned", "send", "fetch"}
 #: NumPy's own arithmetic, which is compared with the reference alone.
-OF_CLASSIFIERS = {"linear", "linear_backward", "squared_hinge", "cross_entropy", "row_squares"}
+OF_ROWS = {"linear", "linear_backward", "squared_hinge", "cross_entropy", "row_squares"}
+OF_ROWS |= {"contrast_normalised", "nearest"}
 #: Which results of which operations are products of BLAS.
 THROUGH_BLAS = {"conv2d_backward": ("0", "1"), "deconv2d": ("0",), "deconv2d_backward": ("1",)}
 
@@ -231,7 +233,7 @@ def computed(dtype, through_blas):
         "all_finite": (x,),
     }
     named = {name.partition(" ")[0] for name in calls}
-    assert {"empty", *named, *COMPOSED, *OF_CLASSIFIERS} == {*OPERATIONS, *SUPPORT}
+    assert {"empty", *named, *COMPOSED, *OF_ROWS} == {*OPERATIONS, *SUPPORT}
     found = {} if through_blas else {"empty": {"0": np.array(backend.empty((2, 3), dtype).shape)}}
     for name, arguments in calls.items():
         results = getattr(backend, name.partition(" ")[0])(*arguments)

@@ -182,6 +182,8 @@ def all_arguments(case):
         "squared_hinge": (a.scores, a.classes),
         "cross_entropy": (a.scores, a.classes),
         "row_squares": (a.features,),
+        "contrast_normalised": (a.features, 0.25),
+        "nearest": (a.features, a.weights),
     }
 
 

@@ -124,6 +124,17 @@ class Emulator:
         self.transfers["bytes out"] += math.prod(array.shape) * array.dtype.itemsize
         return array.memory.copy()
 
+    def pinned(self, shape, dtype):
+        return np.empty(shape, dtype)
+
+    def send(self, array):
+        there = self.xp.asarray(array, "C")
+        return lambda: there
+
+    def fetch(self, array):
+        """As late as it may be: until then the array must stay as it is."""
+        return lambda: self.to_host(array)
+
     stream, on_stream = streams.Stream, staticmethod(streams.on_stream)
     current_stream = staticmethod(streams.current)
     pool, allocating = streams.Pool, staticmethod(streams.allocating)

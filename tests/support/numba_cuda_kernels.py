@@ -9,6 +9,7 @@ import importlib
 #: Of every kernel, by module and name.
 KERNELS = {
     "elements._gather": "f2 l1 f2",
+    "elements._cast": "f1 f1 f1 l0 l0",
     "elements._subtract_and_sum": "f1 f1 f1 f0 d1",
     "elements._scale": "f1 f1 f0",
     "elements._add": "f1 f1",
@@ -33,6 +34,8 @@ KERNELS = {
     "kernels.linear.square_rows": "f2 d1",
     "kernels.linear.squared_hinge": "f2 i1 d1 f2",
     "kernels.linear.cross_entropy": "f2 i1 d1 f2",
+    "kernels.rows.normalise_rows": "f2 d0 f2",
+    "kernels.rows.choose_nearest": "f2 f2 f2 i1 f1",
     "kernels.selection._keep_top_n": "f2 f2 i2",
     "kernels.selection._keep_k_largest": "f3 f2 i2 f2 i2 i2",
     "kernels.sums._sum_planes": "f2 f1",

@@ -82,6 +82,8 @@ def call_operations():
             report(name, *as_dtype(arguments(name, Case(*sizes)), "float32"))
     images = np.ones((5, 3, 7, 3), np.float32)
     report("gather", images, np.array([4, 0, 4]))
+    report("gather", images.astype(np.uint8), np.array([4, 0, 4]))
+    report("cast", images.astype(np.uint8), "float16", np.ones(3, np.float32))
     report("residual", images, images, 3)
     values, filters = np.ones((5, 2), np.float32), np.ones((2, 3, 3, 3), np.float32)
     positions, bias = np.full((5, 2), 20, np.int32), np.ones(3, np.float32)

@@ -29,6 +29,23 @@ def empty(shape, dtype):
     return np.empty(*check_new(shape, dtype))
 
 
+def pinned(shape, dtype):
+    """See `minisca.backends.interface.Support.pinned`."""
+    return np.empty(*check_new(shape, dtype))
+
+
+def send(array):
+    """See `minisca.backends.interface.Support.send`: it is there."""
+    there = to_device(array)
+    return lambda: there
+
+
+def fetch(array):
+    """See `minisca.backends.interface.Support.fetch`: it is here."""
+    here = to_host(array)
+    return lambda: here
+
+
 def copy(array):
     """See `minisca.backends.interface.Support.copy`."""
     return as_real_array("array", array).copy()

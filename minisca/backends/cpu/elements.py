@@ -1,12 +1,14 @@
-"""The arithmetic between operations, and linear classifiers, on NumPy arrays.
+"""The arithmetic between operations, and of rows of features, on NumPy arrays.
 
-See `minisca.backends.interface`: `Support`, and of the classifiers `Backend`.
+See `minisca.backends.interface`: `Support`, and of rows `Backend`.
 """
 
 import numpy as np
 
+from minisca.backends.cpu.device import to_device
 from minisca.backends.cpu.runtime import in_parallel, kernel, operation, recycler
 from minisca.backends.cpu.winners import decode_winners
+from minisca.backends.operands import check_cast
 from minisca.chunks import chunks
 
 
@@ -14,6 +16,16 @@ from minisca.chunks import chunks
 def gather(images, rows):
     """See `minisca.backends.interface.Support.gather`."""
     return images[rows]
+
+
+@np.errstate(over="ignore", under="ignore")
+def cast(array, dtype, centre=None):
+    """See `minisca.backends.interface.Support.cast`."""
+    array, dtype, centre = check_cast(array, dtype, centre, to_device)
+    made = array.astype(np.float32 if dtype == np.float16 else dtype, copy=False)
+    if centre is not None:
+        made = made - centre.reshape(-1, *[1] * (made.ndim - 2))
+    return made.astype(dtype, copy=False)
 
 
 @operation
@@ -116,6 +128,32 @@ def row_squares(features):
     for rows, part in _widened(features, np.float64):
         np.einsum("ij,ij->i", part, part, out=squares[rows])
     return squares
+
+
+@operation
+def contrast_normalised(features, epsilon):
+    """See `minisca.backends.interface.Backend.contrast_normalised`."""
+    normalised = features.astype(np.float64)
+    normalised -= normalised.mean(axis=1, keepdims=True)
+    normalised /= normalised.std(axis=1, keepdims=True) + epsilon
+    return normalised.astype(features.dtype, copy=False)
+
+
+@operation
+def nearest(points, centres):
+    """See `minisca.backends.interface.Backend.nearest`."""
+    labels, distances = np.empty(len(points), np.int32), np.empty(len(points), points.dtype)
+    half_norms = np.einsum("kd,kd->k", centres, centres) / 2
+    per_point = (len(centres) + 2 * points.shape[1]) * points.itemsize
+    for rows in chunks(len(points), per_point):
+        part = points[rows]
+        nearness = part @ centres.T
+        nearness -= half_norms
+        labels[rows] = nearness.argmax(axis=1)
+        # from the difference: what the products cancel would make an objective rise
+        difference = part - centres[labels[rows]]
+        distances[rows] = np.einsum("nd,nd->n", difference, difference)
+    return labels, distances
 
 
 def _widened(features, dtype):

@@ -48,6 +48,42 @@ def empty(shape, dtype):
     return allocate(shape, dtype, lambda: machine.platform.xp.empty(shape, dtype))
 
 
+def pinned(shape, dtype):
+    """See `minisca.backends.interface.Support.pinned`."""
+    shape, dtype = check_new(shape, dtype)
+    launch_failures, out_of_memory = machine.platform.failures
+    try:
+        return machine.platform.pinned(shape, dtype)
+    except launch_failures + out_of_memory as error:
+        raise MemoryError(f"the host has no pinned memory for {dtype} {shape}: {error}") from error
+
+
+def send(array):
+    """See `minisca.backends.interface.Support.send`."""
+    array = np.require(as_real_array("array", array), requirements="C")
+    return _failing(allocate(array.shape, array.dtype, lambda: machine.platform.send(array)))
+
+
+def fetch(array):
+    """See `minisca.backends.interface.Support.fetch`."""
+    if _is_of_host(array):
+        return lambda: array
+    return _failing(machine.platform.fetch(to_device(array)))
+
+
+def _failing(arrive):
+    """The function, but that RuntimeError says of a kernel that it failed."""
+
+    def arrived():
+        launch_failures, _ = machine.platform.failures
+        try:
+            return arrive()
+        except launch_failures as error:
+            raise RuntimeError(f"a kernel failed on the device: {error}") from error
+
+    return arrived
+
+
 def copy(array):
     """See `minisca.backends.interface.Support.copy`."""
     if _is_of_host(array):

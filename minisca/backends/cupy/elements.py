@@ -1,6 +1,6 @@
-"""The arithmetic between operations (kernels/elements.cu), and linear classifiers (linear.cu).
+"""The arithmetic between operations (kernels/elements.cu, items.cu), and of rows of features.
 
-See `minisca.backends.interface`: `Support`, and of the classifiers `Backend`.
+See `minisca.backends.interface`: `Support`, and of rows (linear.cu, rows.cu) `Backend`.
 """
 
 import math
@@ -12,6 +12,7 @@ from minisca.backends.cupy.kernels import paste, slices, sums
 from minisca.backends.cupy.runtime.arrays import operation
 from minisca.backends.cupy.runtime.launching import THREADS, WARP, kernel, launch, launch_over
 from minisca.backends.cupy.winners import decode_winners
+from minisca.backends.operands import check_cast
 from minisca.chunks import ceil_div
 
 FILE = "elements.cu"
@@ -26,8 +27,29 @@ def gather(images, rows):
     gathered = empty((len(rows), *images.shape[1:]), images.dtype)
     row_size = np.int64(math.prod(images.shape[1:]))
     args = images, rows, row_size, gathered
-    launch_over(kernel(FILE, "gather", images.dtype), gathered.size, *args)
+    launch_over(_of_items("gather", images.dtype, images.dtype), gathered.size, *args)
     return gathered
+
+
+def cast(array, dtype, centre=None):
+    """See `minisca.backends.interface.Support.cast`."""
+    array, dtype, centre = check_cast(array, dtype, centre, to_device)
+    if centre is None and array.dtype == dtype:
+        return array
+    made, channels = empty(array.shape, dtype), array.shape[1] if centre is not None else 0
+    number = np.dtype(np.float32 if dtype == np.float16 else dtype)
+    centre = empty(0, number) if centre is None else centre
+    args = array, centre, np.int64(math.prod(array.shape[2:])), channels, made
+    launch_over(_of_items("cast", array.dtype, dtype), array.size, *args)
+    return made
+
+
+def _of_items(name, stored, dtype):
+    """A kernel of items.cu, for numbers stored in one dtype that become those of another."""
+    item = {"uint8": "unsigned char", "float16": "unsigned short", "float32": "float"}
+    macros = {"TO_HALVES": 1} if dtype == np.float16 else {}
+    number = np.float64 if dtype == np.float64 else np.float32
+    return kernel("items.cu", name, number, ITEM=item.get(stored.name, "double"), **macros)
 
 
 @operation
@@ -145,3 +167,31 @@ def _of_features(name, features, dtype):
     """A kernel of linear.cu, for features of dtype or of float16."""
     halves = {"HALVES": 1} if features.dtype == np.float16 else {}
     return kernel("linear.cu", name, dtype if halves else features.dtype, **halves)
+
+
+@operation
+def contrast_normalised(features, epsilon):
+    """See `minisca.backends.interface.Backend.contrast_normalised`."""
+    n, n_features = features.shape
+    normalised = empty(features.shape, features.dtype)
+    args = features, n_features, np.float64(epsilon), normalised
+    _launch_over_rows("normalise_rows", features.dtype, n, *args)
+    return normalised
+
+
+@operation
+def nearest(points, centres):
+    """See `minisca.backends.interface.Backend.nearest`."""
+    n, n_features = points.shape
+    half_norms = (to_host(row_squares(centres)) / -2).astype(points.dtype)
+    nearness = linear(points, centres, half_norms)
+    labels, distances = empty(n, np.int32), empty(n, points.dtype)
+    args = nearness, points, centres, len(centres), n_features, labels, distances
+    _launch_over_rows("choose_nearest", points.dtype, n, *args)
+    return labels, distances
+
+
+def _launch_over_rows(name, dtype, n, *args):
+    """Run a kernel of rows.cu, a warp a row."""
+    n_blocks = ceil_div(n, LINEAR_THREADS // WARP)
+    launch(kernel("rows.cu", name, dtype), n_blocks, LINEAR_THREADS, *args, np.int64(n))

@@ -54,6 +54,24 @@ def empty(shape, dtype):
 _check_known = functools.lru_cache(1024)(check_new)
 
 
+def pinned(shape, dtype):
+    """See `minisca.backends.interface.Support.pinned`."""
+    shape, dtype = check_new(shape, dtype)
+    return machine.pinned(shape, dtype)
+
+
+def send(array):
+    """See `minisca.backends.interface.Support.send`: this column waits at once."""
+    there = to_device(array)
+    return lambda: there
+
+
+def fetch(array):
+    """See `minisca.backends.interface.Support.fetch`: this column waits at once."""
+    here = to_host(array)
+    return lambda: here
+
+
 def copy(array):
     """See `minisca.backends.interface.Support.copy`."""
     if not getattr(array, "__cuda_ndarray__", False):

@@ -1,6 +1,6 @@
-"""The arithmetic between operations, one thread a number, and linear classifiers.
+"""The arithmetic between operations, one thread a number, and of rows of features.
 
-See `minisca.backends.interface`: `Support`, and of the classifiers `Backend`.
+See `minisca.backends.interface`: `Support`, and of rows `Backend`.
 """
 
 import math
@@ -10,11 +10,13 @@ from numba import cuda
 
 from minisca.backends.numba_cuda.device import empty, to_device, to_host
 from minisca.backends.numba_cuda.kernels import linear as kernels
+from minisca.backends.numba_cuda.kernels import rows as of_rows
 from minisca.backends.numba_cuda.kernels.reduce import group_sum
 from minisca.backends.numba_cuda.kernels.sums import add_up, channel_sums, parts_of, squared_norm
-from minisca.backends.numba_cuda.runtime.arrays import flat, operation
+from minisca.backends.numba_cuda.runtime.arrays import flat, operation, zeros
 from minisca.backends.numba_cuda.runtime.launching import launch_blocks, launch_over
 from minisca.backends.numba_cuda.winners import decode_winners
+from minisca.backends.operands import check_cast
 from minisca.chunks import ceil_div
 
 
@@ -35,6 +37,27 @@ def _gather(images, rows, gathered):
     row_size = images.shape[1]
     for i in range(cuda.grid(1), gathered.size, cuda.gridsize(1)):
         gathered[i // row_size, i % row_size] = images[rows[i // row_size], i % row_size]
+
+
+def cast(array, dtype, centre=None):
+    """See `minisca.backends.interface.Support.cast`."""
+    array, dtype, centre = check_cast(array, dtype, centre, to_device)
+    if centre is None and array.dtype == dtype:
+        return array
+    made = empty(array.shape, dtype)
+    channels = array.shape[1] if centre is not None else 1
+    if centre is None:
+        centre = zeros(1, np.float64 if dtype == np.float64 else np.float32)
+    plane_size = math.prod(array.shape[2:]) if array.ndim > 1 else 1
+    launch_over(_cast, array.size, *flat(array, centre, made), plane_size, channels)
+    return made
+
+
+@cuda.jit
+def _cast(array, centre, made, plane_size, channels):
+    for i in range(cuda.grid(1), array.size, cuda.gridsize(1)):
+        own = centre.dtype.type(array[i]) - centre[i // plane_size % channels]
+        made[i] = made.dtype.type(own)
 
 
 @operation
@@ -161,3 +184,22 @@ def row_squares(features):
     args = features, squares
     launch_blocks(kernels.square_rows, squares.size, *args, dtype=squares.dtype)
     return squares
+
+
+@operation
+def contrast_normalised(features, epsilon):
+    """See `minisca.backends.interface.Backend.contrast_normalised`."""
+    normalised = empty(features.shape, features.dtype)
+    args = features, np.float64(epsilon), normalised
+    launch_blocks(of_rows.normalise_rows, features.shape[0], *args, dtype=np.float64)
+    return normalised
+
+
+@operation
+def nearest(points, centres):
+    """See `minisca.backends.interface.Backend.nearest`."""
+    half_norms = (to_host(row_squares(centres)) / -2).astype(points.dtype)
+    nearness = linear(points, centres, half_norms)
+    labels, distances = empty(points.shape[0], np.int32), empty(points.shape[0], points.dtype)
+    launch_over(of_rows.choose_nearest, labels.size, nearness, points, centres, labels, distances)
+    return labels, distances

@@ -93,6 +93,10 @@ def compilations(dtype, architecture):
             yield file, launching.options(dtype, RATES_ON_DEVICE=1)
         if file == "linear.cu" and dtype == "float32":
             yield file, launching.options(dtype, HALVES=1)
+        if file == "items.cu":
+            yield file, launching.options(dtype, ITEM="unsigned short")
+            if dtype == "float32":
+                yield file, launching.options(dtype, ITEM="unsigned char", TO_HALVES=1)
 
 
 def options_of_first_layers(dtype):

@@ -120,6 +120,9 @@ OF_MANY_FEATURES = {
         *(cupy.linear_backward, (FEATURES, draw(3, 1)), (0, 0), (None, None)), ways=(last_piece,)
     ),
     "row_squares": many_images(cupy.row_squares, (FEATURES,), (0,)),
+    "contrast_normalised": many_images(cupy.contrast_normalised, (FEATURES, 0.5), (0, None)),
+    "nearest": many_images(cupy.nearest, (FEATURES, draw(20, 256)), OF_IMAGES[:2], (0, 0)),
+    "cast": many_images(cupy.cast, (FEATURES, "float16"), (0, None)),
     "squared_hinge": many_images(cupy.squared_hinge, (FEATURES, CLASSES), (0, 0), (0, 0)),
     "cross_entropy": many_images(cupy.cross_entropy, (FEATURES, CLASSES), (0, 0), (0, 0)),
 }

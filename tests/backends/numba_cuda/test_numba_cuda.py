@@ -22,6 +22,7 @@ SUITE = (
     *("test_contract.py", "test_boundary.py", "test_slots.py"),
     *("backends/numba_cuda/test_numba_cuda_device.py", "backends/test_devices.py"),
     *("backends/test_device_transfers.py", "backends/test_sums.py"),
+    *("backends/test_travelling.py", "backends/test_features_stay.py"),
     *("backends/test_normalise.py", "scripts/test_bench_device.py"),
     "classifiers/test_on_devices.py",
 )

@@ -2,13 +2,6 @@
 
 #include "common.cuh"
 
-// gathered (b, row_size) <- images (n, row_size) at rows (b). size = b * row_size.
-extern "C" __global__ void gather(const REAL* images, const Index* rows, Index row_size,
-                                  REAL* gathered, Index size) {
-    for (Index i = first_element(); i < size; i += n_threads_of_grid())
-        gathered[i] = images[rows[i / row_size] * row_size + i % row_size];
-}
-
 // error <- (x_hat - x) / divisor; sums (blocks): in double, the squares of x_hat - x in every
 // blocks-th run of blockDim.x numbers.
 extern "C" __global__ void subtract_and_sum(const REAL* x_hat, const REAL* x, REAL divisor,

@@ -7,7 +7,10 @@ package too, is the same with both.
 import contextlib
 import functools
 import importlib.util
+import math
 import threading
+
+import numpy as np
 
 from minisca.backends.devices import no_device, no_room
 
@@ -47,6 +50,42 @@ class CuPy:
     def to_host(self, array):
         """`array` as a NumPy array; it waits for the kernels before it."""
         return self.xp.asnumpy(array)
+
+    @functools.cached_property
+    def _copies(self):
+        """The stream on which `send` and `fetch` copy while kernels run."""
+        return self.xp.cuda.Stream(non_blocking=True)
+
+    def pinned(self, shape, dtype):
+        """A new array of the host, in memory that the device reads and writes by itself."""
+        size = math.prod(shape)
+        memory = self.xp.cuda.alloc_pinned_memory(max(1, size * dtype.itemsize))
+        return np.frombuffer(memory, dtype, size).reshape(shape)
+
+    def send(self, array):
+        """Begin to copy an array of the host; the function that waits, and gives it there."""
+        if not self._is_pinned(array):
+            staged = self.pinned(array.shape, array.dtype)
+            staged[...] = array
+            array = staged
+        there = self.xp.empty(array.shape, array.dtype)
+        # Its memory may be what kernels use that were launched before: their stream's own.
+        self._copies.wait_event(self.xp.cuda.get_current_stream().record())
+        there.set(array, stream=self._copies)
+        return Copy(there, array, self._copies.record())
+
+    def fetch(self, array):
+        """Begin to copy an array of the device; the function that waits, and gives it here."""
+        here = self.pinned(array.shape, array.dtype)
+        self._copies.wait_event(self.xp.cuda.get_current_stream().record())
+        array.get(stream=self._copies, out=here, blocking=False)
+        return Copy(here, array, self._copies.record())
+
+    def _is_pinned(self, array):
+        while isinstance(array, np.ndarray):
+            array = array.base
+        owner = array.obj if isinstance(array, memoryview) else array
+        return isinstance(owner, self.xp.cuda.PinnedMemoryPointer)
 
     def raw_kernel(self, code, name, options):
         """The kernel, compiled when it is first launched. CuPy adds the option -ftz=true."""
@@ -103,6 +142,22 @@ class CuPy:
         cuda = self.xp.cuda
         launch = (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError)
         return launch, (cuda.memory.OutOfMemoryError,)
+
+
+class Copy:
+    """A copy on its way: called, it waits, and gives what was made. Both ends stay until then."""
+
+    def __init__(self, made, source, done):
+        self._made, self._source, self._done = made, source, done
+
+    def __call__(self):
+        self._done.synchronize()
+        self._source = None
+        return self._made
+
+    def __del__(self):
+        if self._source is not None:  # nobody waited: its memory must not be another's yet
+            self._done.synchronize()
 
 
 def _import_cupy():

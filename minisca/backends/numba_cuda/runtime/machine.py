@@ -52,6 +52,15 @@ def free_bytes():
     return cuda.current_context().get_memory_info().free
 
 
+def pinned(shape, dtype):
+    """An array of the host from which copies are fastest. MemoryError where there is no room."""
+    require()
+    try:
+        return cuda.pinned_array(shape, dtype)
+    except CudaAPIError as error:
+        raise MemoryError(f"the host has no pinned memory for {dtype} {shape}: {error}") from error
+
+
 def allocate(shape, dtype, make):
     """What `make()` returns, a new array; MemoryError says what would fit, if it does not."""
     require()

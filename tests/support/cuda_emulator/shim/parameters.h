@@ -14,6 +14,7 @@ struct Code;  // a missing one: the parameter's type is not one that the launche
         static constexpr char kLetter = letter; \
     };
 EMULATOR_CODE(int, 'i')
+EMULATOR_CODE(unsigned char, 'B')
 EMULATOR_CODE(unsigned short, 'H')
 EMULATOR_CODE(long long, 'q')
 EMULATOR_CODE(float, 'f')
