@@ -51,13 +51,14 @@ def keep(backend, shape, dtype):
     if name_of(backend) == "cpu":
         return np.empty(shape, dtype)
     n_bytes, room = math.prod(shape) * dtype.itemsize, SHARE * backend.free_bytes()
-    fitting = int(room * shape[0] / n_bytes)
-    why = f"has room for {room:.0f}, {fitting} of {shape[0]} images"
     if n_bytes <= room:
         try:
             return backend.empty(shape, dtype)
         except MemoryError as error:  # in no one piece
-            why = str(error)
+            why = f"gave none: {error}"
+    else:
+        fitting = int(room * shape[0] / n_bytes)
+        why = f"has room for {room:.0f}, {fitting} of {shape[0]} images"
     if dtype.itemsize > 2 and n_bytes * 2 / dtype.itemsize <= room:
         why += "; in float16 all would fit"
     kept, where = _keep_on_host(backend, shape, dtype)

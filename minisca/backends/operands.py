@@ -149,12 +149,12 @@ def check_cast(array, dtype, centre, to_device):
     _, dtype = check_new((), dtype)
     if dtype not in TRAVELLING[1:]:
         raise TypeError(f"dtype is {dtype}; it must be float16, float32 or float64")
+    if 0 in getattr(array, "shape", ()):
+        raise ValueError(f"array has shape {tuple(array.shape)}; no side may be 0")
     array = to_device(array)
     if array.dtype not in TRAVELLING or array.ndim == 0:
         must = "an array of rank 1 or more of uint8, float16, float32 or float64"
         raise TypeError(f"array is of {array.dtype} and rank {array.ndim}; it must be {must}")
-    if 0 in array.shape:
-        raise ValueError(f"array has shape {tuple(array.shape)}; no side may be 0")
     if centre is not None:
         number = np.float32 if dtype == np.float16 else dtype
         if not hasattr(centre, "dtype") or isinstance(centre, np.ndarray | np.generic):

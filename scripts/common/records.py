@@ -32,6 +32,7 @@ LATER_SETTINGS = {
     "init_filters": "random",
     "algorithm": "lloyd",
     "pooling": "sum",
+    "backend": "cpu",
 }
 
 
@@ -169,14 +170,16 @@ class Results:
         return None
 
     def add(self, record):
-        """Append a record, in place of one of the same row, seed and data.
+        """Append a record, in place of one of the same row, seed, data and backend.
 
         One of other settings is replaced only if it was there before: what another process adds
         meanwhile stays beside it.
         """
 
         def is_replaced(old):
-            same = all(old[key] == record[key] for key in ("row", "seed", "data"))
+            same = all(
+                old.get(key) == record.get(key) for key in ("row", "seed", "data", "backend")
+            )
             return same and (old in self.before or old.get("settings") == settings)
 
         settings = json.loads(json.dumps(record.get("settings")))  # as a file has them
@@ -202,15 +205,21 @@ def same_settings(wanted, recorded):
 
 
 class Stopwatch:
-    """Seconds by phase: `with watch("train"): ...`."""
+    """Seconds by phase: `with watch("train"): ...`.
 
-    def __init__(self):
+    wait: what is called before the clock is read, until a device is done; None: nothing waits.
+    """
+
+    def __init__(self, wait=None):
         self.seconds = {}
+        self._wait = wait or (lambda: None)
 
     @contextmanager
     def __call__(self, phase):
+        self._wait()
         start = time.perf_counter()
         yield
+        self._wait()
         spent = time.perf_counter() - start
         self.seconds[phase] = round(self.seconds.get(phase, 0) + spent, 2)
 

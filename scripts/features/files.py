@@ -26,10 +26,16 @@ def feature_shape(layer, images):
     return (len(images), layer.n_maps, *sides)
 
 
-def encode_layer(layer, images, files=None):
-    """The features; those too large for float32 in float16, in a file if there are `files`."""
+def encode_layer(layer, images, files=None, stay=False):
+    """The features; those too large for float32 in float16, in a file if there are `files`.
+
+    stay: leave them on the layer's device, or where that has no room, which is then said.
+    """
     shape = feature_shape(layer, images)
-    if 4 * np.prod(shape, dtype=np.int64) <= FLOAT32_BYTES:
+    fits = 4 * np.prod(shape, dtype=np.int64) <= FLOAT32_BYTES
+    if stay:
+        return layer.transform(images, to="device", dtype=None if fits else "float16")
+    if fits:
         return layer.transform(images)
     if files is None:
         return layer.transform(images, out=np.empty(shape, np.float16))

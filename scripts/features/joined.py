@@ -1,5 +1,7 @@
 """What a classifier sees: features scaled, several layers' side by side, without a copy of them."""
 
+import math
+
 import numpy as np
 from features.scaling import FeatureScaling
 
@@ -30,7 +32,10 @@ class Seen:
             self.factors_ = self.factors_ or unit_variance(outputs)
             return JoinedFeatures(list(outputs), self.factors_)
         (features,) = outputs
-        return features.reshape(len(features) // self.views, -1) if self.views > 1 else features
+        if self.views == 1:
+            return features
+        n, size = features.shape[0] // self.views, math.prod(features.shape[1:])
+        return features.reshape((n, self.views * size))
 
 
 def unit_variance(parts):

@@ -37,6 +37,8 @@ class FeatureScaling:
 
     def apply_(self, features):
         """Scale the features in place; returns them."""
+        if self.kind == "none":  # they may lie on a device
+            return features
         for part in _parts(features):
             if self.kind == "per-map":
                 part *= self.factors_

@@ -56,21 +56,23 @@ def as_images(data, class_names=None, n_validation=None):
     )
 
 
-def prepare(images, preparation, directory, resume=False):
+def prepare(images, preparation, directory, resume=False, backend="cpu"):
     """The images as a row learns from them.
 
     "raw": contrast-normalised. Brightness, which is never negative, would else take most of the
     loss: of 64 maps on 5,000 images in [0, 1] about one in ten stayed noise. "whitened": then
     ZCA-whitened by the training images' statistics, which are saved in `directory`. With `resume`,
     what was saved there for these images is used: measured again, on another number of threads, it
-    would differ by rounding, and layers go on with the very same images only.
+    would differ by rounding, and layers go on with the very same images only. All is computed by
+    the backend; the images come back.
     """
-    train, test = map(contrast_normalise, (images.train, images.test))
+    train, test = (contrast_normalise(x, backend=backend) for x in (images.train, images.test))
     if preparation == "whitened":
         whitener = saved_whitener(directory / "zca.npz", train) if resume else None
         if whitener is None:
-            whitener = ZCA(epsilon=ZCA_EPSILON).fit(train)
+            whitener = ZCA(epsilon=ZCA_EPSILON, backend=backend).fit(train)
             whitener.save(directory / "zca.npz")
+        whitener.set_params(backend=backend)
         train, test = map(whitener.transform, (train, test))
     return images._replace(train=train, test=test)
 

@@ -1,5 +1,6 @@
 """The end of a table's command: the paper's figure beside each of ours, printed and as a page."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,10 @@ def report(table, results, images, arguments):
 
 
 def results_table(table, records):
-    """Header and rows, plain rows first, each with a line of means where it has several seeds."""
+    """Header and rows, plain rows first, each with a line of means where it has several seeds.
+
+    Those of a device stand below the CPU's, and a column says where they were measured.
+    """
     measure = "accuracy" if table.accuracies else "error"
     columns = {"paper": ("paper_percent", " %")}
     for half in ("test", "validation"):
@@ -54,18 +58,28 @@ def results_table(table, records):
         columns["reconstruction"] = ("reconstruction_error", "")
     known = [f"{table.prefix}-{name}" for name in table.rows]
     others = (record["row"] for record in records if "curve" not in record)
+    places = dict.fromkeys(map(_place, records))
+    shows_place = list(places) not in ([], ["cpu"])
     rows = []
-    for name in dict.fromkeys([*known, *others]):
-        found = [record for record in records if record["row"] == name]
+    for name, place in product(dict.fromkeys([*known, *others]), sorted(places)):
+        found = [r for r in records if (r["row"], _place(r)) == (name, place)]
+        where = [place] if shows_place else []
         for record in found:
             values = ((record.get(key), unit) for key, unit in columns.values())
             cells = ("-" if value is None else f"{value:.2f}{unit}" for value, unit in values)
             seconds = f"{record['seconds']['total']:.0f} s"
-            rows.append([name, str(record["seed"]), *cells, seconds])
+            rows.append([name, str(record["seed"]), *cells, seconds, *where])
         if len(found) > 1:
             cells = (mean_cell(found, key, unit) for key, unit in columns.values())
-            rows.append(["", "mean", *cells, ""])
-    return ["row", "seed", *columns, "time"], rows
+            rows.append(["", "mean", *cells, "", *where])
+    return ["row", "seed", *columns, "time", *(["where"] if shows_place else [])], rows
+
+
+def _place(record):
+    """Where a record was measured: "cpu", or the backend and its device."""
+    device = record.get("machine", {}).get("device")
+    name = record.get("backend", "cpu")
+    return name if device is None else f"{name}, {device}"
 
 
 def mean_cell(records, key, unit):

@@ -8,10 +8,16 @@ from features.scaling import SCALINGS
 from tables.images import ZCA_EPSILON
 
 import minisca
+from minisca import LinearSVM, LogisticRegression
+from minisca.backends import get_backend, name_of
 from minisca.baselines import TriangleKMeans
 
 #: Every second layer of the paper's; the filters' width, which it does not print, is our choice.
 SECOND_LAYER = {"filter_width": 5, "pool_width": 3, "pool_stride": 2}
+
+#: Of an SVM on a device: it counts iterations of L-BFGS there, milliseconds each, of which it needs
+#: more than passes of the CPU's descent; `tol` ends most fits before.
+DEVICE_ITERATIONS = 500
 
 #: The options that make other rows of it, and what they add to its name.
 EXTENSIONS = {
@@ -55,6 +61,12 @@ class Row:
     def ways(self):
         """How the classifier is scored, a record for each: plainly, and over altered images."""
         return ("", self.altered) if self.altered and self.classifier is not None else ("",)
+
+    @property
+    def stays_on_device(self):
+        """Whether its features go from the layers to the classifier where both compute."""
+        on_host = self.scaling != "none" or {"concatenate", "augment"} & self.extensions.keys()
+        return getattr(self.classifier, "backend", "cpu") != "cpu" and not on_host
 
     def settings(self, n_images, quick, way=""):
         """Everything that decides the outcome, in plain numbers and names."""
@@ -102,8 +114,10 @@ def planned(row, seed, quick_maps, arguments):
     """The row with all parameters: the seed, of layers backend, what the arguments change."""
     if "random_state" in (row.classifier.get_params(deep=False) if row.classifier else ()):
         row = replace(row, classifier=copy.copy(row.classifier).set_params(random_state=seed))
+    name = name_of(get_backend(arguments.backend))
+    row = replace(row, classifier=classifier_on(name, row.classifier))
     if row.k_means:
-        options = {**row.layers[0], "random_state": seed}
+        options = {**row.layers[0], "random_state": seed, "backend": name}
         if arguments.quick:
             options |= {"n_patches": 10_000, "n_maps": min(quick_maps, options["n_maps"])}
         return replace(row, layers=(TriangleKMeans(**options).get_params(),))
@@ -117,6 +131,16 @@ def planned(row, seed, quick_maps, arguments):
             options["n_epochs"] = epochs
         layers.append(minisca.SparseConvAutoencoder(**options).get_params(deep=False))
     return replace(row, layers=tuple(layers))
+
+
+def classifier_on(backend, classifier):
+    """The classifier, or where it can be fitted on the device of this backend, one that is."""
+    if backend == "cpu" or not isinstance(classifier, LinearSVM | LogisticRegression):
+        return classifier
+    there = copy.copy(classifier).set_params(backend=backend)
+    if isinstance(there, LinearSVM):
+        there.set_params(max_iter=DEVICE_ITERATIONS)
+    return there
 
 
 # Extensions do better than the plain rows; none of them uses a label before the classifier. -----

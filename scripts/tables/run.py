@@ -19,6 +19,7 @@ from tables.report import report
 from tables.rows import EXTENSIONS, OF_FEATURES, planned
 
 import minisca
+from minisca.backends import get_backend, name_of
 from minisca.baselines import TriangleKMeans
 from minisca.classifiers import SoftmaxSGD
 
@@ -47,10 +48,11 @@ def run_table(table, rows, images, arguments):
             print(f"row {name}, seed {seed}: already in {results.path}")
             continue
         print(f"row {name}, seed {seed}")
-        watch = Stopwatch()
+        watch = Stopwatch(waiting_for_device(arguments.backend))
         if row.preparation not in ready:
             with watch("prepare"):
-                where = output / "layers", arguments.resume
+                backend = name_of(get_backend(arguments.backend))
+                where = output / "layers", arguments.resume, backend
                 ready[row.preparation] = prepare(images, row.preparation, *where)
         prepared = ready[row.preparation]
         layers, outputs = train_layers(row, prepared.train, layer_files, files, watch)
@@ -148,7 +150,7 @@ def train_layers(row, images, layer_files, feature_files, watch):
         layers.append(layer_files.fit(layer, features, name, watch))
         if row.classifier is not None:
             with watch("encode"):
-                features = encode_layer(layers[-1], features, feature_files)
+                features = encode_layer(layers[-1], features, feature_files, row.stays_on_device)
             outputs = [*outputs, features] if "concatenate" in row.extensions else [features]
     return layers, outputs
 
@@ -167,7 +169,7 @@ def encode(row, layers, images, feature_files):
     """The features of the layers that the classifier sees: of all, or of the last alone."""
     features, outputs = images, []
     for layer in layers:
-        features = encode_layer(layer, features, feature_files)
+        features = encode_layer(layer, features, feature_files, row.stays_on_device)
         outputs = [*outputs, features] if "concatenate" in row.extensions else [features]
     return outputs
 
@@ -262,13 +264,33 @@ def record(run, layers, figures, table, watch, way):
     """A run's record; the seconds of altered images count in the record of these alone."""
     comparable = table.comparable(run["data"], run["settings"]["quick"])
     k_means = isinstance(layers[0], TriangleKMeans)
+    found = environment()
+    device = device_name(layers[0].backend if k_means else layers[0].backend_)
+    found["machine"] |= {} if device is None else {"device": device}
     spent = {phase: t for phase, t in watch.seconds.items() if phase == way or phase not in ALTERED}
     return {
         **run,
         **figures,
         "paper_percent": published(run["row"]) if comparable else None,
-        "backend": "cpu" if k_means else layers[0].backend_,
+        "backend": layers[0].backend if k_means else layers[0].backend_,
         "seconds": spent | {"total": round(sum(spent.values()), 2)},
         "losses": [] if k_means else [layer.loss_history_ for layer in layers],
-        **environment(),
+        **found,
     }
+
+
+def waiting_for_device(backend):
+    """What waits until all that was begun on the device is done; None on the CPU."""
+    column = get_backend(backend)
+    if name_of(column) == "cpu":
+        return None
+    return lambda: column.to_host(column.to_device(np.zeros(1)))
+
+
+def device_name(backend):
+    """The name of the device that the backend computes on; None of the CPU."""
+    if backend == "cpu":
+        return None
+    from bench.machines import open_machine  # it imports all that measures
+
+    return open_machine(backend).description()["name"]

@@ -13,7 +13,7 @@ over_devices = pytest.mark.parametrize("device", DEVICES)
 
 
 def few():
-    return images(n=9, channels=2, height=3, width=2)
+    return images(n=9, channels=2, height=3, width=3)
 
 
 @over_devices

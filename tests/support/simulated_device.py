@@ -17,7 +17,7 @@ SMALL_CASE = cases.Case(3, 2, 4, 5, 4, 3)
 MOST_MULTIPLICATIONS = 8_000
 
 #: Tests that take hundreds of calls, one a coordinate, and of layers that are tiny for a compiled
-#: program only.
+#: program only; and of numbers that overflow, of which NumPy warns there.
 LEFT_OUT = (
     "test_relu_backward_is_the_derivative_of_relu",
     "test_the_winners_gradient_goes_to_the_winner_of_every_map_that_is_not_silent",
@@ -26,6 +26,7 @@ LEFT_OUT = (
     "test_growth_has_a_point_for_every_size",
     "test_the_same_numbers_in_another_form_give_the_same_results",
     "test_shapes_that_do_not_fit_are_refused_by_the_name_of_one_of_them",
+    "test_what_is_too_large_for_halves_becomes_infinite_and_what_is_no_number_stays_it",
 )
 
 
