@@ -34,7 +34,7 @@ KERNELS = {
     "kernels.linear.square_rows": "f2 d1",
     "kernels.linear.squared_hinge": "f2 i1 d1 f2",
     "kernels.linear.cross_entropy": "f2 i1 d1 f2",
-    "kernels.rows.normalise_rows": "f2 d0 f2",
+    "kernels.rows.normalise_rows": "f2 d1 f2",
     "kernels.rows.choose_nearest": "f2 f2 f2 i1 f1",
     "kernels.selection._keep_top_n": "f2 f2 i2",
     "kernels.selection._keep_k_largest": "f3 f2 i2 f2 i2 i2",

@@ -190,7 +190,7 @@ def row_squares(features):
 def contrast_normalised(features, epsilon):
     """See `minisca.backends.interface.Backend.contrast_normalised`."""
     normalised = empty(features.shape, features.dtype)
-    args = features, np.float64(epsilon), normalised
+    args = features, to_device(np.full(1, epsilon)), normalised
     launch_blocks(of_rows.normalise_rows, features.shape[0], *args, dtype=np.float64)
     return normalised
 

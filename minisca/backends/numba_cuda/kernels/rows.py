@@ -10,8 +10,8 @@ from minisca.backends.numba_cuda.kernels.reduce import group_sum
 
 @cuda.jit
 def normalise_rows(rows, epsilon, normalised):
-    """Every row of (n, f) less its mean, over its deviation plus epsilon. A block a row."""
-    shared = cuda.shared.array(0, np.float64)
+    """Every row of (n, f) less its mean, over its deviation plus epsilon (1,). A block a row."""
+    shared = cuda.shared.array(0, epsilon.dtype)
     size = rows.shape[1]
     for row in range(cuda.blockIdx.x, rows.shape[0], cuda.gridDim.x):
         total, squares = 0.0, 0.0
@@ -20,7 +20,7 @@ def normalise_rows(rows, epsilon, normalised):
         mean = group_sum(total, shared) / size
         for f in range(cuda.threadIdx.x, size, cuda.blockDim.x):
             squares += (rows[row, f] - mean) * (rows[row, f] - mean)
-        divisor = math.sqrt(group_sum(squares, shared) / size) + epsilon
+        divisor = math.sqrt(group_sum(squares, shared) / size) + epsilon[0]
         for f in range(cuda.threadIdx.x, size, cuda.blockDim.x):
             normalised[row, f] = (rows[row, f] - mean) / divisor
 
