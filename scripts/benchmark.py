@@ -31,7 +31,7 @@ peaks       products of float32, TF32 and float16, and a copy
 peers       PyTorch's step as it comes, as one CUDA graph, and the best one that we can write
 compiled    PyTorch's steps through torch.compile
 kernels     every kernel of a step, by Nsight Compute where it is installed
-mnist       rows 16 and 128 of Table 1, from the images to the test error
+mnist       the rows of Table 1, from the images to the test error
 
 and the other sections are the CPU's own. `device` is steps, transform and cold of both columns,
 peaks, peers, kernels and compiled: what fails is written down, and the rest goes on.

@@ -14,13 +14,13 @@ from pathlib import Path
 from common.data_files import FileError, run_command
 from common.options import make_parser
 from common.records import ROOT
-from published import gpu, speed, studies, tables
+from published import end_to_end, gpu, speed, studies, tables
 from published.page import write_page
 
 from minisca.files.atomic import atomic_write
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "reference").glob("*.md"))]
-MODULES = (tables, studies, speed, gpu)
+MODULES = (tables, studies, speed, gpu, end_to_end)
 REPORT = ROOT / "reference" / "report.html"
 SECTION = re.compile(r"<!-- (\S+)(.*?) -->\n.*?<!-- end \1\2 -->", re.DOTALL)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.children import SCRIPTS, script_environment
 from common.records import print_rows
 
-ROWS = ("16", "128")
+ROWS = ("16", "128", "deep")
 
 
 def measure_mnist(bench, machine):

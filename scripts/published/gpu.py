@@ -4,7 +4,7 @@ import math
 from collections import Counter
 
 from bench.timing import median
-from published.tables import NONE, Table, read
+from published.tables import NONE, Table, by_row, read, spread
 
 #: PyTorch's steps, each with products of float32 and of TF32, and how they read.
 PEERS = {
@@ -21,14 +21,14 @@ def _sections():
     return read("h100")["sections"]
 
 
-def _layers(section):
+def layers_of(section):
     """{layer: what the section has of it}; nothing of a section that was not measured."""
     return {found["layer"]: found for found in _sections().get(section, {}).get("layers", ())}
 
 
-def _medians(section):
+def medians_of(section):
     """{layer: its median seconds}"""
-    return {name: found["median_seconds"] for name, found in _layers(section).items()}
+    return {name: found["median_seconds"] for name, found in layers_of(section).items()}
 
 
 def gpu_machine():
@@ -43,9 +43,9 @@ def gpu_machine():
 
 def gpu_steps():
     """A training step of both columns beside PyTorch's as it comes, and how much faster."""
-    other, peers = _medians("steps on numba_cuda"), _medians("peers")
+    other, peers = medians_of("steps on numba_cuda"), medians_of("peers")
     rows = []
-    for layer, found in _medians("steps on cupy").items():
+    for layer, found in medians_of("steps on cupy").items():
         times = [found["minisca"], other.get(layer, {}).get("minisca")]
         theirs = [peers.get(layer, {}).get(f"plain, {precision}") for precision in PRECISIONS]
         faster = (NONE if spent is None else f"{spent / times[0]:.1f} ×" for spent in theirs)
@@ -57,8 +57,8 @@ def gpu_steps():
 
 def gpu_peers():
     """PyTorch's step as it comes, compiled, as one CUDA graph, and the best we can write."""
-    compiled, rows = _medians("compiled"), []
-    for layer, found in _medians("peers").items():
+    compiled, rows = medians_of("compiled"), []
+    for layer, found in medians_of("peers").items():
         for precision in PRECISIONS:
             times = found | compiled.get(layer, {})
             cells = (shown(times.get(f"{name}, {precision}")) for name in PEERS)
@@ -69,7 +69,7 @@ def gpu_peers():
 def gpu_ways():
     """What the best step in PyTorch is made of."""
     rows = []
-    for layer, found in _layers("peers").items():
+    for layer, found in layers_of("peers").items():
         for precision, made_of in found.get("best_made_of", {}).items():
             rows.append([layer, precision, *made_of["ways"].values()])
     return Table(["the best step", "products", "encode", "decode", "slopes", "gradients"], rows)
@@ -77,7 +77,7 @@ def gpu_ways():
 
 def gpu_phases(backend):
     """The operations of a step, each called again and again by itself."""
-    layers = _layers(f"steps on {backend}")
+    layers = layers_of(f"steps on {backend}")
     names = [name for found in layers.values() for name in found["phase_seconds"]]
     names = list(dict.fromkeys(names))
     rows = [
@@ -89,7 +89,7 @@ def gpu_phases(backend):
 
 def gpu_transform():
     """`transform` beside the encoder of a step."""
-    of = {backend: _layers(f"transform on {backend}") for backend in ("cupy", "numba_cuda")}
+    of = {backend: layers_of(f"transform on {backend}") for backend in ("cupy", "numba_cuda")}
     rows = [
         [
             layer,
@@ -117,8 +117,8 @@ KERNEL += ["inner loop", "wide loads", "estimate", "measured", "processors", "me
 
 def gpu_kernels():
     """Every kernel of a step."""
-    measured, rows = _layers("kernels on cupy"), []
-    for layer, found in _layers("machine-code").items():
+    measured, rows = layers_of("kernels on cupy"), []
+    for layer, found in layers_of("machine-code").items():
         profile = measured.get(layer, {"kernels": ()})["kernels"]
         rows += _headed([layer], _kernel_rows(found["kernels"], profile))
     return Table(["layer", *KERNEL], rows)
@@ -127,7 +127,7 @@ def gpu_kernels():
 def gpu_other_kernels():
     """Every kernel of what a step does not do, or does another way elsewhere; never profiled."""
     rows = []
-    for layer, found in _layers("machine-code").items():
+    for layer, found in layers_of("machine-code").items():
         for what, kernels in found.get("others", {}).items():
             rows += _headed([layer, what], _kernel_rows(kernels, ()))
     return Table(["layer", "what for", *KERNEL], rows)
@@ -186,14 +186,15 @@ def _kernel_row(kernel, profile):
 
 def gpu_mnist():
     """Rows of Table 1 from the images to the test error."""
-    rows = []
+    rows, here = [], by_row("mnist")
     for record in _sections().get("mnist", {}).get("records", ()):
-        row = [f"{record['settings']['layers'][0]['n_maps']} maps"]
-        row += [f"{record['test_error_percent']:.2f} %"]
+        name = " then ".join(str(layer["n_maps"]) for layer in record["settings"]["layers"])
+        row = [f"{name} maps", f"{record['test_error_percent']:.2f} %"]
         names = ("train", "encode", "classify", "total")
-        rows.append(row + [f"{record['seconds'][name]:.1f} s" for name in names])
+        row += [f"{record['seconds'][name]:.1f} s" for name in names]
+        rows.append([*row, spread(here[record["row"]]) if record["row"] in here else NONE])
     header = ["MNIST, from end to end", "test error", "training", "encoding", "classifier"]
-    return Table([*header, "all"], rows)
+    return Table([*header, "all", "test error on the CPU"], rows)
 
 
 def shown(seconds):

@@ -94,9 +94,11 @@ def made(what):
 
 
 def by_row(name):
-    """{row: its records, by seed} of a file of reference/measured."""
+    """{row: its records, by seed} of a file of reference/measured; none of a device."""
     groups = {}
     for record in read(name):
+        if "device" in record.get("machine", ()):
+            continue
         groups.setdefault(record["row"], []).append(record)
     return {row: sorted(found, key=lambda record: record["seed"]) for row, found in groups.items()}
 

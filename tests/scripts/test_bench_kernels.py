@@ -125,7 +125,7 @@ def test_rows_of_mnist_are_measured_by_the_command_itself(monkeypatch, capsys):
     found = end_to_end.measure_mnist(BENCH, MACHINE)
     assert found == {"records": [record]}
     assert commands[0][1].endswith("reproduce_mnist.py")
-    assert commands[0][2:7] == ["--backend", "cupy", "--rows", "16", "128"]
+    assert commands[0][2:8] == ["--backend", "cupy", "--rows", "16", "128", "deep"]
     end_to_end.report_mnist(found)
     assert "mnist-16  1.5" in capsys.readouterr().out
     with pytest.raises(RuntimeError, match="no digits"):
