@@ -254,8 +254,7 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
     def winners(self, X: Images) -> tuple[Array, Array]:
         """The largest unit of every map of every image, whatever the sparsity rule.
 
-        Returns values (n, m) of `dtype`, 0 where a map has no positive unit, and int32 positions
-        (n, m): row * image width + column.
+        Returns values (n, m), 0 where no unit is positive, and int32 positions (n, m), row by row.
         """
         return encoding.winners(*self._checked(X))
 
@@ -294,9 +293,8 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
 
     def _checked(self, X) -> tuple[Any, Any, Any, Any]:
         """What every function of `minisca.encoding` takes: backend, state, settings, images."""
-        state = self._fitted_state()
+        state, backend = self._fitted_state(), get_backend(self.backend)
         self.check_parameters()
         state.check_arrays()
-        backend = get_backend(self.backend)
         X = images_for(backend, X, channels=state.n_channels, size=state.image_size)
         return backend, state, self, centred(X, state.centre)
