@@ -36,7 +36,7 @@ def make_out(backend, shape, dtype, out, to, given_dtype=None):
     if to != "host" or given_dtype is not None:
         raise ValueError("out is given, which says where features go; to and dtype must not be")
     check_place("out", out, backend)
-    check_out(out, shape)
+    out = check_out(out, shape)
     if is_of_device(out) and backend.to_device(out) is not out:
         raise ValueError("out is not C-contiguous; on a device it must be")
     return out
