@@ -52,6 +52,7 @@ def test_the_readmes_python_runs(monkeypatch, tmp_path):
     assert names["values"].shape == (60, 128)
     assert names["both"][-1].n_features_in_ == 16 * 10 * 10
     assert (tmp_path / "layer1.npz").exists()
+    assert (tmp_path / "step.png").exists()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
