@@ -29,10 +29,10 @@ SPLITS = ("auto", "maps", "images")
 
 
 class Node(NamedTuple):
-    """A sum in the tree: of blocks from `index * 2**level` on, 2**level of them or those left."""
+    """A sum in the tree: of blocks from `place * 2**level` on, 2**level of them or those left."""
 
     level: int
-    index: int
+    place: int
     arrays: Any
 
 
@@ -273,9 +273,9 @@ def agree(communicator, describe):
     told = communicator.tell((found, raised and f"{type(raised).__name__}: {raised}"))
     if raised is not None:
         raise raised
-    for rank, (_, error) in enumerate(told):
-        if error:
-            raise RuntimeError(f"rank {rank} cannot begin: {error}")
+    for rank, (_, said) in enumerate(told):
+        if said:
+            raise RuntimeError(f"rank {rank} cannot begin: {said}")
     first = told[0][0]
     for rank, (theirs, _) in enumerate(told):
         for what in {**first, **theirs}:

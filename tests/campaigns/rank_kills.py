@@ -23,7 +23,7 @@ SECONDS = 10
 
 
 def killed(seed, directory, most=3.0):
-    """Kill a rank of a fit in `directory` at a random moment of the first `most` seconds.
+    """Kill a rank of a fit in `directory`, within `most` seconds after its first epoch.
 
     Returns {what: value}: the seconds that the job lasted after that, its exit status, what it
     said, and the epochs that the file has.
@@ -31,26 +31,30 @@ def killed(seed, directory, most=3.0):
     draw, directory = random.Random(seed), Path(directory)
     worker = ROOT / "tests" / "support" / "ranks_worker.py"
     process = start_ranks(2, worker, directory, "until_killed")
-    pids = [directory / f"{rank}.pid" for rank in range(2)]
+    file, pids = directory / "layer.npz", [directory / f"{rank}.pid" for rank in range(2)]
     end = time.monotonic() + 120
-    while not all(pid.exists() and pid.read_text() for pid in pids):
+    while epochs_in(file) == 0:
         assert time.monotonic() < end, "the ranks did not begin"
         assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.01)
+        time.sleep(0.05)
     time.sleep(draw.uniform(0, most))
     kill(int(draw.choice(pids).read_text()), signal.SIGKILL)
     start = time.monotonic()
     said, _ = process.communicate(timeout=120)
     seconds = time.monotonic() - start
-    file = directory / "layer.npz"
-    epochs = SparseConvAutoencoder.load(file).n_epochs_done_ if file.exists() else 0
-    return {"seconds": seconds, "status": process.returncode, "said": said, "epochs": epochs}
+    told = {"seconds": round(seconds, 2), "status": process.returncode, "said": said}
+    return told | {"epochs": epochs_in(file)}
+
+
+def epochs_in(file):
+    """How many epochs a file has; 0 where there is none."""
+    return SparseConvAutoencoder.load(file).n_epochs_done_ if file.exists() else 0
 
 
 def goes_on(directory):
     """Whether the file goes on, by one process, to what comes of a fit that was not killed."""
     path = Path(directory) / "layer.npz"
-    last = (SparseConvAutoencoder.load(path).n_epochs_done_ if path.exists() else 0) + 1
+    last = epochs_in(path) + 1
 
     def ends(layer, epoch, loss):
         return epoch == last
@@ -68,7 +72,9 @@ def main():
             found = killed(seed, directory)
             good = found["status"] != 0 and found["seconds"] < SECONDS and goes_on(directory)
             wrong += not good
-            print(seed, "ok" if good else "WRONG", {**found, "said": found["said"][-200:]})
+            print(
+                seed, "ok" if good else "WRONG", {**found, "said": found["said"][-200:]}, flush=True
+            )
     sys.exit(wrong != 0)
 
 
