@@ -13,14 +13,13 @@ not depend on the number of ranks that wrote it.
 
 import copy
 import math
-import pickle
 import sys
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minisca.backends import cpu_runtime, get_backend, name_of
+from minisca.agreement import sendable
 from minisca.chunks import part_of
 from minisca.validation import check_choice, check_integer
 
@@ -202,7 +201,7 @@ class MPI(Solo):
             try:
                 made = function(*arguments)
             except Exception as error:
-                raised = _told(error)
+                raised = sendable(error)
         made, raised = self._all.bcast((made, raised))
         if raised is not None:
             raise raised
@@ -226,64 +225,6 @@ def folded(nodes, n_blocks, add_):
             level, index = level + 1, index // 2
         left.append(Node(level, index, arrays))
     return left
-
-
-def _told(error):
-    """An exception that another process can raise too."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # whatever keeps it from being sent
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
-
-
-def described(settings, communicator, **others):
-    """{what: value} of all that must be the same on every rank, for `agree`.
-
-    settings: {name: value} of an estimator. others: {name: a fingerprint of images, or None}.
-    """
-    import numba
-
-    from minisca import __version__
-
-    found = {"minisca": __version__, "numpy": np.__version__, "numba": numba.__version__}
-    found = {f"the version of {name}": version for name, version in found.items()}
-    found["bytes in a vector"] = cpu_runtime().machine_code.VECTOR_BYTES
-    found |= {"split": communicator.split, "blocks": communicator.blocks}
-    found |= {name: value for name, value in settings.items() if name != "verbose"}
-    if "backend" in found:
-        found["backend"] = name_of(get_backend(found["backend"]))
-    for name, known in others.items():
-        found |= {f"{what} of {name}": value for what, value in (known or {name: None}).items()}
-    return found
-
-
-def agree(communicator, describe):
-    """What `describe` returns beside {what: value}, which must be the same on every rank.
-
-    The first exchange of ranks. Raises on every rank: ValueError where they differ, saying in what;
-    RuntimeError, naming it, where another rank's `describe` raised.
-    """
-    made = raised = None
-    found = {}
-    try:
-        made, found = describe()
-    except Exception as error:
-        raised = error
-    told = communicator.tell((found, raised and f"{type(raised).__name__}: {raised}"))
-    if raised is not None:
-        raise raised
-    for rank, (_, said) in enumerate(told):
-        if said:
-            raise RuntimeError(f"rank {rank} cannot begin: {said}")
-    first = told[0][0]
-    for rank, (theirs, _) in enumerate(told):
-        for what in {**first, **theirs}:
-            one, other = first.get(what), theirs.get(what)
-            if one != other:
-                must = "it must be the same on all ranks"
-                raise ValueError(f"{what} is {one!r} on rank 0, {other!r} on rank {rank}; {must}")
-    return made
 
 
 def as_communicator(given: Any) -> Solo:

@@ -9,8 +9,9 @@ import math
 import numpy as np
 
 from minisca import encoding
+from minisca.agreement import agree, described
 from minisca.chunks import slices
-from minisca.communicators import agree, as_communicator, described
+from minisca.communicators import as_communicator
 from minisca.encoding import ENCODE_BATCH, features_shape, images_at_a_time
 from minisca.training.images import fingerprint
 from minisca.validation import check_choice, check_images

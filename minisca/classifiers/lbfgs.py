@@ -20,7 +20,7 @@ def minimise(problem, max_iter, tol, verbose, file, loss_and_gradient, title="L-
 
     Iterations suffice if no entry of the gradient, by weights and intercepts as they are changed
     below, is larger than `tol`. file: the FitFile. loss_and_gradient(problem, weights, intercept):
-    as `minisca.classifiers.linear` has it. title: of the progress bar.
+    as `minisca.classifiers.problem` has it. title: of the progress bar.
     """
     from scipy.optimize import minimize as scipy_minimize  # longer to import than all of minisca
 

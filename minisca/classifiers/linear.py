@@ -18,6 +18,8 @@ from minisca.classifiers.feature_blocks import FeatureBlocks
 from minisca.classifiers.placed import PlacedFeatures, minimise_on
 from minisca.classifiers.problem import make_problem
 from minisca.classifiers.resuming import FitFile
+from minisca.classifiers.shared import agreed
+from minisca.communicators import Solo
 from minisca.files.checkpoint import FLOATS, LABELS, CheckpointError, Learned
 from minisca.training.arrivals import check_place
 from minisca.types import Array, Features, PathLike
@@ -54,7 +56,12 @@ class LinearClassifier(Classifier):
     backend = "cpu"
 
     def fit(
-        self, X: Features, y: ArrayLike, checkpoint: PathLike | None = None, resume: bool = False
+        self,
+        X: Features,
+        y: ArrayLike,
+        checkpoint: PathLike | None = None,
+        resume: bool = False,
+        communicator: Any = None,
     ) -> Self:
         """Learn from features and their labels.
 
@@ -71,6 +78,8 @@ class LinearClassifier(Classifier):
         resume : bool, default False
             Go on from that file, if there is one, to the bits of an uninterrupted fit. Settings,
             `backend` among them, must be those that it began with.
+        communicator : an mpi4py communicator, one of `minisca.communicators`, or None
+            Of the ranks that fit together, on the CPU; each is given the same features and labels.
 
         Returns
         -------
@@ -85,25 +94,35 @@ class LinearClassifier(Classifier):
         CheckpointError if the file to resume from is damaged, or of other settings, features or
         labels. What stops a fit leaves the classifier as it was.
         """
-        return self._fit(X, y, checkpoint, resume)
+        return self._fit(X, y, checkpoint, resume, communicator=communicator)
 
     @np.errstate(under="ignore")  # a number that underflows is 0
-    def _fit(self, X, y, checkpoint, resume, validation=None):
-        self.check_parameters()
-        check_resume(resume, checkpoint)
-        blocks = self._blocks(X)
-        labels = check_labels(self._on_host("y", y), blocks.n)
+    def _fit(self, X, y, checkpoint, resume, validation=None, communicator=None):
+        def check():
+            self.check_parameters()
+            check_resume(resume, checkpoint)
+            blocks = self._blocks(X)
+            return blocks, check_labels(self._on_host("y", y), blocks.n)
+
+        ranks, fitting = Solo(), self
+        if communicator is None:
+            blocks, labels = check()
+        else:
+            ranks, (blocks, labels) = agreed(communicator, self, check)
+            fitting = ranks.quiet(self)
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(f"y has one class, {classes.tolist()[0]!r}; it must have two or more")
         held_out = None
         if validation is not None:
             held_out = check_held_out(validation, blocks, classes, type(self).__name__)
-        with FitFile(checkpoint, self, blocks, labels, held_out) as file:
-            fitted = file.resume() if resume else None
+        learn = fitting._learn if communicator is None else partial(fitting._learn_together, ranks)
+        path = checkpoint if ranks.is_first else None
+        with FitFile(path, self, blocks, labels, held_out) as file:
+            fitted, file.found = ranks.from_first(file.resume) if resume else (None, None)
             if fitted is None:
                 fitted = copy.copy(self)
-                vars(fitted).update(self._learn(blocks, classes, codes, file, held_out))
+                vars(fitted).update(learn(blocks, classes, codes, file, held_out))
                 file.finish(fitted)
         learned = (*self._learned_arrays(), *self._learned_numbers)
         vars(self).update({f"{name}_": getattr(fitted, f"{name}_") for name in learned})
@@ -208,7 +227,9 @@ class PenalisedClassifier(LinearClassifier):
     A subclass defines `_row_losses(scores, truth)`, as a Problem has it, the backends' operation
     `_loss` of the same meaning, and, for the CPU, `_minimise(problem, max_iter, tol, file)`:
     weights and intercepts, float64, the objective there, the iterations made, and whether they
-    sufficed. `_gradient_tol` times `tol` is what L-BFGS asks of the gradient on a device.
+    sufficed; `_minimise_together(ranks, blocks, codes, n_classes, (l2, max_iter, tol), file)`, by
+    several ranks: that and the Problem. `_gradient_tol` times `tol` is what L-BFGS
+    asks of the gradient on a device.
     """
 
     loss_: float
@@ -234,6 +255,15 @@ class PenalisedClassifier(LinearClassifier):
             found, problem = minimise_on(
                 backend, blocks, codes, len(classes), l2, self._loss, *goal, self.verbose, file
             )
+        return self._learned(problem, classes, found, blocks.dtype, file)
+
+    def _learn_together(self, ranks, blocks, classes, codes, file, held_out=None):
+        goal = float(self.l2), int(self.max_iter), float(self.tol)
+        found, problem = self._minimise_together(ranks, blocks, codes, len(classes), goal, file)
+        return self._learned(problem, classes, found, blocks.dtype, file)
+
+    def _learned(self, problem, classes, found, dtype, file):
+        """{attribute: value} of what was found."""
         weights, intercept, loss, n_iter, converged = found
         if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
             if file.found:
@@ -242,8 +272,8 @@ class PenalisedClassifier(LinearClassifier):
             raise ValueError("X has values too far apart for the loss to stay finite; rescale them")
         return {
             "classes_": classes,
-            "coef_": (problem.scale * weights).astype(blocks.dtype),
-            "intercept_": intercept.astype(blocks.dtype),
+            "coef_": (problem.scale * weights).astype(dtype),
+            "intercept_": intercept.astype(dtype),
             **{"loss_": loss, "n_iter_": n_iter, "converged_": converged},
         }
 
@@ -254,42 +284,3 @@ class PenalisedClassifier(LinearClassifier):
         check_number("tol", self.tol)
         check_verbose(self.verbose)
         check_choice("backend", self.backend, CHOICES)
-
-
-def loss_and_gradient(problem, weights, intercept):
-    """A Problem's objective, d_weights and d_intercept in one pass over the features.
-
-    All float64, summed in an order that is always the same.
-    """
-    from minisca.classifiers.kernels.products import pack_weights
-
-    blocks, codes, _, _, scale, l2, row_losses = problem
-    # The features stay as they are: scaling the weights gives the same products.
-    packed = pack_weights((scale * weights).astype(blocks.dtype))
-    loss = 0.0
-    d_weights = np.zeros(weights.shape)
-    d_intercept = np.zeros(len(intercept))
-    for rows, block in blocks.as_stored():
-        found = of_block(block, codes[rows], packed, intercept, row_losses, blocks.strips)
-        loss += found[0]
-        d_weights += found[1]
-        d_intercept += found[2]
-    loss = loss / blocks.n + l2 / 2 * np.vdot(weights, weights)
-    d_weights *= scale / blocks.n
-    d_weights += l2 * weights
-    return float(loss), d_weights, d_intercept / blocks.n
-
-
-def of_block(block, codes, packed, intercept, row_losses, strips):
-    """The sum of a block's losses, d_weights (n_classes, f) of its dtype, and d_intercept.
-
-    packed: the weights, see `minisca.classifiers.kernels.products`. intercept (n_classes,): float64
-    for scores in it.
-    """
-    from minisca.classifiers.kernels.products import accumulate_, project
-
-    scores = project(block, packed, len(intercept), strips) + intercept
-    loss, residual = row_losses(scores, codes)
-    d_weights = np.zeros((len(intercept), block.shape[1]), strips.dtype)
-    accumulate_(d_weights, residual.astype(strips.dtype), strips)
-    return loss, d_weights, residual.sum(axis=0)

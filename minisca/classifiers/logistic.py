@@ -3,7 +3,9 @@
 import numpy as np
 
 from minisca.classifiers import lbfgs
-from minisca.classifiers.linear import PenalisedClassifier, loss_and_gradient
+from minisca.classifiers.linear import PenalisedClassifier
+from minisca.classifiers.problem import loss_and_gradient
+from minisca.classifiers.shared import minimise_together
 from minisca.types import Array, Features
 
 
@@ -109,3 +111,12 @@ class LogisticRegression(PenalisedClassifier):
 
     def _minimise(self, problem, max_iter, tol, file):
         return lbfgs.minimise(problem, max_iter, tol, self.verbose, file, loss_and_gradient)
+
+    def _minimise_together(self, ranks, blocks, codes, n_classes, goal, file):
+        l2, max_iter, tol = goal
+
+        def minimise(problem, loss_and_gradient):
+            return lbfgs.minimise(problem, max_iter, tol, self.verbose, file, loss_and_gradient)
+
+        what = blocks, codes, n_classes, l2, self._row_losses
+        return minimise_together(ranks, *what, minimise)

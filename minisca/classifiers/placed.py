@@ -114,7 +114,7 @@ class PlacedFeatures:
         return scores
 
     def loss_and_gradient(self, problem, weights, intercept):
-        """As `minisca.classifiers.linear.loss_and_gradient`; `row_losses` is a cell's."""
+        """As `minisca.classifiers.problem.loss_and_gradient`; `row_losses` is a cell's."""
         backend, scale, classes = self.backend, problem.scale, self._held["classes"]
         scaled = scale * weights, intercept
         parameters = [backend.to_device(each.astype(self.dtype)) for each in scaled]

@@ -28,3 +28,42 @@ def make_problem(features, codes, n_classes, l2, row_losses):
         raise ValueError("X has values too large to square; divide the features by a constant")
     scale = 1 / np.sqrt(mean_square) if mean_square > 0 else 1.0
     return Problem(features, codes, n_classes, mean, scale, l2, row_losses)
+
+
+def loss_and_gradient(problem, weights, intercept):
+    """A Problem's objective, d_weights and d_intercept in one pass over the features.
+
+    All float64, summed in an order that is always the same.
+    """
+    from minisca.classifiers.kernels.products import pack_weights
+
+    blocks, codes, _, _, scale, l2, row_losses = problem
+    # The features stay as they are: scaling the weights gives the same products.
+    packed = pack_weights((scale * weights).astype(blocks.dtype))
+    loss = 0.0
+    d_weights = np.zeros(weights.shape)
+    d_intercept = np.zeros(len(intercept))
+    for rows, block in blocks.as_stored():
+        found = of_block(block, codes[rows], packed, intercept, row_losses, blocks.strips)
+        loss += found[0]
+        d_weights += found[1]
+        d_intercept += found[2]
+    loss = loss / blocks.n + l2 / 2 * np.vdot(weights, weights)
+    d_weights *= scale / blocks.n
+    d_weights += l2 * weights
+    return float(loss), d_weights, d_intercept / blocks.n
+
+
+def of_block(block, codes, packed, intercept, row_losses, strips):
+    """The sum of a block's losses, d_weights (n_classes, f) of its dtype, and d_intercept.
+
+    packed: the weights, see `minisca.classifiers.kernels.products`. intercept (n_classes,): float64
+    for scores in it.
+    """
+    from minisca.classifiers.kernels.products import accumulate_, project
+
+    scores = project(block, packed, len(intercept), strips) + intercept
+    loss, residual = row_losses(scores, codes)
+    d_weights = np.zeros((len(intercept), block.shape[1]), strips.dtype)
+    accumulate_(d_weights, residual.astype(strips.dtype), strips)
+    return loss, d_weights, residual.sum(axis=0)

@@ -46,7 +46,7 @@ class FitFile:
                 self._data |= {f"validation_{name}": of for name, of in validation.items()}
 
     def resume(self):
-        """Read the file, if there is one: the classifier, if its fit is done; else sets `found`.
+        """The classifier, if the file is of a fit that is done, or None; and what `found` is to be.
 
         Raises CheckpointError, naming the file, for a damaged one and one of another fit.
         """
@@ -54,12 +54,11 @@ class FitFile:
         try:
             arrays, settings = load_checkpoint(self.path, kind.__name__)
         except FileNotFoundError:
-            return None
+            return None, None
         self._check_same_fit(settings)
         if "training" not in settings:
-            return kind.from_file(self.path, arrays, settings)
-        self.found = arrays, settings["training"]
-        return None
+            return kind.from_file(self.path, arrays, settings), None
+        return None, (arrays, settings["training"])
 
     def _check_same_fit(self, settings):
         saved, _ = type(self._classifier)._constructed(self.path, settings)

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 
 from minisca.backends import get_backend
 from minisca.classifiers.feature_blocks import FeatureBlocks
-from minisca.classifiers.linear import LinearClassifier, of_block, scores_of
+from minisca.classifiers.linear import LinearClassifier, scores_of
 from minisca.classifiers.logistic import LogisticRegression, cross_entropy
+from minisca.classifiers.problem import of_block
 from minisca.files.checkpoint import (
     CheckpointError,
     Learned,

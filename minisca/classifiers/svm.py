@@ -1,10 +1,12 @@
 """The linear support vector machine, and the descent in its dual that finds its minimum."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minisca.classifiers.linear import PenalisedClassifier, loss_and_gradient
+from minisca.classifiers.linear import PenalisedClassifier
+from minisca.classifiers.problem import loss_and_gradient, make_problem
+from minisca.communicators import Solo
 from minisca.files.checkpoint import (
     Learned,
     fitting,
@@ -99,6 +101,13 @@ class LinearSVM(PenalisedClassifier):
         loss, *_ = loss_and_gradient(problem, weights, intercept)
         return weights, intercept, loss, *ended
 
+    def _minimise_together(self, ranks, blocks, codes, n_classes, goal, file):
+        l2, *goal = goal
+        problem = make_problem(blocks, codes, n_classes, l2, self._row_losses)
+        weights, intercept, *ended = descend(problem, *goal, self.verbose, file, ranks)
+        loss, *_ = loss_and_gradient(problem, weights, intercept)
+        return (weights, intercept, loss, *ended), problem
+
 
 @dataclass
 class Descent:
@@ -122,6 +131,20 @@ class Descent:
         weights = np.zeros((n_classes, n_features), dtype)
         duals, intercepts, balance = map(np.zeros, ((n, n_classes), n_classes, n_classes))
         return cls(duals, weights, intercepts, balance, np.random.default_rng(0))
+
+    def of_classes(self, own):
+        """The part of some classes, a slice, which know nothing of the others."""
+        of_all = {name: getattr(self, name) for name in _ARRAYS}
+        parts = {name: a[own] for name, a in of_all.items() if name != "duals"}
+        return replace(self, duals=np.ascontiguousarray(self.duals[:, own]), **parts)
+
+    def of_ranks(self, ranks):
+        """All classes, of which each rank has some."""
+        if ranks.size == 1:
+            return self
+        whole = {name: ranks.gather(getattr(self, name)) for name in _ARRAYS if name != "duals"}
+        duals = np.ascontiguousarray(ranks.gather(self.duals.T).T)
+        return replace(self, duals=duals, **whole)
 
     def to_file(self):
         """Copies of the arrays, and numbers, as a FitFile takes them."""
@@ -158,14 +181,15 @@ class Descent:
 _ARRAYS = ("duals", "weights", "intercepts", "balance")
 
 
-def descend(problem, max_iter, tol, verbose, file):
+def descend(problem, max_iter, tol, verbose, file, ranks=None):
     """The minimum of the squared hinges by coordinate descent in the dual.
 
     One dual variable, of a row and a class, is changed at a time, to where the dual has its minimum
     along it. Rows come in an order that is drawn anew for every pass, the same in every run.
     Returns weights (n_classes, n_features) and intercepts (n_classes,), float64, the passes made,
     and whether they suffice: whether no step of the last one, and no intercept, had more than `tol`
-    to put right, in units of the margin. file: the FitFile.
+    to put right, in units of the margin. file: the FitFile. ranks: one of `minisca.communicators`,
+    of which each rank has some of the classes, or None.
 
     With C = 1 / (l2 n), z a row's features and t its sign for a class, the class's machine
     minimises
@@ -194,22 +218,29 @@ def descend(problem, max_iter, tol, verbose, file):
     else:
         at = Descent.start(*shape)
         file.reached(at)
+    ranks = ranks or Solo()
+    own = ranks.share(n_classes)
+    saves = ranks.from_first(lambda: file.path is not None)
+    at, codes = at.of_classes(own), codes - own.start
     shown = {"initial": at.n_passes * blocks.n, "total": max_iter * blocks.n, "unit": " images"}
     with progress(verbose, at_most=True, desc="SVM", delay=2, leave=False, **shown) as bar:
         while at.n_passes < max_iter and at.violation > tol:
             at.intercepts += constant * at.balance
-            violations = np.zeros(n_classes)
+            violations = np.zeros(own.stop - own.start)
             machines = (at.weights, at.intercepts, at.balance, violations)
             steps = centre, scale, half_slack, constant, at.duals, machines
             for rows, block in blocks.shuffled(at.random):
                 descend_(block, at.random.permutation(len(block)), rows, codes, *steps)
                 bar.update(len(block))
-            at.violation = float(max(violations.max(), constant * np.abs(at.balance).max()))
+            violated = constant * np.abs(at.balance)
+            at.violation = ranks.max(float(max(violations.max(initial=0), violated.max(initial=0))))
             at.n_passes += 1
             bar.set_postfix(violation=f"{at.violation:.2g}", refresh=False)
             if not np.isfinite(at.violation):
                 break
-            file.reached(at)
+            if saves:
+                file.reached(at.of_ranks(ranks))
+    at = at.of_ranks(ranks)
     weights = at.weights.astype(np.float64)
     converged = bool(at.violation <= tol)
     return weights, at.intercepts - weights @ (scale * mean), at.n_passes, converged

@@ -6,17 +6,29 @@ import sys
 import numpy as np
 import pytest
 
+from minisca import LinearSVM, LogisticRegression
 from minisca.communicators import Solo, as_communicator
 from tests.campaigns import rank_kills
 from tests.support.layers import images, layer
 from tests.support.ranks import needs_mpi, run_on_ranks
-from tests.support.ranks_worker import CASES, SPLITS, digest, digests, ended, fitted, made, many
+from tests.support.ranks_worker import (
+    CASES,
+    SPLITS,
+    classifiers,
+    digest,
+    digests,
+    ended,
+    fitted,
+    made,
+    many,
+    problem,
+)
 
 #: What each number of ranks does: a start takes longer than what is done.
 FUNCTIONS = {
     1: ("digests",),
-    2: ("digests", "disagreements", "encoding", "begins"),
-    3: ("digests", "encoding", "goes_on"),
+    2: ("digests", "disagreements", "encoding", "classifiers", "begins"),
+    3: ("digests", "encoding", "classifiers", "goes_on"),
 }
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* maps are dead")
@@ -54,6 +66,26 @@ def test_what_ranks_make_of_images_is_what_one_process_makes_of_them(n):
     one |= {"few": digest(made.transform(x[:3])), "flat": features, "file": features}
     for each in run_on_ranks(n, *FUNCTIONS[n]):
         assert each["encoding"] == one
+
+
+@needs_mpi
+@pytest.mark.parametrize("n", [2, 3])
+def test_any_number_of_ranks_fits_the_same_classifiers(n):
+    one = classifiers(Solo())
+    for each in run_on_ranks(n, *FUNCTIONS[n]):
+        found = each["classifiers"]
+        assert "X has the value nan in row 77" in found.pop("not finite")
+        assert "X has the value nan in row 77" in found.pop("not finite either")
+        assert found == {name: one[name] for name in found}
+
+
+def test_classifiers_by_ranks_are_those_of_one_process():
+    features, labels = problem()
+    for kind, tolerance in ((LogisticRegression, 1e-5), (LinearSVM, 0)):
+        plain = kind(max_iter=15, verbose=False).fit(features, labels)
+        shared = kind(max_iter=15, verbose=False).fit(features, labels, communicator=Solo())
+        np.testing.assert_allclose(shared.coef_, plain.coef_, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(shared.loss_, plain.loss_, rtol=tolerance)
 
 
 @needs_mpi

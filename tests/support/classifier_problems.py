@@ -3,8 +3,7 @@
 import numpy as np
 
 from minisca.classifiers.feature_blocks import FeatureBlocks
-from minisca.classifiers.linear import loss_and_gradient
-from minisca.classifiers.problem import Problem
+from minisca.classifiers.problem import Problem, loss_and_gradient
 
 
 def problem(n=120, n_features=12, n_classes=3, seed=0, dtype=np.float64):

@@ -12,9 +12,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import minisca
-from minisca import SparseConvAutoencoder
+from minisca import LinearSVM, LogisticRegression, SparseConvAutoencoder
+from minisca.classifiers import feature_blocks
 from minisca.communicators import MPI
 from tests.support.layers import RULES, images, layer
 
@@ -136,6 +138,36 @@ def encoding(communicator):
     file = np.lib.format.open_memmap(path, "r+")
     plain.transform(x, out=file, **with_all)
     found["file"] = digest(np.load(path))
+    return found
+
+
+def problem():
+    """Features of four classes, with something to learn, and their labels."""
+    draw = np.random.default_rng(3)
+    labels = np.arange(90) * 7 % 4
+    features = draw.random((90, 30)) + 2 * np.eye(4)[labels][:, draw.integers(0, 4, 30)]
+    return features.astype(np.float32), labels
+
+
+def classifiers(communicator):
+    """{classifier: a digest of what it learns}; rows come in blocks of ten."""
+    features, labels = problem()
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feature_blocks, "BLOCK_BYTES", 10 * 30 * 4)
+        for kind in (LogisticRegression, LinearSVM):
+            made = kind(max_iter=15, verbose=False)
+            made.fit(features, labels, communicator=communicator)
+            found[kind.__name__] = digest(made.coef_, made.intercept_, np.array(made.loss_))
+        features[77, 3] = np.nan  # of one rank's rows
+        try:
+            made.fit(features, labels, communicator=communicator)
+        except (ValueError, RuntimeError) as error:
+            found["not finite"] = str(error)
+        try:
+            LogisticRegression(verbose=False).fit(features, labels, communicator=communicator)
+        except (ValueError, RuntimeError) as error:
+            found["not finite either"] = str(error)
     return found
 
 
