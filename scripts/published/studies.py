@@ -46,11 +46,16 @@ def study(*names):
 
 
 def _unchanged(found):
-    """The score of the settings that a study starts from, as a mean over its seeds."""
+    """The score of the settings that a study starts from, as a mean over its seeds.
+
+    A setting whose other value never came to a score, for training diverged, is not looked at.
+    """
     start = {e["setting"]: e["value"] for e in found["effects"] if e["reference"]}
     path = MEASURED / "studies" / f"{found['study']}.jsonl"
     scores = [
-        run[found["score"]] for run in read_lines(path) if start.items() <= run["settings"].items()
+        run[found["score"]]
+        for run in read_lines(path)
+        if start.items() <= run["settings"].items() and run[found["score"]] is not None
     ]
     errors = [e["standard_error"] for e in found["effects"] if e["standard_error"]]
     return f"{np.mean(scores):.2f} (runs: {found['runs']}" + (
