@@ -57,9 +57,6 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
         largest, survive.
     tied : bool, default False
         Decoder filters are the encoder's (W = P).
-    normalise_filters : bool, default False
-        Keep every decoder filter (c, k, k) at Euclidean norm 1, from the start and after every
-        step, so that the code cannot shrink while filters grow. With `tied`, the shared filters.
     centre : bool, default False
         Take each channel's mean over the images of `fit` off all images, before the padding. For
         layers above the first; see `Stack`.
@@ -122,7 +119,10 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
     >>> features = SparseConvAutoencoder(n_maps=16, filter_width=11).fit_transform(images)
     """
 
-    _deleted_settings: ClassVar = {"init_bias": bool, "schedule": lambda value: value == "cosine"}
+    _deleted_settings: ClassVar = {
+        **{"init_bias": bool, "normalise_filters": bool},
+        "schedule": lambda value: value == "cosine",
+    }
 
     def __init__(
         self,
@@ -138,7 +138,6 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
         n_active: int | None = None,
         lifetime: float | None = None,
         tied: bool = False,
-        normalise_filters: bool = False,
         centre: bool = False,
         n_epochs: int = 15,
         batch_size: int = 100,

@@ -16,7 +16,7 @@ from reference.elements import (
     squared_hinge,
 )
 from reference.pooling import encode_pooled, max_pool, max_pool_backward
-from reference.sgd import normalise_filters_, sgd_momentum_, winners_update_
+from reference.sgd import sgd_momentum_, winners_update_
 from reference.winners import (
     decode_winners,
     encode_k_largest,
@@ -48,7 +48,6 @@ __all__ = [
     "max_pool",
     "max_pool_backward",
     "nearest",
-    "normalise_filters_",
     "relu",
     "relu_backward",
     "row_squares",

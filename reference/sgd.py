@@ -1,10 +1,7 @@
 """Stochastic gradient descent with classical momentum, one coordinate at a time.
 
 Section 2 of arXiv 1409.2752v1 minimises the squared error without naming a rule; this is Polyak's.
-The projection onto filters of length 1 is not the paper's: it is sparse coding's usual constraint.
 """
-
-import math
 
 import numpy as np
 
@@ -48,11 +45,3 @@ def winners_update_(
         x, error, values, positions, encoder_filters, decoder_filters, maps
     )
     sgd_momentum_(parameters, list(gradients), velocities, list(learning_rates), momentum)
-
-
-def normalise_filters_(filters):
-    for own in filters:
-        norm = math.hypot(*own.ravel().tolist())  # the root of the sum of squares
-        for coordinate in np.ndindex(own.shape):
-            if norm > 0:
-                own[coordinate] = float(own[coordinate]) / norm

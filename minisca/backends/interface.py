@@ -240,15 +240,6 @@ class Backend(Protocol):
         there; parameters, velocities and learning_rates (4,) are in the order of its results.
         """
 
-    def normalise_filters_(filters: Array) -> None:
-        """Divide every filter by its Euclidean norm, in place: filters (m, c, k, k).
-
-        A projection that may follow a step: it keeps filters from growing while the code shrinks
-        (as K-SVD keeps its atoms: Aharon, Elad and Bruckstein, 2006). A filter of zeros stays one.
-        The largest weight is taken out first, so that no square over- or underflows; weights below
-        the smallest normal number may count as 0.
-        """
-
     # elements: linear classifiers of l classes ------------------------------------------
 
     def linear(features: Array, weights: Array, intercept: Array) -> Array:
@@ -311,7 +302,7 @@ ROOMS = {
         *("decode_winners", "winners_backward"),
     ),
     "pooling": ("max_pool", "max_pool_backward", "encode_pooled"),
-    "sgd": ("sgd_momentum_", "winners_update_", "normalise_filters_"),
+    "sgd": ("sgd_momentum_", "winners_update_"),
     "elements": (
         *("linear", "linear_backward", "squared_hinge", "cross_entropy", "row_squares"),
         *("contrast_normalised", "nearest"),

@@ -42,7 +42,6 @@ OPERANDS = {
     "encoder_filters! mckk, encoder_bias! m, decoder_filters! mckk, decoder_bias! c, "
     "encoder_filters_velocity! mckk, encoder_bias_velocity! m, "
     "decoder_filters_velocity! mckk, decoder_bias_velocity! c, learning_rates 4, maps ns<m",
-    "normalise_filters_": "filters! mckk",
     "linear": "features~ nf, weights lf, intercept l",
     "linear_backward": "features~ nf, d_scores nl",
     "squared_hinge": "scores nl, classes n<l",

@@ -29,7 +29,7 @@ from minisca.training.objective import do_step
 from minisca.training.optim import SCHEDULES, SGD, own_copies, scheduled_rate
 from minisca.training.split import make_split
 from minisca.training.start import STARTS, start_filters
-from minisca.training.state import LayerState, decoder_filters, in_unit, parameter_shapes
+from minisca.training.state import LayerState, in_unit, parameter_shapes
 from minisca.training.steps import Steps, Task
 from minisca.validation import (
     check_choice,
@@ -134,7 +134,7 @@ def check_layer_settings(settings):
         check_number("encoding_contrast", settings.encoding_contrast, low_open=True)
     check_integer("warmup_steps", settings.warmup_steps, minimum=0)
     check_number("init_scale", settings.init_scale, low_open=True)
-    for name in ("tied", "normalise_filters", "centre"):
+    for name in ("tied", "centre"):
         check_flag(name, getattr(settings, name))
     check_choice("schedule", settings.schedule, tuple(SCHEDULES))
     check_choice("init_filters", settings.init_filters, STARTS)
@@ -160,8 +160,6 @@ def initial_state(settings, X, images=None):
     check_room("n_maps or filter_width", shapes["encoder_filters"])
     parameters = {name: np.zeros(shape, settings.dtype) for name, shape in shapes.items()}
     start_filters(parameters, settings, X, random)
-    if settings.normalise_filters:  # on the host, where they are: the same start everywhere
-        get_backend("cpu").normalise_filters_(decoder_filters(parameters))
     velocities = {name: np.zeros_like(value) for name, value in parameters.items()}
     random_state = random.bit_generator.state
     shape = n_channels, tuple(size)
@@ -273,7 +271,6 @@ def _make_optimiser(backend, state, settings):
     encoder's bias as 1, along the decoder's bias as the number of pixels that pull at it.
     """
     of_filters = 1 / (state.patch_energy or 1)
-    held = "encoder_filters" if state.tied else "decoder_filters"
     return SGD(
         backend,
         own_copies(backend, state.parameters),
@@ -285,5 +282,4 @@ def _make_optimiser(backend, state, settings):
             "decoder_filters": of_filters,
             "decoder_bias": 1 / math.prod(state.image_size),
         },
-        normalised=(held,) if settings.normalise_filters else (),
     )

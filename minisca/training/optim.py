@@ -17,18 +17,14 @@ class SGD:
 
     parameters: {name: array of the backend}, updated in place. velocities: {name: array} to go on
     from, or None for zeros, where the parameters are NumPy arrays. rate_scales: {name: factor on
-    the learning rate}, 1 where a name is missing. normalised: names of filters that every step
-    leaves at length 1; their velocities are as they would be without that.
+    the learning rate}, 1 where a name is missing.
     """
 
-    def __init__(
-        self, backend, parameters, momentum, velocities=None, rate_scales=None, normalised=()
-    ):
+    def __init__(self, backend, parameters, momentum, velocities=None, rate_scales=None):
         self.backend = backend
         self.parameters = parameters
         self.momentum = momentum
         self.rate_scales = rate_scales or {}
-        self.normalised = normalised
         self.velocities = velocities or {
             name: np.zeros_like(value) for name, value in parameters.items()
         }
@@ -38,7 +34,7 @@ class SGD:
         return {name: learning_rate * self.rate_scales.get(name, 1.0) for name in self.parameters}
 
     def step(self, gradients, learning_rate):
-        """One update of every parameter that has a gradient, all in one call; then projections.
+        """One update of every parameter that has a gradient, all in one call.
 
         learning_rate: a float, or the values of its `rates` as an array where the backend computes;
         then every parameter has a gradient.
@@ -55,7 +51,6 @@ class SGD:
             rates,
             self.momentum,
         )
-        self._normalise()
 
     def step_by_survivors(self, x, error, code, learning_rates):
         """`step` by the gradients of a layer's code, by `winners_backward`, in one operation.
@@ -68,11 +63,6 @@ class SGD:
         self.backend.winners_update_(
             x, error, values, positions, *arrays, learning_rates, self.momentum, maps
         )
-        self._normalise()
-
-    def _normalise(self):
-        for name in self.normalised:
-            self.backend.normalise_filters_(self.parameters[name])
 
     def all_finite(self):
         """Whether no parameter is NaN or infinite."""

@@ -57,7 +57,7 @@ ENCODING |= {"feature_scaling": "none", "classifier": "logistic", "l2": 1e-3}
 ENCODING |= {"max_iter": 200, "tol": 1e-5}  # nearer the minimum than a classifier's default
 #: Settings that layers had once, at the value of all today's: part of a run's name and settings, so
 #: that what was measured then is found.
-GONE = {"init_bias": 0.0}
+GONE = {"init_bias": 0.0, "normalise_filters": False}
 #: What may be declared beside, in [encoding], and is not in a run's settings where it is not.
 OPTIONAL = {"labels": None, "pool_origin": _LAYER["pool_origin"], "encoding_contrast": None}
 

@@ -85,7 +85,7 @@ def fitted(make, *data):
 QUICK = {"max_iter": 4, "tol": 1e-9, "verbose": False}
 SCENARIOS = {
     "winner-take-all": Scenario(small, fitting(X)),
-    "tied": Scenario(partial(small, tied=True, normalise_filters=True, n_epochs=1), fitting(X)),
+    "tied": Scenario(partial(small, tied=True, n_epochs=1), fitting(X)),
     "lifetime": Scenario(partial(small, lifetime=0.5, n_epochs=1), fitting(X)),
     "early-stopping": Scenario(partial(small, n_epochs=3), judged),
     "stack": Scenario(lambda: Stack([small(n_epochs=1), small(n_epochs=1)]), fitting(X)),

@@ -74,7 +74,7 @@ def of(kind, takes_backend=False, **defaults):
 SETTINGS = {
     **{"n_maps": 4, "filter_width": 3, "pool_width": 3, "pool_stride": 2, "encoding_bias": 0.5},
     **{"sparsity": "none", "n_active": None, "lifetime": None, "tied": False, "n_epochs": 1},
-    **{"normalise_filters": False, "batch_size": 3, "learning_rate": 0.1, "warmup_steps": 0},
+    **{"batch_size": 3, "learning_rate": 0.1, "warmup_steps": 0},
     **{"schedule": "constant", "momentum": 0.5, "init_scale": 0.1, "random_state": 3},
     **{"dtype": "float32", "verbose": False, "pool_origin": "corner"},
 }

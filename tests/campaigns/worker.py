@@ -68,7 +68,7 @@ def execute(backend, call, things):
 
 
 CHANGED = {
-    **{"sgd_momentum_": ("parameter", "velocity"), "normalise_filters_": ("filters",)},
+    "sgd_momentum_": ("parameter", "velocity"),
     "winners_update_": tuple(
         key for key, each in operands_of("winners_update_").items() if each.changed
     ),

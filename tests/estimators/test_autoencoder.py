@@ -61,7 +61,7 @@ def test_fit_sets_what_was_learned_in_the_documented_shapes(rule):
 
 @pytest.mark.parametrize(
     "settings",
-    [*RULES.values(), *(RULES[rule] | CONSTANT for rule in ("winner-take-all", "normalised"))],
+    [*RULES.values(), *(RULES[rule] | CONSTANT for rule in ("winner-take-all", "tied"))],
     ids=str,
 )
 def test_the_loss_falls_below_half_the_variance_under_every_rule(settings):

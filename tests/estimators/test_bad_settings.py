@@ -40,7 +40,7 @@ EACH = [
         *(ValueError, "one of 'float32', 'float64'"),
     ),
     (("backend",), ("tpu", None), ValueError, "one of 'auto', 'cpu'"),
-    (("flat", "tied", "normalise_filters", "centre"), ("yes", 1, None), TypeError, "True or False"),
+    (("flat", "tied", "centre"), ("yes", 1, None), TypeError, "True or False"),
     (("random_state",), ("0", 1.5, True, np.arange(2)), TypeError, "an integer"),
     (("random_state",), (-1,), ValueError, "an integer of at least 0"),
 ]

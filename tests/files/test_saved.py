@@ -24,7 +24,11 @@ with np.load(SAVED / "expected.npz") as entries:
     EXPECTED = dict(entries)
 X, Y = EXPECTED["X"], EXPECTED["y"]
 LAYERS = sorted(path.stem for path in SAVED.glob("layer-*.npz"))
-DELETED = {"layer-init-bias": "init_bias=0.3", "layer-cosine": "schedule='cosine'"}
+DELETED = {
+    "layer-init-bias": "init_bias=0.3",
+    "layer-cosine": "schedule='cosine'",
+    "layer-normalised": "normalise_filters=True",
+}
 CLASSES = {
     "stack": Stack,
     "logistic-regression": LogisticRegression,

@@ -28,11 +28,6 @@ FITS = {
     "k-largest": ("colours", {"n_maps": 17, "sparsity": "k-largest", "n_active": 11}),
     "lifetime": ("digits", {"n_maps": 8, "lifetime": 0.2}),
     "tied": ("colours", {"n_maps": 16, "tied": True, "filter_width": 3}),
-    "normalised": ("digits", {"n_maps": 13, "normalise_filters": True, "pool_width": 3}),
-    "tied and normalised": (
-        "colours",
-        {"n_maps": 6, "tied": True, "normalise_filters": True, "sparsity": "top-n", "n_active": 2},
-    ),
 }
 #: What is made of other operations, and what the CPU has nothing of.
 COMPOSED = {"decoded_residual", "add_up_", "make_steps", "holds", "winners_update_"}
@@ -220,7 +215,6 @@ def computed(dtype, through_blas):
         "max_pool_backward": (d_pooled, argmax, maps.shape),
         "encode_pooled": (x, filters, bias, 3, 2),
         "sgd_momentum_": (filters.copy(), decoder, draw(19, 3, 5, 5), 0.1, 0.9),
-        "normalise_filters_": (filters.copy(),),
         "to_device": (x,),
         "to_host": (x,),
         "copy": (x,),

@@ -80,7 +80,7 @@ def test_off_is_none_and_what_is_not_declared_has_the_estimators_default(tmp_pat
         (("filter_width = 5", "filter_width = 4"), "filter_width is 4"),
         (("filter_width = 5", 'schedule = ["linear", "step"]'), "schedule is 'step'"),
         (("filter_width = 5", 'momentum = [0, "low"]'), "momentum is 'low'"),
-        (("filter_width = 5", "normalise_filters = 1"), "normalise_filters is 1"),
+        (("filter_width = 5", "centre = 1"), "centre is 1"),
         (('"per-map"', '"perhaps"'), "'perhaps' is none of"),
         (('"star"', '"star"\nscore = "beauty"'), "score is 'beauty'"),
         (
@@ -114,7 +114,7 @@ def measure(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "other", [{"schedule": "constant"}, {"n_epochs": 3}, {"normalise_filters": True}], ids=str
+    "other", [{"schedule": "constant"}, {"n_epochs": 3}, {"centre": True}], ids=str
 )
 def test_every_other_setting_has_a_name_of_its_own(measure, tmp_path, other):
     run = read_space(declare(tmp_path)).runs([3])[0]

@@ -176,7 +176,6 @@ def all_arguments(case):
         "sgd_momentum_": (a.filters, a.decoder_filters, a.velocity, 0.1, 0.9),
         "winners_update_": (*update(a.values, a.positions),),
         "winners_update_, maps": (*update(values, positions), maps),
-        "normalise_filters_": (a.filters,),
         "linear": (a.features, a.weights, a.bias),
         "linear_backward": (a.features, a.scores),
         "squared_hinge": (a.scores, a.classes),
@@ -196,7 +195,7 @@ def arguments(name, case):
 
 
 #: Which arguments are changed by what returns nothing.
-CHANGED = {"sgd_momentum_": (0, 2), "normalise_filters_": (0,)}
+CHANGED = {"sgd_momentum_": (0, 2)}
 CHANGED |= dict.fromkeys(("winners_update_", "winners_update_, maps"), tuple(range(4, 12)))
 
 

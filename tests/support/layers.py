@@ -18,8 +18,6 @@ RULES = {
     "k-largest": {"sparsity": "k-largest", "n_active": 5},
     "none": {"sparsity": "none", "learning_rate": 0.003},
     "tied": {"tied": True},
-    "normalised": {"normalise_filters": True},
-    "tied-normalised": {"tied": True, "normalise_filters": True},
     "lifetime": {"lifetime": 0.5},
 }
 

@@ -16,7 +16,6 @@ KERNELS = {
     "pooling._max_pool": "f4 l0 l0 l0 l0 f4 i4",
     "pooling._max_pool_backward": "f2 i2 f2",
     "pooling._scale": "f4 f3 f1",
-    "sgd._normalise_filters": "f2",
     "sgd._sgd_momentum": "f1x1 f1x1 f1x1 f0x1 f0",
     "winners._relu": "f1 f1",
     "winners._relu_backward": "f1 f1 f1",
@@ -57,7 +56,7 @@ TRAINING_STEP = [
     *(f"kernels.survivors.{name}" for name in ("_name_maps", "_decode", "_list_columns")),
     *("kernels.survivors._correlate_errors", "kernels.survivors._add_patches"),
     *(f"kernels.sums.{name}" for name in ("_sum_planes", "_sum_images", "_add_up")),
-    *("sgd._sgd_momentum", "sgd._normalise_filters"),
+    "sgd._sgd_momentum",
 ]
 PACKAGE = "minisca.backends.numba_cuda"
 

@@ -111,12 +111,12 @@ def test_a_file_of_before_a_setting_was_there_goes_on_with_its_default(path, x):
     interrupted(path, x, read=STEPS + 1)
 
     def forget(arrays, settings):
-        for name in ("schedule", "normalise_filters", "pool_origin"):
+        for name in ("schedule", "pool_origin"):
             del settings["parameters"][name]
 
     rewrite(path, forget)
     loaded = SparseConvAutoencoder.load(path)
-    assert (loaded.schedule, loaded.normalise_filters) == ("linear", False)
+    assert loaded.schedule == "linear"
     assert loaded.pool_origin == "centred"
     assert_resumes(path, x)
 
@@ -162,7 +162,7 @@ def test_an_interrupted_epoch_leaves_the_layer_as_it_was_before_it(rule, path, x
     [
         *(("n_maps", 5), ("filter_width", 5), ("pool_width", 2), ("pool_stride", 3)),
         *(("encoding_bias", 0.5), ("sparsity", "none"), ("lifetime", 0.5), ("n_active", 3)),
-        *(("tied", True), ("normalise_filters", True), ("centre", True), ("n_epochs", 4)),
+        *(("tied", True), ("centre", True), ("n_epochs", 4)),
         *(("batch_size", 7), ("pool_origin", "corner"), ("encoding_contrast", 0.3)),
         *(("learning_rate", 0.02), ("schedule", "constant"), ("warmup_steps", 10)),
         *(("momentum", 0.5), ("init_scale", 0.2), ("random_state", 1), ("dtype", "float64")),

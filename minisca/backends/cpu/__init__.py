@@ -32,7 +32,7 @@ from minisca.backends.cpu.elements import (
     squared_hinge,
 )
 from minisca.backends.cpu.pooling import encode_pooled, max_pool, max_pool_backward
-from minisca.backends.cpu.sgd import normalise_filters_, sgd_momentum_, winners_update_
+from minisca.backends.cpu.sgd import sgd_momentum_, winners_update_
 from minisca.backends.cpu.steps import make_steps
 from minisca.backends.cpu.winners import (
     decode_winners,

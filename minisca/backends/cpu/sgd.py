@@ -1,9 +1,4 @@
-"""Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v.
-
-And the projection that may follow a step: filters of length 1 (K-SVD keeps its atoms like that).
-"""
-
-import numpy as np
+"""Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v."""
 
 from minisca.backends.cpu.runtime import ceil_div, in_parallel, kernel, operation, share
 from minisca.backends.cpu.winners import winners_backward
@@ -66,33 +61,3 @@ def winners_update_(
         x, error, values, positions, encoder_filters, decoder_filters, maps
     )
     sgd_momentum_(parameters, list(gradients), velocities, learning_rates, momentum)
-
-
-@operation
-def normalise_filters_(filters):
-    """See `minisca.backends.interface.Backend.normalise_filters_`."""
-    in_parallel(_normalise, len(filters), filters.reshape(len(filters), -1))
-
-
-@kernel(error_model="numpy")  # no check of divisors: all are above 0
-def _normalise(i, filters):
-    weights = filters[i]
-    largest = weights.dtype.type(0)
-    for j in range(len(weights)):
-        if abs(weights[j]) > largest:
-            largest = abs(weights[j])
-    if largest == 0:
-        return
-    for j in range(len(weights)):
-        weights[j] /= largest
-    norm = np.sqrt(_squared(weights))
-    for j in range(len(weights)):
-        weights[j] /= norm
-
-
-@kernel(fastmath={"reassoc"})  # the sum may be taken in vectors
-def _squared(weights):
-    total = weights.dtype.type(0)
-    for j in range(len(weights)):
-        total += weights[j] * weights[j]
-    return total

@@ -38,7 +38,7 @@ from minisca.backends.cupy.elements import (
 )
 from minisca.backends.cupy.pooling import encode_pooled, max_pool, max_pool_backward
 from minisca.backends.cupy.runtime.machine import is_available, require
-from minisca.backends.cupy.sgd import normalise_filters_, sgd_momentum_, winners_update_
+from minisca.backends.cupy.sgd import sgd_momentum_, winners_update_
 from minisca.backends.cupy.steps import make_steps
 from minisca.backends.cupy.winners import (
     decode_winners,

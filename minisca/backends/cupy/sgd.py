@@ -1,16 +1,11 @@
-"""Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v.
-
-And the projection that may follow a step: filters of length 1.
-"""
-
-import math
+"""Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v."""
 
 import numpy as np
 
 from minisca.backends.cupy.device import to_device, to_host
 from minisca.backends.cupy.kernels import patches
 from minisca.backends.cupy.runtime.arrays import operation
-from minisca.backends.cupy.runtime.launching import kernel, launch, launch_over, threads_for
+from minisca.backends.cupy.runtime.launching import kernel, launch_over
 from minisca.backends.cupy.winners import winners_backward
 
 FILE = "sgd.cu"
@@ -92,13 +87,3 @@ def _launch(arrays, rates, momentum, pieces, stride):
     if pieces > 1:
         name, args = "sgd_momentum_of_pieces", [*args, pieces, np.int64(stride)]
     launch_over(kernel(FILE, name, number, **macros), end, *args, number(momentum))
-
-
-@operation
-def normalise_filters_(filters):
-    """See `minisca.backends.interface.Backend.normalise_filters_`. Host arrays too."""
-    weights, n_taps = to_device(filters), math.prod(filters.shape[1:])
-    normalise = kernel(FILE, "normalise_filters", weights.dtype)
-    launch(normalise, len(weights), threads_for(n_taps), weights, n_taps)
-    if isinstance(filters, np.ndarray):
-        filters[...] = to_host(weights)

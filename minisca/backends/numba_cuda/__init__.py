@@ -38,7 +38,7 @@ from minisca.backends.numba_cuda.elements import (
 )
 from minisca.backends.numba_cuda.pooling import encode_pooled, max_pool, max_pool_backward
 from minisca.backends.numba_cuda.runtime.machine import is_available, require
-from minisca.backends.numba_cuda.sgd import normalise_filters_, sgd_momentum_, winners_update_
+from minisca.backends.numba_cuda.sgd import sgd_momentum_, winners_update_
 from minisca.backends.numba_cuda.steps import make_steps
 from minisca.backends.numba_cuda.winners import (
     decode_winners,

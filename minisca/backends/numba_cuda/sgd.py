@@ -1,17 +1,11 @@
-"""Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v.
-
-And the projection that may follow a step: filters of length 1.
-"""
-
-import math
+"""Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v."""
 
 import numpy as np
 from numba import cuda
 
 from minisca.backends.numba_cuda.device import to_device, to_host
-from minisca.backends.numba_cuda.kernels.reduce import group_max, group_sum
 from minisca.backends.numba_cuda.runtime.arrays import flat, operation
-from minisca.backends.numba_cuda.runtime.launching import launch, launch_over, threads_for
+from minisca.backends.numba_cuda.runtime.launching import launch_over
 from minisca.backends.numba_cuda.winners import winners_backward
 
 
@@ -75,35 +69,3 @@ def winners_update_(
         x, error, values, positions, encoder_filters, decoder_filters, maps
     )
     sgd_momentum_(parameters, list(gradients), velocities, learning_rates, momentum)
-
-
-@operation
-def normalise_filters_(filters):
-    """See `minisca.backends.interface.Backend.normalise_filters_`. Host arrays too."""
-    weights, n = to_device(filters), filters.shape[0]
-    n_taps = math.prod(filters.shape[1:])
-    n_threads = threads_for(n_taps)
-    n_bytes = n_threads * weights.dtype.itemsize
-    launch(_normalise_filters, n, n_threads, weights.reshape((n, n_taps)), shared_bytes=n_bytes)
-    if isinstance(filters, np.ndarray):
-        filters[...] = to_host(weights)
-
-
-@cuda.jit
-def _normalise_filters(filters):
-    """A block a filter. The largest weight is taken out first: no square over- or underflows."""
-    shared = cuda.shared.array(0, filters.dtype)
-    for own in range(cuda.blockIdx.x, filters.shape[0], cuda.gridDim.x):
-        largest = filters.dtype.type(0)
-        for i in range(cuda.threadIdx.x, filters.shape[1], cuda.blockDim.x):
-            largest = max(largest, abs(filters[own, i]))
-        largest = group_max(largest, shared)
-        if largest == 0:
-            continue  # the whole block does
-        squares = filters.dtype.type(0)
-        for i in range(cuda.threadIdx.x, filters.shape[1], cuda.blockDim.x):
-            weight = filters[own, i] / largest
-            squares += weight * weight
-        norm = math.sqrt(group_sum(squares, shared))
-        for i in range(cuda.threadIdx.x, filters.shape[1], cuda.blockDim.x):
-            filters[own, i] = filters[own, i] / largest / norm

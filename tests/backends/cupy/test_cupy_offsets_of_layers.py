@@ -79,12 +79,6 @@ def update(weights, gradient, velocity):
     return arrays[0], arrays[2]
 
 
-def normalise(filters):
-    (filters,) = on_device(filters)
-    cupy.normalise_filters_(filters)
-    return filters
-
-
 OF_MANY_MAPS = {
     "the filters' gradient, of two images in one piece": many_maps(
         correlate, (draw(2, 7, 12, 12, seed=3), draw(2, 1, 12, 12, seed=4), 15), (1, None, None)
@@ -101,7 +95,6 @@ OF_MANY_MAPS = {
     "the last weight is updated": many_maps(
         update, [draw(*WIDE_FILTERS.shape, seed=s) for s in range(3)], (0, 0, 0), (0, 0)
     ),
-    "the last filter is normalised": many_maps(normalise, (WIDE_FILTERS.copy(),)),
 }
 
 LARGE = 2048

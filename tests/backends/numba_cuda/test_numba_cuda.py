@@ -23,7 +23,7 @@ SUITE = (
     *("backends/numba_cuda/test_numba_cuda_device.py", "backends/test_devices.py"),
     *("backends/test_device_transfers.py", "backends/test_sums.py"),
     *("backends/test_travelling.py", "backends/test_features_stay.py"),
-    *("backends/test_normalise.py", "scripts/test_bench_device.py"),
+    "scripts/test_bench_device.py",
     *("classifiers/test_on_devices.py", "estimators/test_preprocessing_on_devices.py"),
 )
 

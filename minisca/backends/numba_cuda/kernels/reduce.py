@@ -1,4 +1,4 @@
-"""What the threads of a group find together: a sum, the largest number or unit, in one order.
+"""What the threads of a group find together: a sum, the largest unit of a map, in one order.
 
 A group is the whole block, or its threads of the same threadIdx.y where there are several. Every
 thread of the block must call these, and none may have left: they meet at barriers.
@@ -7,44 +7,26 @@ thread of the block must call these, and none may have left: they meet at barrie
 from numba import cuda
 
 
-def _reduction(combine):
-    """A device function (value, shared) -> the group's values combined, by halves, in one order.
+@cuda.jit(device=True)
+def group_sum(value, shared):
+    """The sum of the group's values, by halves, in one order.
 
     `shared` has room for one value a thread of the block.
     """
-
-    @cuda.jit(device=True)
-    def reduction(value, shared):
-        member, active = cuda.threadIdx.x, cuda.blockDim.x
-        first = cuda.threadIdx.y * cuda.blockDim.x
-        mine = first + member
-        shared[mine] = value
+    member, active = cuda.threadIdx.x, cuda.blockDim.x
+    first = cuda.threadIdx.y * cuda.blockDim.x
+    mine = first + member
+    shared[mine] = value
+    cuda.syncthreads()
+    while active > 1:
+        half = (active + 1) // 2
+        if member + half < active:
+            shared[mine] = shared[mine] + shared[mine + half]
         cuda.syncthreads()
-        while active > 1:
-            half = (active + 1) // 2
-            if member + half < active:
-                shared[mine] = combine(shared[mine], shared[mine + half])
-            cuda.syncthreads()
-            active = half
-        combined = shared[first]
-        cuda.syncthreads()  # all have read it before anybody writes to `shared` again
-        return combined
-
-    return reduction
-
-
-@cuda.jit(device=True)
-def _add(a, b):
-    return a + b
-
-
-@cuda.jit(device=True)
-def _larger(a, b):
-    return max(a, b)
-
-
-group_sum = _reduction(_add)
-group_max = _reduction(_larger)
+        active = half
+    total = shared[first]
+    cuda.syncthreads()  # all have read it before anybody writes to `shared` again
+    return total
 
 
 @cuda.jit(device=True)
