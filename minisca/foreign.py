@@ -53,9 +53,9 @@ def _of_tensor(name, tensor):
         raise TypeError(
             f"{what} of the layout {tensor.layout}; it must be dense: {name}.to_dense()"
         )
-    if tensor.is_cuda:
+    if tensor.is_cuda and hasattr(np, str(tensor.dtype).partition(".")[2]):
         return tensor
-    if tensor.device.type != "cpu":
+    if tensor.device.type not in ("cpu", "cuda"):
         must = f"it must be on the CPU, or on the CUDA device of the backend: {name}.cpu()"
         raise TypeError(f"{what} on {tensor.device}; {must}")
     try:

@@ -12,7 +12,7 @@ import warnings
 import numpy as np
 
 from minisca.backends import name_of
-from minisca.training.arrivals import check_place
+from minisca.training.arrivals import own
 from minisca.validation import check_choice, check_out, is_of_device
 
 #: Where `transform` may leave features.
@@ -35,9 +35,10 @@ def make_out(backend, shape, dtype, out, to, given_dtype=None):
         return np.empty(shape, dtype) if to == "host" else keep(backend, shape, dtype)
     if to != "host" or given_dtype is not None:
         raise ValueError("out is given, which says where features go; to and dtype must not be")
-    check_place("out", out, backend)
+    given, out = out, own("out", out, backend)
+    strides = getattr(given, "__cuda_array_interface__", {}).get("strides")
     out = check_out(out, shape)
-    if is_of_device(out) and backend.to_device(out) is not out:
+    if is_of_device(out) and (strides or backend.to_device(out) is not out):
         raise ValueError("out is not C-contiguous; on a device it must be")
     return out
 

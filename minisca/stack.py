@@ -31,6 +31,7 @@ from minisca.validation import (
     check_images,
     check_integer,
     check_resume,
+    is_of_device,
 )
 
 #: Which layers of a stack are centred.
@@ -124,7 +125,8 @@ class Stack(HTML, FeatureEstimator):
     def _fit(
         self, X, encode_last, checkpoint=None, resume=False, callbacks=(), validation_images=None
     ):
-        check_images(X)
+        if not is_of_device(X):
+            check_images(X)
         self.check_parameters()
         layers, backends = self.layers, [get_backend(layer.backend) for layer in self.layers]
         features = images_for(backends[0], X)

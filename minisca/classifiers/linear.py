@@ -21,7 +21,7 @@ from minisca.classifiers.resuming import FitFile
 from minisca.classifiers.shared import agreed
 from minisca.communicators import Solo
 from minisca.files.checkpoint import FLOATS, LABELS, CheckpointError, Learned
-from minisca.training.arrivals import check_place
+from minisca.training.arrivals import own
 from minisca.types import Array, Features, PathLike
 from minisca.validation import (
     check_choice,
@@ -143,15 +143,14 @@ class LinearClassifier(Classifier):
 
     def _blocks(self, X, dtype=np.float32):
         backend = get_backend(self.backend)
-        check_place("X", X, backend)
+        X = own("X", X, backend)
         return FeatureBlocks(X, dtype, fetch=backend.to_host if is_of_device(X) else None)
 
     def _on_host(self, name, labels):
         if not is_of_device(labels):
             return labels
         backend = get_backend(self.backend)
-        check_place(name, labels, backend)
-        return backend.to_host(labels)
+        return backend.to_host(own(name, labels, backend))
 
     def _count(self, X):
         return self._blocks(X).n
@@ -196,8 +195,8 @@ def check_held_out(validation, blocks, classes, who):
     """
     if not isinstance(validation, list | tuple) or len(validation) != 2:
         raise TypeError(f"validation is a {type(validation).__name__}; it must be None or (X, y)")
-    check_place("X of validation", validation[0], get_backend("cpu"))
-    held_out = FeatureBlocks(validation[0], blocks.dtype, name="X of validation")
+    features = own("X of validation", validation[0], get_backend("cpu"))
+    held_out = FeatureBlocks(features, blocks.dtype, name="X of validation")
     check_features(held_out, blocks.n_features, who)
     name = "y of validation"
     labels = check_labels(validation[1], held_out.n, name)

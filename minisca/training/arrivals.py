@@ -10,19 +10,28 @@ import numpy as np
 
 from minisca.backends import name_of
 from minisca.backends.operands import TRAVELLING
+from minisca.foreign import as_numpy
 from minisca.training.centring import Centred
 from minisca.validation import check_images, is_of_device, read_batch
 
 
-def check_place(name, array, backend):
-    """Raise TypeError for an array of a device that is not the backend's."""
-    if is_of_device(array) and not backend.holds(array):
+def own(name, array, backend):
+    """`array`, of the host as it is, of a device as one of the backend's, without a copy.
+
+    Raises TypeError for an array of another device, and as `as_numpy`.
+    """
+    array = as_numpy(name, array)
+    if not is_of_device(array):
+        return array
+    if not backend.holds(array):
         kind = type(array)
         raise TypeError(
             f"{name} is a {kind.__module__}.{kind.__qualname__} of a device on which "
             f"backend={name_of(backend)!r} does not compute; it must be an array of the host, or "
             "of that backend and its current device"
         )
+    is_own = isinstance(array, type(backend.empty((1,), "float32")))
+    return array if is_own else backend.to_device(array)
 
 
 def images_for(backend, X, name="X", **like):
@@ -31,10 +40,9 @@ def images_for(backend, X, name="X", **like):
     And TypeError for an array of another device, or of a dtype that does not travel; ValueError for
     pixels on the device that are not finite. like: as of `check_images`.
     """
-    X = check_images(X, name, **like)
+    X = check_images(own(name, X, backend), name, **like)
     if not is_of_device(X):
         return X
-    check_place(name, X, backend)
     if X.dtype not in TRAVELLING:
         must = "on a device it must be uint8, float16, float32 or float64"
         raise TypeError(f"{name} has dtype {X.dtype}; {must}")

@@ -54,6 +54,14 @@ class DeviceArray:
         raise TypeError("an array of the device is not converted to NumPy's without being asked to")
 
 
+class OthersArray:
+    """An array of the device that another library made, as PyTorch does: its dtype is its own."""
+
+    def __init__(self, memory):
+        self.memory, self.shape, self.dtype = memory, memory.shape, f"other.{memory.dtype}"
+        self.__cuda_array_interface__ = {"shape": self.shape, "strides": None}
+
+
 class Arrays:
     """The functions that the backend takes from CuPy. New memory holds nothing useful."""
 
@@ -64,6 +72,8 @@ class Arrays:
         assert order == "C"
         if isinstance(array, DeviceArray):
             return DeviceArray(array.memory.copy())
+        if isinstance(array, OthersArray):
+            return DeviceArray(array.memory)
         streams.refuse_while_recording("an array of the host would be read once, and never again")
         self.transfers["in"] += 1
         self.transfers["bytes in"] += array.nbytes
@@ -116,7 +126,7 @@ class Emulator:
         return isinstance(array, DeviceArray) and array.memory.flags.c_contiguous
 
     def holds(self, array):
-        return isinstance(array, DeviceArray)
+        return isinstance(array, DeviceArray | OthersArray)
 
     def to_host(self, array):
         streams.refuse_while_recording("the host would wait for what is only recorded")

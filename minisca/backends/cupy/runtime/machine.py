@@ -14,6 +14,9 @@ import numpy as np
 
 from minisca.backends.devices import no_device, no_room
 
+#: CUDA's numbers of memory that a device reads: its own, and managed memory.
+DEVICE_MEMORY = (2, 3)
+
 
 class CuPy:
     """What the backend uses of CuPy, which is imported when it is first asked for."""
@@ -43,9 +46,15 @@ class CuPy:
         return isinstance(array, self.xp.ndarray) and array.flags.c_contiguous
 
     def holds(self, array):
-        """Whether it is an array of the current device."""
+        """Whether it is an array of the current device, of CuPy's or, as a tensor, another's."""
         here = self.xp.cuda.Device().id
-        return isinstance(array, self.xp.ndarray) and array.device.id == here
+        if isinstance(array, self.xp.ndarray):
+            return array.device.id == here
+        interface = getattr(array, "__cuda_array_interface__", {})
+        if "data" not in interface:
+            return False
+        found = self.xp.cuda.runtime.pointerGetAttributes(interface["data"][0])
+        return found.type in DEVICE_MEMORY and found.device == here
 
     def to_host(self, array):
         """`array` as a NumPy array; it waits for the kernels before it."""
