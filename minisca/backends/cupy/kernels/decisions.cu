@@ -9,6 +9,7 @@
 // wide, serves all.
 
 #include "common.cuh"
+#include "candidates.cuh"
 #include "tensor.cuh"
 
 constexpr int kTaps = FILTER_WIDTH * FILTER_WIDTH;
@@ -16,8 +17,6 @@ constexpr int kTapsPadded = (kTaps + kPack - 1) / kPack * kPack;
 constexpr int kLaneImages = IMAGES / kWarp;
 constexpr int kChains = 12;
 constexpr int kMostThreads = 512;
-constexpr int kListed = 12;  // as in proposals.cu
-constexpr int kCrowd = 0xfffe;  // as there; 0xffff is nobody
 constexpr int kWeightShare = (kTaps + kWarp - 1) / kWarp;
 static_assert(sizeof(REAL) == 4, "candidates are found for float alone");
 

@@ -1,12 +1,15 @@
 """Fused convolution of images of few channels: how it is cut up (kernels/direct.cu).
 
 What a block needs of shared memory is computed here; a layer for which it does not suffice, or
-whose filters are wider than registers allow, is left to `tiles`.
+whose filters are wider than registers allow, is left to `staged`, and then to `tiles`.
 """
 
 import functools
 from typing import NamedTuple
 
+import numpy as np
+
+from minisca.backends.cupy.kernels import strips
 from minisca.backends.cupy.runtime import machine
 from minisca.backends.cupy.runtime.launching import THREADS, WARP, kernel, launch, threads_for
 from minisca.chunks import ceil_div
@@ -19,7 +22,6 @@ MAPS = 8
 WIDEST_FILTER = 15
 #: Taps of a filter from which on the sums are better held by tiles of products.
 MOST_TAPS = 512
-BANKS = 32
 #: What direct_winners has besides: a value (of 8 bytes) and a position of each map in every warp.
 STATIC_BYTES = THREADS // WARP * MAPS * (8 + 4)
 
@@ -59,13 +61,13 @@ def make_layout(x, filters, units_stored=False):
 def choose_pitch(image_width, strip, k):
     """Distance of padded rows in shared memory: a warp's strips should start in many banks."""
     of_row = ceil_div(image_width, strip)
-    shortest = of_row * strip + k - 1
+    shortest, lanes = of_row * strip + k - 1, np.arange(WARP)
+    row, column = lanes // of_row, lanes % of_row
 
-    def most_in_a_bank(pitch):
-        banks = [(lane // of_row * pitch + lane % of_row * strip) % BANKS for lane in range(32)]
-        return max(banks.count(bank) for bank in banks)
+    def most(pitch):
+        return strips.most_in_a_bank(row * pitch + column * strip)
 
-    return min(range(shortest, shortest + 8), key=most_in_a_bank)
+    return min(range(shortest, shortest + 8), key=most)
 
 
 def run(name, layout, x, filters, bias, *more):

@@ -14,6 +14,7 @@
 // what is right of a row is left of the next one.
 
 #include "common.cuh"
+#include "candidates.cuh"
 #include "tensor.cuh"
 #include "halves.cuh"
 
@@ -23,8 +24,6 @@ constexpr int kPlaces = WARPS_ACROSS * TILES_ACROSS * 8;
 constexpr int kRow = kChunk * 2;
 constexpr int kPieces = kRow / 16;
 constexpr int kPairs = (TILES_ACROSS + 1) / 2;  // of tiles across: what a warp reads at once
-constexpr int kListed = 12;  // candidates of a map
-constexpr unsigned kNobody = 0xffff, kCrowd = 0xfffe;
 
 struct __align__(8) Pair {
     float a, b;

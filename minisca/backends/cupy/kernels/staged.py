@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from minisca.backends.cupy.device import empty
-from minisca.backends.cupy.kernels import selection
+from minisca.backends.cupy.kernels import selection, strips
 from minisca.backends.cupy.runtime import machine
-from minisca.backends.cupy.runtime.launching import kernel, launch, launch_over
+from minisca.backends.cupy.runtime.launching import WARP, kernel, launch, launch_over
 from minisca.chunks import ceil_div
 
 FILE = "staged.cu"
@@ -29,7 +29,6 @@ MAPS_OF_STRIP = {8: 8, 7: 8, 5: 12, 4: 12}
 WIDEST_FILTER = 15
 #: With fewer maps, most of a block's sums would be of none.
 FEWEST_MAPS = 8
-BANKS = 32
 PACK_BYTES = 16
 
 
@@ -57,7 +56,7 @@ def make_layout(x, filters):
         return None
     strip = min(MAPS_OF_STRIP, key=lambda strip: ceil_div(width, strip) * strip)
     of_image = height * ceil_div(width, strip)
-    pitch, plane = choose_pitch(height, width, strip, k, x.dtype)
+    pitch, plane = choose_pitch_and_plane(height, width, strip, k, x.dtype)
     room = machine.platform.shared_limit // max(1, BLOCKS_AT_ONCE * 4 // x.dtype.itemsize)
     for group_size in GROUP_SIZES:
         n_maps = block_maps(strip, group_size)
@@ -76,25 +75,25 @@ def block_maps(strip, group_size):
 
 
 @functools.lru_cache
-def choose_pitch(height, width, strip, k, dtype):
+def choose_pitch_and_plane(height, width, strip, k, dtype):
     """Distance of padded rows, and of images, in shared memory: whole packs an image.
 
     A warp's strips should start in many banks.
     """
     of_row = ceil_div(width, strip)
     shortest, of_pack = of_row * strip + k - 1, PACK_BYTES // np.dtype(dtype).itemsize
-    lanes = np.arange(BANKS)
+    lanes = np.arange(WARP)
     image, row, column = lanes // of_row // height, lanes // of_row % height, lanes % of_row
 
-    def most_in_a_bank(sizes):
+    def most(sizes):
         pitch, plane = sizes
-        return np.bincount((image * plane + row * pitch + column * strip) % BANKS).max()
+        return strips.most_in_a_bank(image * plane + row * pitch + column * strip)
 
     sizes = []
     for pitch in range(shortest, shortest + 8):
         least = ceil_div((height + k - 1) * pitch, of_pack) * of_pack
-        sizes += [(pitch, plane) for plane in range(least, least + BANKS, of_pack)]
-    return min(sorted(sizes, key=lambda sizes: sizes[1]), key=most_in_a_bank)
+        sizes += [(pitch, plane) for plane in range(least, least + strips.BANKS, of_pack)]
+    return min(sorted(sizes, key=lambda sizes: sizes[1]), key=most)
 
 
 def convolve(layout, x, filters, bias, maps):

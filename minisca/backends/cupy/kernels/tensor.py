@@ -21,7 +21,7 @@ FEWEST_CHANNELS, FEWEST_MAPS = 32, 16
 #: Threads of a block that makes halves; an image has no more places than half of it.
 HALVING_THREADS = 512
 MOST_PLACES = 256
-#: Candidates of a map that are listed (the kernels have it as kListed).
+#: Candidates of a map that are listed (kernels/candidates.cuh has its kListed).
 LISTED = 12
 #: Images of a block of proposals, at most.
 MOST_IMAGES = 8
