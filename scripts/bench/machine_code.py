@@ -29,8 +29,9 @@ WORK = {
     **dict.fromkeys(("propose", "staged_winners", "staged_maps", "direct_pooled"), (1, 0)),
     **dict.fromkeys(("decode", "paste", "paste_and_subtract", "correlate_errors"), (0, 1)),
     "decide": (0, 1),
-    **dict.fromkeys(("add_patches", "walk_error"), (0, 2)),
-    **{"walk_images": (0, 1), "walk_both": (0, 3)},
+    **dict.fromkeys(("add_patches", "walk_error", "walk_error_and_update"), (0, 2)),
+    **dict.fromkeys(("walk_images", "walk_images_and_update"), (0, 1)),
+    "walk_both": (0, 3),
 }
 
 #: What other kernels than a step's are for: {it: (what is called, the compute capability)}.

@@ -116,10 +116,11 @@ def test_kernels_beside_a_steps_are_listed_by_what_they_are_for(layer):
 
 
 #: The files of encoders, decoders and gradients, and what of them no layer here asks for: dense
-#: maps, and images of a code that nothing is subtracted from.
+#: maps, images of a code that nothing is subtracted from, and a second layer's gradients alone.
 NOT_LISTED = {
     **dict.fromkeys(("direct_tensor", "direct_halves", "halves", "proposals", "decisions"), ()),
-    **{"staged": (), "patches": (), "direct": ("direct_maps",), "paste": ("paste",)},
+    **{"staged": (), "direct": ("direct_maps",), "paste": ("paste",), "patch_updates": ()},
+    **{"patches": ("walk_error", "walk_images"), "entries": ("sum_deltas",)},
 }
 
 

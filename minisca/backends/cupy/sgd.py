@@ -1,5 +1,7 @@
 """Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v."""
 
+import contextlib
+
 import numpy as np
 
 from minisca.backends.cupy.device import to_device, to_host
@@ -19,7 +21,11 @@ def sgd_momentum_(parameter, gradient, velocity, learning_rate, momentum):
     if not isinstance(parameter, list):
         parameter, gradient, velocity = [parameter], [gradient], [velocity]
         learning_rate = [learning_rate]
-    _update(parameter, gradient, velocity, learning_rate, momentum)
+    if not isinstance(learning_rate, list):
+        learning_rate = to_device(learning_rate)
+    gradient = [to_device(array) for array in gradient]
+    with _changed(parameter) as parameter, _changed(velocity) as velocity:
+        _update(gradient, parameter, velocity, learning_rate, momentum)
 
 
 @operation
@@ -42,36 +48,45 @@ def winners_update_(
 ):
     """See `minisca.backends.interface.Backend.winners_update_`. Host arrays are changed in place.
 
-    Where the images are cut into pieces, the update adds up their gradients itself.
+    Where the images are cut into pieces, the update adds up their gradients itself; of one piece,
+    the walks that sum up the gradients do the update.
     """
     parameters = [encoder_filters, encoder_bias, decoder_filters, decoder_bias]
     velocities = [
         *(encoder_filters_velocity, encoder_bias_velocity),
         *(decoder_filters_velocity, decoder_bias_velocity),
     ]
-    code, filters = (x, error, values, positions), to_device(decoder_filters)
-    parts = patches.sum_in_pieces(*code, filters, maps)
-    if parts is None:
-        gradients = winners_backward(*code, encoder_filters, filters, maps)
-        _update(parameters, gradients, velocities, learning_rates, momentum)
-    else:
-        numbers = parts.reshape(-1)
-        gradients = [numbers[start:] for start in patches.starts(filters.shape)]
-        _update(parameters, gradients, velocities, learning_rates, momentum, *parts.shape)
+    with _changed(parameters) as parameters, _changed(velocities) as velocities:
+        code, filters = (x, error, values, positions), parameters[2]
+        step = parameters, velocities, learning_rates, momentum
+        walks = patches.plan_walks(*code, filters, maps)
+        if walks is None:
+            _update(winners_backward(*code, parameters[0], filters, maps), *step)
+        elif walks.may_update:
+            patches.update_(walks, *step)
+        else:
+            parts = patches.sum_in_pieces(walks)
+            numbers = parts.reshape(-1)
+            gradients = [numbers[offset:] for offset in patches.offsets(filters.shape)]
+            _update(gradients, *step, *parts.shape)
 
 
-def _update(parameter, gradient, velocity, learning_rate, momentum, pieces=1, stride=0):
-    """Of lists. A gradient is the sum of that and of others, each `stride` numbers further on."""
-    given = list(zip(parameter, gradient, velocity, strict=True))
-    arrays = [[to_device(array) for array in each] for each in given]
-    if not isinstance(learning_rate, list):
-        learning_rate = to_device(learning_rate)
-    for first in range(0, len(given), AT_ONCE):
+@contextlib.contextmanager
+def _changed(arrays):
+    """Arrays of the device in place of `arrays`, into which those of the host are read back."""
+    there = [to_device(array) for array in arrays]
+    yield there
+    for array, new in zip(arrays, there, strict=True):
+        if isinstance(array, np.ndarray):
+            array[...] = to_host(new)
+
+
+def _update(gradients, parameters, velocities, rates, momentum, pieces=1, stride=0):
+    """A gradient is the sum of that and of others, `pieces` in all, each `stride` numbers on."""
+    arrays = list(zip(parameters, gradients, velocities, strict=True))
+    for first in range(0, len(arrays), AT_ONCE):
         some = slice(first, first + AT_ONCE)
-        _launch(arrays[some], learning_rate[some], momentum, pieces, stride)
-    for (values, _, velocity), (new_values, _, new_velocity) in zip(given, arrays, strict=True):
-        if isinstance(values, np.ndarray):
-            values[...], velocity[...] = to_host(new_values), to_host(new_velocity)
+        _launch(arrays[some], rates[some], momentum, pieces, stride)
 
 
 def _launch(arrays, rates, momentum, pieces, stride):

@@ -127,8 +127,9 @@ def decode_winners(values, positions, filters, bias, size, maps=None):
 @operation
 def winners_backward(x, error, values, positions, encoder_filters, decoder_filters, maps=None):
     """See `minisca.backends.interface.Backend.winners_backward`."""
-    parts = patches.sum_in_pieces(x, error, values, positions, decoder_filters, maps)
-    if parts is not None:
+    walks = patches.plan_walks(x, error, values, positions, decoder_filters, maps)
+    if walks is not None:
+        parts = patches.sum_in_pieces(walks)
         return patches.split(sums.sum_pieces(parts), decoder_filters.shape)
     if maps is None:
         maps, *listed = survivors.one_slot_a_map(values.shape)

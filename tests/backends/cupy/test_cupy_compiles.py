@@ -34,6 +34,8 @@ ARCHITECTURES = (75, 80, 90, 120)
 #: Channels, side, maps and filter width of the paper's first layers: MNIST, CIFAR-10, NORB.
 FIRST_LAYERS = [(1, 28, 128, 7), (3, 32, 512, 9), (1, 32, 128, 9)]
 SECOND_LAYERS = [(128, 10, 2048, 5), (512, 8, 4096, 5)]
+#: Whose filters take several rounds of taps; for 9.0 alone.
+WIDE_SECOND_LAYERS = [(64, 10, 256, 7), (64, 8, 256, 9)]
 
 #: Filter width, strip and group of second layers: MNIST, CIFAR-10, and of others.
 STAGED = [(5, 5, 64), (5, 8, 64), (3, 7, 64), (7, 4, 128)]
@@ -48,6 +50,8 @@ MOST_THREADS = {
     **dict.fromkeys(("halve_filters", "halve_images", "halve_patches"), tensor.HALVING_THREADS),
     **{"sum_up": 1024, "decide": 512},
 }
+OF_ALL_LAYERS = {paste.FILE, patches.FILE}
+OF_SLICES = OF_ALL_LAYERS | {patches.FILE_OF_ENTRIES, patches.FILE_OF_UPDATES}
 REGISTERS = 65536  # of a multiprocessor: a block that needs more cannot run
 
 
@@ -83,8 +87,10 @@ def compilations(dtype, architecture):
                 yield from ((file, made.options) for made in every)
         elif file == direct.FILE:
             yield from ((file, options) for options in options_of_first_layers(dtype))
-        elif file in (paste.FILE, patches.FILE):
-            yield from ((file, options) for options in options_of_slices(file, dtype))
+        elif file in OF_SLICES:
+            wide = WIDE_SECOND_LAYERS if (architecture, dtype) == (90, "float32") else []
+            layers = FIRST_LAYERS * (file in OF_ALL_LAYERS) + SECOND_LAYERS + wide
+            yield from ((file, options) for options in options_of_slices(file, layers, dtype))
         elif file == staged.FILE:
             yield from ((file, options) for options in options_of_second_layers(dtype))
         else:
@@ -108,16 +114,19 @@ def options_of_first_layers(dtype):
     return sorted(set(found))
 
 
-def options_of_slices(file, dtype):
+def options_of_slices(file, layers, dtype):
     found = set()
-    for channels, side, m, k in FIRST_LAYERS + SECOND_LAYERS:
+    for channels, side, m, k in layers:
         layout = slices.make_layout((100, channels, side, side), k, dtype)
-        for in_rounds in (0, 1):
-            macros = {"IN_ROUNDS": in_rounds}
+        for in_rounds in (False, True):
+            macros = {"IN_ROUNDS": int(in_rounds)}
             if file == paste.FILE:
                 own = paste.make_plan(layout, 100, m).own
-                macros["OWN"] = min(own, paste.OWN_IN_ROUNDS) if in_rounds else own
-            found.add(layout.kernel(file, "", **macros).options)
+                macros["OWN"] = paste.own_in_rounds(layout, own) if in_rounds else own
+            if file == patches.FILE_OF_ENTRIES:
+                macros = {}
+            if file != patches.FILE_OF_UPDATES or patches.has_room(layout, in_rounds):
+                found.add(layout.kernel(file, "", **macros).options)
     return sorted(found)
 
 

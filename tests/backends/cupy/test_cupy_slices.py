@@ -116,6 +116,35 @@ def test_the_memory_of_a_block_changes_no_bit(monkeypatch, asked, case, dtype):
         np.testing.assert_array_equal(cupy.to_host(one), cupy.to_host(other))
 
 
+#: Images of one piece, and whether there are registers for a step in rounds: not for wide filters.
+ONE_PIECE = [(Case(17, 8, 14, 13, 21, 5), True), (Case(13, 8, 14, 14, 5, 7), False)]
+
+
+@pytest.mark.parametrize("name", ["winners_update_", "winners_update_, maps"])
+@pytest.mark.parametrize(("case", "in_rounds"), ONE_PIECE, ids=str)
+def test_walks_that_update_do_what_gradients_and_an_update_do(
+    monkeypatch, asked, case, in_rounds, name, dtype
+):
+    """To the bit, if all images come at once and in rounds."""
+    monkeypatch.setattr(slices, "BLOCKS", 1)
+    monkeypatch.setattr(slices, "SHARED_BYTES", 98 << 10)
+    for limit, updates in ((99 << 10, True), (slices.LEAST_SHARED_BYTES, in_rounds)):
+        use_device(monkeypatch, limit)
+        found, right = (as_dtype(arguments(name, case), dtype) for _ in range(2))
+        *code, encoder, _, decoder, _ = right[:8]
+        parameters, velocities = list(right[4:8]), list(right[8:12])
+        gradients = cupy.winners_backward(*code, encoder, decoder, *right[14:])
+        step = cupy.to_device(right[12]), right[13]
+        cupy.sgd_momentum_(parameters, list(gradients), velocities, *step)
+        asked.clear()
+        cupy.winners_update_(*found)
+        launched = {kernel.removesuffix("_and_update") for kernel, _ in asked}
+        assert launched == {"walk_error", "sum_deltas", "walk_images"}
+        assert all(kernel.endswith("_and_update") == updates for kernel, _ in asked)
+        for one, other in zip(found[4:12], right[4:12], strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_a_device_of_less_memory_than_any_gets_the_plain_kernels(monkeypatch, asked, dtype):
     case = CASES[0]
     right = [results_of(name, case, dtype) for name in NAMES]

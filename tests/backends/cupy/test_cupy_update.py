@@ -1,16 +1,18 @@
-"""A step whose update adds the pieces' gradients up itself: the bits of one whose gradients are."""
+"""A step whose gradients go into the update as they are: the bits of one that is given them.
+
+Of several pieces the update adds them up; of one, it is done where they are summed.
+"""
 
 import numpy as np
 import pytest
 
 import minisca
 from minisca.backends import cupy
-from minisca.backends.cupy.kernels import patches, slices
 from minisca.backends.cupy.runtime import graphs
 from minisca.training import objective
 from tests.support.backends import EMULATED
 from tests.support.emulated_device import Kernel
-from tests.support.layers import RULES, assert_same_state, few, images, refusal, small
+from tests.support.layers import RULES, assert_same_state, images, learned, refusal, small
 
 pytestmark = [
     pytest.mark.emulated if EMULATED else pytest.mark.gpu,
@@ -62,22 +64,34 @@ def test_a_step_that_updates_by_its_code_learns_the_same_bits(monkeypatch, rule,
 
 @pytest.mark.skipif(not EMULATED, reason="launches are counted in the emulator")
 @pytest.mark.parametrize(
-    ("rule", "update", "sums"),
-    [("winner-take-all", "sgd_momentum_of_pieces", 0), ("tied", "sgd_momentum", 1)],
+    ("rule", "shape", "update", "sums"),
+    [
+        ("winner-take-all", "first layer", "sgd_momentum_of_pieces", 0),
+        ("tied", "first layer", "sgd_momentum", 1),
+        ("winner-take-all", "one piece", "walk_images_and_update", 0),
+        ("tied", "one piece", "sgd_momentum", 0),
+    ],
 )
-def test_nothing_adds_the_pieces_up_before_the_update(monkeypatch, rule, update, sums):
+def test_an_update_by_its_code_needs_no_kernel_more(monkeypatch, rule, shape, update, sums):
+    """None that adds up pieces and, of one piece, none that updates."""
     monkeypatch.setenv(graphs.SWITCH, "0")
+    batch, channels = SHAPES[shape]
     Kernel.launches.clear()
-    small(**RULES[rule], backend="cupy", n_epochs=1, batch_size=17).fit(few(17))
-    assert patches.make_cut(slices.make_layout((17, 1, 5, 4), 3, "float64"), 17, 3).of_piece < 17
+    x = images(batch, channels, height=5, width=4)
+    small(**RULES[rule], backend="cupy", n_epochs=1, batch_size=batch).fit(x)
     assert Kernel.launches["sum_pieces"] == sums
+    updates = {name for name in Kernel.launches if name.startswith("sgd_") or "_images_and" in name}
+    assert updates == {update}
     assert Kernel.launches[update] == 1
 
 
-def test_an_epoch_that_diverges_in_an_update_by_its_code_is_undone_whole():
-    made = small(backend="cupy", n_epochs=1).fit(few(12))
-    before, filters = made.loss_history_.copy(), np.copy(made.encoder_filters_)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_epoch_that_diverges_in_an_update_by_its_code_is_undone_whole(shape):
+    batch, channels = SHAPES[shape]
+    x = images(3 * batch, channels, height=5, width=4)
+    made = small(backend="cupy", n_epochs=1, batch_size=batch).fit(x)
+    before = {name: np.copy(value) for name, value in learned(made).items()}
     made.set_params(learning_rate=1e200)
-    refusal(minisca.DivergenceError, made.partial_fit, few(12))
-    np.testing.assert_array_equal(made.loss_history_, before)
-    np.testing.assert_array_equal(made.encoder_filters_, filters)
+    refusal(minisca.DivergenceError, made.partial_fit, x)
+    for name, value in learned(made).items():
+        np.testing.assert_array_equal(value, before[name], err_msg=name)

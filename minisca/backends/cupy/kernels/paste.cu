@@ -84,9 +84,9 @@ __device__ inline void paste_shares(const Code& code, const Cut& cut, const Roun
         own[j] = copies + (copy * cut.images_at_once + first_own + j * warps_of_share) * n_pixels;
 
     // Read ahead: the next maps' weights; for 32 maps, a lane each, what is pasted.
-    Weights weights[kAhead];
+    LaneTaps weights[kAhead];
     int read = start;
-    const auto read_weights = [&](Weights& next) {
+    const auto read_weights = [&](LaneTaps& next) {
         next.read(filter, n_channels, n_taps);
         if (++read < end) filter += filter_size;
     };

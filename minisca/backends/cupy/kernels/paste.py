@@ -13,7 +13,7 @@ FILE = "paste.cu"
 #: Threads of a block, at most: kernels/paste.cu has its kThreads.
 THREADS = 640
 #: Images that a warp pastes into, where filters are small enough, and in rounds, which take
-#: registers too; maps that are worth a share.
+#: registers too, as more taps do; maps that are worth a share.
 OWN, OWN_IN_ROUNDS, MOST_ROUNDS, LEAST_MAPS = 5, 4, 2, 2
 INT_BYTES = np.dtype(np.int32).itemsize
 
@@ -38,13 +38,18 @@ class Plan(NamedTuple):
         """The `Plan` of what comes at once, where `limit` bytes are all that there is."""
         if self.shared_bytes(layout) <= limit:
             return self
-        some = self._replace(own=min(self.own, OWN_IN_ROUNDS))
+        some = self._replace(own=own_in_rounds(layout, self.own))
         while some.shared_bytes(layout) > limit or some.n_threads > self.n_threads:
             if some.shares > 1:
                 some = some._replace(shares=some.shares - 1)
             else:
                 some = some._replace(images=ceil_div(some.images, 2))
         return some
+
+
+def own_in_rounds(layout, own):
+    """Images of a warp that has `own` where all come at once."""
+    return min(own, OWN_IN_ROUNDS // layout.rounds)
 
 
 def _packed(size):

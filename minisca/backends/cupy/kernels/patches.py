@@ -1,7 +1,7 @@
-"""The gradients of a code, by slices: kernels/patches.cu."""
+"""The gradients of a code, by slices: kernels/patches.cu, entries.cu and patch_updates.cu."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,10 +10,10 @@ from minisca.backends.cupy.kernels import slices, sums, survivors
 from minisca.backends.cupy.runtime.launching import WARP, launch, launch_over, threads_for
 from minisca.chunks import ceil_div
 
-FILE = "patches.cu"
-#: Threads of a block, at most; and where images come in rounds, or a lane's sums take many
+FILE, FILE_OF_ENTRIES, FILE_OF_UPDATES = "patches.cu", "entries.cu", "patch_updates.cu"
+#: Threads of a block, at most; and where images come in rounds, or a lane's taps take many
 #: registers, more than these bytes, or as many and error and images lie side by side.
-THREADS, FEWER_THREADS, FEW_SUMS_BYTES = 768, 512, 16
+THREADS, FEWER_THREADS, FEW_TAPS_BYTES = 768, 512, 16
 
 
 class Cut(NamedTuple):
@@ -44,8 +44,7 @@ def make_cut(layout, n, m):
     def images_in(limit, n_threads):
         return (limit - n_threads * entry_bytes) // image_bytes
 
-    sums_bytes = layout.rounds * layout.lane_channels * layout.itemsize
-    few = sums_bytes < FEW_SUMS_BYTES or (sums_bytes == FEW_SUMS_BYTES and not both)
+    few = layout.taps_bytes + both <= FEW_TAPS_BYTES
     n_threads = min(THREADS if few else FEWER_THREADS, m * WARP)
     groups = ceil_div(m, n_threads // WARP)
     wanted = max(1, slices.BLOCKS // (layout.slices * groups))
@@ -65,56 +64,112 @@ def make_cut(layout, n, m):
 
 
 def _entry_bytes(layout):
-    """Of kernels/patches.cu's Entry."""
+    """Of kernels/entries.cuh's Entry."""
     return 2 * (layout.itemsize + np.dtype(np.int32).itemsize)
 
 
-def sum_in_pieces(x, error, values, positions, filters, maps):
-    """The gradients (pieces, numbers) of a code, of every piece of the images; `split` names them.
+def has_room(layout, in_rounds):
+    """Whether a walk has registers for an update, which rounds take too."""
+    return not in_rounds or layout.taps_bytes <= FEW_TAPS_BYTES
 
-    maps: as of `winners_backward`. None where images do not fit into a block's memory.
+
+class Walks(NamedTuple):
+    """What the gradients of a code are computed from, and how that is cut."""
+
+    x: Any
+    error: Any
+    filters: Any  # the decoder's
+    code: tuple  # as walk_both takes it
+    layout: slices.Layout
+    cut: Cut
+
+    @property
+    def pieces(self):
+        return ceil_div(len(self.x), self.cut.of_piece)
+
+    @property
+    def may_update(self):
+        """Whether `update_` can be had."""
+        one_piece = self.pieces == 1 and not self.cut.both
+        return one_piece and has_room(self.layout, self.cut.in_rounds)
+
+    def empty_parts(self):
+        m, channels = self.filters.shape[:2]
+        return empty((self.pieces, 2 * self.filters.size + m + channels), self.x.dtype)
+
+    def walk(self, file, name, parts, *args):
+        """`args` are those before the ones that all walks have."""
+        m, cut = len(self.filters), self.cut
+        n_blocks = self.layout.slices * self.pieces * ceil_div(m, cut.of_block)
+        args = *args, cut.of_piece, cut.at_once, m, cut.of_block, *self.layout.sizes, parts
+        made = self.layout.kernel(file, name, IN_ROUNDS=int(cut.in_rounds))
+        launch(made, n_blocks, cut.n_threads, *args, shared_bytes=cut.shared_bytes)
+
+
+def plan_walks(x, error, values, positions, filters, maps):
+    """The `Walks` of a code; None where images do not fit into a block's memory.
+
+    filters: the decoder's. maps: as of `winners_backward`.
     """
     layout = slices.make_layout(x.shape, filters.shape[2], x.dtype)
     if layout is None:
         return None
-    (n, n_slots), m, channels = values.shape, len(filters), layout.channels
-    listed = None if maps is None else survivors.list_by_map(values, maps, m)
-    cut = make_cut(layout, n, m)
-    pieces = ceil_div(n, cut.of_piece)
-    parts = empty((pieces, 2 * filters.size + m + channels), x.dtype)
-    entries, offsets = listed or (empty(1, np.int64),) * 2  # nobody reads them
-    is_whole = int(listed is None)
+    listed = None if maps is None else survivors.list_by_map(values, maps, len(filters))
+    listed_or_nothing = listed or (empty(1, np.int64),) * 2  # nobody reads the latter
+    code = values, positions, *listed_or_nothing, int(listed is None), *values.shape
+    return Walks(x, error, filters, code, layout, make_cut(layout, len(x), len(filters)))
 
-    def get(name):
-        return layout.kernel(FILE, name, IN_ROUNDS=int(cut.in_rounds))
 
-    def walk(name, *args):
-        n_blocks = layout.slices * pieces * ceil_div(m, cut.of_block)
-        args = *args, cut.of_piece, cut.at_once, m, cut.of_block, *layout.sizes, parts
-        launch(get(name), n_blocks, cut.n_threads, *args, shared_bytes=cut.shared_bytes)
-
-    code = values, positions, entries, offsets, is_whole, n, n_slots
-    if cut.both:
-        walk("walk_both", error, x, *code, filters)
+def sum_in_pieces(walks):
+    """The gradients (pieces, numbers) of every piece of the images; `split` names them."""
+    parts, filters = walks.empty_parts(), walks.filters
+    if walks.cut.both:
+        walks.walk(FILE, "walk_both", parts, walks.error, walks.x, *walks.code, filters)
     else:
-        size = np.int64(values.size)
-        doubles_of_entry = _entry_bytes(layout) // np.dtype(np.float64).itemsize
-        packed = empty((size, doubles_of_entry), np.float64)
-        partials = empty((layout.slices, size), x.dtype)
-        launch_over(get("pack_entries"), size, *code, m, *layout.sizes, packed)
-        walk("walk_error", error, packed, offsets, is_whole, n, filters, partials, size)
-        d_bias, stride = parts.reshape(-1)[2 * filters.size :], np.int64(parts.shape[1])
-        args = partials, layout.slices, offsets, is_whole, n, cut.of_piece, m, packed
-        threads = threads_for(cut.of_piece)
-        launch(get("sum_deltas"), m * pieces, threads, *args, d_bias, stride, size)
-        walk("walk_images", x, packed, offsets, is_whole, n)
+        d_bias = parts.reshape(-1)[offsets(filters.shape)[1] :]
+        _walk_twice(walks, FILE, "", parts, (filters,), (d_bias, np.int64(parts.shape[1])), ())
     return parts
 
 
-def starts(shape):
-    """Where in a piece's numbers its gradients begin, as of `split`."""
-    size = math.prod(shape)
-    return 0, 2 * size, size, 2 * size + shape[0]
+def update_(walks, parameters, velocities, rates, momentum):
+    """A step by gradients that are never written, where it `may_update`.
+
+    parameters, velocities: of a layer, in the order of `split`. rates: an array (4,).
+    """
+    waiting = walks.empty_parts() if walks.cut.in_rounds else empty(1, walks.x.dtype)
+    rates, momentum = [rates[i : i + 1] for i in range(4)], walks.x.dtype.type(momentum)
+    of_each = zip(parameters, velocities, rates, strict=True)
+    encoder, encoder_bias, decoder, decoder_bias = of_each
+    args = (*decoder, *decoder_bias, momentum), (*encoder_bias, momentum), (*encoder, momentum)
+    _walk_twice(walks, FILE_OF_UPDATES, "_and_update", waiting, *args)
+
+
+def _walk_twice(walks, file, suffix, parts, of_decoder, of_bias, of_encoder):
+    """Through the error, then through the images, by the kernels of a name with that suffix.
+
+    of_decoder, of_bias, of_encoder: their arguments that say where the gradients go.
+    """
+    layout, cut, m = walks.layout, walks.cut, len(walks.filters)
+    *_, listed_from, is_whole, n, _ = walks.code
+    size = np.int64(walks.code[0].size)
+    packed = empty((size, _entry_bytes(layout) // np.dtype(np.float64).itemsize), np.float64)
+    partials = empty((layout.slices, size), walks.x.dtype)
+    entries = packed, listed_from, is_whole, n
+
+    pack = layout.kernel(FILE_OF_ENTRIES, "pack_entries")
+    launch_over(pack, size, *walks.code, m, *layout.sizes, packed)
+    args = walks.error, *entries, partials, size, *of_decoder
+    walks.walk(file, f"walk_error{suffix}", parts, *args)
+    add_up = layout.kernel(FILE_OF_ENTRIES, f"sum_deltas{suffix}")
+    args = partials, layout.slices, *entries, cut.of_piece, m, *of_bias, size
+    launch(add_up, m * walks.pieces, threads_for(cut.of_piece), *args)
+    walks.walk(file, f"walk_images{suffix}", parts, walks.x, *entries, *of_encoder)
+
+
+def offsets(shape):
+    """Where a piece's gradients begin among its numbers, as of `split`."""
+    size, m = math.prod(shape), shape[0]
+    return 0, 2 * size, size, 2 * size + m
 
 
 def split(numbers, shape):
@@ -122,7 +177,8 @@ def split(numbers, shape):
 
     shape: (m, c, k, k), of the filters.
     """
-    size, m = math.prod(shape), shape[0]
-    d_encoder, d_decoder = numbers[: 2 * size].reshape(2, *shape)
-    biases = numbers[2 * size :]
-    return d_encoder, biases[:m], d_decoder, biases[m:]
+    shapes = shape, shape[:1], shape, shape[1:2]
+    return tuple(
+        numbers[offset : offset + math.prod(own)].reshape(own)
+        for offset, own in zip(offsets(shape), shapes, strict=True)
+    )

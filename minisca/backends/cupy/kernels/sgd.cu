@@ -1,9 +1,8 @@
-// Stochastic gradient descent with classical momentum: v <- mu v - eta g, theta <- theta + v.
-//
-// Up to four parameters in one launch: a layer's are small, and a launch costs more than they do.
-// And the projection that may follow a step: every filter divided by its Euclidean norm.
+// Steps of gradient descent (momentum.cuh), of up to four parameters in one launch: a layer's are
+// small, and a launch costs more than they do.
 
 #include "common.cuh"
+#include "momentum.cuh"
 #include "pieces.cuh"
 
 #ifdef RATES_ON_DEVICE
@@ -21,11 +20,8 @@ struct Parameter {
     Rate rate;
     Index end;
 
-    // The fma is written, so that all kernels round alike.
     __device__ void update(Index i, REAL gradient_of_i, REAL momentum) const {
-        const REAL v = fma(momentum, velocity[i], -(number(rate) * gradient_of_i));
-        velocity[i] = v;
-        values[i] += v;
+        descend(values[i], velocity[i], gradient_of_i, number(rate), momentum);
     }
 };
 

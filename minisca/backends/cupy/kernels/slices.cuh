@@ -36,19 +36,36 @@ struct Layout {
     }
 };
 
-// The lane's weights of a filter: `slice` points at the first of its n_channels.
-struct Weights {
+// The lane's numbers of a filter's slice, or of something as large.
+struct LaneTaps {
     REAL of[kRounds][kChannels];
-    __device__ void read(const REAL* slice, int n_channels, int n_taps) {
+
+    // function(its place in the slice, number) of all that there are.
+    template <class Function>
+    __device__ void each(int n_channels, int n_taps, Function function) {
         #pragma unroll
         for (int round = 0; round < kRounds; ++round)
             #pragma unroll
             for (int c = 0; c < kChannels; ++c) {
                 const int tap = threadIdx.x % kWarp + round * kWarp;
-                of[round][c] = tap < n_taps && c < n_channels ? slice[c * n_taps + tap] : 0;
+                if (tap < n_taps && c < n_channels) function(c * n_taps + tap, of[round][c]);
             }
     }
+    // `slice` points at the first of its n_channels; what there is not is 0.
+    __device__ void read(const REAL* slice, int n_channels, int n_taps) {
+        *this = LaneTaps{};
+        each(n_channels, n_taps, [=](int i, REAL& number) { number = slice[i]; });
+    }
+    __device__ void add(REAL factor, const Pixel& pixel, int round) {
+        #pragma unroll
+        for (int c = 0; c < kChannels; ++c) of[round][c] += factor * pixel.of[c];
+    }
 };
+
+// For LaneTaps::each: writes a slice, of which `slice` points at the first number.
+__device__ inline auto write_to(REAL* slice) {
+    return [=](int i, REAL number) { slice[i] = number; };
+}
 
 // slice (n_images, height, pitch) <- the channels from `first` on of images (n_images, c, h, w).
 __device__ inline void load_slice(const REAL* images, int n_images, int first, Layout layout,

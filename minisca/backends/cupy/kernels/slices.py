@@ -20,8 +20,8 @@ LEAST_SHARED_BYTES = 64 << 10
 STATIC_BYTES = 512
 #: Bytes that all banks of shared memory give at once, and the most that a lane reads at once.
 BANKS_BYTES, LANE_BYTES = 128, 16
-#: Rounds of 32 taps that a filter may take, and those with a whole pixel: registers are few.
-MOST_ROUNDS, MOST_WIDE_ROUNDS = 4, 3
+#: Rounds of 32 taps that a filter may take, and bytes of a lane's taps: registers are few.
+MOST_ROUNDS, MOST_TAPS_BYTES = 4, 36
 #: What a block needs besides pixels, at most, if it has one image at a time.
 STAGED_BYTES = 20 << 10
 
@@ -56,6 +56,11 @@ class Layout(NamedTuple):
         return ceil_div(self.k**2, WARP)
 
     @property
+    def taps_bytes(self):
+        """Of a lane's taps (kernels/slices.cuh)."""
+        return self.rounds * self.lane_channels * self.itemsize
+
+    @property
     def image_bytes(self):
         return self.height * self.pitch * self.lane_channels * self.itemsize
 
@@ -76,8 +81,8 @@ def make_layout(shape, k, dtype):
     rounds, itemsize = ceil_div(k * k, WARP), np.dtype(dtype).itemsize
     if rounds > MOST_ROUNDS or machine.platform.shared_limit < LEAST_SHARED_BYTES:
         return None
-    lane_bytes = LANE_BYTES if rounds <= MOST_WIDE_ROUNDS else LANE_BYTES // 2
-    for lane_channels in range(min(lane_bytes // itemsize, channels), 0, -1):
+    most = min(channels, LANE_BYTES // itemsize, MOST_TAPS_BYTES // (rounds * itemsize))
+    for lane_channels in range(most, 0, -1):
         pitch = _pitch(width, k, lane_channels, itemsize)
         layout = Layout(channels, height, width, k, pitch, lane_channels, itemsize)
         if layout.image_bytes + STAGED_BYTES <= LEAST_SHARED_BYTES:
