@@ -16,8 +16,9 @@ BUS, MEMORY = 25e9, 3e12
 FLOAT32, FLOAT64 = 20e12, 10e12
 #: A classifier is fitted twice, by so many evaluations each.
 FITS, EVALUATIONS = 2, 210
-#: Seconds a parameter that SciPy's L-BFGS takes for an iteration: one core, 128,000 to 512,000.
-HOST_SECONDS = 80e-9
+#: Seconds a parameter that SciPy's L-BFGS takes for an iteration, of 128,000 to 512,000 on a core,
+#: with what a fit that can be resumed notes.
+HOST_SECONDS = 90e-9
 #: FLOPs a second of the eigenvectors of ZCA's covariance on the host, some 9 d^3.
 EIGENVECTORS = 50e9
 CLASSES, BATCH = 10, 100

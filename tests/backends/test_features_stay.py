@@ -9,6 +9,7 @@ import pytest
 from minisca import LinearSVM, Stack, keeping
 from minisca.backends import get_backend
 from minisca.training import batches
+from tests.support.backends import EMULATED
 from tests.support.interrupted_fits import learned as learned_by
 from tests.support.layers import assert_same_state, few, small
 
@@ -47,6 +48,18 @@ def test_images_of_a_device_train_what_those_of_the_host_do(device, dtype, monke
     assert_same_state(small(**options).fit(images), right)
     assert_same_state(small(**options).fit(there), right)
     assert right.score(there) == right.score(images)
+
+
+@pytest.mark.skipif(not EMULATED, reason="counted where the device is stood in for")
+def test_images_of_bytes_cross_over_as_bytes_and_nothing_comes_back(device):
+    counts, layer = get_backend(device).runtime.machine.platform.transfers, untrained(device)
+    images, crossed = bytes_of(few()), []
+    for each in (images, images.astype("float64")):
+        counts.clear()
+        layer.transform(each, to="device")
+        crossed.append(counts["bytes in"])
+        assert counts["out"] == 0
+    assert crossed[1] - crossed[0] == 7 * images.size
 
 
 def two_layers(device, **options):

@@ -61,27 +61,28 @@ def pinned(shape, dtype):
 def send(array):
     """See `minisca.backends.interface.Support.send`."""
     array = np.require(as_real_array("array", array), requirements="C")
-    return _failing(allocate(array.shape, array.dtype, lambda: machine.platform.send(array)))
+    begin = _failing(lambda: machine.platform.send(array))
+    return _failing(allocate(array.shape, array.dtype, begin))
 
 
 def fetch(array):
     """See `minisca.backends.interface.Support.fetch`."""
     if _is_of_host(array):
         return lambda: array
-    return _failing(machine.platform.fetch(to_device(array)))
+    return _failing(_failing(lambda: machine.platform.fetch(to_device(array)))())
 
 
-def _failing(arrive):
-    """The function, but that RuntimeError says of a kernel that it failed."""
+def _failing(function):
+    """The function, but that RuntimeError says where the device failed, a kernel before it too."""
 
-    def arrived():
+    def called():
         launch_failures, _ = machine.platform.failures
         try:
-            return arrive()
+            return function()
         except launch_failures as error:
-            raise RuntimeError(f"a kernel failed on the device: {error}") from error
+            raise RuntimeError(f"a copy or a kernel failed on the device: {error}") from error
 
-    return arrived
+    return called
 
 
 def copy(array):

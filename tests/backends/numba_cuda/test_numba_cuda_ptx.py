@@ -37,6 +37,7 @@ def signature(name, dtype, words=None):
         "i": int32,
         "l": int64,
         "h": numba.types.float16,
+        "b": numba.types.uint8,
     }
     found = []
     for word in (words or KERNELS[name]).split():
@@ -104,6 +105,13 @@ def test_features_in_halves_are_widened_where_they_are_read(compile_ptx, name, c
     assert not re.search(r"\b(add|mul|fma)\.[a-z0-9.]*f16", ptx), "computes in halves"
     _, stack, spills = resources(ptx, capability)
     assert stack == spills == 0
+
+
+@pytest.mark.parametrize("words", ["h1 f1 f1 l0 l0", "f1 f1 h1 l0 l0", "b1 f1 h1 l0 l0"])
+def test_numbers_are_made_halves_and_of_halves_and_bytes(compile_ptx, words):
+    ptx = compile_ptx(find("elements._cast").py_func, signature("", "float32", words), (9, 0))
+    assert re.search(r"\bcvt\.(rn\.f16\.f32|f32\.f16)", ptx)
+    assert not re.search(r"\b(sub|fma)\.[a-z0-9.]*f(16|64)", ptx), "computes in another type"
 
 
 @pytest.mark.parametrize(("dtype", "wide"), [("float32", "v4.f32"), ("float64", "v2.f64")])
