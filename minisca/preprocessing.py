@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from minisca import shared
 from minisca.backends import CHOICES, get_backend, name_of
 from minisca.chunks import chunks
 from minisca.estimator import Estimator
@@ -23,7 +24,7 @@ from minisca.validation import check_choice, check_number
 
 
 def contrast_normalise(
-    X: Images, epsilon: float = 1e-3, backend: str = "cpu", to: str = "host"
+    X: Images, epsilon: float = 1e-3, backend: str = "cpu", to: str = "host", out: Any = None
 ) -> Any:
     """Each image less its mean, divided by its contrast (arXiv 1409.2752v1, section 3.2).
 
@@ -38,10 +39,12 @@ def contrast_normalise(
         Where it is computed: "cpu", "cupy", "numba_cuda", or "auto". X may be an array there.
     to : "host" (default) or "device"
         Where the images are to be, as of `SparseConvAutoencoder.transform`.
+    out : array of floats of X's shape, to be filled, or None (default)
+        A memory map, say, where the images are larger than memory.
 
     Returns
     -------
-    float32 array of X's shape, computed in float64
+    float32 array of X's shape, computed in float64; or `out`
 
     Raises
     ------
@@ -50,7 +53,7 @@ def contrast_normalise(
     column = get_backend(backend)
     X = images_for(column, X)
     epsilon = check_number("epsilon", epsilon, low_open=True)
-    out = make_out(column, X.shape, np.float32, None, to)
+    out = make_out(column, X.shape, np.float32, out, to)
     with Filling(column, out) as filling:
         for rows, x in _blocks(column, X, _own_dtype(column, X)):
             filling.put(rows, _as_images(column.contrast_normalised(x, epsilon), X))
@@ -98,7 +101,7 @@ class ZCA(Estimator):
         self.backend = backend
 
     @np.errstate(under="ignore")  # a number that underflows is 0
-    def fit(self, X: Images, y: object = None) -> Self:
+    def fit(self, X: Images, y: object = None, communicator: Any = None) -> Self:
         """Measure the images' mean and covariance; returns self.
 
         Parameters
@@ -106,21 +109,31 @@ class ZCA(Estimator):
         X : array (n, c, h, w) that slices along its first axis
             Read twice, in blocks; beside them, a few arrays of d x d float64 are all that is held.
         y : ignored
+        communicator : an mpi4py communicator, one of `minisca.communicators`, or None
+            Of ranks that each read some of the images.
 
         Raises
         ------
         ValueError or TypeError for other or non-finite images, and for another epsilon.
         """
-        self.check_parameters()
-        backend, epsilon = get_backend(self.backend), float(self.epsilon)
-        X = images_for(backend, X)
-        moments = _moments if name_of(backend) == "cpu" else _moments_on
-        mean, covariance = moments(backend, X)
-        values, vectors = np.linalg.eigh(covariance)
+
+        def check():
+            self.check_parameters()
+            return images_for(get_backend(self.backend), X)
+
+        if communicator is None:
+            images, backend = check(), get_backend(self.backend)
+            moments = _moments if name_of(backend) == "cpu" else _moments_on
+            mean, covariance = moments(backend, images)
+            values, vectors = np.linalg.eigh(covariance)
+        else:
+            ranks, images = shared.agreed_images(communicator, self, check)
+            mean, covariance = shared.moments(ranks, images, _slices(images))
+            values, vectors = ranks.from_first(lambda: tuple(np.linalg.eigh(covariance)))
         values = np.maximum(values, 0)  # none is negative but by rounding
-        roots = np.sqrt(values + epsilon)
+        roots = np.sqrt(values + float(self.epsilon))
         self._set_learned(
-            mean_=mean.reshape(X.shape[1:]),
+            mean_=mean.reshape(images.shape[1:]),
             eigenvalues_=values[::-1].copy(),
             whitening_=((vectors / roots) @ vectors.T).astype(np.float32),
             dewhitening_=((vectors * roots) @ vectors.T).astype(np.float32),

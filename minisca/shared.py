@@ -9,12 +9,13 @@ import math
 import numpy as np
 
 from minisca import encoding
-from minisca.agreement import agree, described
+from minisca.agreement import agree, described, together
+from minisca.backends import get_backend
 from minisca.chunks import slices
 from minisca.communicators import as_communicator
 from minisca.encoding import ENCODE_BATCH, features_shape, images_at_a_time
 from minisca.training.images import fingerprint
-from minisca.validation import check_choice, check_images
+from minisca.validation import check_choice, check_images, read_batch
 
 
 class Rows:
@@ -83,6 +84,35 @@ def usage(communicator, layer, X):
     if own.shape[0]:
         counts = encoding.count_survivors(*ranks.quiet(layer)._checked(own))
     return sum(ranks.tell(counts)) / images.shape[0]
+
+
+def agreed_images(communicator, estimator, check):
+    """The ranks, and the images that `check` returns: the same on all, as the settings are."""
+    ranks = as_communicator(communicator)
+
+    def describe():
+        images = check()
+        settings = estimator.get_params(deep=False)
+        return images, described(settings, ranks, X=fingerprint(images))
+
+    return ranks, agree(ranks, describe)
+
+
+def moments(ranks, X, parts):
+    """The mean (d,) and covariance (d, d), float64, of images X, which are read in these slices."""
+    size, backend = math.prod(X.shape[1:]), get_backend("cpu")
+
+    def rows_of():
+        for rows in parts[ranks.share(len(parts))]:
+            x = read_batch(X, rows, np.float64)
+            yield x.reshape(len(x), -1)
+
+    def total(own, *shape):
+        return ranks.sum_blocks(backend, own, len(parts), (np.empty(shape),))[0] / X.shape[0]
+
+    mean = total(together(ranks, lambda: [(rows.sum(axis=0),) for rows in rows_of()]), size)
+    less = (rows - mean for rows in rows_of())
+    return mean, total(((rows.T @ rows,) for rows in less), size, size)
 
 
 def _own(ranks, layer, X, *results):

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Self
 
+from minisca import shared
 from minisca.autoencoder import SparseConvAutoencoder
 from minisca.backends import get_backend
 from minisca.chunks import slices
@@ -20,18 +20,13 @@ from minisca.output import FeatureEstimator, flat_shape
 from minisca.pictures import HTML
 from minisca.progress import progress
 from minisca.training.arrivals import images_for, read_there
-from minisca.training.epochs import fit_layer, make_watch
-from minisca.training.images import fingerprint
-from minisca.training.scikit_learn import fit_tasks
+from minisca.training.greedy import fit
 from minisca.types import Array, Callback, Images, PathLike
 from minisca.validation import (
     check_choice,
     check_fitted,
     check_flag,
-    check_images,
     check_integer,
-    check_resume,
-    is_of_device,
 )
 
 #: Which layers of a stack are centred.
@@ -88,6 +83,9 @@ class Stack(HTML, FeatureEstimator):
         resume: bool = False,
         callbacks: Sequence[Callback] = (),
         validation_images: Images | None = None,
+        scratch: PathLike | None = None,
+        keep_scratch: bool = False,
+        communicator: Any = None,
     ) -> Self:
         """Train layer after layer, each on the features of the one below.
 
@@ -104,6 +102,12 @@ class Stack(HTML, FeatureEstimator):
             removed: they are of another run.
         callbacks, validation_images : as of `SparseConvAutoencoder.fit`, for every layer in turn
             A layer is judged by the validation images' features of the one below.
+        scratch : path of a folder, or None
+            Where features lie, in files that are mapped: they may be larger than memory.
+        keep_scratch : bool, default False
+            Leave these files, and use what is there of the same images and layers; else they are
+            gone in the end.
+        communicator : as of `SparseConvAutoencoder.fit`
 
         Returns
         -------
@@ -113,7 +117,8 @@ class Stack(HTML, FeatureEstimator):
         ------
         As `SparseConvAutoencoder.fit`; of all layers before anything is trained.
         """
-        self._fit(X, False, checkpoint, resume, callbacks, validation_images)
+        told = checkpoint, resume, callbacks, validation_images
+        self._fit(X, False, *told, scratch, keep_scratch, communicator)
         return self
 
     def fit_transform(self, X: Images, y: object = None, **fit_options: Any) -> Any:
@@ -122,41 +127,8 @@ class Stack(HTML, FeatureEstimator):
         rows = features.reshape(flat_shape(features.shape)) if self.flat else features
         return self._contained(rows, features.shape[1:])
 
-    def _fit(
-        self, X, encode_last, checkpoint=None, resume=False, callbacks=(), validation_images=None
-    ):
-        if not is_of_device(X):
-            check_images(X)
-        self.check_parameters()
-        layers, backends = self.layers, [get_backend(layer.backend) for layer in self.layers]
-        features = images_for(backends[0], X)
-        check_resume(resume, checkpoint)
-        paths = [None] * len(layers)
-        if checkpoint is not None:
-            paths = [Path(checkpoint) / f"layer{n}.npz" for n in range(1, len(layers) + 1)]
-        watched = make_watch(callbacks, validation_images, features, backends[0])
-        fitted, images = [], fingerprint(features)  # features differ by rounding between machines
-        with fit_tasks(self, features, len(layers)) as tasks:
-            for index, (layer, path) in enumerate(zip(layers, paths, strict=True)):
-                if path is not None and not (resume and path.exists()):
-                    for above in paths[index + 1 :]:
-                        above.unlink(missing_ok=True)
-                layer = type(layer)(**layer.get_params(deep=False))
-                if index and self.centre == "above-first":
-                    layer.set_params(centre=True)
-                watched = watched._replace(number=index + 1)
-                with tasks.layer(layer):
-                    fitted.append(fit_layer(layer, features, images, path, resume, watched))
-                if index + 1 == len(layers):
-                    features = layer.transform(features) if encode_last else None
-                    break
-                above = backends[index + 1]
-                to = "device" if above is backends[index] else "host"
-                features = images_for(above, layer.transform(features, to=to))
-                if watched.images is not None:
-                    seen = layer.transform(watched.images, to=to)
-                    watched = watched._replace(images=images_for(above, seen))
-        self.layers_ = fitted
+    def _fit(self, X, encode_last, *options, **named):
+        self.layers_, features = fit(self, X, encode_last, *options, **named)
         return features
 
     def transform(
@@ -166,6 +138,7 @@ class Stack(HTML, FeatureEstimator):
         out: Any = None,
         to: str = "host",
         dtype: str | None = None,
+        communicator: Any = None,
     ) -> Any:
         """Features of images after some of the layers.
 
@@ -179,6 +152,7 @@ class Stack(HTML, FeatureEstimator):
             How many layers; None for all.
         out, to, dtype : as of `SparseConvAutoencoder.transform`
             For `to="device"` the device is that of the last of those layers.
+        communicator : as of `SparseConvAutoencoder.fit`; see `minisca.shared.transform`
 
         Returns
         -------
@@ -193,11 +167,14 @@ class Stack(HTML, FeatureEstimator):
         check_fitted(self, "layers_")
         self._container()
         layers = self.layers_
+        how = {"depth": depth, "dtype": dtype}
         if depth is not None:
             depth = check_integer("depth", depth)
             if depth > len(layers):
                 raise ValueError(f"depth is {depth}; it must be at most {len(layers)}, the layers")
             layers = layers[:depth]
+        if communicator is not None:
+            return shared.transform(communicator, self, layers, X, out, to, **how)
         first = layers[0]
         backends = [get_backend(layer.backend) for layer in layers]
         X = images_for(backends[0], X, channels=first.n_channels_, size=first.image_size_)

@@ -19,6 +19,7 @@ from minisca.progress import progress
 from minisca.sparsity import make_sparsity
 from minisca.training.batches import Batches, sorted_batches
 from minisca.training.centring import centred
+from minisca.training.chunked import in_chunks
 from minisca.training.images import (
     channel_means,
     choose_unit,
@@ -65,7 +66,8 @@ def run_epochs(settings, optimiser, task, random, epochs, title="epoch {}/{}"):
     with progress(settings.verbose, total=total, unit=" images") as bar:
         for epoch in epochs:
             bar.set_description(title.format(epoch + 1, settings.n_epochs))
-            loss = run_epoch(settings, steps, task, random.permutation(task.n), epoch, bar)
+            order = random.permutation(task.n) if task.order is None else task.order(random)
+            loss = run_epoch(settings, steps, task, order, epoch, bar)
             made = optimiser.on_host()
             yield loss, *made
             if epoch != epochs[-1]:  # what the caller has now must not change any more
@@ -181,7 +183,8 @@ def train(state, settings, X, one_pass=False, communicator=None, name=""):
     epochs = range(done, done + 1) if one_pass else range(done, settings.n_epochs)
     if not epochs:
         return
-    X = centred(X, state.centre)
+    images = in_chunks(X)
+    X = centred(images, state.centre)
     known = state.patch_energy
     if one_pass and state.n_epochs_done:  # images of their own
         known = measure_patch_energy(settings, X)
@@ -209,7 +212,8 @@ def train(state, settings, X, one_pass=False, communicator=None, name=""):
     batches = Batches(backend, X, settings.dtype, unit)
     largest = max(known, state.patch_energy) * unit**2  # of a patch
     limit = DIVERGED * largest * math.prod(state.image_size) / settings.filter_width**2
-    task = Task(X.shape[0], batches.read, step, rate, limit or math.inf)
+    order = getattr(images, "order", None)
+    task = Task(X.shape[0], batches.read, step, rate, order, limit or math.inf)
     title = name + name_of(backend) + ("" if one_pass else ", epoch {}/{}")
     if communicator is not None:
         task = task._replace(read=optimiser.read(batches.read), step=optimiser.step)

@@ -24,6 +24,8 @@ class Task(NamedTuple):
     step: Callable
     #: From a step and the number of steps of all epochs to the learning rate.
     rate: Callable
+    #: From NumPy's generator to the order of an epoch; None: any order is as good.
+    order: Callable | None = None
     #: The largest mean loss of an epoch that is learning.
     limit: float = math.inf
     #: What a DivergenceError says is left, with a place for the last good epoch.

@@ -8,6 +8,7 @@ import pytest
 
 from minisca import LinearSVM, LogisticRegression
 from minisca.communicators import Solo, as_communicator
+from minisca.preprocessing import ZCA
 from tests.campaigns import rank_kills
 from tests.support.layers import images, layer
 from tests.support.ranks import needs_mpi, run_on_ranks
@@ -22,13 +23,14 @@ from tests.support.ranks_worker import (
     made,
     many,
     problem,
+    stacks,
 )
 
 #: What each number of ranks does: a start takes longer than what is done.
 FUNCTIONS = {
     1: ("digests",),
-    2: ("digests", "disagreements", "encoding", "classifiers", "begins"),
-    3: ("digests", "encoding", "classifiers", "goes_on"),
+    2: ("digests", "disagreements", "encoding", "classifiers", "stacks", "begins"),
+    3: ("digests", "encoding", "classifiers", "stacks", "goes_on"),
 }
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* maps are dead")
@@ -77,6 +79,22 @@ def test_any_number_of_ranks_fits_the_same_classifiers(n):
         assert "X has the value nan in row 77" in found.pop("not finite")
         assert "X has the value nan in row 77" in found.pop("not finite either")
         assert found == {name: one[name] for name in found}
+
+
+@needs_mpi
+@pytest.mark.parametrize("n", [2, 3])
+def test_any_number_of_ranks_trains_the_same_stacks_and_whitens_the_same(n, files):
+    one = stacks(Solo())
+    assert one["features"]
+    assert one["files"] == one["memory"]
+    for each in run_on_ranks(n, *FUNCTIONS[n]):
+        assert each["stacks"] == one
+    assert not list(files.glob("*.npy"))
+
+
+def test_whitening_by_ranks_is_that_of_one_process():
+    plain, shared = ZCA().fit(images()), ZCA().fit(images(), communicator=Solo())
+    np.testing.assert_allclose(shared.eigenvalues_, plain.eigenvalues_, rtol=0, atol=1e-12)
 
 
 def test_classifiers_by_ranks_are_those_of_one_process():

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 import minisca
-from minisca import LinearSVM, LogisticRegression, SparseConvAutoencoder
+from minisca import LinearSVM, LogisticRegression, SparseConvAutoencoder, Stack, chunks
 from minisca.classifiers import feature_blocks
 from minisca.communicators import MPI
+from minisca.preprocessing import ZCA
 from tests.support.layers import RULES, images, layer
 
 #: {rule: settings} of the layers that are fitted, 19 maps into 8 blocks.
@@ -168,6 +169,23 @@ def classifiers(communicator):
             LogisticRegression(verbose=False).fit(features, labels, communicator=communicator)
         except (ValueError, RuntimeError) as error:
             found["not finite either"] = str(error)
+    return found
+
+
+def stacks(communicator):
+    """Digests of what ranks learn of layers on layers, in memory and in files, and of whitening."""
+    communicator.split = "auto"
+    x, found = images(), {}
+    for name, options in (("memory", {}), ("files", {"scratch": os.environ["RANKS_FILES"]})):
+        stack = Stack([layer(n_maps=9), layer(n_maps=8)], centre="above-first")
+        stack.fit(x, validation_images=x[:9], communicator=communicator, **options)
+        found[name] = [learned(each) for each in stack.layers_]
+    features = stack.transform(many(), communicator=communicator)
+    found["features"] = digest(features) == digest(stack.transform(many()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunks, "CHUNK_BYTES", 9 * 8 * 56)  # nine images a block
+        whitener = ZCA().fit(x, communicator=communicator)
+    found["ZCA"] = digest(whitener.mean_, whitener.eigenvalues_, whitener.whitening_)
     return found
 
 

@@ -1,0 +1,81 @@
+"""Features and images in files: a stack's scratch folder, and `out` of what prepares images."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from minisca import Stack, shared
+from minisca.preprocessing import ZCA, contrast_normalise
+from tests.support.layers import assert_same_state, images, layer
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* maps are dead")
+
+
+def stack():
+    return Stack([layer(n_maps=6), layer(n_maps=5), layer(n_maps=4)], centre="above-first")
+
+
+def test_a_stack_learns_the_same_from_files_which_are_gone_in_the_end(tmp_path):
+    x, validation = images(), images(9, seed=1)
+    plain = stack().fit(x, validation_images=validation)
+    made = stack().fit(x, validation_images=validation, scratch=tmp_path / "new")
+    for one, other in zip(made.layers_, plain.layers_, strict=True):
+        assert_same_state(one, other)
+    assert list((tmp_path / "new").iterdir()) == []
+    features = stack().fit_transform(x, scratch=tmp_path)
+    np.testing.assert_array_equal(features, plain.transform(x))
+
+
+def test_files_that_are_kept_are_used_again_where_they_are_of_the_same_layer(tmp_path, monkeypatch):
+    x = images()
+    plain = stack().fit(x)
+    calls, transform = [], shared.transform
+
+    def counted(*arguments, **options):
+        calls.append(arguments)
+        return transform(*arguments, **options)
+
+    monkeypatch.setattr(shared, "transform", counted)
+    made = stack().fit(x, scratch=tmp_path, keep_scratch=True)
+    assert len(calls) == 2
+    assert {path.name for path in tmp_path.glob("*.npy")} == {"features1.npy", "features2.npy"}
+    again = stack().fit(x, scratch=tmp_path, keep_scratch=True)
+    assert len(calls) == 2
+    stack().fit(images(seed=2), scratch=tmp_path, keep_scratch=True)
+    assert len(calls) == 4
+    for other in (made, again):
+        for one, two in zip(other.layers_, plain.layers_, strict=True):
+            assert_same_state(one, two)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="room cannot be asked for here")
+def test_a_folder_that_is_full_is_named_and_nothing_is_left(tmp_path, monkeypatch):
+    def full(descriptor, start, n_bytes):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    said = r"No space left on device: scratch has no room for features of \d+ bytes: .*features1"
+    with pytest.raises(OSError, match=said):
+        stack().fit(images(), scratch=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_folder_is_refused():
+    with pytest.raises(TypeError, match="scratch is 3; it must be the path of a folder, or None"):
+        stack().fit(images(), scratch=3)
+    with pytest.raises(ValueError, match="scratch is None; with keep_scratch it must be"):
+        stack().fit(images(), keep_scratch=True)
+
+
+def test_prepared_images_fill_a_memory_map(tmp_path):
+    x = images()
+    file = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", "float32", x.shape)
+    assert contrast_normalise(x, out=file) is file
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), contrast_normalise(x))
+    with pytest.raises(ValueError, match="out has shape"):
+        contrast_normalise(x, out=file[1:])
+    whitener = ZCA().fit(file)
+    whitener.transform(file, out=file)
+    np.testing.assert_array_equal(file, whitener.transform(contrast_normalise(x)))
