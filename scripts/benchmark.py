@@ -39,6 +39,9 @@ peaks, peers, kernels and compiled: what fails is written down, and the rest goe
 host: what the host spends on a training step of the CuPy column, kernel by kernel and replayed; a
 stand-in of the device computes nothing.
 
+scale: a training step of MNIST's layers on 1, 2 and more ranks, of one thread each: both splits,
+what they exchange, the efficiency; and an estimate of 4 to 64 ranks. It needs the extra `mpi`.
+
 machine-code: registers, spills and the inner loop of every kernel of a step and of encoding, and an
 estimate of its time. It needs no device, but CuPy and NVIDIA's disassembler
 (pip install nvidia-cuda-nvdisasm).
@@ -70,6 +73,7 @@ from bench.memory import measure_memory, report_memory
 from bench.peaks import measure_peaks, report_peaks
 from bench.peers import measure_compiled, measure_peers, report_peers
 from bench.run import Bench, print_environment
+from bench.scale import measure_scale, report_scale
 from bench.steps import measure_steps, measure_transform, report_steps, report_transform
 from bench.threads import measure_threads, report_threads
 from common.data_files import read_json, run_command
@@ -93,6 +97,7 @@ SECTIONS = {
     "kernels": (measure_kernels, report_kernels),
     "mnist": (measure_mnist, report_mnist),
     "host": (measure_host, report_host),
+    "scale": (measure_scale, report_scale),
     "machine-code": (measure_machine_code, report_machine_code),
 }
 DEFAULT_SECTIONS = ("steps", "transform", "cold", "threads", "memory")
@@ -100,6 +105,7 @@ DEFAULT_SECTIONS = ("steps", "transform", "cold", "threads", "memory")
 OF_THE_CPU = {
     "threads": "it compares numbers of the CPU's threads; a device always runs all that it has",
     "classifier": "logistic regression runs on the CPU, whatever the features were computed on",
+    "scale": "it runs on the CPU's cores, a rank each",
     "memory": "it is the host's; a step's memory on the device is a column of steps",
     "large": "its memory is the host's",
 }
@@ -149,7 +155,7 @@ def parse_arguments(arguments=None):
     if parsed.is_device_run:
         parsed.sections += [name for name, *_ in PLAN if name != "mnist"]
     check_counts(parser, parsed, "repetitions", "minutes")
-    measured = [name for name in known if name not in ("host", "machine-code")]
+    measured = [name for name in known if name not in ("host", "scale", "machine-code")]
     chosen = measured if "all" in parsed.sections else parsed.sections or DEFAULT_SECTIONS
     parsed.sections = [section for section in known if section in chosen]
     parsed.json = Path(parsed.json or Path(parsed.output) / "benchmark.json")

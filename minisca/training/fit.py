@@ -194,9 +194,9 @@ def train(state, settings, X, one_pass=False, communicator=None, name=""):
     sparsity = make_sparsity(settings.sparsity, settings.n_active, settings.lifetime)
     scaled = backend, in_unit(state, unit), settings
     if communicator is None:
-        optimiser = _make_optimiser(*scaled)
+        optimiser = make_optimiser(*scaled)
     else:
-        optimiser = make_split(communicator, *scaled, _make_optimiser)
+        optimiser = make_split(communicator, *scaled, make_optimiser)
         settings = communicator.quiet(settings)
     random = random_state_from_json(state.random_state)
 
@@ -268,7 +268,7 @@ def _check_same_validation(path, theirs, mine):
         raise CheckpointError(f"{path} was trained with other validation_images: {differs}")
 
 
-def _make_optimiser(backend, state, settings):
+def make_optimiser(backend, state, settings):
     """SGD at rates that suit any scale of the images and any size of the filters.
 
     Along a filter the loss is curved as the squared norm of the patches it meets, along the

@@ -45,7 +45,7 @@ def make_images(path, gigabytes):
 def layer(n_maps):
     return SparseConvAutoencoder(
         n_maps, 3, pool_width=4, pool_stride=4, n_epochs=1, random_state=0, batch_size=100,
-        learning_rate=0.01, init_scale=0.1, backend="cpu", verbose=False,
+        learning_rate=0.002, backend="cpu", verbose=False,
     )  # fmt: skip
 
 

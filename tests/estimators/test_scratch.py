@@ -1,7 +1,10 @@
 """Features and images in files: a stack's scratch folder, and `out` of what prepares images."""
 
 import errno
+import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +12,10 @@ import pytest
 from minisca import Stack, shared
 from minisca.preprocessing import ZCA, contrast_normalise
 from tests.support.layers import assert_same_state, images, layer
+from tests.support.script_runs import ROOT
+
+#: One thread: each has a stack, which the limit counts.
+ALONE = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* maps are dead")
 
@@ -79,3 +86,12 @@ def test_prepared_images_fill_a_memory_map(tmp_path):
     whitener = ZCA().fit(file)
     whitener.transform(file, out=file)
     np.testing.assert_array_equal(file, whitener.transform(contrast_normalise(x)))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is Linux's")
+def test_what_is_larger_than_the_memory_is_prepared_learned_from_and_classified(tmp_path):
+    sizes = ["--gigabytes", "0.5", "--limit", "0.4", "--folder", str(tmp_path)]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.campaigns.larger_than_memory", *sizes]
+    made = subprocess.run(command, cwd=ROOT, env=ALONE, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["LogisticRegression.fit"]["gigabytes"] < 0.4
