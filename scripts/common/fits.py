@@ -1,5 +1,7 @@
 """Files of classifiers' fits: a run that is interrupted goes on with them when it is resumed."""
 
+from common.ranks import is_first
+
 
 class FitFiles:
     """The fits of one record, of the row and seed in `run`; each has a file until it is removed.
@@ -21,5 +23,5 @@ class FitFiles:
 
     def remove(self, fits):
         """Remove the files of these fits, once their record is written."""
-        for fit in fits:
+        for fit in fits if is_first() else ():
             self.path(fit).unlink(missing_ok=True)

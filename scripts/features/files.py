@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from common.ranks import together
 
 from minisca.baselines import TriangleKMeans
 from minisca.chunks import ceil_div
@@ -31,12 +32,12 @@ def encode_layer(layer, images, files=None, stay=False):
 
     stay: leave them on the layer's device, or where that has no room, which is then said.
     """
-    shape = feature_shape(layer, images)
+    shape, k_means = feature_shape(layer, images), isinstance(layer, TriangleKMeans)
     fits = 4 * np.prod(shape, dtype=np.int64) <= FLOAT32_BYTES
     if stay:
         return layer.transform(images, to="device", dtype=None if fits else "float16")
     if fits:
-        return layer.transform(images)
+        return layer.transform(images, **({} if k_means else together()))
     if files is None:
         return layer.transform(images, out=np.empty(shape, np.float16))
     return files.encode(layer, images)

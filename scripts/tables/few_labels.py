@@ -11,6 +11,7 @@ import copy
 
 import numpy as np
 from common.fits import FitFiles
+from common.ranks import is_first
 from common.records import Stopwatch, environment
 from features.scaling import FeatureScaling
 
@@ -82,6 +83,8 @@ def measure_few_labels(run, layer, images, results, watch):
 
     The layer is trained already; `watch` has how long that took.
     """
+    if not is_first():
+        return
     labels = images.train_labels[: images.n_fit]
     least = np.unique(labels, return_counts=True)[1].min()
     numbers = [n for n in LABELS_PER_CLASS if n <= least]

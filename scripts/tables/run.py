@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from common.fits import FitFiles
-from common.locks import waiting_for
+from common.ranks import counted, is_first, together, waiting_for
 from common.records import Results, Stopwatch, environment, published
 from features.altered import ALTERED, augmented
 from features.files import FeatureFiles, encode_layer
@@ -60,6 +60,8 @@ def run_table(table, rows, images, arguments):
             measure_few_labels(runs[""], layers[0], prepared, results, watch)
             continue
         classifier, predicted = evaluate(row, layers, outputs, prepared, files, watch, fits)
+        if not is_first():
+            continue
         # What comes after the records is made again where a run that was killed did not get there.
         if classifier is not None:
             classifier.save(output / "classifiers" / f"{name}-seed{seed}{row.variant}.npz")
@@ -73,7 +75,8 @@ def run_table(table, rows, images, arguments):
             draw_row(output / "pictures", name, row, layers, prepared, labels, arguments.quick)
         fits.remove(fit_names(row))
     results.records = results.read()  # another process may have added its own since
-    report(table, results, images, arguments)
+    if is_first():
+        report(table, results, images, arguments)
     return results
 
 
@@ -120,7 +123,8 @@ class LayerFiles:
             layer.set_params(**OF_FEATURES)
             # Of two that train the same layer, the slower would put its epochs over the other's.
             with waiting_for(self.directory.parent / "locks" / name), watch("train"):
-                self.trained[path] = layer.fit(features, checkpoint=path, resume=self.resume)
+                how = {"checkpoint": path, "resume": self.resume} | together()
+                self.trained[path] = layer.fit(features, **how)
         return self.trained[path].set_params(**chosen)
 
     def is_unfinished(self, layer, name):
@@ -202,7 +206,7 @@ def evaluate(row, layers, outputs, images, feature_files, watch, fits=None):
             with watch("encode"):
                 features, labels = augmented(features, labels, images, see)
         with watch("classify"):
-            options |= fits.options(name) if fits else {}
+            options |= (fits.options(name) if fits else {}) | ({} if stops_early else together())
             classifier.fit(features, labels, **options)
 
     def predict(images, features=None):
@@ -264,7 +268,7 @@ def record(run, layers, figures, table, watch, way):
     """A run's record; the seconds of altered images count in the record of these alone."""
     comparable = table.comparable(run["data"], run["settings"]["quick"])
     k_means = isinstance(layers[0], TriangleKMeans)
-    found = environment()
+    found = environment() | counted()
     device = device_name(layers[0].backend if k_means else layers[0].backend_)
     found["machine"] |= {} if device is None else {"device": device}
     spent = {phase: t for phase, t in watch.seconds.items() if phase == way or phase not in ALTERED}
