@@ -47,9 +47,11 @@ def draw_layers(path, row, layers, images, quick):
         projected = figures.project_filters(stack, 1)[:256]
         title = "second layer, projected to pixels"
         figures.save_filters(path("projected-filters"), projected, title=title)
-    curves = {f"layer {depth}": layer.loss_history_ for depth, layer in enumerate(layers, 1)}
-    axes = {"xlabel": "epoch", "ylabel": "mean squared error per image", "log": len(layers) > 1}
-    figures.save_curves(path("loss"), curves, **axes)
+    losses = {f"layer {depth}": layer.loss_history_ for depth, layer in enumerate(layers, 1)}
+    curves = {layer: found for layer, found in losses.items() if found}  # some are never trained
+    axes = {"xlabel": "epoch", "ylabel": "mean squared error per image", "log": len(curves) > 1}
+    if curves:
+        figures.save_curves(path("loss"), curves, **axes)
 
 
 def last_picture(directory, name, row):

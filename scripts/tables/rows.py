@@ -127,7 +127,7 @@ def planned(row, seed, quick_maps, arguments):
         if arguments.quick:
             options["n_epochs"] = min(2, options.get("n_epochs", 2))
             options["n_maps"] = min(quick_maps, options["n_maps"])
-        if epochs is not None:
+        if epochs is not None and options.get("n_epochs") != 0:  # filters that are never trained
             options["n_epochs"] = epochs
         layers.append(minisca.SparseConvAutoencoder(**options).get_params(deep=False))
     return replace(row, layers=tuple(layers))

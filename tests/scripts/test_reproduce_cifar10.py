@@ -8,6 +8,7 @@ import reproduce_cifar10
 from features import files
 from tables import run
 
+from minisca import SparseConvAutoencoder
 from tests.support.cifar_files import put_bars
 from tests.support.script_runs import read_records, run_here
 
@@ -46,6 +47,16 @@ def test_raw_images_have_names_of_their_own_and_what_was_trained_outlives_an_int
     assert record["settings"]["zca_epsilon"] is None
     assert (tmp_path / "pictures" / "512-raw-decoder-filters.png").exists()
     assert "cifar-512-raw  0" in printed
+
+
+def test_filters_that_are_never_trained_stay_so_and_have_all_pictures_but_a_loss(bars, tmp_path):
+    run_raw(bars, tmp_path, "512-random")
+    (path,) = (tmp_path / "layers").iterdir()
+    assert path.name == "64-width9-seed0-untrained-raw.npz"
+    assert SparseConvAutoencoder.load(path).n_epochs_done_ == 0
+    drawn = {path.stem.removeprefix("512-random-raw-") for path in tmp_path.glob("pictures/*.png")}
+    assert {"decoder-filters", "figure3", "confusion", "misclassified"} <= drawn
+    assert "loss" not in drawn
 
 
 def test_features_too_large_for_memory_go_through_files_to_the_same_end(
