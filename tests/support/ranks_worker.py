@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -132,13 +131,15 @@ def encoding(communicator):
     flat = SparseConvAutoencoder(**plain.get_params() | {"flat": True})
     flat.state_ = plain.state_
     found["flat"] = digest(flat.transform(x, **with_all))
-    path = communicator.from_first(lambda: tempfile.mkdtemp()) + "/features.npy"
+    path = Path(os.environ["RANKS_FILES"]) / "features.npy"
     shape = plain.transform(x[:1]).shape[1:]
     how = {"dtype": "float32", "shape": (len(x), *shape)}
     communicator.from_first(lambda: np.lib.format.open_memmap(path, "w+", **how) is None)
     file = np.lib.format.open_memmap(path, "r+")
     plain.transform(x, out=file, **with_all)
     found["file"] = digest(np.load(path))
+    communicator.tell(None)  # all have read it
+    communicator.from_first(os.remove, path)
     return found
 
 
