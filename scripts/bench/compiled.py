@@ -129,7 +129,8 @@ def inner_loop(instructions):
     """The instructions of the busiest inner loop; nothing where no jump goes back.
 
     An inner loop is one with products in which no other loop has any, the busiest the one with most
-    of them. Where no loop has products, it is the longest that has no loop within.
+    of them; loops that compute in double, as losses are summed, come last. Where no loop has
+    products, it is the longest that has no loop within.
     """
     loops = [
         (instruction.target, end + 1)
@@ -142,7 +143,11 @@ def inner_loop(instructions):
         found = counts(instructions[slice(*loop)])
         return sum(weight * found[name] for name, weight in PRODUCTS.items())
 
+    def in_double(loop):
+        return counts(instructions[slice(*loop)])["DFMA"] > 0
+
     loops = [loop for loop in loops if products(loop)] or loops
+    loops = [loop for loop in loops if not in_double(loop)] or loops
 
     def is_innermost(loop):
         start, end = loop

@@ -61,6 +61,9 @@ def test_of_loops_the_busiest_of_the_innermost_counts():
     staged = code("FFMA BRA>0 HMMA LDG BRA>3 BRA>2 IADD IADD BRA>6")
     assert [i.name for i in inner_loop(staged)] == ["HMMA", "LDG", "BRA", "BRA"]
     assert len(inner_loop(code("LDG BRA>0 IADD LDG STG BRA>2"))) == 4
+    # nor does a loss, which is summed in double, hide what it is the loss of
+    summed = code("FFMA BRA>0 FFMA FFMA DFMA BRA>2")
+    assert [i.name for i in inner_loop(summed)] == ["FFMA", "BRA"]
 
 
 def test_kinds_of_instructions():
