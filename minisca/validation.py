@@ -221,6 +221,8 @@ def read_batch(images, rows, dtype, name="X"):
 
 def _read_part(images, rows, dtype, name):
     found = images[rows]
+    if not isinstance(found, np.ndarray) and is_of_device(found):
+        raise TypeError(f"{name} is an array of a device; here it must be one of the host")
     check_unmasked(name, found)
     # what is too large for `dtype` is refused below, what is too small is 0
     with np.errstate(over="ignore", under="ignore"):

@@ -5,6 +5,7 @@ import pytest
 
 import minisca
 from minisca.backends import get_backend
+from minisca.patches import draw_patches
 from tests.support.backends import EMULATED
 from tests.support.emulated_device import OthersArray
 from tests.support.layers import few, small
@@ -61,6 +62,14 @@ def test_features_and_labels_that_lie_there_are_learned_from():
     other.fit(theirs(x), theirs(y))
     np.testing.assert_array_equal(other.coef_, one.coef_)
     assert other.score(theirs(x), theirs(y)) == one.score(x, y)
+
+
+def test_what_computes_on_the_host_alone_refuses_cupys_arrays_by_name():
+    there = get_backend("cupy").to_device(few().astype(np.float32))
+    with pytest.raises(TypeError, match="images is an array of a device; here it must be one of"):
+        draw_patches(there, 3, 2)
+    with pytest.raises(TypeError, match="X is an array of a device; here it must be one of"):
+        minisca.baselines.KSparseAutoencoder(4, 2, 2, n_epochs=1).fit(there)
 
 
 def test_where_another_backend_computes_they_are_refused_by_name():
