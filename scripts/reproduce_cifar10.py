@@ -99,7 +99,6 @@ def main():
     parser = make_table_parser(__doc__, ROWS, ["512"], ["512", "deep"], data, "out/cifar10")
     group = add_classifiers(parser, plain="svm")
     add_altered(group, "mirrored", "its mirror image")
-    add_altered(group, "mirrored-shifts", "its mirror image and the 8 shifts of both by a pixel")
     arguments = parse(parser)
     check_classifier(parser, arguments)
     chosen = extensions(arguments)

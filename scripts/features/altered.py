@@ -22,20 +22,8 @@ def mirrored(images):
     yield np.ascontiguousarray(images[..., ::-1])
 
 
-def mirrored_and_shifted(images):
-    """Yield the mirror images, and the 8 shifts of the images (n, c, h, w) and of those."""
-    (mirror,) = mirrored(images)
-    yield mirror
-    for both in (images, mirror):
-        yield from shifted(both)
-
-
 #: What an image's scores can be averaged over, beside its own.
-ALTERED = {
-    "shifts": shifted,
-    "mirrored": mirrored,
-    "mirrored-shifts": mirrored_and_shifted,
-}
+ALTERED = {"shifts": shifted, "mirrored": mirrored}
 
 
 def augmented(features, labels, images, encode):

@@ -35,7 +35,6 @@ VARIANTS_2 = {
     "-concatenated": "features of both layers",
     "-contrast-0.5": "divided by contrast",
     "-corner": "windows from pixel 0",
-    "-mirrored-shifts": "scores averaged over the mirror image and one-pixel shifts",
     "-mirrored": "scores averaged over the mirror image",
 }
 
