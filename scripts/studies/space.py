@@ -105,13 +105,14 @@ class Space(NamedTuple):
     def own(self, records):
         """Those of the records whose settings are those of one of the study's runs.
 
-        Records of a value that layers no longer take, the schedule "cosine", count where the study
-        had them with all else the same.
+        Records of a value that layers no longer take, the schedule "cosine" or one of a setting
+        that is `GONE`, count where the study had them with all else the same.
         """
         declared = [run.settings() for run in self.runs([0])]
 
         def of_today(settings):
-            return settings | ({"schedule": "linear"} if settings["schedule"] == "cosine" else {})
+            linear = {"schedule": "linear"} if settings["schedule"] == "cosine" else {}
+            return settings | linear | GONE
 
         return [record for record in records if of_today(record["settings"]) in declared]
 

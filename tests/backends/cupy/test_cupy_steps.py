@@ -188,7 +188,7 @@ def test_an_epoch_that_is_interrupted_between_replays_leaves_no_trace(monkeypatc
     class Bar(_Silent):
         n = 0
 
-        def update(self):
+        def update(self, n=1):
             self.n += 1
             if self.n == 2:
                 raise KeyboardInterrupt

@@ -93,6 +93,7 @@ def test_kernels_are_launched_with_the_arguments_that_are_compiled_for(monkeypat
     numba_cuda.add_(*map(numba_cuda.to_device, (one, one)))
     numba_cuda.scaled(one, 2)
     numba_cuda.gather(one[:, :, None, None], np.arange(2))
+    numba_cuda.cast(one, "float32", centre=np.ones(4, np.float32))
     monkeypatch.setattr(launching, "SHARED_BYTES", 0)
     numba_cuda.conv2d(*as_dtype(arguments("conv2d", CASE), "float32"))
     assert launched == {name: {types} for name, types in KERNELS.items()}

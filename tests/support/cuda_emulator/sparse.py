@@ -26,6 +26,6 @@ def sparse_zeros(shape, dtype):
     dtype = np.dtype(dtype)
     n_bytes = math.prod(shape) * dtype.itemsize
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NO_RESERVE
-    memory = mmap.mmap(-1, n_bytes, flags=flags)
+    memory = mmap.mmap(-1, max(n_bytes, 1), flags=flags)
     memory.madvise(mmap.MADV_NOHUGEPAGE)  # a number would take 2 MiB
-    return np.frombuffer(memory, dtype).reshape(shape)
+    return np.frombuffer(memory, dtype, math.prod(shape)).reshape(shape)
