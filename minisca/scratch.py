@@ -48,10 +48,12 @@ class Scratch:
         made = partial(self._is_made, path, known)
         if not (self._keep and ranks.from_first(made)):
             ranks.from_first(_create, path, shape, np.dtype(layer.dtype))
-            file = np.load(path, mmap_mode="r+")
-            ranks.tell(None)  # all ranks have it
-            if not self._keep and ranks.is_first:
-                path.unlink()
+            try:
+                file = np.load(path, mmap_mode="r+")
+                ranks.tell(None)  # all ranks have it
+            finally:
+                if not self._keep and ranks.is_first:
+                    path.unlink()
             shared.transform(ranks, layer, [layer], X, out=file)
             if self._keep:
                 ranks.from_first(_write_known, path, known)
