@@ -107,7 +107,7 @@ def gpu_peaks():
         [name, f"{rate / 1e12:.3g} {'TB/s' if name == 'copy' else 'TFLOP/s'}"]
         for name, rate in rates.items()
     ]
-    return Table(["at most, on random data", "rate"], rows)
+    return Table(["at most, on random data", "rate"], rows or [["all", "not yet measured"]])
 
 
 #: Of a kernel: its work, its machine code, the estimate and what was measured.
