@@ -5,8 +5,14 @@ left out, and blocks and grids are made small: then there are several rounds, th
 It has no warp shuffles, checks no types and does not notice a barrier that some threads miss.
 """
 
+import functools
 import math
+import os
 import sys
+import threading
+
+import numpy as np
+from numba.cuda.simulator import kernel
 
 from minisca.backends.numba_cuda.kernels import direct, linear, sums
 from minisca.backends.numba_cuda.runtime import launching
@@ -32,10 +38,61 @@ LEFT_OUT = (
 
 def pytest_configure():
     cases.CASES.append(SMALL_CASE)
-    sys.setswitchinterval(1e-5)  # threads that wait at a barrier give way at once
+    sys.setswitchinterval(1e-5)  # other threads come between each few lines of one
+    if hasattr(os, "sched_setaffinity"):  # one runs at a time: between cores they would only move
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    kernel.BlockManager = Block
     launching.THREADS, launching.WARP, launching.MAX_BLOCKS, sums.PARTS = 5, 1, 3, 7
     direct.MAPS, direct.UNITS, direct.LANES = 3, 2, 1
     linear.CLASSES, linear.ROWS, linear.PIECES = 2, 2, 2
+
+
+class Block(kernel.BlockManager):
+    """A block whose last thread to come to a barrier lets the others go on.
+
+    The simulator's own asks every thread again and again where it is, which takes most of the time.
+    """
+
+    def run(self, grid_point, *args):
+        self.lock, self.waiting, self.failure = threading.Lock(), set(), None
+        threads = [
+            Thread(functools.partial(self._f, *args), self, grid_point, place, self._debug)
+            for place in np.ndindex(*self._block_dim)
+        ]
+        self.running = set(threads)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self.failure:
+            raise self.failure[0].with_traceback(self.failure[1])
+
+    def arrive(self, thread, at_end):
+        """A thread is at a barrier or at its end: the first that fails stops all others."""
+        with self.lock:
+            if at_end:
+                self.running.discard(thread)
+                self.failure = self.failure or thread.exception
+            else:
+                self.waiting.add(thread)
+            for other in self.running if self.failure else ():
+                other.abort = True
+            if self.failure or self.waiting == self.running:
+                for other in self.waiting:
+                    other.syncthreads_event.set()
+                self.waiting.clear()
+
+
+class Thread(kernel.BlockThread):
+    """A thread that tells its `Block` where it is."""
+
+    def run(self):
+        super().run()
+        self._manager.arrive(self, at_end=True)
+
+    def syncthreads(self):
+        self._manager.arrive(self, at_end=False)
+        super().syncthreads()
 
 
 def multiplications(parameters):

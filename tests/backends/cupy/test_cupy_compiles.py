@@ -34,7 +34,7 @@ ARCHITECTURES = (75, 80, 90, 120)
 #: Channels, side, maps and filter width of the paper's first layers: MNIST, CIFAR-10, NORB.
 FIRST_LAYERS = [(1, 28, 128, 7), (3, 32, 512, 9), (1, 32, 128, 9)]
 SECOND_LAYERS = [(128, 10, 2048, 5), (512, 8, 4096, 5)]
-#: Whose filters take several rounds of taps; for 9.0 alone.
+#: Whose filters take several rounds of taps; in float32 for 9.0 alone.
 WIDE_SECOND_LAYERS = [(64, 10, 256, 7), (64, 8, 256, 9)]
 
 #: Filter width, strip and group of second layers: MNIST, CIFAR-10, and of others.
@@ -55,7 +55,7 @@ OF_SLICES = OF_ALL_LAYERS | {patches.FILE_OF_ENTRIES, patches.FILE_OF_UPDATES}
 REGISTERS = 65536  # of a multiprocessor: a block that needs more cannot run
 
 
-#: For tensor cores, float32 alone: the first of each for every generation, all for 9.0.
+#: For tensor cores, float32 alone.
 OF_TENSOR_CORES = {
     "halves.cu": [launching.kernel("halves.cu", "", "float32")],
     "proposals.cu": [tile.kernel() for tile in tensor.TILES[:3]],
@@ -75,24 +75,29 @@ OF_TENSOR_CORES = {
 
 
 def compilations(dtype, architecture):
-    """Every text with the options that it is compiled with, except for unusual filter widths."""
+    """Every text with the options that it is compiled with, except for unusual filter widths.
+
+    Of all layers' options in float32 for 9.0; elsewhere of the first of each list above.
+    """
+    some = slice(None) if (architecture, dtype) == (90, "float32") else slice(1)
     for file in sorted(
         entry.name for entry in launching.FOLDER.iterdir() if entry.name.endswith(".cu")
     ):
         if file == tiles.FILE:
-            yield from ((file, tile.kernel("", dtype).options) for tile in tiles.TILES)
+            yield from ((file, tile.kernel("", dtype).options) for tile in tiles.TILES[some])
         elif file in OF_TENSOR_CORES:
             if dtype == "float32":
-                every = OF_TENSOR_CORES[file][: None if architecture == 90 else 1]
-                yield from ((file, made.options) for made in every)
+                yield from ((file, made.options) for made in OF_TENSOR_CORES[file][some])
         elif file == direct.FILE:
-            yield from ((file, options) for options in options_of_first_layers(dtype))
+            found = options_of_first_layers(FIRST_LAYERS[some], dtype)
+            yield from ((file, options) for options in found)
         elif file in OF_SLICES:
-            wide = WIDE_SECOND_LAYERS if (architecture, dtype) == (90, "float32") else []
-            layers = FIRST_LAYERS * (file in OF_ALL_LAYERS) + SECOND_LAYERS + wide
+            layers = SECOND_LAYERS[some] + WIDE_SECOND_LAYERS * (some == slice(None))
+            layers += FIRST_LAYERS[some] * (file in OF_ALL_LAYERS)
             yield from ((file, options) for options in options_of_slices(file, layers, dtype))
         elif file == staged.FILE:
-            yield from ((file, options) for options in options_of_second_layers(dtype))
+            found = options_of_second_layers(STAGED[some], dtype)
+            yield from ((file, options) for options in found)
         else:
             yield file, launching.options(dtype)
         if file == sgd.FILE:
@@ -105,9 +110,9 @@ def compilations(dtype, architecture):
                 yield file, launching.options(dtype, ITEM="unsigned char", TO_HALVES=1)
 
 
-def options_of_first_layers(dtype):
+def options_of_first_layers(layers, dtype):
     found = []
-    for channels, side, m, k in FIRST_LAYERS:
+    for channels, side, m, k in layers:
         x = np.empty((1, channels, side, side), dtype)
         layout = direct.make_layout(x, np.empty((m, channels, k, k), dtype))
         found.append(launching.options(dtype, FILTER_WIDTH=k, STRIP=layout.strip))
@@ -130,8 +135,8 @@ def options_of_slices(file, layers, dtype):
     return sorted(found)
 
 
-def options_of_second_layers(dtype):
-    for k, strip, group in STAGED:
+def options_of_second_layers(layers, dtype):
+    for k, strip, group in layers:
         layout = staged.Layout(strip, group, 0, 0, 0)
         yield launching.options(dtype, **staged.macros(layout, k))
 

@@ -5,12 +5,14 @@ import pytest
 
 import reference
 from minisca.backends import get_backend
-from tests.support.backends import FOUND
+from tests.support.backends import FOUND, SIMULATED
 from tests.support.cases import CALLS, Case, arguments, as_dtype, call
 from tests.support.helpers import as_tuple, assert_within, rounding_bound
 from tests.support.numba_cuda_kernels import KERNELS, PACKAGE
 
 pytest.importorskip("numba_cuda", reason="needs numba-cuda: pip install minisca[numba-cuda]")
+
+from numba import cuda
 
 from minisca.backends.numba_cuda.kernels import convolution, survivors
 from minisca.backends.numba_cuda.runtime import launching, machine, memory
@@ -150,3 +152,25 @@ def test_a_launch_that_fails_says_which(monkeypatch, numba_cuda):
     monkeypatch.setattr(launching, "MAX_BLOCKS", 9)
     with pytest.raises(RuntimeError, match=r"_kernel .* 9 blocks of 5 threads"):
         launching.launch(Kernel(), 10, 5)
+
+
+@pytest.mark.skipif(not SIMULATED, reason="a device raises nothing in a kernel")
+def test_threads_of_the_simulator_meet_at_barriers_and_fail_together():
+    """Of 5 threads in a block the first does not come to the barrier; one more fails behind it."""
+
+    @cuda.jit
+    def kernel(seen, fails):
+        place, step = cuda.threadIdx.x, 0
+        if place > 0:
+            for step in range(3):
+                seen[step, place] = seen[step - 1, 1:].sum() if step else 1
+                cuda.syncthreads()
+            if place == fails:
+                raise ValueError("planted")
+            cuda.syncthreads()
+
+    seen = np.zeros((3, 5), np.int64)
+    kernel[1, 5](seen, 0)
+    assert seen.tolist() == [[0, 1, 1, 1, 1], [0, 4, 4, 4, 4], [0, 16, 16, 16, 16]]
+    with pytest.raises(ValueError, match=r"tid=\[3, 0, 0\] .* planted"):
+        kernel[1, 5](seen, 3)
