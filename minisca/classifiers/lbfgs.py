@@ -1,4 +1,4 @@
-"""How logistic regression finds its minimum: SciPy's L-BFGS, on features shifted and scaled.
+"""How logistic regression finds its minimum on the CPU: SciPy's L-BFGS.
 
 SciPy keeps the state of its L-BFGS to itself. A fit that goes on is therefore made again from the
 start, with every value and gradient that was found before read from a record: to the same bits,
@@ -11,24 +11,23 @@ import warnings
 
 import numpy as np
 
+from minisca.classifiers.problem import centring, smallest_decrease
 from minisca.files.checkpoint import CheckpointError, Learned, require_learned
 from minisca.progress import progress
 
 
-def minimise(problem, max_iter, tol, verbose, file, loss_and_gradient, title="L-BFGS"):
+def minimise(problem, max_iter, tol, verbose, file, loss_and_gradient):
     """The minimum of a Problem's objective: what `PenalisedClassifier._minimise` returns.
 
-    Iterations suffice if no entry of the gradient, by weights and intercepts as they are changed
-    below, is larger than `tol`. file: the FitFile. loss_and_gradient(problem, weights, intercept):
-    as `minisca.classifiers.problem` has it. title: of the progress bar.
+    Iterations suffice if no entry of the gradient, of features as `centring` has them, is larger
+    than `tol`. file: the FitFile. loss_and_gradient(problem, weights, intercept): as
+    `minisca.classifiers.problem` has it.
     """
     from scipy.optimize import minimize as scipy_minimize  # longer to import than all of minisca
 
     blocks = problem.blocks
     shape = (problem.n_classes, blocks.n_features)
-    mean = problem.mean * problem.scale
-    stretch = 1 / np.sqrt(max(1 - np.mean(mean**2), 1e-6))
-    constant = blocks.n_features**0.25
+    mean, stretch, constant = centring(problem)
     n_parameters = shape[0] * shape[1] + shape[0]
     record = None
     if file.path is not None:
@@ -38,11 +37,6 @@ def minimise(problem, max_iter, tol, verbose, file, loss_and_gradient, title="L-
             record = Record(n_parameters)
             file.reached(record)
 
-    # L-BFGS sees the features without their means and with unit variance, and the intercepts as the
-    # weights of `constant` in place of 1. No minimum changes, for nothing weighs on intercepts, but
-    # the way there: pooled maps are never negative, and what all of them have in common would hide
-    # how they differ; of thousands of features, each moves the scores little for itself, yet
-    # together so much that an intercept of 1 lags behind.
     def objective(parameters):
         if record and (known := record.recall(parameters)):
             return known
@@ -64,10 +58,9 @@ def minimise(problem, max_iter, tol, verbose, file, loss_and_gradient, title="L-
         weights = stretch * parameters[:n_weights].reshape(shape)
         return weights, constant * parameters[n_weights:] - weights @ mean
 
-    # What is lost to rounding in a mean of float32 losses; less is no progress.
-    smallest_decrease = 1e-9 if blocks.dtype == np.float32 else 1e-14
-    options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "gtol": tol, "ftol": smallest_decrease}
-    shown = {"total": max_iter * blocks.n, "unit": " images", "desc": title, "delay": 2}
+    least = smallest_decrease(problem)
+    options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "gtol": tol, "ftol": least}
+    shown = {"total": max_iter * blocks.n, "unit": " images", "desc": "L-BFGS", "delay": 2}
     with progress(verbose, at_most=True, leave=False, **shown) as bar:
 
         def show(intermediate_result):

@@ -264,7 +264,7 @@ class PenalisedClassifier(LinearClassifier):
     def _learned(self, problem, classes, found, dtype, file):
         """{attribute: value} of what was found."""
         weights, intercept, loss, n_iter, converged = found
-        if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
+        if not all(np.isfinite(each).all() for each in (weights, intercept, loss)):
             if file.found:
                 why = "leads to weights that are not finite: fit without resume to begin anew"
                 raise CheckpointError(f"{os.fspath(file.path)} {why}")

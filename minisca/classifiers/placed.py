@@ -2,8 +2,7 @@
 
 Blocks of rows are brought to the device when they are first met, each while kernels work on the one
 before, and stay while they fit. How they are cut depends on the features alone, so that every sum
-has the same order, whatever fits. Of a fit's passes only the weights go there, and the objective
-and its gradient come back.
+has the same order, whatever fits.
 """
 
 import traceback
@@ -12,9 +11,10 @@ import warnings
 import numpy as np
 
 from minisca.backends import name_of
-from minisca.classifiers import lbfgs
 from minisca.classifiers.feature_blocks import FeatureBlocks
-from minisca.classifiers.problem import make_problem
+from minisca.classifiers.placed_lbfgs import Standing, Vectors, search
+from minisca.classifiers.problem import centring, make_problem, smallest_decrease
+from minisca.progress import progress
 from minisca.training.arrivals import ahead
 
 #: Bytes of a block: large enough to keep a device busy, and a small part of its memory.
@@ -114,10 +114,13 @@ class PlacedFeatures:
         return scores
 
     def loss_and_gradient(self, problem, weights, intercept):
-        """As `minisca.classifiers.problem.loss_and_gradient`; `row_losses` is a cell's."""
+        """As `minisca.classifiers.problem.loss_and_gradient`; `row_losses` is a cell's.
+
+        weights and d_weights (n_classes, n_features), float64, are where the backend computes.
+        """
         backend, scale, classes = self.backend, problem.scale, self._held["classes"]
-        scaled = scale * weights, intercept
-        parameters = [backend.to_device(each.astype(self.dtype)) for each in scaled]
+        scaled = backend.cast(backend.scaled(weights, scale), self.dtype)
+        parameters = scaled, backend.to_device(intercept.astype(self.dtype))
         losses = backend.empty(len(self._blocks.slices), np.float64)
         gradient = None
         for place, (rows, block) in enumerate(self):
@@ -130,11 +133,49 @@ class PlacedFeatures:
             else:
                 for total, part in zip(gradient, found, strict=True):
                     backend.add_(total, part)
-        loss = backend.to_host(losses).sum() / self.n + problem.l2 / 2 * np.vdot(weights, weights)
-        d_weights, d_intercept = (backend.to_host(each).astype(np.float64) for each in gradient)
-        d_weights *= scale / self.n
-        d_weights += problem.l2 * weights
-        return float(loss), d_weights, d_intercept / self.n
+        squares = backend.to_host(backend.row_squares(weights)).sum()
+        loss = backend.to_host(losses).sum() / self.n + problem.l2 / 2 * squares
+        d_weights, d_intercept = gradient
+        d_weights = backend.scaled(backend.cast(d_weights, np.float64), scale / self.n)
+        backend.add_(d_weights, backend.scaled(weights, problem.l2))
+        return float(loss), d_weights, backend.to_host(d_intercept).astype(np.float64) / self.n
+
+
+class CentredObjective:
+    """A Problem's objective of one vector, weights and intercepts of features as `centring` has."""
+
+    def __init__(self, problem):
+        self._problem, self._backend = problem, problem.blocks.backend
+        self._shape = problem.n_classes, problem.blocks.n_features
+        self._end = self._shape[0] * self._shape[1]  # of the weights
+        self.vectors = Vectors(self._backend, self._end + problem.n_classes)
+        mean, self._stretch, self._constant = centring(problem)
+        self._mean = self._backend.to_device(mean[np.newaxis])
+
+    def uncentred(self, vector):
+        """Weights (n_classes, n_features) where the backend computes, and intercepts (n_classes,).
+
+        Of features as they are, times `scale`.
+        """
+        backend, n_classes = self._backend, self._shape[0]
+        weights = backend.scaled(vector[: self._end].reshape(self._shape), self._stretch)
+        shift = backend.to_host(backend.linear(weights, self._mean, np.zeros(1)))[:, 0]
+        intercept = backend.to_host(vector[self._end : self._end + n_classes])
+        return weights, self._constant * intercept - shift
+
+    def __call__(self, vector):
+        """The loss, and its gradient as a vector."""
+        backend, problem, gradient = self._backend, self._problem, self.vectors.zeros()
+        weights, intercept = self.uncentred(vector)
+        found = problem.blocks.loss_and_gradient(problem, weights, intercept)
+        loss, d_weights, d_intercept = found
+        of_means, _ = backend.linear_backward(self._mean, -d_intercept[np.newaxis])
+        backend.add_(d_weights, of_means)
+        rows = gradient[: self._end].reshape(self._shape)
+        backend.copy_into_(rows, backend.scaled(d_weights, self._stretch))
+        rest = gradient[self._end : self._end + self._shape[0]]
+        backend.copy_into_(rest, backend.to_device(self._constant * d_intercept))
+        return loss, gradient
 
 
 def minimise_on(backend, blocks, codes, n_classes, l2, loss, max_iter, tol, verbose, file):
@@ -144,5 +185,27 @@ def minimise_on(backend, blocks, codes, n_classes, l2, loss, max_iter, tol, verb
     """
     with PlacedFeatures(backend, blocks, codes) as features:
         problem = make_problem(features, codes, n_classes, l2, getattr(backend, loss))
-        how = features.loss_and_gradient, f"{name_of(backend)}, L-BFGS"
-        return lbfgs.minimise(problem, max_iter, tol, verbose, file, *how), problem
+        return _minimise(problem, max_iter, tol, verbose, file), problem
+
+
+def _minimise(problem, max_iter, tol, verbose, file):
+    """As `lbfgs.minimise`. A function by itself, whose frame is cleared when it is interrupted."""
+    backend, n = problem.blocks.backend, problem.blocks.n
+    objective = CentredObjective(problem)
+    if file.found:
+        at = Standing.from_file(file.path, file.found, objective.vectors)
+    else:
+        at = Standing.start(objective.vectors, objective)
+        file.reached(at)
+    shown = {"initial": at.n_iter * n, "total": max_iter * n, "unit": " images", "delay": 2}
+    shown |= {"desc": f"{name_of(backend)}, L-BFGS", "at_most": True, "leave": False}
+    with progress(verbose, **shown) as bar:
+
+        def reached(at):
+            bar.set_postfix(loss=f"{at.loss:.4g}", refresh=False)
+            bar.update(n)
+            file.reached(at)
+
+        at, converged = search(objective, at, max_iter, tol, smallest_decrease(problem), reached)
+    weights, intercept = objective.uncentred(at.point)
+    return backend.to_host(weights), intercept, at.loss, at.n_iter, converged

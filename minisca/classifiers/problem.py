@@ -30,6 +30,25 @@ def make_problem(features, codes, n_classes, l2, row_losses):
     return Problem(features, codes, n_classes, mean, scale, l2, row_losses)
 
 
+def centring(problem):
+    """How L-BFGS sees the features: (mean, stretch, constant).
+
+    The mean (n_features,) of scaled features, which are taken off, the number that gives them unit
+    variance; and the intercepts are the weights of `constant` in place of 1. No minimum changes,
+    for nothing weighs on intercepts, but the way there: pooled maps are never negative, and what
+    all of them have in common would hide how they differ; of thousands of features, each moves the
+    scores little for itself, yet together so much that an intercept of 1 lags behind.
+    """
+    mean = problem.mean * problem.scale
+    stretch = 1 / np.sqrt(max(1 - np.mean(mean**2), 1e-6))
+    return mean, stretch, problem.blocks.n_features**0.25
+
+
+def smallest_decrease(problem):
+    """What is lost to rounding in a mean of losses of the features' dtype; less is no progress."""
+    return 1e-9 if problem.blocks.dtype == np.float32 else 1e-14
+
+
 def loss_and_gradient(problem, weights, intercept):
     """A Problem's objective, d_weights and d_intercept in one pass over the features.
 

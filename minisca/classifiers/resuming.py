@@ -89,7 +89,10 @@ class FitFile:
                 )
 
     def reached(self, state):
-        """Keep where the fit stands now, and write it unless that came to more than `SHARE`."""
+        """Keep where the fit stands now, and write it unless that came to more than `SHARE`.
+
+        What `state.to_file()` gives may be a function, which is called when it is written.
+        """
         if self.path is None:
             return
         self._reached = state.to_file()
@@ -98,7 +101,7 @@ class FitFile:
 
     def _write(self):
         start = time.perf_counter()
-        arrays, numbers = self._reached
+        arrays, numbers = self._reached() if callable(self._reached) else self._reached
         parameters = self._classifier.get_params(deep=False)
         settings = {"parameters": parameters, "data": self._data, "training": numbers}
         save_checkpoint(self.path, type(self._classifier).__name__, arrays, settings)
@@ -120,6 +123,7 @@ class FitFile:
             # What stopped the fit is what the caller gets, whatever else fails here.
             with contextlib.suppress(Exception):
                 self._write()
+        self._reached = None  # what it holds may be a device's
 
 
 def _fingerprints(blocks, labels):

@@ -16,9 +16,10 @@ BUS, MEMORY = 25e9, 3e12
 FLOAT32, FLOAT64 = 20e12, 10e12
 #: A classifier is fitted twice, by so many evaluations each.
 FITS, EVALUATIONS = 2, 210
-#: Seconds a parameter that SciPy's L-BFGS takes for an iteration, of 128,000 to 512,000 on a core,
-#: with what a fit that can be resumed notes.
-HOST_SECONDS = 90e-9
+#: Of L-BFGS: vectors, float64, that an evaluation's arithmetic reads or writes; FLOPs a number of
+#: one, of inner products of 22 vectors, three times, each part of 32 with every other; seconds that
+#: its 60 launches take, and some ten sums that the host waits for.
+VECTORS, PRODUCTS, LAUNCHES = 120, 3 * 22 * 2 * 32, 1e-3
 #: FLOPs a second of the eigenvectors of ZCA's covariance on the host, some 9 d^3.
 EIGENVECTORS = 50e9
 CLASSES, BATCH = 10, 100
@@ -106,11 +107,13 @@ def phases(way):
         spent = count * encodings[layer]["encode_pooled"]
         yield way.name, f"encode by layer {place + 1}", 0, count * read, count * work, spent
     f = math.prod(way.features[-1])
-    times, halves = FITS * EVALUATIONS, 4 * n * f > 4 << 30
+    times, halves, vector = FITS * EVALUATIONS, 4 * n * f > 4 << 30, 8 * CLASSES * f
     read, work = times * 2 * n * f * (2 if halves else 4), times * 4 * n * f * CLASSES
-    bus = times * 2 * 4 * CLASSES * f
-    spent = max(read / MEMORY, work / FLOAT32) + times * HOST_SECONDS * CLASSES * f + bus / BUS
-    yield way.name, "classify", bus, read, work, spent
+    searched, products = times * VECTORS * vector, times * PRODUCTS * CLASSES * f
+    bus = times * vector  # the gradient, of which the host looks for the largest entry
+    spent = max(read / MEMORY, work / FLOAT32) + searched / MEMORY + products / FLOAT64
+    spent += times * LAUNCHES + bus / BUS
+    yield way.name, "classify", bus, read + searched, work + products, spent
 
 
 def counted(kernels):

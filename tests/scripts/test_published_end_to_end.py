@@ -23,8 +23,10 @@ def test_phases_are_as_many_steps_and_batches_as_there_are(record):
     assert train == (way.name, "train layer 2", 0, 600 * 4, 600 * 5, 600 * 1e-3)
     assert encode[1:] == ("encode by layer 2", 0, 700 * 3, 700 * 5, 700 * 2e-3)
     times, features = end_to_end.FITS * end_to_end.EVALUATIONS, 60_000 * 2048 * 25
-    assert classify[3] == times * 2 * features * 2  # in halves
-    assert classify[4] == times * 4 * features * 10
+    vector = times * 10 * 2048 * 25
+    assert classify[2] == 8 * vector
+    assert classify[3] == times * 2 * features * 2 + 120 * 8 * vector  # in halves
+    assert classify[4] == times * 4 * features * 10 + 66 * 64 * vector
 
 
 def test_all_phases_are_summed_beside_the_aim_and_none_is_timed(record):

@@ -24,7 +24,8 @@ SUITE = (
     *("backends/test_device_transfers.py", "backends/test_sums.py"),
     *("backends/test_travelling.py", "backends/test_features_stay.py"),
     "scripts/test_bench_device.py",
-    *("classifiers/test_on_devices.py", "estimators/test_preprocessing_on_devices.py"),
+    *("classifiers/test_on_devices.py", "classifiers/test_placed_lbfgs.py"),
+    "estimators/test_preprocessing_on_devices.py",
 )
 
 simulated = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
