@@ -47,7 +47,7 @@ def as_numpy(name, array):
 def _of_tensor(name, tensor):
     what = f"{name} is a tensor"
     if tensor.requires_grad:
-        must = f"minisca computes none of its own tensors' kind: give {name}.detach()"
+        must = f"its gradient would be lost: give {name}.detach()"
         raise TypeError(f"{what} that requires gradients; {must}")
     if str(tensor.layout) != "torch.strided":
         raise TypeError(
@@ -59,9 +59,9 @@ def _of_tensor(name, tensor):
         must = f"it must be on the CPU, or on the CUDA device of the backend: {name}.cpu()"
         raise TypeError(f"{what} on {tensor.device}; {must}")
     try:
-        return tensor.numpy()
+        return tensor.resolve_conj().resolve_neg().numpy()
     except (TypeError, RuntimeError) as error:
-        must = f"it must be of a dtype that NumPy has: {name}.float(), say"
+        must = f"it must be dense, and of a dtype that NumPy has: {name}.float(), say"
         raise TypeError(f"{what} of {tensor.dtype}; {must} ({error})") from error
 
 

@@ -53,11 +53,11 @@ def contrast_normalise(
     column = get_backend(backend)
     X = images_for(column, X)
     epsilon = check_number("epsilon", epsilon, low_open=True)
-    out = make_out(column, X.shape, np.float32, out, to)
-    with Filling(column, out) as filling:
+    made = make_out(column, X.shape, np.float32, out, to)
+    with Filling(column, made) as filling:
         for rows, x in _blocks(column, X, _own_dtype(column, X)):
             filling.put(rows, _as_images(column.contrast_normalised(x, epsilon), X))
-    return out
+    return made if out is None else out  # a tensor, maybe, of which `made` is a view
 
 
 class ZCA(Estimator):
@@ -159,13 +159,13 @@ class ZCA(Estimator):
         NotFittedError before `fit`; ValueError or TypeError for images unlike those of it.
         """
         backend, X = self._check_new(X)
-        out = make_out(backend, X.shape, np.float32, out, to)
+        made = make_out(backend, X.shape, np.float32, out, to)
         mean, product = self.mean_.ravel(), self._product(backend, self.whitening_)
-        with Filling(backend, out) as filling:
+        with Filling(backend, made) as filling:
             for rows, x in _blocks(backend, X, np.float64):
                 less = backend.cast(backend.cast(x, np.float64, mean), np.float32)
                 filling.put(rows, _as_images(product(less), X))
-        return out
+        return made if out is None else out
 
     def fit_transform(self, X: Images, y: object = None) -> Array:
         """`fit(X)`, then `transform(X)`."""

@@ -169,15 +169,15 @@ class TriangleKMeans(Baseline):
         """
         X = self._check_new(X)
         shape = (X.shape[0], *self.feature_mean_.shape)
-        out = np.empty(shape, np.float32) if out is None else check_out(out, shape)
+        made = np.empty(shape, np.float32) if out is None else check_out(out, shape)
         with progress(
-            self.verbose, total=len(out), unit=" images", desc="encoding", delay=2
+            self.verbose, total=shape[0], unit=" images", desc="encoding", delay=2
         ) as bar:
-            for rows in self._image_blocks(len(out)):
+            for rows in self._image_blocks(shape[0]):
                 pooled = self._pooled(read_batch(X, rows, np.float32))
-                out[rows] = (pooled - self.feature_mean_) / self.feature_scale_
+                made[rows] = (pooled - self.feature_mean_) / self.feature_scale_
                 bar.update(len(pooled))
-        return out
+        return made if out is None else out
 
     def feature_maps(self, X):
         """Activations of every place before pooling: (n, m, rows, columns). Large."""

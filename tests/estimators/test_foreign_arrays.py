@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import minisca
+from minisca.baselines import TriangleKMeans
+from minisca.preprocessing import ZCA, contrast_normalise
 from tests.support.layers import few, small
 
 
@@ -113,6 +115,25 @@ def test_features_fill_an_array_of_any_kind_and_it_is_returned(foreign, flat):
     stack = minisca.Stack([small(n_epochs=1)], flat=flat).fit(x)
     assert stack.transform(x, out=out) is out
     np.testing.assert_array_equal(np.asarray(out), stack.transform(x))
+
+
+@pytest.mark.parametrize("kind", ["torch", "xarray", "h5py", "zarr"])
+def test_prepared_images_do_so_too(foreign):
+    x = few().astype(np.float32)
+    whitener = ZCA().fit(x)
+    clustered = TriangleKMeans(3, patch_width=2, grid=2, n_iterations=1, verbose=False).fit(x)
+    for prepare in (contrast_normalise, whitener.transform, clustered.transform):
+        expected = prepare(x)
+        out = foreign(np.zeros_like(expected))
+        assert prepare(x, out=out) is out
+        np.testing.assert_array_equal(np.asarray(out), expected)
+
+
+def test_a_tensor_that_is_negated_where_it_is_read_is_read_so():
+    x = few().astype(np.float32)
+    negated = torch().view_as_complex(tensor(np.stack([x, -x], -1))).conj().imag
+    assert negated.is_neg()
+    np.testing.assert_array_equal(minisca.validation.check_images(negated), x)
 
 
 def test_tensors_are_not_copied():
