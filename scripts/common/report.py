@@ -137,5 +137,7 @@ dt { color: var(--soft); overflow-wrap: anywhere; } dd { margin: 0; overflow-wra
 figure { margin: 0; break-inside: avoid; }
 img { max-width: 100%; height: auto; background: #fff; }
 figcaption { color: var(--soft); font-size: 0.88rem; }
+@media (max-width: 40rem) { body { padding-top: 1rem; } table { font-size: 0.85rem; }
+  th, td { padding-right: 0.8rem; } td + td { min-width: 4.1rem; } }
 @media print { body { max-width: none; padding: 0; font-size: 11px; } tr { break-inside: avoid; } }
 """
