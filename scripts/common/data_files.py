@@ -10,6 +10,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from common.ranks import quiet_others
+
 from minisca import CheckpointError
 
 NUMBER = (int, float)
@@ -42,6 +44,7 @@ class Named(dict):
 
 def run_command(main):
     """End the process with what `main()` returns; a file's fault is one line, not a traceback."""
+    quiet_others()
     try:
         sys.exit(main())
     except (FileError, CheckpointError) as error:

@@ -1,6 +1,7 @@
 """The ranks that run a command together: `mpiexec -n 2 python -m mpi4py scripts/COMMAND.py`.
 
-Each does all of it; the first alone speaks and writes records, pictures and reports.
+Each does all of it; the first alone speaks and writes records, pictures and reports. What the
+others print is not shown, from `quiet_others` on.
 """
 
 import io
@@ -22,11 +23,14 @@ def ranks():
 
 
 def is_first():
-    """Whether this process writes for all; what the others print is not shown from now on."""
-    if ranks() is None or ranks().is_first:
-        return True
-    sys.stdout = io.StringIO()
-    return False
+    """Whether this process speaks and writes for all."""
+    return ranks() is None or ranks().is_first
+
+
+def quiet_others():
+    """Show nothing of what ranks print but the first."""
+    if not is_first():
+        sys.stdout = io.StringIO()
 
 
 def together():
