@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 
 from minisca.backends import name_of
+from minisca.files.room import take_room
 from minisca.training.arrivals import own
 from minisca.validation import check_choice, check_out, is_of_device
 
@@ -91,8 +92,7 @@ def scratch(shape, dtype):
     """
     with tempfile.TemporaryFile() as file:
         n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-        if hasattr(os, "posix_fallocate"):  # a process that writes beyond a full disk is killed
-            os.posix_fallocate(file.fileno(), 0, n_bytes)
+        take_room(file, n_bytes, "features", tempfile.gettempdir())
         return np.memmap(file, dtype, "w+", shape=tuple(shape))
 
 

@@ -1,13 +1,15 @@
 """Features that are larger than memory: each layer's in a file of a folder, which is mapped.
 
 A file that is not to be kept loses its name as soon as it is mapped: its room is free again when
-nobody reads it any more, whatever ends the process.
+nobody reads it any more, whatever ends the process. One that is kept has its name once it is whole.
+So processes that share a folder do not write into each other's files.
 """
 
+import contextlib
 import json
 import math
 import os
-from functools import partial
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import numpy as np
 from minisca import shared
 from minisca.communicators import Solo
 from minisca.files.atomic import atomic_write
+from minisca.files.room import take_room
 from minisca.training.images import fingerprint
 from minisca.validation import check_flag
 
@@ -40,34 +43,43 @@ class Scratch:
     def filled(self, name, layer, X, ranks=None):
         """A layer's features of images X, as a memory map. ranks: fill it together, or None."""
         ranks = ranks or Solo()
-        path = self._folder / f"{name}.npy"
         shape = X.shape[0], *layer._features_shape()
         known = {"images": fingerprint(X), "filters": fingerprint(layer.encoder_filters_, math.inf)}
         known |= {"biases": fingerprint(layer.encoder_bias_, math.inf)}
         known |= {"settings": {k: getattr(layer, k) for k in _SHAPING}, "centre": _listed(layer)}
-        made = partial(self._is_made, path, known)
-        if not (self._keep and ranks.from_first(made)):
-            ranks.from_first(_create, path, shape, np.dtype(layer.dtype))
-            try:
-                file = np.load(path, mmap_mode="r+")
-                ranks.tell(None)  # all ranks have it
-            finally:
-                if not self._keep and ranks.is_first:
-                    path.unlink()
+        path = self._folder / f"{name}.npy"
+        if self._keep and ranks.from_first(_is_made, path, known):
+            return np.load(path, mmap_mode="r")
+        with contextlib.ExitStack() as stack:
+            new = self._new_file(path, shape, np.dtype(layer.dtype))
+            file = np.load(ranks.from_first(stack.enter_context, new), mmap_mode="r+")
+            ranks.tell(None)  # all ranks have it
+            if not self._keep:
+                stack.close()
             shared.transform(ranks, layer, [layer], X, out=file)
-            if self._keep:
-                ranks.from_first(_write_known, path, known)
-            return file
-        return np.load(path, mmap_mode="r")
+        if self._keep:
+            ranks.from_first(_mark, path, known)
+        return file
 
-    @staticmethod
-    def _is_made(path, known):
-        """Whether a file that was kept is of the same layer and images."""
+    @contextlib.contextmanager
+    def _new_file(self, path, shape, dtype):
+        """Yield where a file for an array is, all of its room taken; in the end it is at `path`.
+
+        Or nowhere, if it is not to be kept.
+        """
+        if self._keep:
+            with atomic_write(path) as file:
+                _lay_out(file, shape, dtype, path)
+                yield file.raw.temporary
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, where = tempfile.mkstemp(".npy", f"{path.stem}-", path.parent)
         try:
-            told = json.loads(path.with_suffix(".json").read_text())
-            return told == json.loads(json.dumps(known)) and path.exists()
-        except (OSError, ValueError):
-            return False
+            with open(descriptor, "wb") as file:
+                _lay_out(file, shape, dtype, path)
+            yield where
+        finally:
+            os.unlink(where)
 
 
 #: What of a layer's settings shapes its features.
@@ -81,29 +93,30 @@ def _listed(layer):
     return None if layer.centre_ is None else layer.centre_.tolist()
 
 
-def _write_known(path, known):
-    with atomic_write(path.with_suffix(".json")) as file:
-        file.write(json.dumps(known).encode())
-
-
-def _create(path, shape, dtype):
-    """A file of zeros for an array, all of its room taken; OSError, naming it, where there is none.
-
-    A process that writes into a map beyond a full disk is killed, without a word.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".json").unlink(missing_ok=True)
-    n_bytes = math.prod(shape) * dtype.itemsize
+def _lay_out(file, shape, dtype, path):
+    """Make an open file an array of zeros in NumPy's format."""
     header = {"descr": dtype.str, "fortran_order": False, "shape": tuple(map(int, shape))}
+    np.lib.format.write_array_header_1_0(file, header)
+    file.flush()
+    take_room(file, file.tell() + math.prod(shape) * dtype.itemsize, "features", path)
+
+
+def _mark(path, known):
+    """Write down what a file that was kept is of."""
+    with atomic_write(path.with_suffix(".json")) as file:
+        file.write(json.dumps(known | {"file": _identity(path)}).encode())
+
+
+def _is_made(path, known):
+    """Whether a file that was kept is of the same layer and images."""
     try:
-        with open(path, "wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            start = file.tell()
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, start + n_bytes)
-            else:
-                file.truncate(start + n_bytes)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        why = f"{error.strerror}: scratch has no room for features of {n_bytes} bytes"
-        raise OSError(error.errno, why, str(path)) from error
+        told = json.loads(path.with_suffix(".json").read_text())
+        return told == json.loads(json.dumps(known | {"file": _identity(path)}))
+    except (OSError, ValueError):
+        return False
+
+
+def _identity(path):
+    """What tells a file from another that came to its place, or from what is left of it."""
+    found = path.stat()
+    return {"bytes": found.st_size, "written": found.st_mtime_ns}

@@ -41,7 +41,8 @@ def atomic_write(path):
     block raises, `path` is left as it was and the temporary file is removed, and so are those that
     killed processes left of the same `path`.
 
-    Yields a binary file object, readable and writable, so formats that seek (.npz) work too.
+    Yields a binary file object, readable and writable, so formats that seek (.npz) work too; where
+    it stands until then, to be mapped say, is its `raw.temporary`.
     Raises ValueError if `path` exists and is not a regular file, OSError that names `path` if it
     cannot be written.
 
@@ -100,9 +101,9 @@ def naming(path):
 class _Raw(io.FileIO):
     """The temporary file: an error of the system while it is written names the target."""
 
-    def __init__(self, descriptor, path):
+    def __init__(self, descriptor, temporary, path):
         super().__init__(descriptor, "r+")
-        self.path = path
+        self.temporary, self.path = temporary, path
 
     def write(self, data):
         with naming(self.path):
@@ -139,7 +140,7 @@ def _create(temporary, path):
     """
     # Opened by hand and not by `tempfile`, whose files only their owner may read.
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    raw = _Raw(os.open(temporary, flags, 0o666), path)
+    raw = _Raw(os.open(temporary, flags, 0o666), temporary, path)
     if fcntl is not None:
         with contextlib.suppress(OSError):  # file systems without locks: age tells there
             fcntl.flock(raw.fileno(), fcntl.LOCK_EX)

@@ -71,7 +71,7 @@ def main():
         tell("images")
         contrast_normalise(X, out=X)
         tell("contrast_normalise")
-        stack = Stack([layer(16), layer(4)], centre="above-first").fit(X, scratch=folder)
+        stack = Stack([layer(8), layer(4)], centre="above-first").fit(X, scratch=folder)
         tell("Stack.fit")
         below = stack.layers_[0]
         features = mapped(folder / "features.npy", (len(X), *below._features_shape()))

@@ -5,11 +5,12 @@ import json
 import os
 import subprocess
 import sys
+from tempfile import gettempdir
 
 import numpy as np
 import pytest
 
-from minisca import Stack, shared
+from minisca import Stack, keeping, shared
 from minisca.preprocessing import ZCA, contrast_normalise
 from tests.support.layers import assert_same_state, images, layer
 from tests.support.script_runs import ROOT
@@ -63,10 +64,49 @@ def test_a_folder_that_is_full_is_named_and_nothing_is_left(tmp_path, monkeypatc
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    said = r"No space left on device: scratch has no room for features of \d+ bytes: .*features1"
-    with pytest.raises(OSError, match=said):
-        stack().fit(images(), scratch=tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    said = r"No space left on device: there is no room for features of \d+ bytes: .*features1"
+    for keep in (False, True):
+        with pytest.raises(OSError, match=said):
+            stack().fit(images(), scratch=tmp_path, keep_scratch=keep)
+        assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OSError, match=f"no room for features of 24 bytes: '{gettempdir()}'"):
+        keeping.scratch((2, 3), "float32")
+
+
+def test_what_is_stopped_leaves_nothing_and_what_is_not_whole_is_made_anew(tmp_path):
+    x = images()
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    for keep in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shared, "transform", stopped)
+            with pytest.raises(KeyboardInterrupt):
+                stack().fit(x, scratch=tmp_path, keep_scratch=keep)
+        assert list(tmp_path.iterdir()) == []
+    plain = stack().fit(x, scratch=tmp_path, keep_scratch=True)
+    os.truncate(tmp_path / "features1.npy", 1000)
+    assert_same_state(
+        stack().fit(x, scratch=tmp_path, keep_scratch=True).layers_[1], plain.layers_[1]
+    )
+
+
+def test_two_that_share_a_folder_do_not_disturb_each_other(tmp_path, monkeypatch):
+    x, other = images(), images(seed=2)
+    plain, transform = stack().fit(x), shared.transform
+
+    def meanwhile(*arguments, **options):
+        monkeypatch.setattr(shared, "transform", transform)
+        for keep in (False, True):
+            stack().fit(other, scratch=tmp_path, keep_scratch=keep)
+        return transform(*arguments, **options)
+
+    for keep in (False, True):
+        monkeypatch.setattr(shared, "transform", meanwhile)
+        made = stack().fit(x, scratch=tmp_path, keep_scratch=keep)
+        for one, two in zip(made.layers_, plain.layers_, strict=True):
+            assert_same_state(one, two)
 
 
 def test_what_is_no_folder_is_refused():
