@@ -1,6 +1,10 @@
 """What several ranks must have in common, found before they begin and said on each."""
 
+import os
 import pickle
+import platform
+import warnings
+from functools import cache
 
 import numpy as np
 
@@ -29,9 +33,11 @@ def described(settings, communicator, **others):
     found = {f"the version of {name}": version for name, version in found.items()}
     found["bytes in a vector"] = cpu_runtime().machine_code.VECTOR_BYTES
     found |= {"split": communicator.split, "blocks": communicator.blocks}
-    found |= {name: value for name, value in settings.items() if name != "verbose"}
-    if "backend" in found:
-        found["backend"] = name_of(get_backend(found["backend"]))
+    for name, value in settings.items():
+        if name.startswith("backend"):  # of a stack: "backend of layer 1"
+            found[name] = name_of(get_backend(value))
+        elif not name.startswith("verbose"):
+            found[name] = value
     for name, known in others.items():
         found |= {f"{what} of {name}": value for what, value in (known or {name: None}).items()}
     return found
@@ -60,14 +66,43 @@ def agree(communicator, describe):
     """What `describe` returns beside {what: value}, which must be the same on every rank.
 
     The first exchange of ranks. Raises on every rank: ValueError where they differ, saying in what;
-    as `together` where `describe` raises.
+    as `together` where `describe` raises. The first warns where cores have too many threads.
     """
     made, found = together(communicator, describe)
-    found = communicator.tell(found)
-    for rank, theirs in enumerate(found):
-        for what in {**found[0], **theirs}:
-            one, other = found[0].get(what), theirs.get(what)
+    told = communicator.tell((found, _threads_here(found)))
+    for rank, (theirs, _) in enumerate(told):
+        for what in {**told[0][0], **theirs}:
+            one, other = told[0][0].get(what), theirs.get(what)
             if one != other:
                 must = "it must be the same on all ranks"
                 raise ValueError(f"{what} is {one!r} on rank 0, {other!r} on rank {rank}; {must}")
+    if communicator.is_first:
+        _warn_of_threads([threads for _, threads in told])
     return made
+
+
+def _threads_here(found):
+    """The machine's name, the cores that this rank may use, and its threads; where it computes."""
+    if "cpu" not in (value for name, value in found.items() if name.startswith("backend")):
+        return platform.node(), (), 0
+    may = getattr(os, "sched_getaffinity", None)  # Linux: a rank may be bound to some
+    cores = may(0) if may else range(os.cpu_count() or 1)
+    return platform.node(), tuple(cores), cpu_runtime().thread_count()
+
+
+def _warn_of_threads(places):
+    """Warn where the ranks of a machine have more threads than it has cores for them."""
+    for machine in dict.fromkeys(name for name, _, _ in places):
+        here = [(cores, n) for name, cores, n in places if name == machine]
+        n_cores = len({core for cores, _ in here for core in cores})
+        n_threads = sum(n for _, n in here)
+        if len(here) > 1 and n_threads > n_cores:
+            each = max(1, n_cores // len(here))
+            what = f"{len(here)} ranks on {machine} have {n_threads} threads, for {n_cores} cores"
+            advice = f"start at most {n_cores} ranks there, with OMP_NUM_THREADS={each}"
+            _warn_once(f"{what}: they wait for each other; {advice}")
+
+
+@cache
+def _warn_once(message):
+    warnings.warn(message, stacklevel=2)

@@ -40,6 +40,10 @@ class Scratch:
             raise TypeError(f"scratch is {folder!r}; it must be the path of a folder, or None")
         return cls(folder, keep)
 
+    def make(self):
+        """Make the folder, before anything is computed; OSError where that cannot be."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+
     def filled(self, name, layer, X, ranks=None):
         """A layer's features of images X, as a memory map. ranks: fill it together, or None."""
         ranks = ranks or Solo()
@@ -72,7 +76,6 @@ class Scratch:
                 _lay_out(file, shape, dtype, path)
                 yield file.raw.temporary
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, where = tempfile.mkstemp(".npy", f"{path.stem}-", path.parent)
         try:
             with open(descriptor, "wb") as file:

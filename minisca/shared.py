@@ -5,6 +5,7 @@ all is as without any, to the bit.
 """
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -14,8 +15,9 @@ from minisca.backends import get_backend
 from minisca.chunks import slices
 from minisca.communicators import as_communicator
 from minisca.encoding import ENCODE_BATCH, features_shape, images_at_a_time
+from minisca.output import flat_shape
 from minisca.training.images import fingerprint
-from minisca.validation import check_choice, check_images, read_batch
+from minisca.validation import check_choice, check_images, check_out, read_batch
 
 
 class Rows:
@@ -39,51 +41,67 @@ def transform(communicator, estimator, layers, X, out=None, to="host", **options
     A memory map as `out`, of one file that all ranks have opened, is filled by all of them, each
     with its rows. Else every rank has all features in the end, on the host.
     """
-    check_choice("to", to, ("host",))
     ranks = as_communicator(communicator)
-    results, size = [], tuple(X.shape[2:])
-    for layer in layers:
-        results.append(features_shape(layer.state_, layer, size))
-        size = results[-1][1:]
-    images = _agreed(ranks, layers, X)
+
+    def describe():
+        check_choice("to", to, ("host",))
+        images, found = _described(ranks, layers, X, flat=estimator.flat, **options)
+        results, size = [], tuple(images.shape[2:])
+        for layer in layers:
+            results.append(features_shape(layer.state_, layer, size))
+            size = results[-1][1:]
+        shape = images.shape[0], *results[-1]
+        shape = flat_shape(shape) if estimator.flat else shape
+        return (images, results, None if out is None else check_out(out, shape)), found
+
+    images, results, filled = agree(ranks, describe)
     rows = _own(ranks, layers[0], images, *results)
     quiet = ranks.quiet(estimator) if hasattr(estimator, "verbose") else estimator
-    is_file = all(ranks.tell(isinstance(out, np.memmap)))
+    is_file = all(ranks.tell(isinstance(filled, np.memmap)))
+
+    def encode():
+        if rows.stop == rows.start:
+            return None
+        into = filled[rows] if is_file else None
+        return np.asarray(quiet.transform(Rows(images, rows), out=into, **options))
+
+    made = together(ranks, encode)
     if is_file:
-        if rows.stop > rows.start:
-            quiet.transform(Rows(images, rows), out=out[rows], **options)
-        out.flush()
+        filled.flush()
         ranks.tell(None)  # no rank reads it before all have written
         return out
-    made = None
-    if rows.stop > rows.start:
-        made = np.asarray(quiet.transform(Rows(images, rows), **options))
     whole = ranks.gather(made)
     if out is None:
         return estimator._contained(whole, results[-1])
-    out[...] = whole
+    filled[...] = whole
     return out
 
 
 def score(communicator, layer, X):
     """See `SparseConvAutoencoder.score`."""
     ranks = as_communicator(communicator)
-    images = _agreed(ranks, [layer], X)
+    images = agree(ranks, partial(_described, ranks, [layer], X))
     own = Rows(images, _own(ranks, layer, images))
-    losses = []
-    if own.shape[0]:
-        losses = list(encoding.squared_errors(*ranks.quiet(layer)._checked(own)))
-    return -sum(loss for each in ranks.tell(losses) for loss in each) / images.shape[0]
+
+    def measure():
+        if not own.shape[0]:
+            return []
+        return list(encoding.squared_errors(*ranks.quiet(layer)._checked(own)))
+
+    losses = ranks.tell(together(ranks, measure))
+    return -sum(loss for each in losses for loss in each) / images.shape[0]
 
 
 def usage(communicator, layer, X):
     """See `SparseConvAutoencoder.usage`."""
     ranks = as_communicator(communicator)
-    images = _agreed(ranks, [layer], X)
-    own, counts = Rows(images, _own(ranks, layer, images)), 0
-    if own.shape[0]:
-        counts = encoding.count_survivors(*ranks.quiet(layer)._checked(own))
-    return sum(ranks.tell(counts)) / images.shape[0]
+    images = agree(ranks, partial(_described, ranks, [layer], X))
+    own = Rows(images, _own(ranks, layer, images))
+
+    def count():
+        return encoding.count_survivors(*ranks.quiet(layer)._checked(own)) if own.shape[0] else 0
+
+    return sum(ranks.tell(together(ranks, count))) / images.shape[0]
 
 
 def agreed_images(communicator, estimator, check):
@@ -123,19 +141,15 @@ def _own(ranks, layer, X, *results):
     return slice(own[0].start, own[-1].stop) if own else slice(0, 0)
 
 
-def _agreed(ranks, layers, X):
-    """Images X, which are the same on all ranks, as what the layers have learned is."""
-
-    def describe():
-        first = layers[0]
-        images = check_images(X, channels=first.n_channels_, size=first.image_size_)
-        settings = {}
-        for number, layer in enumerate(layers, start=1):
-            layer._check_as_fitted()
-            known = {"filters": fingerprint(layer.encoder_filters_, math.inf)}
-            known["biases"] = fingerprint(layer.encoder_bias_, math.inf)
-            own = layer.get_params(deep=False) | known
-            settings |= {f"{name} of layer {number}": value for name, value in own.items()}
-        return images, described(settings, ranks, X=fingerprint(images))
-
-    return agree(ranks, describe)
+def _described(ranks, layers, X, **options):
+    """For `agree`: images X; and the options, what the layers have learned, and their settings."""
+    first, settings = layers[0], options
+    for number, layer in enumerate(layers, start=1):
+        layer._check_as_fitted()
+        layer.check_parameters()
+        known = {"filters": fingerprint(layer.encoder_filters_, math.inf)}
+        known["biases"] = fingerprint(layer.encoder_bias_, math.inf)
+        own = layer.get_params(deep=False) | known
+        settings |= {f"{name} of layer {number}": value for name, value in own.items()}
+    images = check_images(X, channels=first.n_channels_, size=first.image_size_)
+    return images, described(settings, ranks, X=fingerprint(images))

@@ -108,7 +108,7 @@ class LinearClassifier(Classifier):
         if communicator is None:
             blocks, labels = check()
         else:
-            ranks, (blocks, labels) = agreed(communicator, self, check)
+            ranks, (blocks, labels) = agreed(communicator, self, check, resume)
             fitting = ranks.quiet(self)
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:

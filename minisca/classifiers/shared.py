@@ -103,7 +103,7 @@ def minimise_together(ranks, blocks, codes, n_classes, l2, row_losses, minimise)
     return lead(ranks, function, features.part), problem
 
 
-def agreed(communicator, classifier, check):
+def agreed(communicator, classifier, check, resume):
     """The ranks, and what `check` returns on each: features and labels that are the same on all."""
     ranks = as_communicator(communicator)
 
@@ -114,6 +114,7 @@ def agreed(communicator, classifier, check):
             raise ValueError(f"backend is {classifier.backend!r}; {must}")
         rows = fingerprint(blocks.features, read=blocks.rows_as_they_are)
         known = {"X": rows, "y": fingerprint(labels, len(labels))}
-        return checked, described(classifier.get_params(deep=False), ranks, **known)
+        settings = classifier.get_params(deep=False) | {"resume": resume}
+        return checked, described(settings, ranks, **known)
 
     return ranks, agree(ranks, describe)

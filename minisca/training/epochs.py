@@ -37,6 +37,11 @@ class Watch(NamedTuple):
         """The callbacks that restore the best epoch."""
         return [each for each in self.callbacks if isinstance(each, EarlyStopping)]
 
+    @property
+    def settings(self):
+        """What of it ranks must have in common: other callbacks are called on the first alone."""
+        return {"EarlyStopping in callbacks": [vars(each) for each in self.stoppers]}
+
 
 def make_watch(callbacks, validation_images, X, backend):
     """The Watch of a `fit` to images X; what is wrong with its arguments is raised by name."""
@@ -87,7 +92,7 @@ def fit(layer, X, checkpoint, resume, callbacks, validation_images, communicator
     def describe():
         images, known, watched = checked = check()
         choose_split(ranks, layer, images.shape[1:])
-        settings = layer.get_params(deep=False)
+        settings = layer.get_params(deep=False) | watched.settings
         return checked, described(settings, ranks, X=known, validation_images=watched.known)
 
     ranks = as_communicator(communicator)
@@ -103,7 +108,7 @@ def fit_layer(layer, X, images, checkpoint, resume, watch, communicator=None):
     """
     first = communicator is None or communicator.is_first
     callbacks = watch.callbacks if first else ()
-    with _told(layer, X, watch, callbacks), fit_tasks(layer, X, layer.n_epochs) as tasks:
+    with _told(layer, X, watch, callbacks), fit_tasks(layer, X, layer.n_epochs, first) as tasks:
         begin = layer, X, images, checkpoint, resume, watch
         if communicator is None:
             layer.state_ = _state_to_begin_with(*begin)

@@ -6,7 +6,7 @@ from pathlib import Path
 from minisca import shared
 from minisca.agreement import agree, described
 from minisca.backends import get_backend
-from minisca.communicators import as_communicator
+from minisca.communicators import Solo, as_communicator
 from minisca.scratch import Scratch
 from minisca.training.arrivals import images_for
 from minisca.training.epochs import fit_layer, make_watch
@@ -43,7 +43,8 @@ def fit(
     def describe():
         checked = check()
         images, known, watched, _ = checked
-        settings = {"centre": stack.centre, "depth": len(stack.layers)}
+        settings = {"centre": stack.centre, "depth": len(stack.layers), **watched.settings}
+        settings |= {"scratch": scratch and str(scratch), "keep_scratch": keep_scratch}
         for number, layer in enumerate(stack.layers, start=1):
             own = layer.get_params(deep=False)
             settings |= {f"{name} of layer {number}": value for name, value in own.items()}
@@ -53,12 +54,14 @@ def fit(
     ranks = None if communicator is None else as_communicator(communicator)
     checked = check() if ranks is None else agree(ranks, describe)
     features, images, watched, folder = checked
+    if folder is not None:
+        (ranks or Solo()).from_first(folder.make)
     layers, backends = stack.layers, [get_backend(layer.backend) for layer in stack.layers]
     paths = [None] * len(layers)
     if checkpoint is not None:
         paths = [Path(checkpoint) / f"layer{n}.npz" for n in range(1, len(layers) + 1)]
     fitted = []
-    with fit_tasks(stack, features, len(layers)) as tasks:
+    with fit_tasks(stack, features, len(layers), ranks is None or ranks.is_first) as tasks:
         for index, (layer, path) in enumerate(zip(layers, paths, strict=True)):
             if ranks is None:
                 _remove_above(path, paths[index + 1 :], resume)

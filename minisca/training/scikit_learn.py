@@ -25,12 +25,13 @@ def check_callbacks(callbacks):
 
 
 @contextlib.contextmanager
-def fit_tasks(estimator, X, n_parts):
+def fit_tasks(estimator, X, n_parts, told=True):
     """Within the block the estimator's callbacks are told of its fit to X, of so many parts.
 
-    Yields the `Tasks`. Whatever ends the block, the callbacks' `teardown` is called.
+    Yields the `Tasks`. Whatever ends the block, the callbacks' `teardown` is called. told: whether
+    they are at all; of several ranks the first tells them.
     """
-    if not getattr(estimator, "_skl_callbacks", None):
+    if not (told and getattr(estimator, "_skl_callbacks", None)):
         yield Tasks(None, estimator, X)
         return
     from sklearn.callback import CallbackSupportMixin, with_callbacks

@@ -109,7 +109,12 @@ def test_two_that_share_a_folder_do_not_disturb_each_other(tmp_path, monkeypatch
             assert_same_state(one, two)
 
 
-def test_what_is_no_folder_is_refused():
+def test_what_is_no_folder_is_refused_before_anything_is_trained(tmp_path):
+    (tmp_path / "file").touch()
+    calls = []
+    with pytest.raises(OSError, match="file"):
+        stack().fit(images(), scratch=tmp_path / "file", callbacks=[lambda *_: calls.append(_)])
+    assert calls == []
     with pytest.raises(TypeError, match="scratch is 3; it must be the path of a folder, or None"):
         stack().fit(images(), scratch=3)
     with pytest.raises(ValueError, match="scratch is None; with keep_scratch it must be"):
