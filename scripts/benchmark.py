@@ -1,4 +1,4 @@
-"""How fast minisca is, beside the arithmetic's floor and a straightforward PyTorch step.
+"""How fast minisca is, beside the arithmetic's floor and two PyTorch steps: plain and the best.
 
     python scripts/benchmark.py                 steps transform cold threads memory
     python scripts/benchmark.py all             large, classifier and growth too
@@ -8,7 +8,8 @@
     python scripts/benchmark.py all --json reference/measured/benchmark.json \\
         --output reference/measured/figures                   the published figures
 
-steps       a training step of five layers, its phases, PyTorch's step
+steps       a training step of five layers, its phases, PyTorch's step, and the best one that we
+            can write in PyTorch: by hand, of every operation its fastest way; and compiled
 transform   convolution, ReLU and pooling in one pass beside the step's own encoder
 cold        importing minisca, the first step with nothing compiled and with a warm cache
 threads     two threads beside one

@@ -9,29 +9,34 @@ from functools import partial
 from bench.layers import LEARNING_RATE, MOMENTUM
 from bench.peer import relative_differences
 from bench.peer_calls import captured, seconds, what_it_says
-from bench.peer_operations import DENSE, GATHERED, LAST, WAYS, Operations
+from bench.peer_operations import DENSE, DEVICE_WAYS, GATHERED, LAST, WAYS, Operations
 
 
 class BestPeerStep:
     """A training step on images x and parameters, NumPy's; it has copies of both.
 
     compiled: whether torch.compile goes over the whole step. known: {operation: {way: seconds}}
-    from another precision, or from the step that was not compiled.
+    from another precision, or from the step that was not compiled. ways: what is measured, in place
+    of all that the device has.
 
     made_of: {"ways": {operation: way}, "seconds": {operation: {way: seconds}}, "graph": True or
     why not}.
     """
 
-    def __init__(self, torch, x, parameters, device="cpu", compiled=False, known=None):
+    def __init__(self, torch, x, parameters, device="cpu", compiled=False, known=None, ways=None):
         self.torch, self.device = torch, device
         self.x = torch.from_numpy(x).to(device)
         self.parameters = {
             name: torch.from_numpy(value.copy()).to(device) for name, value in parameters.items()
         }
+        self.ways = ways or (WAYS if device == "cpu" else DEVICE_WAYS)
         self.velocities = [torch.zeros_like(value) for value in self.parameters.values()]
         with torch.no_grad():
             spent = self.measure_ways(known or {})
-            self.operations = min(self.candidates(spent), key=self.seconds_of)
+            candidates = self.candidates(spent)
+            self.operations = candidates[0]
+            if len(candidates) > 1:
+                self.operations = min(candidates, key=self.seconds_of)
             self.made_of = {"ways": self.operations.ways, "seconds": spent}
             self.run = self.step
             if compiled:
@@ -88,9 +93,11 @@ class BestPeerStep:
         return float(loss), dict(zip(self.parameters, gradients, strict=True))
 
     def candidates(self, spent):
-        """Of every operation the fastest way by itself; and all in the same."""
+        """Of every operation the fastest way by itself; on a device, all in the same too."""
         fastest = {name: min(found, key=found.get) for name, found in spent.items()}
-        same = ({name: way for name, ways in WAYS.items() if way in ways} for way in (DENSE, LAST))
+        if self.device == "cpu":  # it has no launches that a common layout would spare
+            return [Operations(self.torch, fastest)]
+        same = (dict.fromkeys(WAYS, way) for way in (DENSE, LAST))
         return [Operations(self.torch, ways) for ways in (fastest, *same)]
 
     def seconds_of(self, operations):
@@ -104,7 +111,7 @@ class BestPeerStep:
         return spent
 
     def measure_ways(self, known):
-        """{operation: {way: median seconds}}; what is known is taken over, what fails left out."""
+        """{operation: {way: seconds}}; what is known is taken over, what fails left out."""
         encoder, encoder_bias, decoder, decoder_bias = self.parameters.values()
         size = tuple(self.x.shape[2:])
         values, positions = Operations(self.torch).encode(self.x, encoder, encoder_bias)
@@ -114,13 +121,13 @@ class BestPeerStep:
             "slopes": (values, positions, self.x, decoder),
             "gradient": (values, positions, self.x, encoder),
         }
-        found = {name: {} for name in WAYS}
-        for name, way in ((name, way) for name, ways in WAYS.items() for way in ways):
+        found = {name: {} for name in self.ways}
+        for name, way in ((name, way) for name, ways in self.ways.items() for way in ways):
             if way in known.get(name, {}):
                 found[name][way] = known[name][way]
                 continue
-            operation = getattr(Operations(self.torch, {name: way}), name)
             try:
+                operation = getattr(Operations(self.torch, {name: way}), name)
                 call = partial(operation, *arguments[name])
                 found[name][way] = seconds(self.torch, call, self.device)
             except Exception as error:  # no memory, no compiler of Triton's, ...

@@ -1,19 +1,28 @@
 """The operations of the best step that we can write in PyTorch, with gradients by hand.
 
-Each after the winners has two ways: dense convolutions of maps that hold the winners alone, which
-tensor cores are fast at, and sums over gathered patches, which are a hundred times less work.
+Each after the winners has two kinds of ways: dense convolutions of maps that hold the winners
+alone, which tensor cores are fast at, and sums over gathered patches, or over rows of these, which
+are a hundred times less work. What has no operation in PyTorch is compiled or written in Triton.
 """
 
-DENSE, LAST, GATHERED = "dense", "dense, channels last", "gathered"
-#: What each operation of a step is measured in.
+from bench import peer_products, peer_rows
+
+DENSE, LAST, GATHERED, ROWS = "dense", "dense, channels last", "gathered", "rows"
+PATCHES, SPECTRA, COMPILED = "patches", "spectra", "rows, compiled"
+#: What each operation of a step is measured in on the CPU.
 WAYS = {
+    "encode": (DENSE, LAST, PATCHES, SPECTRA),
+    "decode": (DENSE, LAST, GATHERED, ROWS),
+    "slopes": (DENSE, LAST, ROWS, COMPILED),
+    "gradient": (DENSE, LAST, GATHERED, ROWS),
+}
+#: And on a device, where products of dense maps are cheap and Triton there.
+DEVICE_WAYS = {
     "encode": (DENSE, LAST),
     "decode": (DENSE, LAST, GATHERED),
     "slopes": (DENSE, LAST, GATHERED),
     "gradient": (DENSE, LAST, GATHERED),
 }
-#: Numbers of gathered patches that the host's way through them holds at once.
-MOST_GATHERED = 1 << 24
 
 
 class Operations:
@@ -25,10 +34,18 @@ class Operations:
     def __init__(self, torch, ways=()):
         self.torch, self.functional = torch, torch.nn.functional
         self.ways = dict.fromkeys(WAYS, DENSE) | dict(ways)
+        self.slopes_of_rows = peer_rows.slopes
+        if self.ways["slopes"] == COMPILED:
+            self.slopes_of_rows = torch.compile(peer_rows.slopes, dynamic=False)
 
     def encode(self, x, filters, bias):
         """Of every map its largest unit, and where: neither depends on the bias until then."""
-        largest, positions = self.convolve(x, filters).flatten(2).max(2)
+        if self.ways["encode"] == PATCHES:
+            largest, positions = peer_products.of_patches(self.torch, x, filters)
+        elif self.ways["encode"] == SPECTRA:
+            largest, positions = peer_products.of_spectra(self.torch, x, filters)
+        else:
+            largest, positions = self.convolve(x, filters).flatten(2).max(2)
         return self.torch.relu(largest + bias), positions
 
     def units(self, x, filters, bias):
@@ -39,6 +56,9 @@ class Operations:
         return self.functional.conv2d(x, filters, bias, padding=filters.shape[2] // 2)
 
     def decode(self, values, positions, filters, bias, size):
+        if self.ways["decode"] == ROWS:
+            sums = peer_rows.decode(self.torch, values, positions, filters, size)
+            return sums + bias[:, None, None]
         if self.ways["decode"] != GATHERED:
             maps, filters = self.laid("decode", self.maps(values, positions, size), filters)
             padding = filters.shape[2] // 2
@@ -73,7 +93,12 @@ class Operations:
     def slopes(self, values, positions, error, filters):
         """What the loss changes by with each winner: its filter times the error's patch."""
         if self.ways["slopes"] == GATHERED:
-            found = self.products(self.patches(error, filters), positions, filters)
+            from bench import peer_gathered  # needs Triton, which comes with PyTorch for a device
+
+            taps = filters.permute(0, 2, 3, 1).flatten(1)
+            found = peer_gathered.products(self.patches(error, filters), positions, taps)
+        elif self.ways["slopes"] in (ROWS, COMPILED):
+            found = self.slopes_of_rows(self.torch, positions, error, filters)
         else:
             laid, filters = self.laid("slopes", error, filters)
             maps = self.functional.conv2d(laid, filters, padding=filters.shape[2] // 2)
@@ -87,24 +112,10 @@ class Operations:
         found = padded.unfold(1, k, 1).unfold(2, k, 1)  # (n, h, w, c, k, k)
         return found.permute(0, 1, 2, 4, 5, 3).reshape(len(images), -1, k * k * images.shape[1])
 
-    def products(self, patches, positions, filters):
-        """Of every winner its filter times its patch."""
-        rows = filters.permute(0, 2, 3, 1).flatten(1)
-        if rows.device.type != "cpu":
-            from bench import peer_gathered  # needs Triton, which comes with PyTorch for a device
-
-            return peer_gathered.products(patches, positions, rows)
-        images = self.torch.arange(len(patches))[:, None]
-        step = max(1, MOST_GATHERED // rows.numel())
-        return self.torch.cat(
-            [
-                (patches[images[i : i + step], positions[i : i + step]] * rows).sum(2)
-                for i in range(0, len(patches), step)
-            ]
-        )
-
     def gradient(self, values, positions, images, filters):
         """Of filters: the sum over the batch of a winner times the patch where it won."""
+        if self.ways["gradient"] == ROWS:
+            return peer_rows.gradient(self.torch, values, positions, images, filters.shape[2])
         if self.ways["gradient"] == GATHERED:
             n, c, h, w = images.shape
             start = self.torch.arange(n, device=positions.device)[:, None] * (h * w)

@@ -1,6 +1,7 @@
 """PyTorch's training step on a device: as it comes, replayed, compiled, and the best one.
 
-Each with products of float32 and of TF32. A step that fails says why in place of its times.
+Each with products of float32 and of TF32. A step that fails says why in place of its times. On the
+CPU the best one alone, as it is and compiled.
 """
 
 from functools import partial
@@ -9,6 +10,7 @@ from bench.layers import describe
 from bench.peer import ROUNDING_TF32, PeerStep, agreement_line, agreement_with, tf32
 from bench.peer_best import BestPeerStep, gathered_alone
 from bench.peer_calls import what_it_says
+from bench.peer_operations import COMPILED, WAYS
 from bench.timing import medians, milliseconds, take_turns
 from common.records import print_rows
 
@@ -26,6 +28,28 @@ def measure_peers(bench, machine):
 def measure_compiled(bench, machine):
     """The same through torch.compile, which takes its time: TF32 first, as far as that goes."""
     return _measure(bench, machine, _compiled_steps, [*PRECISIONS][::-1])
+
+
+def best_on_cpu(bench, step):
+    """{name: the best step in PyTorch}, as it is and compiled; {name: its agreement, or why not}.
+
+    Tiny layers are not compiled: that takes longer than all else.
+    """
+    ways, peers, agreements, known = WAYS, {}, {}, None
+    if bench.tiny:
+        ways = {name: [way for way in found if way != COMPILED] for name, found in WAYS.items()}
+    for name, compiled in (("pytorch best", False), ("pytorch best compiled", True)):
+        try:
+            if compiled and bench.tiny:
+                raise RuntimeError("tiny layers are not compiled")
+            peer = BestPeerStep(bench.torch, step.x, step.start, "cpu", compiled, known, ways)
+            agreements[name] = agreement_with(step, peer)
+            agreements[name]["as_timed"] = peer.differences_of_a_run()
+        except Exception as error:  # of any kind, a compiler's among them: the others go on
+            agreements[name] = {"failed": what_it_says(error)}
+            continue
+        peers[name], known = peer, peer.made_of["seconds"]
+    return peers, agreements
 
 
 def _measure(bench, machine, steps, precisions):

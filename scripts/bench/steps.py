@@ -4,6 +4,7 @@ from functools import partial
 
 from bench.layers import Training, describe
 from bench.peer import PeerStep, agreement_line, agreement_with, check_update
+from bench.peers import best_on_cpu
 from bench.timing import median, medians, milliseconds, take_turns, times
 from common.records import print_rows
 
@@ -32,18 +33,23 @@ def measure_step(layer, step, bench, machine):
     if machine.is_device:
         training = calls["minisca"] = Training(step, steps_a_call(step, machine))
         calls["minisca, step by step"] = step
-    limits, agreement = {}, None
+    limits, agreement, best, of_best = {}, None, {}, {}
     if bench.torch is not None:
         peer = PeerStep(bench.torch, step.x, step.start, bench.torch_device)
         agreement = agreement_with(step, peer)
         calls |= {"pytorch convolution": peer.convolve, "pytorch": peer}
-        limits = {"pytorch": 2} if is_slow(layer, machine, ceilings) else {}
+        if not machine.is_device:
+            best, of_best = best_on_cpu(bench, step)
+            calls |= best
+        peers = ["pytorch", *best]
+        limits = dict.fromkeys(peers, 2) if is_slow(layer, machine, ceilings) else {}
     seconds = take_turns(machine, calls, bench.repetitions, limits, layer.name)
     if training is not None:
         seconds["minisca"] = [spent / training.count for spent in seconds["minisca"]]
     phase_seconds = {name: seconds.pop(name) for name in phases}
     found = {**describe(layer), **beside_ceilings(layer, ceilings, seconds)}
-    found |= {"phase_seconds": phase_seconds, "agreement": agreement}
+    found |= {"phase_seconds": phase_seconds, "agreement": agreement, "agreement_of_best": of_best}
+    found["best_made_of"] = {name: peer.made_of for name, peer in best.items()}
     if machine.is_device:
         # of every parameter: itself, velocity and gradient are read, the first two written
         n_bytes = 5 * sum(value.nbytes for value in step.start.values())
@@ -94,6 +100,7 @@ def report_steps(result):
     for layer in result["layers"]:
         found, floor = layer["median_seconds"], layer["floor_seconds"]
         of_floor, theirs = layer["multiple_of_floor"], found.get("pytorch")
+        best = best_of(layer)
         steps.append(
             {
                 "training step, ms": layer["layer"],
@@ -104,6 +111,9 @@ def report_steps(result):
                 "PyTorch of floor": times(of_floor.get("pytorch")),
                 "its convolution": times(of_floor.get("pytorch convolution")),
                 "faster": times(theirs and theirs / found["minisca"]),
+                "best PyTorch": milliseconds(found.get(best)),
+                "best of floor": times(of_floor.get(best), 2),
+                "faster than it": times(best and found[best] / found["minisca"], 2),
             }
         )
         spent = medians(layer["phase_seconds"])
@@ -124,6 +134,17 @@ def report_steps(result):
         print()
     for layer in result["layers"]:
         print(note(layer))
+        for name, agreement in layer["agreement_of_best"].items():
+            print(f"    {name.removeprefix('pytorch ')}: {agreement_line(agreement)}")
+        if best := best_of(layer):
+            ways = layer["best_made_of"][best]["ways"]
+            print("    " + ", ".join(f"{name} {way}" for name, way in ways.items()))
+
+
+def best_of(layer):
+    """The name of the faster of the best steps in PyTorch; None where there is none."""
+    found = layer["median_seconds"]
+    return min(layer["best_made_of"], key=found.get, default=None)
 
 
 def note(layer):

@@ -8,21 +8,28 @@ GROWING = {"n_maps": "maps", "size": "image side", "width": "filter width"}
 
 def speed():
     """A training step of every layer beside PyTorch's."""
-    rows = [[row[0], *row[2:3], *row[4:]] for row in steps().rows]
-    return Table(["training step, 100 images", "minisca", "PyTorch", "times faster"], rows)
+    table = steps()
+    rows = [[row[0], row[2], *row[4:]] for row in table.rows]
+    return Table(["training step, 100 images", "minisca", *table.header[4:]], rows)
 
 
 def steps():
     """The same, beside the time that the encoder's convolution alone would take."""
+    header = ["training step, 100 images", "floor", "minisca", "minisca / floor"]
+    header += ["PyTorch", "times faster", "best PyTorch", "times faster than it"]
     rows = []
     for layer in read("benchmark")["sections"]["steps"]["layers"]:
-        ours, peer = (layer["median_seconds"].get(name) for name in ("minisca", "pytorch"))
+        found = layer["median_seconds"]
+        ours, peer = found["minisca"], found.get("pytorch")
+        best = min(map(found.get, layer.get("best_made_of", ())), default=None)
         cells = [layer["layer"], milliseconds(layer["floor_seconds"]), milliseconds(ours)]
         cells += [f"{layer['multiple_of_floor']['minisca']:.2f}"]
-        theirs = [NONE, NONE] if peer is None else [milliseconds(peer), f"{peer / ours:.0f} ×"]
-        rows.append(cells + theirs)
-    header = ["training step, 100 images", "floor", "minisca", "minisca / floor", "PyTorch"]
-    return Table([*header, "times faster"], rows)
+        cells += [NONE, NONE] if peer is None else [milliseconds(peer), f"{peer / ours:.0f} ×"]
+        cells += [NONE, NONE] if best is None else [milliseconds(best), f"{best / ours:.1f} ×"]
+        rows.append(cells)
+    if all(row[6] == NONE for row in rows):  # it was not measured
+        header, rows = header[:6], [row[:6] for row in rows]
+    return Table(header, rows)
 
 
 def by_layer():

@@ -5,12 +5,12 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from bench import layers, peers
+from bench import layers, peer_calls, peers
 from bench.children import script_environment
 from bench.machines import Machine
 from bench.peer import ROUNDING_TF32, agreement_with, check_agreement
 from bench.peer_best import BestPeerStep
-from bench.peer_operations import DENSE, GATHERED, LAST, WAYS, Operations
+from bench.peer_operations import COMPILED, DENSE, GATHERED, LAST, WAYS, Operations
 
 from minisca.backends import get_backend
 
@@ -26,13 +26,19 @@ TOGETHER = [
 
 
 @pytest.fixture
+def not_compiled(monkeypatch):
+    """A compiler that returns what it is given: the real one takes longer than all else."""
+    monkeypatch.setattr(torch, "compile", lambda call, **_: call)
+
+
+@pytest.fixture
 def step():
     x = layers.make_images(LAYER, None)
     return layers.Step(get_backend("cpu"), x, layers.make_parameters(LAYER))
 
 
 @pytest.mark.parametrize("ways", TOGETHER, ids=", ".join)
-def test_every_way_of_an_operation_computes_the_same_step(ways, step, monkeypatch):
+def test_every_way_of_an_operation_computes_the_same_step(ways, step, not_compiled, monkeypatch):
     of = Operations(torch, dict(zip(WAYS, ways, strict=True)))
     monkeypatch.setattr(BestPeerStep, "measure_ways", lambda *_: {})
     monkeypatch.setattr(BestPeerStep, "candidates", lambda *_: [of])
@@ -43,7 +49,7 @@ def test_every_way_of_an_operation_computes_the_same_step(ways, step, monkeypatc
     assert max(peer.differences_of_a_run().values()) < 1e-5
 
 
-def test_a_best_step_that_computes_something_else_is_found(step):
+def test_a_best_step_that_computes_something_else_is_found(step, not_compiled):
     parameters = layers.make_parameters(LAYER)
     others = parameters | {"decoder_filters": parameters["decoder_filters"] * 1.0005}
     peer = BestPeerStep(torch, step.x, others)
@@ -52,7 +58,7 @@ def test_a_best_step_that_computes_something_else_is_found(step):
     assert "relative_differences" in agreement_with(step, peer, ROUNDING_TF32)
 
 
-def test_every_way_is_measured_and_the_gathered_ones_once(step):
+def test_every_way_is_measured_and_the_gathered_ones_once(step, not_compiled):
     peer = BestPeerStep(torch, step.x, layers.make_parameters(LAYER))
     seconds = peer.made_of["seconds"]
     assert {name: tuple(found) for name, found in seconds.items()} == WAYS
@@ -62,13 +68,15 @@ def test_every_way_is_measured_and_the_gathered_ones_once(step):
     }
     again = BestPeerStep(torch, step.x, layers.make_parameters(LAYER), known=known)
     assert again.made_of["seconds"] == known
+    assert len(again.candidates(known)) == 1
+    again.device = "cuda"  # there a common layout may spare launches
     fastest, *same = again.candidates(known)
     gathered = {name for name, way in fastest.ways.items() if way == GATHERED}
     assert gathered == {name for name, ways in WAYS.items() if GATHERED in ways}
     assert [set(operations.ways.values()) for operations in same] == [{DENSE}, {LAST}]
 
 
-def test_every_step_and_precision_is_timed_and_one_that_fails_is_noted(step, bench):
+def test_every_step_and_precision_is_timed_and_one_that_fails_is_noted(step, bench, not_compiled):
     machine = Machine(get_backend("cpu"))
     machine.hurry()
     found = peers.measure_layer(LAYER, step, bench, machine, peers._steps, ["float32", "TF32"])
@@ -89,9 +97,8 @@ def test_every_step_and_precision_is_timed_and_one_that_fails_is_noted(step, ben
 
 
 def test_a_compiled_step_is_as_the_plain_one_and_none_is_begun_when_time_is_short(
-    step, bench, monkeypatch
+    step, bench, not_compiled
 ):
-    monkeypatch.setattr(torch, "compile", lambda call, **_: call)
     machine = Machine(get_backend("cpu"))
     machine.hurry()
     of = LAYER, step, bench, machine, peers._compiled_steps, ["TF32"]
@@ -104,11 +111,32 @@ def test_a_compiled_step_is_as_the_plain_one_and_none_is_begun_when_time_is_shor
     assert found["median_seconds"] == {}
 
 
+def test_the_best_step_on_the_cpu_is_taken_as_it_is_and_compiled(step, bench, not_compiled):
+    found, agreements = peers.best_on_cpu(bench, step)
+    assert [*found] == [*agreements] == ["pytorch best", "pytorch best compiled"]
+    for name, agreement in agreements.items():
+        assert max(agreement["relative_differences"].values()) <= agreement["tolerance"]
+        assert max(agreement["as_timed"].values()) < 1e-5
+        assert COMPILED in found[name].made_of["seconds"]["slopes"]
+
+
+def test_a_peer_that_cannot_be_compiled_says_so_and_the_other_stays(step, bench, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr(torch, "compile", fails)
+    found, agreements = peers.best_on_cpu(bench, step)
+    assert [*found] == ["pytorch best"]
+    assert agreements["pytorch best compiled"] == {"failed": "RuntimeError: no C++ compiler"}
+
+
 @pytest.fixture
-def bench():
+def bench(monkeypatch):
+    monkeypatch.setattr(peer_calls, "TURNS", 1)
+    monkeypatch.setattr(peer_calls, "TURN_SECONDS", 0)
     clock = SimpleNamespace(seconds_left=lambda: 1000)
     found = SimpleNamespace(torch=torch, torch_device="cpu", repetitions=2, clock=clock)
-    found.best_made_of = {}
+    found.best_made_of, found.tiny = {}, False
     return found
 
 

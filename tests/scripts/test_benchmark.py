@@ -94,7 +94,9 @@ def test_the_peer_computes_the_same_loss_and_gradients(tiny_run):
         for value in agreement["relative_differences"].values():
             assert value <= agreement["tolerance"] < 1e-4
         assert agreement["winners"] > 0
-        assert len(layer["seconds"]["pytorch"]) == 2
+        assert len(layer["seconds"]["pytorch"]) == len(layer["seconds"]["pytorch best"]) == 2
+        best = layer["agreement_of_best"]["pytorch best"]
+        assert max(best["relative_differences"].values()) <= best["tolerance"]
 
 
 def test_without_the_peer_the_table_says_so(capsys):

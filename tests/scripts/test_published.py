@@ -122,6 +122,11 @@ def test_speed_is_minisca_beside_pytorch(monkeypatch):
     monkeypatch.setattr(speed, "read", lambda name: found)
     assert speed.steps().rows[0] == ["L", "2 ms", "3 ms", "1.50", "60 ms", "20 ×"]
     assert speed.speed().rows == [["L", "3 ms", "60 ms", "20 ×"], ["L", "4 s", "–", "–"]]
+    made["median_seconds"] |= {"pytorch best": 0.007, "pytorch best compiled": 0.006}
+    made["best_made_of"] = {"pytorch best": {}, "pytorch best compiled": {}}
+    first, second = speed.speed().rows
+    assert first == ["L", "3 ms", "60 ms", "20 ×", "6 ms", "2.0 ×"]
+    assert second == ["L", "4 s", *["–"] * 4]
 
 
 def test_a_layers_other_figures_stand_in_the_column_that_names_them(monkeypatch):
