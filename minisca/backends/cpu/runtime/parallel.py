@@ -1,12 +1,17 @@
 """Pieces of work on Numba's threads: two loops for all kernels, which call the kernel by address.
 
 A kernel is a compiled function whose first argument is the piece's number. With a parallel loop of
-its own Numba would optimise it four times. Called by address it is compiled once. The second loop
-is for a single thread, and starts none. The pieces are the same, and so are the results.
+its own Numba would optimise it four times, and a parallel loop takes it half a second to compile.
+So the two loops know a kernel's arguments only as a place in memory, and are compiled once: one is
+parallel, one is for a single thread, and starts none. The pieces are the same, and so are the
+results.
 """
+
+import functools
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba import prange, types
 from numba._dispatcher import compute_fingerprint  # of all that the arguments' types depend on
 from numba.core import cgutils
@@ -45,7 +50,10 @@ def in_parallel(function, n_pieces, *arguments):
     for argument in arguments:
         flat.extend(argument) if isinstance(argument, tuple) else flat.append(argument)
     what, limit = (_addresses[key], tuple(flat), n_pieces), thread_limit()
-    failures = _run_in_turn(*what) if limit == 1 else on_numbas_threads(limit, _run, *what)
+    if limit == 1:
+        failures = _run(_address_of(_in_turn), *what)
+    else:
+        failures = on_numbas_threads(limit, _run, _address_of(_at_once), *what)
     if failures:
         raise MemoryError(f"{function.__name__} failed, most likely for want of working memory")
 
@@ -53,44 +61,94 @@ def in_parallel(function, n_pieces, *arguments):
 @compiler_lock
 def _compile(function, arguments):
     kinds = (types.int64, *(numba.typeof(argument) for argument in arguments))
+    return _compiled_address(function, kinds)
+
+
+@functools.cache
+@compiler_lock
+def _address_of(loop):
+    return _compiled_address(loop, (types.int64, types.int64, types.int64))
+
+
+def _compiled_address(function, kinds):
     function.compile(kinds)
     compiled = function.overloads[kinds]
     return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
 @kernel(parallel=True)
-def _run(address, arguments, n_pieces):
-    """How many pieces raised."""
+def _at_once(task, memory, n_pieces):
+    """How many pieces raised, of a task at that address with its arguments at `memory`."""
     failures = 0
     for piece in prange(n_pieces):
-        failures += _call(address, np.int64(piece), arguments)
+        failures += _call_task(task, np.int64(piece), memory)
+    return failures
+
+
+@kernel
+def _in_turn(task, memory, n_pieces):
+    """The same in the thread that calls."""
+    failures = 0
+    for piece in range(n_pieces):
+        failures += _call_task(task, np.int64(piece), memory)
     return failures
 
 
 @kernel(nogil=True)
-def _run_in_turn(address, arguments, n_pieces):
-    """The same in the thread that calls."""
-    failures = 0
-    for piece in range(n_pieces):
-        failures += _call(address, piece, arguments)
-    return failures
+def _run(loop, address, arguments, n_pieces):
+    """How many pieces raised, of the kernel at `address`, by the loop at `loop`."""
+    return _loop_over(loop, address, arguments, n_pieces)
+
+
+_WORD = ir.IntType(64)
+#: A task in C: task(piece, memory), whether it raised.
+_TASK = ir.FunctionType(_WORD, [_WORD, _WORD])
 
 
 @intrinsic
-def _call(typing_context, address, piece, arguments):
-    """Call the kernel at `address` with the piece and the tuple's elements.
+def _call_task(typing_context, task, piece, memory):
+    """Call the C function at the address `task`."""
 
-    Returns whether it raised: an exception does not leave a parallel loop.
+    def generate(context, builder, signature, passed):
+        task, piece, memory = passed
+        return builder.call(builder.inttoptr(task, _TASK.as_pointer()), [piece, memory])
+
+    return types.int64(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def _loop_over(typing_context, loop, address, arguments, n_pieces):
+    """Call the loop with a task that calls the kernel with the piece and the tuple's elements.
+
+    The address of the kernel and the tuple are in memory of this call's. The task tells whether
+    the kernel raised: an exception does not leave a parallel loop.
     """
     kinds = (types.int64, *arguments.types)
 
     def generate(context, builder, signature, passed):
-        address, piece, arguments = passed
+        loop, address, arguments, n_pieces = passed
         convention = context.call_conv
-        kind = convention.get_function_type(types.none, kinds)
-        compiled = builder.inttoptr(address, kind.as_pointer())
-        values = [piece, *cgutils.unpack_tuple(builder, arguments)]
-        status, _ = convention.call_function(builder, compiled, types.none, kinds, values)
-        return status.is_error
+        memory = cgutils.alloca_once(builder, ir.LiteralStructType([_WORD, arguments.type]))
+        builder.store(cgutils.pack_struct(builder, [address, arguments]), memory)
 
-    return types.boolean(types.int64, types.int64, arguments), generate
+        task = ir.Function(builder.module, _TASK, f"task_of_{builder.function.name}")
+        task.linkage = "internal"
+        inner = ir.IRBuilder(task.append_basic_block())
+        found = inner.load(inner.inttoptr(task.args[1], memory.type))
+        kernel, elements = (inner.extract_value(found, place) for place in (0, 1))
+        kernel = inner.inttoptr(
+            kernel, convention.get_function_type(types.none, kinds).as_pointer()
+        )
+        values = [task.args[0], *cgutils.unpack_tuple(inner, elements)]
+        status, _ = convention.call_function(inner, kernel, types.none, kinds, values)
+        inner.ret(inner.zext(status.is_error, _WORD))
+
+        words = (types.int64,) * 3
+        loop = builder.inttoptr(loop, convention.get_function_type(types.int64, words).as_pointer())
+        places = [builder.ptrtoint(each, _WORD) for each in (task, memory)]
+        _, failures = convention.call_function(
+            builder, loop, types.int64, words, [*places, n_pieces]
+        )
+        return failures
+
+    return types.int64(types.int64, types.int64, arguments, types.int64), generate
