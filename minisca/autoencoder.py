@@ -8,8 +8,9 @@ they do is in `minisca.training.epochs`, `minisca.training.fit` and `minisca.enc
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
-from minisca import encoding, shared
+from minisca import encoding
 from minisca.backends import get_backend
+from minisca.communicators import on_images
 from minisca.output import FeatureEstimator
 from minisca.pictures import Plots
 from minisca.training.arrivals import images_for
@@ -239,10 +240,10 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
         or by default the layer's, an image's maps as one row with `flat`; or `out`, an array of
         floats, there or on the backend's device, that is filled. to="device": they stay where the
         backend computes; what does not fit, a warning says, and where it is. communicator: as of
-        `fit`; see `minisca.shared.transform`.
+        `fit`; see `minisca.communicators.on_images.transform`.
         """
         if communicator is not None:
-            return shared.transform(communicator, self, [self], X, out, to, dtype=dtype)
+            return on_images.transform(communicator, self, [self], X, out, to, dtype=dtype)
         features = encoding.transform(*self._checked(X), out, to, dtype)
         return self._contained(features, self._features_shape(), out, to)
 
@@ -264,13 +265,13 @@ class SparseConvAutoencoder(StateAttributes, Plots, FeatureEstimator):
     def score(self, X: Images, y: object = None, communicator: Any = None) -> float:
         """Minus the mean over images of ||x_hat - x||^2: the larger, the better."""
         if communicator is not None:
-            return shared.score(communicator, self, X)
+            return on_images.score(communicator, self, X)
         return encoding.score(*self._checked(X))
 
     def usage(self, X: Images, communicator: Any = None) -> Array:
         """Fraction of images X in which each map has a survivor: (m,) float64; 0 means dead."""
         if communicator is not None:
-            return shared.usage(communicator, self, X)
+            return on_images.usage(communicator, self, X)
         return encoding.usage(*self._checked(X))
 
     def to_file(self) -> tuple[dict[str, Array], dict[str, Any]]:

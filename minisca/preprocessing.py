@@ -10,9 +10,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from minisca import shared
 from minisca.backends import CHOICES, get_backend, name_of
 from minisca.chunks import chunks
+from minisca.communicators import on_images
 from minisca.estimator import Estimator
 from minisca.files.checkpoint import CheckpointError, Learned
 from minisca.keeping import Filling, make_out
@@ -127,8 +127,8 @@ class ZCA(Estimator):
             mean, covariance = moments(backend, images)
             values, vectors = np.linalg.eigh(covariance)
         else:
-            ranks, images = shared.agreed_images(communicator, self, check)
-            mean, covariance = shared.moments(ranks, images, _slices(images))
+            ranks, images = on_images.agreed_images(communicator, self, check)
+            mean, covariance = on_images.moments(ranks, images, _slices(images))
             values, vectors = ranks.from_first(lambda: tuple(np.linalg.eigh(covariance)))
         values = np.maximum(values, 0)  # none is negative but by rounding
         roots = np.sqrt(values + float(self.epsilon))

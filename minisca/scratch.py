@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minisca import shared
-from minisca.communicators import Solo
+from minisca.communicators import Solo, on_images
 from minisca.files.atomic import atomic_write
 from minisca.files.room import take_room
 from minisca.training.images import fingerprint
@@ -60,7 +59,7 @@ class Scratch:
             ranks.tell(None)  # all ranks have it
             if not self._keep:
                 stack.close()
-            shared.transform(ranks, layer, [layer], X, out=file)
+            on_images.transform(ranks, layer, [layer], X, out=file)
         if self._keep:
             ranks.from_first(_mark, path, known)
         return file

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Self
 
-from minisca import shared
 from minisca.autoencoder import SparseConvAutoencoder
 from minisca.backends import get_backend
 from minisca.chunks import slices
+from minisca.communicators import on_images
 from minisca.encoding import (
     ENCODE_BATCH,
     as_maps,
@@ -152,7 +152,7 @@ class Stack(HTML, FeatureEstimator):
             How many layers; None for all.
         out, to, dtype : as of `SparseConvAutoencoder.transform`
             For `to="device"` the device is that of the last of those layers.
-        communicator : as of `SparseConvAutoencoder.fit`; see `minisca.shared.transform`
+        communicator : as of `SparseConvAutoencoder.transform`
 
         Returns
         -------
@@ -174,7 +174,7 @@ class Stack(HTML, FeatureEstimator):
                 raise ValueError(f"depth is {depth}; it must be at most {len(layers)}, the layers")
             layers = layers[:depth]
         if communicator is not None:
-            return shared.transform(communicator, self, layers, X, out, to, **how)
+            return on_images.transform(communicator, self, layers, X, out, to, **how)
         first = layers[0]
         backends = [get_backend(layer.backend) for layer in layers]
         X = images_for(backends[0], X, channels=first.n_channels_, size=first.image_size_)

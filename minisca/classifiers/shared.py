@@ -9,10 +9,10 @@ import copy
 
 import numpy as np
 
-from minisca.agreement import agree, described, together
 from minisca.backends import get_backend
 from minisca.classifiers.problem import make_problem, of_block
 from minisca.communicators import as_communicator
+from minisca.communicators.agreement import agree, described, together
 from minisca.training.images import fingerprint
 
 

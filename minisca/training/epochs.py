@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minisca import encoding
-from minisca.agreement import agree, described
 from minisca.backends import get_backend
 from minisca.callbacks import EarlyStopping
 from minisca.communicators import as_communicator
+from minisca.communicators.agreement import agree, described
 from minisca.files.checkpoint import CheckpointError
 from minisca.training.arrivals import images_for
 from minisca.training.centring import centred

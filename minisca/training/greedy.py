@@ -3,10 +3,9 @@
 from functools import partial
 from pathlib import Path
 
-from minisca import shared
-from minisca.agreement import agree, described
 from minisca.backends import get_backend
-from minisca.communicators import Solo, as_communicator
+from minisca.communicators import Solo, as_communicator, on_images
+from minisca.communicators.agreement import agree, described
 from minisca.scratch import Scratch
 from minisca.training.arrivals import images_for
 from minisca.training.epochs import fit_layer, make_watch
@@ -97,4 +96,4 @@ def _encoded(layer, folder, ranks, number, X, what, to):
         return folder.filled(f"{what}{number}", layer, X, ranks)
     if ranks is None:
         return layer.transform(X, to=to)
-    return shared.transform(ranks, layer, [layer], X)
+    return on_images.transform(ranks, layer, [layer], X)

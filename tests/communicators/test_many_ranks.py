@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from minisca import EarlyStopping, Stack, agreement
-from minisca.communicators import Solo
+from minisca import EarlyStopping, Stack
+from minisca.communicators import Solo, agreement
 from tests.support.layers import images, layer
 from tests.support.ranks_in_threads import in_threads
 from tests.support.ranks_worker import CASES, SPLITS, fitted, learned, many

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from minisca.communicators import Solo
-from minisca.nccl import NCCL
+from minisca.communicators.nccl import NCCL
 from tests.communicators.test_tree import tree
 
 TYPES = {7: np.float32, 8: np.float64}

@@ -10,7 +10,8 @@ from tempfile import gettempdir
 import numpy as np
 import pytest
 
-from minisca import Stack, keeping, shared
+from minisca import Stack, keeping
+from minisca.communicators import on_images
 from minisca.preprocessing import ZCA, contrast_normalise
 from tests.support.layers import assert_same_state, images, layer
 from tests.support.script_runs import ROOT
@@ -39,13 +40,13 @@ def test_a_stack_learns_the_same_from_files_which_are_gone_in_the_end(tmp_path):
 def test_files_that_are_kept_are_used_again_where_they_are_of_the_same_layer(tmp_path, monkeypatch):
     x = images()
     plain = stack().fit(x)
-    calls, transform = [], shared.transform
+    calls, transform = [], on_images.transform
 
     def counted(*arguments, **options):
         calls.append(arguments)
         return transform(*arguments, **options)
 
-    monkeypatch.setattr(shared, "transform", counted)
+    monkeypatch.setattr(on_images, "transform", counted)
     made = stack().fit(x, scratch=tmp_path, keep_scratch=True)
     assert len(calls) == 2
     assert {path.name for path in tmp_path.glob("*.npy")} == {"features1.npy", "features2.npy"}
@@ -81,7 +82,7 @@ def test_what_is_stopped_leaves_nothing_and_what_is_not_whole_is_made_anew(tmp_p
 
     for keep in (False, True):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(shared, "transform", stopped)
+            patch.setattr(on_images, "transform", stopped)
             with pytest.raises(KeyboardInterrupt):
                 stack().fit(x, scratch=tmp_path, keep_scratch=keep)
         assert list(tmp_path.iterdir()) == []
@@ -94,16 +95,16 @@ def test_what_is_stopped_leaves_nothing_and_what_is_not_whole_is_made_anew(tmp_p
 
 def test_two_that_share_a_folder_do_not_disturb_each_other(tmp_path, monkeypatch):
     x, other = images(), images(seed=2)
-    plain, transform = stack().fit(x), shared.transform
+    plain, transform = stack().fit(x), on_images.transform
 
     def meanwhile(*arguments, **options):
-        monkeypatch.setattr(shared, "transform", transform)
+        monkeypatch.setattr(on_images, "transform", transform)
         for keep in (False, True):
             stack().fit(other, scratch=tmp_path, keep_scratch=keep)
         return transform(*arguments, **options)
 
     for keep in (False, True):
-        monkeypatch.setattr(shared, "transform", meanwhile)
+        monkeypatch.setattr(on_images, "transform", meanwhile)
         made = stack().fit(x, scratch=tmp_path, keep_scratch=keep)
         for one, two in zip(made.layers_, plain.layers_, strict=True):
             assert_same_state(one, two)

@@ -6,7 +6,7 @@ from typing import Any
 
 from minisca.backends import name_of
 from minisca.chunks import ceil_div
-from minisca.communicators import MPI, folded
+from minisca.communicators.ranks import MPI, folded
 
 
 class NCCL(MPI):

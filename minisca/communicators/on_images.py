@@ -10,10 +10,10 @@ from functools import partial
 import numpy as np
 
 from minisca import encoding
-from minisca.agreement import agree, described, together
 from minisca.backends import get_backend
 from minisca.chunks import slices
-from minisca.communicators import as_communicator
+from minisca.communicators.agreement import agree, described, together
+from minisca.communicators.ranks import as_communicator
 from minisca.encoding import ENCODE_BATCH, features_shape, images_at_a_time
 from minisca.output import flat_shape
 from minisca.training.images import fingerprint

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minisca.agreement import sendable
 from minisca.chunks import part_of
+from minisca.communicators.agreement import sendable
 from minisca.validation import check_choice, check_integer
 
 #: What `split` may be.
