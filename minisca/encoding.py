@@ -202,8 +202,12 @@ def _contrast_factors(backend, state, settings, x):
     # In the unit of a pixel's root mean square no square over- or underflows.
     unit = max(math.sqrt(energy / box.size), float(np.finfo(dtype).tiny))
     with np.errstate(over="ignore", under="ignore", divide="ignore"):
-        squares = backend.to_host(x) / dtype.type(unit)
-        squares *= squares
+        if name_of(backend) == "cpu":
+            squares = x / dtype.type(unit)
+            squares *= squares
+        else:  # a pixel is a row of one number there
+            pixels = backend.scaled(x, 1 / unit).reshape((x.size, 1))
+            squares = backend.cast(backend.row_squares(pixels), dtype).reshape(tuple(x.shape))
         norms = backend.to_host(backend.conv2d(squares, box, np.zeros(1, dtype)))[:, 0]
         squared = (norms.astype(np.float64) / box.size + epsilon) / (1 + epsilon)
         return np.minimum(1 / np.sqrt(squared), np.finfo(dtype).max).astype(dtype)

@@ -4,9 +4,11 @@ On the device that computes them if there is room; else in pinned memory of the 
 is too little too, in a scratch file.
 """
 
+import contextlib
 import math
 import os
 import tempfile
+import traceback
 import warnings
 
 import numpy as np
@@ -94,6 +96,20 @@ def scratch(shape, dtype):
         n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
         take_room(file, n_bytes, "features", tempfile.gettempdir())
         return np.memmap(file, dtype, "w+", shape=tuple(shape))
+
+
+@contextlib.contextmanager
+def freed_after_errors(*backends):
+    """After an exception, what the functions that it ended had on a device is free again.
+
+    An exception that somebody keeps, as an interactive session does, would keep their arrays too.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if any(name_of(backend) != "cpu" for backend in backends):
+            traceback.clear_frames(error.__traceback__)
+        raise
 
 
 def host_free_bytes():

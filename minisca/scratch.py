@@ -43,18 +43,22 @@ class Scratch:
         """Make the folder, before anything is computed; OSError where that cannot be."""
         self._folder.mkdir(parents=True, exist_ok=True)
 
-    def filled(self, name, layer, X, ranks=None):
-        """A layer's features of images X, as a memory map. ranks: fill it together, or None."""
-        ranks = ranks or Solo()
+    def filled(self, name, layer, X, ranks=None, dtype=None):
+        """A layer's features of images X, as a memory map. ranks: fill it together, or None.
+
+        dtype: None for the layer's own.
+        """
+        ranks, dtype = ranks or Solo(), dtype or layer.dtype
         shape = X.shape[0], *layer._features_shape()
         known = {"images": fingerprint(X), "filters": fingerprint(layer.encoder_filters_, math.inf)}
         known |= {"biases": fingerprint(layer.encoder_bias_, math.inf)}
-        known |= {"settings": {k: getattr(layer, k) for k in _SHAPING}, "centre": _listed(layer)}
+        settings = {k: getattr(layer, k) for k in _SHAPING} | {"dtype": dtype}
+        known |= {"settings": settings, "centre": _listed(layer)}
         path = self._folder / f"{name}.npy"
         if self._keep and ranks.from_first(_is_made, path, known):
             return np.load(path, mmap_mode="r")
         with contextlib.ExitStack() as stack:
-            new = self._new_file(path, shape, np.dtype(layer.dtype))
+            new = self._new_file(path, shape, np.dtype(dtype))
             file = np.load(ranks.from_first(stack.enter_context, new), mmap_mode="r+")
             ranks.tell(None)  # all ranks have it
             if not self._keep:
@@ -87,7 +91,7 @@ class Scratch:
 #: What of a layer's settings shapes its features.
 _SHAPING = (
     *("filter_width", "pool_width", "pool_stride", "pool_origin", "encoding_bias"),
-    *("encoding_contrast", "dtype"),
+    "encoding_contrast",
 )
 
 

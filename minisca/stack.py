@@ -86,6 +86,7 @@ class Stack(HTML, FeatureEstimator):
         scratch: PathLike | None = None,
         keep_scratch: bool = False,
         communicator: Any = None,
+        features_dtype: str | None = None,
     ) -> Self:
         """Train layer after layer, each on the features of the one below.
 
@@ -108,6 +109,9 @@ class Stack(HTML, FeatureEstimator):
             Leave these files, and use what is there of the same images and layers; else they are
             gone in the end.
         communicator : as of `SparseConvAutoencoder.fit`
+        features_dtype : "float16", "float32", "float64" or None (default)
+            What the features between layers are stored in: None for each layer's own dtype.
+            "float16" takes half the room of float32. To resume, it must be the same.
 
         Returns
         -------
@@ -118,7 +122,7 @@ class Stack(HTML, FeatureEstimator):
         As `SparseConvAutoencoder.fit`; of all layers before anything is trained.
         """
         told = checkpoint, resume, callbacks, validation_images
-        self._fit(X, False, *told, scratch, keep_scratch, communicator)
+        self._fit(X, False, *told, scratch, keep_scratch, communicator, features_dtype)
         return self
 
     def fit_transform(self, X: Images, y: object = None, **fit_options: Any) -> Any:

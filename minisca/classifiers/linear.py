@@ -21,6 +21,7 @@ from minisca.classifiers.resuming import FitFile
 from minisca.classifiers.shared import agreed
 from minisca.communicators import Solo
 from minisca.files.checkpoint import FLOATS, LABELS, CheckpointError, Learned
+from minisca.keeping import freed_after_errors
 from minisca.training.arrivals import own
 from minisca.types import Array, Features, PathLike
 from minisca.validation import (
@@ -174,7 +175,7 @@ class LinearClassifier(Classifier):
         check_features(blocks, self.n_features_in_, type(self).__name__)
         backend = get_backend(self.backend)
         if name_of(backend) != "cpu":
-            with PlacedFeatures(backend, blocks) as features:
+            with freed_after_errors(backend), PlacedFeatures(backend, blocks) as features:
                 return features.scores(self.coef_, self.intercept_)
         return scores_of(blocks, self.coef_, self.intercept_)
 

@@ -5,15 +5,15 @@ before, and stay while they fit. How they are cut depends on the features alone,
 has the same order, whatever fits.
 """
 
-import traceback
 import warnings
 
 import numpy as np
 
 from minisca.backends import name_of
 from minisca.classifiers.feature_blocks import FeatureBlocks
-from minisca.classifiers.placed_lbfgs import Standing, Vectors, search
+from minisca.classifiers.placed_lbfgs import Standing, Vectors, search, search_bytes
 from minisca.classifiers.problem import centring, make_problem, smallest_decrease
+from minisca.keeping import freed_after_errors
 from minisca.progress import progress
 from minisca.training.arrivals import ahead
 
@@ -30,7 +30,7 @@ class PlacedFeatures:
     Iterating yields (slice of the rows, block): float16 where the features are, else `dtype`.
     codes (n,): the class of each row, from 0, if they are fitted to; only then blocks stay there,
     and it is warned of those that do not fit. A context manager: what stayed is given back at its
-    end, and after an exception what the functions that it ended had there too.
+    end.
     """
 
     def __init__(self, backend, blocks, codes=None):
@@ -45,7 +45,8 @@ class PlacedFeatures:
         self._held = {}
         if codes is not None:
             self._held["classes"] = backend.to_device(codes.astype(np.int32))
-            self._room = SHARE * backend.free_bytes()
+            searched = search_bytes(int(codes.max() + 1) * (self.n_features + 1))
+            self._room = SHARE * max(0, backend.free_bytes() - searched)
             self._warn_of_what_does_not_fit()
 
     def _warn_of_what_does_not_fit(self):
@@ -62,9 +63,8 @@ class PlacedFeatures:
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(self, *_):
         self._held.clear()
-        traceback.clear_frames(trace)
 
     def __iter__(self):
         begun = map(self._begin, self._blocks.slices)
@@ -76,9 +76,23 @@ class PlacedFeatures:
         if block is None:
             block = self._blocks.stored_block(rows)
             if self._blocks.fetch is None:
-                arrive = self.backend.send(block)
+                arrive = self._send(block)
                 return lambda: self._stay(rows, arrive())
         return lambda: self.backend.to_device(block)
+
+    def _send(self, block):
+        try:
+            return self.backend.send(block)
+        except MemoryError as error:
+            held = [start for start in self._held if start != "classes"]
+            if not held:
+                raise
+            for start in held:
+                del self._held[start]
+            self._room = 0
+            why = f"{self._blocks.name}: {error}. No rows stay there"
+            warnings.warn(f"{why}, all cross over at every iteration", stacklevel=2)
+            return self.backend.send(block)
 
     def _stay(self, rows, block):
         n_bytes = block.size * block.dtype.itemsize
@@ -183,7 +197,7 @@ def minimise_on(backend, blocks, codes, n_classes, l2, loss, max_iter, tol, verb
 
     loss: the name of the operation that gives a row's loss. tol, file: as of `lbfgs.minimise`.
     """
-    with PlacedFeatures(backend, blocks, codes) as features:
+    with freed_after_errors(backend), PlacedFeatures(backend, blocks, codes) as features:
         problem = make_problem(features, codes, n_classes, l2, getattr(backend, loss))
         return _minimise(problem, max_iter, tol, verbose, file), problem
 

@@ -23,6 +23,11 @@ PAIRS = 10
 PARTS, PART = 32, 1024
 
 
+def search_bytes(size):
+    """What a search for a minimum over `size` numbers takes of a device's memory, about."""
+    return 8 * size * (2 * (PAIRS + 1) + 10)
+
+
 class Vectors:
     """Vectors of `size` numbers, float64, where `backend` computes: arrays (length,).
 

@@ -14,6 +14,7 @@ from minisca.callbacks import EarlyStopping
 from minisca.communicators import as_communicator
 from minisca.communicators.agreement import agree, described
 from minisca.files.checkpoint import CheckpointError
+from minisca.keeping import freed_after_errors
 from minisca.training.arrivals import images_for
 from minisca.training.centring import centred
 from minisca.training.fit import DivergenceError, initial_state, resumed_state, train
@@ -108,7 +109,9 @@ def fit_layer(layer, X, images, checkpoint, resume, watch, communicator=None):
     """
     first = communicator is None or communicator.is_first
     callbacks = watch.callbacks if first else ()
-    with _told(layer, X, watch, callbacks), fit_tasks(layer, X, layer.n_epochs, first) as tasks:
+    freed = freed_after_errors(get_backend(layer.backend))
+    told = _told(layer, X, watch, callbacks)
+    with freed, told, fit_tasks(layer, X, layer.n_epochs, first) as tasks:
         begin = layer, X, images, checkpoint, resume, watch
         if communicator is None:
             layer.state_ = _state_to_begin_with(*begin)

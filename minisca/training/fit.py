@@ -15,6 +15,7 @@ from minisca.backends import CHOICES, get_backend, name_of
 from minisca.backends.pool_windows import ORIGINS
 from minisca.estimator import check_resumable
 from minisca.files.checkpoint import CheckpointError, random_state_from_json
+from minisca.keeping import freed_after_errors
 from minisca.progress import progress
 from minisca.sparsity import make_sparsity
 from minisca.training.batches import Batches, sorted_batches
@@ -179,6 +180,12 @@ def train(state, settings, X, one_pass=False, communicator=None, name=""):
     for pixels that are not finite.
     """
     backend = get_backend(settings.backend)
+    with freed_after_errors(backend):
+        yield from _trained(backend, state, settings, X, one_pass, communicator, name)
+
+
+def _trained(backend, state, settings, X, one_pass, communicator, name):
+    """See `train`."""
     done = state.n_epochs_done
     epochs = range(done, done + 1) if one_pass else range(done, settings.n_epochs)
     if not epochs:

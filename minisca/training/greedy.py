@@ -6,13 +6,14 @@ from pathlib import Path
 from minisca.backends import get_backend
 from minisca.communicators import Solo, as_communicator, on_images
 from minisca.communicators.agreement import agree, described
+from minisca.keeping import freed_after_errors
 from minisca.scratch import Scratch
 from minisca.training.arrivals import images_for
 from minisca.training.epochs import fit_layer, make_watch
 from minisca.training.images import fingerprint
 from minisca.training.scikit_learn import fit_tasks
 from minisca.training.split import choose_split
-from minisca.validation import check_images, check_resume, is_of_device
+from minisca.validation import check_choice, check_images, check_resume, is_of_device
 
 
 def fit(
@@ -26,6 +27,7 @@ def fit(
     scratch=None,
     keep_scratch=False,
     communicator=None,
+    features_dtype=None,
 ):
     """See `Stack.fit`. Returns the fitted layers; and the last one's features, if wanted."""
 
@@ -36,6 +38,8 @@ def fit(
         backends = [get_backend(layer.backend) for layer in stack.layers]
         images = images_for(backends[0], X)
         check_resume(resume, checkpoint)
+        if features_dtype is not None:
+            check_choice("features_dtype", features_dtype, ("float16", "float32", "float64"))
         watched = make_watch(callbacks, validation_images, images, backends[0])
         return images, fingerprint(images), watched, Scratch.checked(scratch, keep_scratch)
 
@@ -44,6 +48,7 @@ def fit(
         images, known, watched, _ = checked
         settings = {"centre": stack.centre, "depth": len(stack.layers), **watched.settings}
         settings |= {"scratch": scratch and str(scratch), "keep_scratch": keep_scratch}
+        settings["features_dtype"] = features_dtype
         for number, layer in enumerate(stack.layers, start=1):
             own = layer.get_params(deep=False)
             settings |= {f"{name} of layer {number}": value for name, value in own.items()}
@@ -52,10 +57,18 @@ def fit(
 
     ranks = None if communicator is None else as_communicator(communicator)
     checked = check() if ranks is None else agree(ranks, describe)
+    backends = [get_backend(layer.backend) for layer in stack.layers]
+    with freed_after_errors(*backends):
+        how = encode_last, checkpoint, resume, ranks, features_dtype
+        return _fit_layers(stack, backends, checked, *how)
+
+
+def _fit_layers(stack, backends, checked, encode_last, checkpoint, resume, ranks, dtype):
+    """`fit`, where all is checked."""
     features, images, watched, folder = checked
     if folder is not None:
         (ranks or Solo()).from_first(folder.make)
-    layers, backends = stack.layers, [get_backend(layer.backend) for layer in stack.layers]
+    layers = stack.layers
     paths = [None] * len(layers)
     if checkpoint is not None:
         paths = [Path(checkpoint) / f"layer{n}.npz" for n in range(1, len(layers) + 1)]
@@ -74,13 +87,16 @@ def fit(
                 fitted.append(fit_layer(layer, features, images, path, resume, watched, ranks))
             encode = partial(_encoded, layer, folder, ranks, index + 1)
             if index + 1 == len(layers):
-                return fitted, encode(features, "features", "host") if encode_last else None
+                return fitted, encode(features, "features", "host", None) if encode_last else None
             above = backends[index + 1]
             to = "device" if above is backends[index] and not (folder or ranks) else "host"
-            features = images_for(above, encode(features, "features", to))
+            name = f"the features of layer {index + 1}"
+            features = images_for(above, encode(features, "features", to, dtype), name)
             if watched.images is not None:
-                seen = encode(watched.images, "validation", to)
-                watched = watched._replace(images=images_for(above, seen))
+                seen = encode(watched.images, "validation", to, dtype)
+                watched = watched._replace(images=images_for(above, seen, name))
+            if dtype is not None and index == 0:  # what the layers above remember to learn from
+                images = images | {"dtype": f"{images['dtype']}, features in {dtype}"}
 
 
 def _remove_above(path, above, resume):
@@ -90,10 +106,10 @@ def _remove_above(path, above, resume):
             other.unlink(missing_ok=True)
 
 
-def _encoded(layer, folder, ranks, number, X, what, to):
-    """The layer's features of images X: in the folder, or in memory."""
+def _encoded(layer, folder, ranks, number, X, what, to, dtype):
+    """The layer's features of images X, of a dtype or its own: in the folder, or in memory."""
     if folder is not None:
-        return folder.filled(f"{what}{number}", layer, X, ranks)
+        return folder.filled(f"{what}{number}", layer, X, ranks, dtype)
     if ranks is None:
-        return layer.transform(X, to=to)
-    return on_images.transform(ranks, layer, [layer], X)
+        return layer.transform(X, to=to, dtype=dtype)
+    return on_images.transform(ranks, layer, [layer], X, dtype=dtype)

@@ -41,7 +41,13 @@ class Steps:
 
     def __init__(self, optimiser, task):
         self.optimiser, self._task = optimiser, task
-        self._step = self._do_step  # one object, by which what was recorded is known again
+
+        def step(items, rates):
+            return task.step(task.make_batch(items), None, rates)
+
+        # One object, by which what was recorded is known again; no method, which would keep all of
+        # this, the images on a device too, until Python looks for cycles.
+        self._step = step
         self._recorded = optimiser.backend.make_steps() if task.make_batch else None
 
     def run(self, rows, rates, epoch, bar):
@@ -60,9 +66,6 @@ class Steps:
             what = self._step, self._task.items, rows, each, trained
             lengths = map(len, rows)
             yield from self._recorded.run(*what, lambda: bar.update(next(lengths))).tolist()
-
-    def _do_step(self, items, rates):
-        return self._task.step(self._task.make_batch(items), None, rates)
 
     def _one_by_one(self, rows, rates, epoch, bar):
         backend, losses = self.optimiser.backend, None

@@ -3,6 +3,9 @@
 Wherever they are, what is learned from them has the same bits.
 """
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -89,6 +92,43 @@ def test_a_stack_keeps_features_on_the_device_it_shares(device, monkeypatch):
     np.testing.assert_array_equal(stack.transform(few()), right)
     there = stack.transform(backend.to_device(few()), to="device", dtype="float16")
     np.testing.assert_array_equal(backend.to_host(there), right.astype("float16"), strict=True)
+
+
+def test_a_stack_keeps_features_in_halves_where_that_is_asked(device, monkeypatch):
+    kept, keep = [], keeping.keep
+    monkeypatch.setattr(keeping, "keep", lambda *args: kept.append(args[2]) or keep(*args))
+    first, second = two_layers(device).fit(few(), features_dtype="float16").layers_
+    assert kept == ["float16"]
+    options = {"n_epochs": 1, "backend": device, "pool_stride": 1, "centre": True, "n_maps": 2}
+    assert_same_state(small(**options).fit(first.transform(few(), dtype="float16")), second)
+
+
+def test_a_fit_frees_images_and_features_an_interrupted_one_too(device, monkeypatch, request):
+    backend, made = get_backend(device), []
+    empty = backend.empty
+
+    def noted(*args):
+        array = empty(*args)
+        made.append(weakref.ref(array))
+        return array
+
+    def stop(layer, *_):
+        if layer.n_maps == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(backend, "empty", noted)
+    gc.disable()  # nothing is kept by a cycle
+    request.addfinalizer(gc.enable)
+    small(n_epochs=1, backend=device).fit(few())
+    assert made
+    assert not [array for array in made if array() is not None]
+    for fitted in (two_layers(device), small(n_epochs=1, backend=device, n_maps=2)):
+        made.clear()
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            fitted.fit(few(), callbacks=[stop])
+        assert stopped.tb is not None  # what is kept of it keeps no array
+        assert made
+        assert not [array for array in made if array() is not None]
 
 
 def test_without_room_features_go_to_pinned_memory_or_a_file_which_is_said(device, monkeypatch):

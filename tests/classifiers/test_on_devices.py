@@ -89,11 +89,35 @@ def test_features_that_do_not_fit_cross_again_and_change_no_bit(name, monkeypatc
     monkeypatch.setattr(backend, "send", counted)
     assert learned(classifier.fit(x, y)) == whole
     assert brought == [5, 5, 2]
-    monkeypatch.setattr(backend, "free_bytes", lambda: 10 * WIDTH * 4 / placed.SHARE)
+    searched = placed.search_bytes(CLASSES * (WIDTH + 1))
+    monkeypatch.setattr(backend, "free_bytes", lambda: 10 * WIDTH * 4 / placed.SHARE + searched)
     with pytest.warns(UserWarning, match=r"X takes 144 bytes, .* has room for 120: some 10 of 12"):
         assert learned(classifier.fit(x, y)) == whole
     assert brought[3:6] == [5, 5, 2]
     assert set(brought[6:]) == {2}
+
+
+@on_every_device
+def test_where_the_device_has_less_room_than_it_says_no_rows_stay_and_no_bit_changes(
+    name, monkeypatch
+):
+    monkeypatch.setattr(placed, "BLOCK_BYTES", 5 * WIDTH * 4)
+    x, y = data()
+    backend, calls = get_backend(name), []
+    classifier = made(LogisticRegression, backend=name, max_iter=1)
+    whole, send = learned(classifier.fit(x, y)), backend.send
+
+    def refusing(array):
+        calls.append(len(array))
+        if len(calls) == 3:
+            raise MemoryError("room for 0 instead of 2")
+        return send(array)
+
+    monkeypatch.setattr(backend, "send", refusing)
+    with pytest.warns(UserWarning, match="X: room for 0 instead of 2. No rows stay there, all"):
+        assert learned(classifier.fit(x, y)) == whole
+    assert calls[:4] == [5, 5, 2, 2]
+    assert calls[4:7] == [5, 5, 2]
 
 
 class Foreign:

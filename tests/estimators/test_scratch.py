@@ -10,7 +10,7 @@ from tempfile import gettempdir
 import numpy as np
 import pytest
 
-from minisca import Stack, keeping
+from minisca import CheckpointError, Stack, keeping
 from minisca.communicators import on_images
 from minisca.preprocessing import ZCA, contrast_normalise
 from tests.support.layers import assert_same_state, images, layer
@@ -35,6 +35,20 @@ def test_a_stack_learns_the_same_from_files_which_are_gone_in_the_end(tmp_path):
     assert list((tmp_path / "new").iterdir()) == []
     features = stack().fit_transform(x, scratch=tmp_path)
     np.testing.assert_array_equal(features, plain.transform(x))
+
+
+def test_features_in_halves_are_the_same_in_files_and_resumed_with_no_others(tmp_path):
+    x, halves = images(), {"features_dtype": "float16"}
+    plain = stack().fit(x, **halves)
+    made = stack().fit(x, scratch=tmp_path, checkpoint=tmp_path, **halves)
+    second = layer(n_maps=5, centre=True).fit(plain.layers_[0].transform(x, dtype="float16"))
+    assert_same_state(second, plain.layers_[1])
+    for one, other in zip(made.layers_, plain.layers_, strict=True):
+        assert_same_state(one, other)
+    with pytest.raises(CheckpointError, match=r"dtype was float32, features in float16, not float"):
+        stack().fit(x, checkpoint=tmp_path, resume=True)
+    with pytest.raises(ValueError, match="features_dtype is 'int8'; it must be one of 'float16'"):
+        stack().fit(x, features_dtype="int8")
 
 
 def test_files_that_are_kept_are_used_again_where_they_are_of_the_same_layer(tmp_path, monkeypatch):

@@ -47,8 +47,10 @@ class _Steps:
             self._load(items, np.stack(whole), rates)
             n_done = self._record(step, held, len(whole) > 1)
             for i in range(len(whole)):
-                if i >= n_done:
+                if i >= n_done and self._replay is not None:
                     self._replay()
+                elif i >= n_done:
+                    self._do(step)
                 done()
             for i in range(len(whole), len(order)):  # the last batch may have fewer rows
                 batch = gather(items, to_device(order[i]))
@@ -81,23 +83,23 @@ class _Steps:
         args = *args, self._items, np.int64(item_size), ticket, count, own_items, own_rates
         launch_over(kernel("steps.cu", "next_step", rates.dtype), own_items.size, *args)
 
+    def _do(self, step):
+        self._advance(*step(self._tables.own_items, self._tables.own_rates))
+
     def _record(self, step, held, several):
-        """Make `_replay` do `step`, unless it does already; returns how many steps were done."""
+        """Make `_replay` do `step`, unless it does already; returns how many steps were done.
 
-        def whole_step():
-            self._advance(*step(self._tables.own_items, self._tables.own_rates))
-
+        It is None where steps are not recorded.
+        """
         recorded = step, self._items, *self._tables, *held
         if len(recorded) == len(self._recorded) and all(map(is_, recorded, self._recorded)):
             return 0
         self._replay, self._recorded = None, ()
         with machine.platform.allocating(self._pool.malloc):
-            whole_step()  # compiles the kernels, and leaves memory to the pool
+            self._do(step)  # compiles the kernels, and leaves memory to the pool
         if self._are_recorded and several:
-            self._replay = graphs.Graph(self._stream, self._pool, whole_step)
+            self._replay = graphs.Graph(self._stream, self._pool, lambda: self._do(step))
             self._recorded = recorded
-        else:
-            self._replay = whole_step
         return 1
 
 
