@@ -229,10 +229,13 @@ def search(objective, at, max_iter, tol, smallest_decrease, reached):
 
     objective: from a vector to the loss and its gradient, a vector. at: the Standing to go on from.
     It is one if no entry of the gradient is larger than `tol`, or if an iteration brought the loss
-    down by less than `smallest_decrease` of it. reached(standing): called after every iteration.
+    down by less than `smallest_decrease` of it. Its loss is NaN where a number overflows.
+    reached(standing): called after every iteration.
     """
-    while not at.largest <= tol:
-        if at.n_iter == max_iter or not np.isfinite(at.loss):
+    while not (largest := at.largest) <= tol:
+        if not np.isfinite(at.loss + largest):
+            return replace(at, loss=np.nan), False
+        if at.n_iter == max_iter:
             return at, False
         moved = at.next(objective)
         if moved is None:

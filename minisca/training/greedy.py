@@ -90,7 +90,7 @@ def _fit_layers(stack, backends, checked, encode_last, checkpoint, resume, ranks
                 return fitted, encode(features, "features", "host", None) if encode_last else None
             above = backends[index + 1]
             to = "device" if above is backends[index] and not (folder or ranks) else "host"
-            name = f"the features of layer {index + 1}"
+            name = f"X of layer {index + 2}"
             features = images_for(above, encode(features, "features", to, dtype), name)
             if watched.images is not None:
                 seen = encode(watched.images, "validation", to, dtype)

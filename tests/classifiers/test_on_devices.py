@@ -160,6 +160,8 @@ def test_bad_arrays_of_a_device_are_refused_by_name(name):
             for call in (lambda of: fitted.fit(of, y), fitted.predict):
                 with pytest.raises(ValueError, match=rf"X has the value {bad} in row 7; every"):
                     call(features)
+    with pytest.raises(ValueError, match="X has values too far apart for the loss to stay finite"):
+        fitted.fit(data()[0] * np.float32(5e37), y)
     with pytest.raises(TypeError, match="X has dtype uint8; on a device it must be float16"):
         fitted.fit(backend.to_device(np.ones((N, WIDTH), np.uint8)), y)
     with pytest.raises(TypeError, match=r"X is a .* of a device .* backend='cpu'"):
