@@ -15,7 +15,8 @@ cold        importing minisca, the first step with nothing compiled and with a w
 threads     two threads beside one
 memory      of training, beyond images and parameters, for two numbers of images
 large       images up to 1024 x 1024 x 3: time of a pixel, memory beyond batch and reconstruction
-classifier  logistic regression on 60,000 x 12,800 features: seconds, memory beyond the features
+classifier  logistic regression on 60,000 x 12,800 features: seconds, memory beyond the features;
+            the SVM and it beside scikit-learn's on 20,000: seconds, memory, objective, error
 growth      a first layer's step against maps, batch, image side, filter width; with a plot
 
 "Peak" is the rate of a 2048 x 2048 x 2048 float32 matrix product of NumPy, measured in turns with

@@ -21,6 +21,10 @@ from minisca.validation import check_integer, check_number
 #: brings the intercepts sooner to where they should be, and couples the rows more.
 CONSTANT = 0.05
 
+#: After so many passes dual variables may sleep; from then on every so many passes all are woken.
+#: Only such a pass tells how much there is to put right.
+FIRST_SLEEP, WAKING = 8, 4
+
 
 def squared_hinge(scores, truth):
     """Sum over rows and classes of max(0, 1 - t s)^2, and its gradient by scores (n, n_classes).
@@ -123,7 +127,7 @@ class Descent:
     balance: np.ndarray  # (m,) float64: the sums of signed dual variables
     random: np.random.Generator
     n_passes: int = 0
-    violation: float = np.inf  # of the last pass
+    violation: float = np.inf  # of the last waking pass
 
     @classmethod
     def start(cls, n, n_features, n_classes, dtype):
@@ -185,7 +189,9 @@ def descend(problem, max_iter, tol, verbose, file, ranks=None):
     """The minimum of the squared hinges by coordinate descent in the dual.
 
     One dual variable, of a row and a class, is changed at a time, to where the dual has its minimum
-    along it. Rows come in an order that is drawn anew for every pass, the same in every run.
+    along it. Rows come in an order that is drawn anew for every pass, the same in every run. After
+    `FIRST_SLEEP` passes a variable that is 0, and whose gradient is larger than all that the last
+    waking pass put right, is passed over until the next one.
     Returns weights (n_classes, n_features) and intercepts (n_classes,), float64, the passes made,
     and whether they suffice: whether no step of the last one, and no intercept, had more than `tol`
     to put right, in units of the margin. file: the FitFile. ranks: one of `minisca.communicators`,
@@ -204,7 +210,7 @@ def descend(problem, max_iter, tol, verbose, file, ranks=None):
     along as if it were the weight of a constant feature, and after every pass once more by what the
     condition is still violated. Where that is nothing, b is as free as it should be.
     """
-    from minisca.classifiers.kernels.descent import descend_  # Numba takes long to import
+    from minisca.classifiers.kernels.descent import NEVER, descend_  # Numba takes long to import
 
     blocks, codes, n_classes, mean, scale, l2, _ = problem
     half_slack = l2 * blocks.n / 2
@@ -225,15 +231,20 @@ def descend(problem, max_iter, tol, verbose, file, ranks=None):
     shown = {"initial": at.n_passes * blocks.n, "total": max_iter * blocks.n, "unit": " images"}
     with progress(verbose, at_most=True, desc="SVM", delay=2, leave=False, **shown) as bar:
         while at.n_passes < max_iter and at.violation > tol:
+            turn = at.n_passes - FIRST_SLEEP
+            waking = turn < 0 or turn % WAKING == 0
+            # As it was before the pass: what falls asleep does so in a waking one.
+            sleep = waking, at.violation if turn >= 0 and waking else NEVER
             at.intercepts += constant * at.balance
             violations = np.zeros(own.stop - own.start)
             machines = (at.weights, at.intercepts, at.balance, violations)
             steps = centre, scale, half_slack, constant, at.duals, machines
             for rows, block in blocks.shuffled(at.random):
-                descend_(block, at.random.permutation(len(block)), rows, codes, *steps)
+                descend_(block, at.random.permutation(len(block)), rows, codes, *steps, sleep)
                 bar.update(len(block))
             violated = constant * np.abs(at.balance)
-            at.violation = ranks.max(float(max(violations.max(initial=0), violated.max(initial=0))))
+            found = ranks.max(float(max(violations.max(initial=0), violated.max(initial=0))))
+            at.violation = found if waking or not np.isfinite(found) else at.violation
             at.n_passes += 1
             bar.set_postfix(violation=f"{at.violation:.2g}", refresh=False)
             if not np.isfinite(at.violation):

@@ -1,7 +1,8 @@
 """Logistic regression on 60,000 x 12,800 features: time to convergence, memory beyond them.
 
 Once from float32, once from float16, once from a memory-mapped float16 file in a process that is
-not allowed as much memory as a copy of it would take. Each in a process of its own.
+not allowed as much memory as a copy of it would take. Each in a process of its own. Then the linear
+classifiers beside scikit-learn's.
 """
 
 import tempfile
@@ -11,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 from bench.children import MB, PeakMemory, answer, memory, run_child
+from bench.classifier_peers import measure_beside, report_beside
+from bench.features import make_features, make_labels
 from common.records import print_rows
 
-from minisca.chunks import slices
-
 KINDS = ("float32", "float16", "memory-mapped float16")
-N_CLASSES = 10
 
 
 def measure_classifier(bench, machine):
@@ -24,7 +24,8 @@ def measure_classifier(bench, machine):
     task = {"rows": rows, "features": n_features}
     with tempfile.TemporaryDirectory(prefix="minisca-benchmark-") as directory:
         own = ({"kind": kind, "directory": directory} for kind in KINDS)
-        return task | {"fits": [run_child("bench.classifier", task | kind) for kind in own]}
+        fits = [run_child("bench.classifier", task | kind) for kind in own]
+    return task | {"fits": fits, "beside_scikit_learn": measure_beside(bench.tiny)}
 
 
 def report_classifier(result):
@@ -37,6 +38,8 @@ def report_classifier(result):
         row |= {"MB": round(size / MB), "MB beyond": round(beyond / MB)}
         rows.append(row | {"of features": f"{beyond / size:.1%}"})
     print_rows(rows)
+    print()
+    report_beside(result["beside_scikit_learn"])
 
 
 def fit(task):
@@ -45,7 +48,7 @@ def fit(task):
     from minisca.classifiers import logistic
 
     features = _features(task)
-    labels = _labels(task["rows"])
+    labels = make_labels(task["rows"])
     # Libraries start, compile and take their buffers: memory that is there once, whatever the size.
     LogisticRegression(max_iter=2, verbose=False).fit(features[:1000], labels[:1000])
     mapped = isinstance(features, np.memmap)
@@ -91,35 +94,15 @@ def _forbid_a_copy(features):
     return allowed
 
 
-def _labels(rows):
-    return np.random.default_rng(0).integers(0, N_CLASSES, rows)
-
-
 def _features(task):
-    """Features like those of a trained layer: not negative, half of them zero, tied to each other.
-
-    ReLU of a random mixture of 40 hidden causes, whose means depend on the class, and of noise.
-    """
+    """Of the task's kind, in memory or in a file that is mapped."""
     rows, n_features = task["rows"], task["features"]
     dtype = np.float32 if task["kind"] == "float32" else np.float16
     path = Path(task["directory"]) / "features.npy"
     mapped = task["kind"].startswith("memory-mapped")
     make = partial(np.lib.format.open_memmap, path, "w+") if mapped else np.empty
     features = make(dtype=dtype, shape=(rows, n_features))
-    random = np.random.default_rng(1)
-    causes = 40
-    means = 0.6 * random.standard_normal((N_CLASSES, causes), np.float32)
-    mixture = random.standard_normal((causes, n_features), np.float32) / np.sqrt(np.float32(causes))
-    noise = random.standard_normal(n_features + 100_000, np.float32)
-    labels = _labels(rows)
-    for part in slices(rows, 500):
-        own = labels[part]
-        hidden = means[own] + random.standard_normal((len(own), causes), np.float32)
-        block = hidden @ mixture
-        for row, start in zip(block, random.integers(0, 100_000, len(own)), strict=True):
-            row += 0.3 * noise[start : start + n_features]
-        np.maximum(block, 0, out=block)
-        features[part] = block
+    make_features(features)
     if mapped:
         features.flush()
         del features

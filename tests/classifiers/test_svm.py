@@ -5,7 +5,7 @@ import pytest
 
 from minisca import LinearSVM
 from minisca.classifiers.kernels.descent import descend_
-from minisca.classifiers.svm import squared_hinge
+from minisca.classifiers.svm import FIRST_SLEEP, squared_hinge
 from tests.support.classifier_problems import objective, problem
 
 
@@ -105,7 +105,7 @@ def test_passes_go_on_while_one_intercept_has_more_than_tol_to_put_right(monkeyp
     """No step of a row has anything to put right here; what an intercept has halves each time."""
     passes = []
 
-    def halve(block, order, rows, codes, mean, scale, half_slack, constant, duals, machines):
+    def halve(block, order, rows, codes, mean, scale, half_slack, constant, duals, machines, sleep):
         passes.append(len(block))
         _, _, balance, violations = machines
         balance[which] = sign * 8 * 0.01 / constant / 2 ** len(passes)
@@ -117,6 +117,34 @@ def test_passes_go_on_while_one_intercept_has_more_than_tol_to_put_right(monkeyp
         passes.clear()
         svm = LinearSVM(tol=0.0101, max_iter=limit).fit(features, labels)
         assert (svm.n_iter_, svm.converged_) == (made, made == 3)
+
+
+def test_variables_that_sleep_change_nothing_but_the_way_to_the_minimum(monkeypatch):
+    features, labels = problem(n=300, n_classes=4)
+    seen = []
+
+    def watched(*arguments):
+        descend_(*arguments)
+        seen.append(np.signbit(arguments[8]).mean())
+
+    monkeypatch.setattr("minisca.classifiers.kernels.descent.descend_", watched)
+    settings = {"tol": 1e-8, "max_iter": 20_000}
+    asleep = LinearSVM(**settings).fit(features, labels)
+    assert max(seen[:FIRST_SLEEP]) == 0
+    assert max(seen) > 0.5
+    twenty = LinearSVM(max_iter=FIRST_SLEEP, tol=0).fit(features, labels)
+    monkeypatch.setattr("minisca.classifiers.svm.FIRST_SLEEP", 10**9)
+    awake, short = (
+        LinearSVM(**how).fit(features, labels)
+        for how in (settings, {"max_iter": FIRST_SLEEP, "tol": 0})
+    )
+    assert asleep.converged_ is awake.converged_ is True
+    # A hundredth of what the default tolerance allows.
+    np.testing.assert_allclose(
+        asleep.decision_function(features), awake.decision_function(features), atol=1e-4
+    )
+    assert asleep.loss_ == pytest.approx(awake.loss_, rel=1e-8)
+    assert np.array_equal(twenty.coef_, short.coef_)
 
 
 def test_the_last_pass_that_is_allowed_may_be_the_one_that_suffices():

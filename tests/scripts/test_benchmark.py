@@ -72,6 +72,15 @@ def test_the_classifier_is_fitted_to_every_kind_of_features(tiny_run):
         assert fit["converged"]
         assert fit["evaluations"] >= fit["iterations"] > 1
         assert f"{fit['seconds']:.1f}" in printed
+    beside = sections["classifier"]["beside_scikit_learn"]
+    losses = {fit["name"]: fit["loss"] for fit in beside["fits"]}
+    assert [*losses][:3] == ["LinearSVM", "LinearSVM, float16", "LinearSVM, 20 passes"]
+    assert losses["LinearSVM"] < losses["LinearSVM, 20 passes"]
+    assert losses["LinearSVM, float16"] == pytest.approx(losses["LinearSVM"], rel=0.01)
+    for theirs, ours in (("LinearSVC, primal", "LinearSVM"), ("scikit-learn", "minisca")):
+        if theirs in losses:  # it penalises intercepts, or ends sooner
+            assert losses[ours] <= losses[theirs] < 1.5 * losses[ours]
+    assert ("scikit-learn" in losses) is beside["scikit_learn"]
 
 
 def test_a_section_names_machine_versions_threads_and_command(tiny_run):
