@@ -2,7 +2,7 @@
 
 `digested` may depend on the width of vectors but on nothing else of the machine; `valued` also
 depends on BLAS. `python -m tests.golden.cases FILE` writes both to FILE, an .npz whose entries are
-called "digested|case|array" or "valued|case|array".
+called "digested|case|array" or "valued|case|array"; with a dtype behind it, what is of that dtype.
 """
 
 import os
@@ -50,10 +50,10 @@ def images(kind):
     return x
 
 
-def digested():
+def digested(dtypes):
     """{case: {name of array: array}} of everything that does without BLAS."""
     cases = {}
-    for dtype in DTYPES:
+    for dtype in dtypes:
         for case, (kind, settings) in FITS.items():
             layer = SparseConvAutoencoder(**COMMON | HERE | settings, dtype=dtype)
             cases[f"{case}, {dtype}"] = fitted(layer, images(kind))
@@ -70,11 +70,19 @@ def digested():
     return cases
 
 
-def valued():
+def valued(dtypes):
     """The same of what goes through BLAS, in float64 where many steps would add up roundings."""
     cases = {}
-    for dtype in DTYPES:
+    for dtype in dtypes:
         cases |= computed(dtype, through_blas=True)
+    if "float64" in dtypes:
+        cases |= learned_in_float64()
+    return {case: {n: sample(a) for n, a in arrays.items()} for case, arrays in cases.items()}
+
+
+def learned_in_float64():
+    """What is made of dense passes and of features through BLAS."""
+    cases = {}
     small = images("colours")[:50, :, :8, :7].astype(np.float64)
     labels = np.arange(50) * 7 % 5 % 3
     settings = COMMON | HERE | {"n_maps": 4, "filter_width": 3, "dtype": "float64"}
@@ -113,7 +121,7 @@ def valued():
     cases["SupervisedConvNet"] = attributes(
         network, "filters", "bias", "coef", "intercept", "loss_history"
     )
-    return {case: {n: sample(a) for n, a in arrays.items()} for case, arrays in cases.items()}
+    return cases
 
 
 def sample(array):
@@ -248,7 +256,7 @@ if __name__ == "__main__":
         **{
             f"{kind.__name__}|{case}|{name}": array
             for kind in (digested, valued)
-            for case, arrays in kind().items()
+            for case, arrays in kind(sys.argv[2:] or DTYPES).items()
             for name, array in arrays.items()
         },
     )

@@ -55,11 +55,11 @@ def environment(width):
 
 
 @functools.cache
-def compute(width):
-    """(digests, values), each {case: {name of array: digest or array}}."""
+def compute(width, *dtypes):
+    """(digests, values), each {case: {name of array: digest or array}}; of all dtypes or some."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "arrays.npz"
-        command = [sys.executable, "-m", "tests.golden.cases", str(file)]
+        command = [sys.executable, "-m", "tests.golden.cases", str(file), *dtypes]
         run = subprocess.run(command, env=environment(width), capture_output=True, text=True)
         assert run.returncode == 0, f"{width} bytes: {run.stderr}"
         found = {"digested": {}, "valued": {}}
