@@ -11,7 +11,8 @@ import numpy as np
 
 from minisca.backends import name_of
 from minisca.classifiers.feature_blocks import FeatureBlocks
-from minisca.classifiers.placed_lbfgs import Standing, Vectors, search, search_bytes
+from minisca.classifiers.placed_lbfgs import Standing, search, search_bytes
+from minisca.classifiers.placed_vectors import Vectors
 from minisca.classifiers.problem import centring, make_problem, smallest_decrease
 from minisca.keeping import freed_after_errors
 from minisca.progress import progress

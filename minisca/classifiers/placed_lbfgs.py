@@ -1,9 +1,9 @@
 """L-BFGS whose vectors stay where a backend computes; of a fit's passes, only sums leave it.
 
 SciPy's keeps its vectors on the host, in one thread: with 512,000 weights an iteration of it takes
-as long as eight evaluations on a device. Here the vectors' inner products and sums are cells of the
-contract, `linear` and `linear_backward`; what the host does with them is arithmetic on some 20
-numbers, and SciPy's line search, along one number.
+as long as eight evaluations on a device. Here their inner products and sums are cells of the
+contract (see `placed_vectors`); what the host does with those is arithmetic on some 20 numbers, and
+SciPy's line search, along one number.
 """
 
 import os
@@ -12,61 +12,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minisca.chunks import ceil_div
+from minisca.classifiers.placed_vectors import Vectors
 from minisca.files.checkpoint import CheckpointError, Learned, fitting, require, require_learned
 from minisca.validation import check_integer, check_number
 
 #: Pairs that a direction is made of. One more is kept: what is written of the next iteration is no
 #: part of where the last one stood.
 PAIRS = 10
-#: An inner product is taken in so many parts, for a device's sake, of this many numbers or more.
-PARTS, PART = 32, 1024
 
 
 def search_bytes(size):
     """What a search for a minimum over `size` numbers takes of a device's memory, about."""
     return 8 * size * (2 * (PAIRS + 1) + 10)
-
-
-class Vectors:
-    """Vectors of `size` numbers, float64, where `backend` computes: arrays (length,).
-
-    Behind the numbers there may be zeros.
-    """
-
-    def __init__(self, backend, size):
-        self.backend, self.size = backend, size
-        self._parts = min(PARTS, ceil_div(size, PART))
-        self.length = ceil_div(size, self._parts) * self._parts
-        self._nothing = backend.to_device(np.zeros(self._parts))
-
-    def zeros(self, n=None):
-        """A vector of zeros, or n of them."""
-        return self.backend.to_device(np.zeros(self.length if n is None else (n, self.length)))
-
-    def dots(self, vectors, other):
-        """The inner products (n,) of vectors (n, length) with another, on the host."""
-        parts = self._parts, self.length // self._parts
-        rows = vectors.reshape((vectors.shape[0] * parts[0], parts[1]))
-        # Every part with every part: those with their own are wanted.
-        found = self.backend.linear(rows, other.reshape(parts), self._nothing)
-        found = self.backend.to_host(found).reshape(-1, *2 * parts[:1])
-        return np.einsum("npp->n", found)
-
-    def dot(self, vector, other):
-        """The inner product of two."""
-        return float(self.dots(vector.reshape((1, self.length)), other)[0])
-
-    def plus(self, vector, factor, other):
-        """vector + factor * other."""
-        found = self.backend.scaled(other, factor)
-        self.backend.add_(found, vector)
-        return found
-
-    def combined(self, vectors, factors):
-        """The sum of vectors (n, length), each times its factor."""
-        found, _ = self.backend.linear_backward(vectors, np.ascontiguousarray(factors[:, None]))
-        return found.reshape((self.length,))
 
 
 @dataclass(frozen=True)
@@ -155,10 +112,11 @@ class Standing:
 
     def to_file(self):
         """As a FitFile takes it: arrays that are fetched when they are written."""
-        arrays = {name: getattr(self, name) for name in (*_VECTORS, "products")}
-        numbers = {name: getattr(self, name) for name in _NUMBERS}
-        to_host = self.vectors.backend.to_host
-        return lambda: ({f"training/{name}": to_host(a) for name, a in arrays.items()}, numbers)
+        to_host, numbers = self.vectors.backend.to_host, {n: getattr(self, n) for n in _NUMBERS}
+        there = {"point": self.point, "gradient": self.gradient, "products": self.products}
+        if self.n_pairs:
+            there["pairs"] = self.pairs[: self._written]
+        return lambda: ({f"training/{name}": to_host(a) for name, a in there.items()}, numbers)
 
     @classmethod
     def from_file(cls, path, found, vectors):
@@ -171,16 +129,19 @@ class Standing:
         with fitting(path):
             loss = check_number("loss", numbers["loss"])
             counts = [check_integer(name, numbers[name], minimum=0) for name in _NUMBERS[1:]]
-        rows = 2 * (PAIRS + 1)
-        shapes = (vectors.length,), (vectors.length,), (rows, vectors.length), (rows, rows)
-        wanted = {
-            f"training/{name}": Learned(shape, "float64")
-            for name, shape in zip((*_VECTORS, "products"), shapes, strict=True)
-        }
+        n, length = 2 * (PAIRS + 1), vectors.length
+        shapes = {"point": (length,), "gradient": (length,), "products": (n, n)}
+        if counts[0]:
+            shapes["pairs"] = min(n, 2 * counts[0]), length
+        wanted = {f"training/{name}": Learned(shape, "float64") for name, shape in shapes.items()}
         require_learned(path, arrays, wanted)
-        *there, products = (arrays[name] for name in wanted)
-        point, gradient, pairs = map(vectors.backend.to_device, there)
-        standing = cls(vectors, point, gradient, loss, pairs, products, *counts)
+        point, gradient, products, *written = (arrays[name] for name in wanted)
+        pairs, to_device = vectors.zeros(n), vectors.backend.to_device
+        for each in written:
+            vectors.backend.copy_into_(pairs[: len(each)], to_device(each))
+        standing = cls(
+            vectors, to_device(point), to_device(gradient), loss, pairs, products, *counts
+        )
         for s in standing._steps:
             if not (products[s, s + 1] > 0 and products[s + 1, s + 1] > 0):
                 why = f"array 'training/products' has no curvature of the pair in row {s}"
@@ -188,7 +149,7 @@ class Standing:
         return standing
 
 
-_VECTORS, _NUMBERS = ("point", "gradient", "pairs"), ("loss", "n_pairs", "n_iter")
+_NUMBERS = "loss", "n_pairs", "n_iter"
 
 
 def step_along(objective, at, direction, slope):

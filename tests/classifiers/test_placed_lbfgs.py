@@ -6,8 +6,9 @@ from scipy.optimize import minimize
 
 from minisca import CheckpointError
 from minisca.backends import get_backend
-from minisca.classifiers import placed_lbfgs
-from minisca.classifiers.placed_lbfgs import Standing, Vectors, search
+from minisca.classifiers import placed_lbfgs, placed_vectors
+from minisca.classifiers.placed_lbfgs import Standing, search
+from minisca.classifiers.placed_vectors import Vectors
 from tests.support.backends import BACKENDS
 
 SIZE, WIDE = 11, np.logspace(0, 2, 11)
@@ -18,8 +19,8 @@ on_every_backend = pytest.mark.parametrize("name", BACKENDS)
 def few(monkeypatch):
     """Pairs are soon written over, and products are taken in parts, with zeros behind the last."""
     monkeypatch.setattr(placed_lbfgs, "PAIRS", 2)
-    monkeypatch.setattr(placed_lbfgs, "PARTS", 2)
-    monkeypatch.setattr(placed_lbfgs, "PART", 4)
+    monkeypatch.setattr(placed_vectors, "PARTS", 2)
+    monkeypatch.setattr(placed_vectors, "PART", 4)
 
 
 def loss_of(point):
@@ -47,9 +48,8 @@ class Counted:
 
 
 def begun(name="cpu", fail_at=None):
-    vectors = Vectors(get_backend(name), SIZE)
-    objective = Counted(vectors, fail_at)
-    return objective, Standing.start(vectors, Counted(vectors))
+    there = Vectors(get_backend(name), SIZE)
+    return Counted(there, fail_at), Standing.start(there, Counted(there))
 
 
 def reach(objective, at, max_iter=50, tol=1e-6, least=0.0, reached=lambda at: None):
