@@ -27,6 +27,7 @@ from minisca.training.images import (
     difference,
     measure_patch_energy,
 )
+from minisca.training.mapped import if_mapped
 from minisca.training.objective import do_step
 from minisca.training.optim import SCHEDULES, SGD, own_copies, scheduled_rate
 from minisca.training.split import make_split
@@ -190,7 +191,7 @@ def _trained(backend, state, settings, X, one_pass, communicator, name):
     epochs = range(done, done + 1) if one_pass else range(done, settings.n_epochs)
     if not epochs:
         return
-    images = in_chunks(X)
+    images = if_mapped(in_chunks(X))
     X = centred(images, state.centre)
     known = state.patch_energy
     if one_pass and state.n_epochs_done:  # images of their own
