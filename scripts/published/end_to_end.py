@@ -18,7 +18,7 @@ FLOAT32, FLOAT64 = 20e12, 10e12
 FITS, EVALUATIONS = 2, 210
 #: Of L-BFGS: vectors, float64, that an evaluation's arithmetic reads or writes; FLOPs a number of
 #: one, of inner products of 22 vectors, three times, each part of 32 with every other; seconds that
-#: its 60 launches take, and some ten sums that the host waits for.
+#: its 40 launches take, and 20 small copies, most of which the host waits for.
 VECTORS, PRODUCTS, LAUNCHES = 120, 3 * 22 * 2 * 32, 1e-3
 #: FLOPs a second of the eigenvectors of ZCA's covariance on the host, some 9 d^3.
 EIGENVECTORS = 50e9
