@@ -1,7 +1,7 @@
 """How fast minisca is, beside the arithmetic's floor and two PyTorch steps: plain and the best.
 
     python scripts/benchmark.py                 steps transform cold threads memory
-    python scripts/benchmark.py all             large, classifier and growth too
+    python scripts/benchmark.py all             busy, large, classifier and growth too
     python scripts/benchmark.py steps --json out/steps.json
     python scripts/benchmark.py device          on a GPU: all that needs one, in ten minutes
     python scripts/benchmark.py device mnist    MNIST's rows from end to end too
@@ -13,11 +13,12 @@ steps       a training step of five layers, its phases, PyTorch's step, and the 
 transform   convolution, ReLU and pooling in one pass beside the step's own encoder
 cold        importing minisca, the first step with nothing compiled and with a warm cache
 threads     two threads beside one
+busy        a step beside two processes that never rest: all threads beside one
 memory      of training, beyond images and parameters, for two numbers of images
 large       images up to 1024 x 1024 x 3: time of a pixel, memory beyond batch and reconstruction
 classifier  logistic regression on 60,000 x 12,800 features: seconds, memory beyond the features;
             the SVM and it beside scikit-learn's on 20,000: seconds, memory, objective, error
-growth      a first layer's step against maps, batch, image side, filter width; with a plot
+growth      a first layer's step against maps, batch, image side, channels, filter width; a plot
 
 "Peak" is the rate of a 2048 x 2048 x 2048 float32 matrix product of NumPy, measured in turns with
 everything else; "floor" is the time that the encoder's direct convolution, 2 n m c k^2 h w FLOPs,
@@ -59,6 +60,7 @@ import json
 import sys
 from pathlib import Path
 
+from bench.busy import measure_busy, report_busy
 from bench.children import can_measure_memory
 from bench.classifier import measure_classifier, report_classifier
 from bench.cold import measure_cold, report_cold
@@ -89,6 +91,7 @@ SECTIONS = {
     "transform": (measure_transform, report_transform),
     "cold": (measure_cold, report_cold),
     "threads": (measure_threads, report_threads),
+    "busy": (measure_busy, report_busy),
     "memory": (measure_memory, report_memory),
     "large": (measure_large, report_large),
     "classifier": (measure_classifier, report_classifier),
@@ -106,6 +109,7 @@ DEFAULT_SECTIONS = ("steps", "transform", "cold", "threads", "memory")
 #: The sections that a device has not, and why.
 OF_THE_CPU = {
     "threads": "it compares numbers of the CPU's threads; a device always runs all that it has",
+    "busy": "its neighbours and its threads are the CPU's",
     "classifier": "logistic regression runs on the CPU, whatever the features were computed on",
     "scale": "it runs on the CPU's cores, a rank each",
     "memory": "it is the host's; a step's memory on the device is a column of steps",

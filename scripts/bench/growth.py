@@ -1,7 +1,7 @@
-"""How the first layer's step grows with maps, images, pixels and the filters' width.
+"""How the first layer's step grows with maps, images, pixels, channels and the filters' width.
 
 One number at a time, the others as in MNIST's first layer; the images are Gaussian, so that no zero
-pixel spares work at one size more than at another.
+pixel spares work at one size more than at another. Batches of large images are of fewer.
 """
 
 from dataclasses import replace
@@ -13,6 +13,7 @@ from bench.steps import beside_ceilings
 from bench.timing import take_turns, times
 from common.records import print_rows
 
+from minisca.chunks import ceil_div
 from minisca.figures.page import COLOURS, FAINT, INK, Page
 from minisca.progress import progress
 
@@ -20,12 +21,15 @@ BASE = Layer("layer 1", "normal", 128, 1, 28, 7)
 
 #: What grows: its sizes, and the power of it with which the floor of one image grows.
 AXES = {
-    "n_maps": ("maps", (16, 32, 64, 128, 256, 512, 1024, 2048), 1),
+    "n_maps": ("maps", (16, 32, 64, 128, 256, 512, 1024, 2048, 4096), 1),
     "batch": ("images a batch", (1, 2, 5, 10, 20, 50, 100, 200, 500), 0),
-    "size": ("image side", (14, 20, 28, 40, 56, 80, 112, 128), 2),
+    "size": ("image side", (14, 20, 28, 40, 56, 80, 112, 128, 256, 512, 1024), 2),
+    "channels": ("channels", (1, 2, 3, 4, 8, 16, 32, 64, 128), 1),
     "width": ("filter width", (3, 5, 7, 9, 11, 13, 15), 2),
 }
-TINY = {"n_maps": (4, 8), "batch": (1, 3), "size": (9, 14), "width": (3, 5)}
+TINY = {"n_maps": (4, 8), "batch": (1, 3), "size": (9, 14), "channels": (1, 2), "width": (3, 5)}
+#: A batch has no more pixels than a hundred images of 128 x 128 have.
+MOST_PIXELS = 100 * 128**2
 
 #: The peer is left out where its step would take longer than so many seconds.
 MOST_PEER_SECONDS = 5.0
@@ -38,7 +42,9 @@ def measure_growth(bench, machine):
         points, peer_rate = [], None
         sizes = TINY[name] if bench.tiny else sizes
         for size in progress(True, sizes, desc=name, leave=False):
-            point = _measure_point(replace(base, **{name: size}), bench, machine, peer_rate)
+            layer = replace(base, **{name: size})
+            layer = replace(layer, batch=min(layer.batch, ceil_div(MOST_PIXELS, layer.size**2)))
+            point = _measure_point(layer, bench, machine, peer_rate)
             if "pytorch" in point["median_seconds"]:
                 peer_rate = point["median_seconds"]["pytorch"] / point["flops"]
             points.append({"at": size} | point)
@@ -110,10 +116,10 @@ def _microseconds(seconds, point):
 
 
 def draw_growth(path, result):
-    """Four panels, time of an image against each number: minisca, its floor, PyTorch."""
-    page = Page(2000, 1500)
+    """A panel a number, the time of an image against it: minisca, its floor, PyTorch."""
+    page = Page(2980, 1500)
     for index, (name, axis) in enumerate(result["axes"].items()):
-        axes = page.axes(170 + (index % 2) * 980, 130 + (index // 2) * 690, 780, 500)
+        axes = page.axes(170 + index % 3 * 980, 130 + index // 3 * 690, 780, 500)
         seconds = {
             label: [(point, point["median_seconds"].get(call)) for point in axis["points"]]
             for label, call in (("PyTorch", "pytorch"), ("minisca", "minisca"))
@@ -126,7 +132,7 @@ def draw_growth(path, result):
                 axes.plot(*zip(*line, strict=True), style, color=colour, ms=3, lw=1.2, label=label)
         axes.set(xscale="log", yscale="log")
         sizes = [point["at"] for point in axis["points"]]
-        axes.set_xticks(sizes, [str(size) for size in sizes])
+        axes.set_xticks(sizes, [str(size) for size in sizes], rotation=45)
         axes.minorticks_off()
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_xlabel(AXES[name][0], fontsize=8, color=INK)

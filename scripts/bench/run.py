@@ -12,6 +12,8 @@ from bench.layers import LAYERS, Step, load_digits, make_images, make_parameters
 from bench.peer import import_torch
 from common.records import environment, version
 
+from minisca.backends import get_backend
+
 
 class Bench:
     """What the sections share."""
@@ -20,6 +22,7 @@ class Bench:
         self.repetitions = arguments.repetitions
         self.tiny = arguments.quick
         self.data_dir = arguments.data_dir
+        get_backend("cpu")  # before Numba starts its threads: it says how they wait
         self.threads = numba.get_num_threads()
         self.torch = None if arguments.no_peer else import_torch(self.threads)
         self.torch_device = "cpu"

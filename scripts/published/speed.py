@@ -3,7 +3,7 @@
 from published.tables import NONE, Table, read
 
 #: What grows, in words.
-GROWING = {"n_maps": "maps", "size": "image side", "width": "filter width"}
+GROWING = {"n_maps": "maps", "size": "image side", "channels": "channels", "width": "filter width"}
 
 
 def speed():
@@ -69,6 +69,8 @@ def growth():
     axes = read("benchmark")["sections"]["growth"]["axes"]
     rows = []
     for name, words in GROWING.items():
+        if name not in axes:
+            continue
         sizes = [point["at"] for point in axes[name]["points"]]
         slope, floor = (axes[name][key] for key in ("slope_of_larger_half", "slope_of_floor"))
         rows.append([words, f"{sizes[0]} to {sizes[-1]}", f"{slope:.2f}", str(floor)])

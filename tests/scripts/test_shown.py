@@ -165,8 +165,8 @@ def test_the_growth_of_a_step_is_in_microseconds_an_image_beside_floor_and_peer(
     growth.draw_growth("g.png", {"axes": {name: {"points": points} for name in growth.AXES}})
     (page,) = kept
     corners = [box(page, axes)[:2] for axes in page.figure.axes]
-    assert corners[0][0] == corners[2][0] < corners[1][0]
-    assert corners[0][1] == corners[1][1] < corners[2][1]
+    assert corners[0][0] == corners[3][0] < corners[1][0]
+    assert corners[0][1] == corners[2][1] < corners[3][1]
     for axes, (name, _, _) in zip(page.figure.axes, growth.AXES.values(), strict=True):
         assert axes.get_xlabel() == name
         lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
