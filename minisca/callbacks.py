@@ -70,6 +70,8 @@ class JSONLLog:
     """
 
     def __init__(self, path: PathLike) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"path is {path!r}; it must be the path of a file")
         self.path = os.fspath(path)
         self._images: Any = None
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minisca import encoding
+from minisca.autoencoder import SparseConvAutoencoder
 from minisca.figures.features import (
     BORDER,
     PANEL,
@@ -40,9 +41,11 @@ def step(image, layer, max_maps=48):
 
     Raises
     ------
-    ValueError or TypeError for an image unlike those of `fit` or one that cannot be shown,
-    NotFittedError before `fit`.
+    ValueError or TypeError for an image unlike those of `fit` or one that cannot be shown, and for
+    what is no layer; NotFittedError before `fit`.
     """
+    if not isinstance(layer, SparseConvAutoencoder):
+        raise TypeError(f"layer is {layer!r}; it must be a SparseConvAutoencoder")
     check_fitted(layer, "encoder_filters_")
     max_maps = check_integer("max_maps", max_maps)
     x = check_image(image, layer)

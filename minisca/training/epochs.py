@@ -11,17 +11,18 @@ import numpy as np
 from minisca import encoding
 from minisca.backends import get_backend
 from minisca.callbacks import EarlyStopping
+from minisca.chunks import chunks
 from minisca.communicators import as_communicator
 from minisca.communicators.agreement import agree, described
 from minisca.files.checkpoint import CheckpointError
 from minisca.keeping import freed_after_errors
-from minisca.training.arrivals import images_for
+from minisca.training.arrivals import DeviceImages, images_for
 from minisca.training.centring import centred
 from minisca.training.fit import DivergenceError, initial_state, resumed_state, train
 from minisca.training.images import fingerprint
 from minisca.training.scikit_learn import fit_tasks
 from minisca.training.split import choose_split
-from minisca.validation import check_resume
+from minisca.validation import check_resume, read_batch
 
 
 class Watch(NamedTuple):
@@ -44,8 +45,11 @@ class Watch(NamedTuple):
         return {"EarlyStopping in callbacks": [vars(each) for each in self.stoppers]}
 
 
-def make_watch(callbacks, validation_images, X, backend):
-    """The Watch of a `fit` to images X; what is wrong with its arguments is raised by name."""
+def make_watch(callbacks, validation_images, X, backend, dtype):
+    """The Watch of a `fit` to images X; what is wrong with its arguments is raised by name.
+
+    dtype: what the validation images are read as; they must be finite in it.
+    """
     if not isinstance(callbacks, list | tuple):
         raise TypeError(f"callbacks is {callbacks!r}; it must be a list of callables")
     for place, callback in enumerate(callbacks):
@@ -60,6 +64,9 @@ def make_watch(callbacks, validation_images, X, backend):
         return made
     like = {"channels": X.shape[1], "size": X.shape[2:]}
     images = images_for(backend, validation_images, "validation_images", **like)
+    if not isinstance(images, DeviceImages):  # whose pixels were looked at
+        for rows in chunks(images.shape[0], 8 * math.prod(images.shape[1:])):
+            read_batch(images, rows, dtype, "validation_images")
     return made._replace(images=images, known=fingerprint(images))
 
 
@@ -83,7 +90,7 @@ def fit(layer, X, checkpoint, resume, callbacks, validation_images, communicator
         backend = get_backend(layer.backend)
         check_resume(resume, checkpoint)
         images = images_for(backend, X)
-        watched = make_watch(callbacks, validation_images, images, backend)
+        watched = make_watch(callbacks, validation_images, images, backend, layer.dtype)
         return images, fingerprint(images), watched
 
     if communicator is None:

@@ -40,7 +40,8 @@ def fit(
         check_resume(resume, checkpoint)
         if features_dtype is not None:
             check_choice("features_dtype", features_dtype, ("float16", "float32", "float64"))
-        watched = make_watch(callbacks, validation_images, images, backends[0])
+        watching = callbacks, validation_images, images, backends[0], stack.layers[0].dtype
+        watched = make_watch(*watching)
         return images, fingerprint(images), watched, Scratch.checked(scratch, keep_scratch)
 
     def describe():

@@ -185,6 +185,12 @@ def test_a_step_shows_the_units_that_survive_under_any_rule(drawn, settings):
         np.testing.assert_array_equal(survivors, maps)
 
 
+def test_a_step_is_of_a_layer(stack):
+    for wrong in (stack, 5):
+        with pytest.raises(TypeError, match="it must be a SparseConvAutoencoder"):
+            figures.step(make_images()[0], wrong)
+
+
 def test_tied_filters_have_one_gradient(drawn):
     layer = make_layer(tied=True).fit(x := make_images())
     page = figures.step(x[3], layer)

@@ -99,11 +99,20 @@ def test_validation_images_are_judged_after_every_epoch():
         (np.concatenate([OTHER] * 2, 1), ValueError, "validation_images has 2 channels"),
         (OTHER[0], ValueError, "validation_images has shape (1, 8, 7); it must be"),
         (OTHER.astype(complex), TypeError, "validation_images has dtype complex128"),
+        (OTHER * np.nan, ValueError, "validation_images has the value nan in image 0; every pixel"),
+        (
+            np.where(OTHER, 1e300, 0),
+            ValueError,
+            "validation_images has the value 1e+300 in image 0",
+        ),
     ],
 )
 @pytest.mark.parametrize("make", [layer, lambda: Stack([layer()])])
-def test_other_images_are_refused_by_name(make, validation, error, message):
-    assert message in refusal(error, make().fit, X, validation_images=validation)
+def test_other_images_are_refused_by_name_before_anything_is_lost(make, validation, error, message):
+    made = make().fit(X)
+    before = made.transform(X)
+    assert message in refusal(error, made.fit, X, validation_images=validation)
+    np.testing.assert_array_equal(made.transform(X), before)
 
 
 def test_a_file_of_a_watched_fit_has_what_was_judged(tmp_path):
@@ -215,6 +224,12 @@ def test_a_stack_logs_its_layers_one_after_the_other(tmp_path):
     make().fit(X, resume=True, **options)  # the first layer is done
     assert [(line["layer"], line["epoch"]) for line in read(log)] == places
     assert read(log)[0] == first
+
+
+@pytest.mark.parametrize("path", [5, b"log", None])
+def test_what_is_no_path_of_a_log_is_refused_by_name(path):
+    message = refusal(TypeError, JSONLLog, path)
+    assert message == f"path is {path!r}; it must be the path of a file"
 
 
 @pytest.mark.parametrize("text", ["no json", '{"loss": 3}\n', "[1]\n", '{"epoch": "x"}\n'])
