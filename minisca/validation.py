@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import os
 import sys
 import warnings
 
@@ -127,7 +128,9 @@ def check_unmasked(name, array):
 
 
 def check_resume(resume, checkpoint):
-    """Raise ValueError where there is nothing to resume from."""
+    """Raise TypeError for a checkpoint that is no path, ValueError where resuming has none."""
+    if not isinstance(checkpoint, str | os.PathLike | None):
+        raise TypeError(f"checkpoint is {checkpoint!r}; it must be a path, or None")
     if resume and checkpoint is None:
         raise ValueError("checkpoint is None; with resume it must be the path to resume from")
 

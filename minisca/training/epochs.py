@@ -1,6 +1,7 @@
 """A layer's `fit`: epoch after epoch, judged by validation images, told to callbacks, saved."""
 
 import contextlib
+import copy
 import inspect
 import math
 from dataclasses import replace
@@ -142,10 +143,12 @@ def _state_to_begin_with(layer, X, images, checkpoint, resume, watch):
     state = resumed_state(checkpoint, layer, X, *known) if resume else None
     if state is not None:
         return _with_best(state, watch, checkpoint)
-    layer.state_ = replace(initial_state(layer, X, images), validation_images=watch.known)
+    state = replace(initial_state(layer, X, images), validation_images=watch.known)
     if checkpoint is not None:
-        layer.save(checkpoint)  # what lay there is of another run: not to resume from
-    return layer.state_
+        fresh = copy.copy(layer)  # where it cannot be saved, the layer is as it was
+        fresh.state_ = state
+        fresh.save(checkpoint)  # what lay there is of another run: not to resume from
+    return state
 
 
 def _train(layer, X, checkpoint, watch, callbacks, tasks, communicator):

@@ -226,6 +226,18 @@ def test_a_stack_logs_its_layers_one_after_the_other(tmp_path):
     assert read(log)[0] == first
 
 
+@pytest.mark.parametrize("make", [layer, lambda: Stack([layer()])])
+def test_a_checkpoint_that_cannot_be_written_leaves_what_was_learned(tmp_path, make):
+    made = make().fit(X)
+    before = made.transform(X)
+    message = refusal(TypeError, made.fit, X, checkpoint=5)
+    assert message == "checkpoint is 5; it must be a path, or None"
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        made.fit(X, checkpoint=tmp_path / "file" / "layer.npz")
+    np.testing.assert_array_equal(made.transform(X), before)
+
+
 @pytest.mark.parametrize("path", [5, b"log", None])
 def test_what_is_no_path_of_a_log_is_refused_by_name(path):
     message = refusal(TypeError, JSONLLog, path)
