@@ -13,7 +13,7 @@ PATCHES, SPECTRA, COMPILED = "patches", "spectra", "rows, compiled"
 WAYS = {
     "encode": (DENSE, LAST, PATCHES, SPECTRA),
     "decode": (DENSE, LAST, GATHERED, ROWS),
-    "slopes": (DENSE, LAST, ROWS, COMPILED),
+    "slopes": (DENSE, LAST, SPECTRA, ROWS, COMPILED),
     "gradient": (DENSE, LAST, GATHERED, ROWS),
 }
 #: And on a device, where products of dense maps are cheap and Triton there.
@@ -97,6 +97,8 @@ class Operations:
 
             taps = filters.permute(0, 2, 3, 1).flatten(1)
             found = peer_gathered.products(self.patches(error, filters), positions, taps)
+        elif self.ways["slopes"] == SPECTRA:
+            found = peer_products.of_spectra(self.torch, error, filters, positions)
         elif self.ways["slopes"] in (ROWS, COMPILED):
             found = self.slopes_of_rows(self.torch, positions, error, filters)
         else:

@@ -20,8 +20,10 @@ def of_patches(torch, x, filters):
     return [torch.cat(parts, 1).T for parts in zip(*found, strict=True)]
 
 
-def of_spectra(torch, x, filters):
+def of_spectra(torch, x, filters, positions=None):
     """The same by the convolution theorem: transforms are products too, a few maps at a time.
+
+    positions (n, m): where units are wanted in place of the largest ones; those alone are returned.
 
     A correlation is the image's spectrum times the filter's conjugate one. Real and imaginary parts
     stand one below the other: a product of real matrices gives both.
@@ -35,10 +37,17 @@ def of_spectra(torch, x, filters):
     left = torch.cat([upper, lower], 1)  # (frequencies, 2 n, 2 c)
     step = max(1, 4 * MOST_AT_A_TIME // (2 * len(left) * max(n, c)))
     found = []
-    for taps in filters.permute(2, 3, 1, 0).reshape(k * k, c, m).split(step, 2):
-        right = (of_taps @ taps.reshape(k * k, -1)).view(len(left), 2 * c, -1)
-        found.append((back @ torch.bmm(left, right).view(2 * len(left), -1)).max(0))
-    return [torch.cat([of.view(n, -1) for of in parts], 1) for parts in zip(*found, strict=True)]
+    taps = filters.permute(2, 3, 1, 0).reshape(k * k, c, m)
+    for first in range(0, m, step):
+        right = of_taps @ taps[:, :, first : first + step].reshape(k * k, -1)
+        right = right.view(len(left), 2 * c, -1)
+        maps = back @ torch.bmm(left, right).view(2 * len(left), -1)  # (h w, n step)
+        if positions is None:
+            found.append(maps.max(0))
+        else:
+            found.append(maps.gather(0, positions[:, first : first + step].reshape(1, -1)))
+    found = [torch.cat([of.view(n, -1) for of in parts], 1) for parts in zip(*found, strict=True)]
+    return found if positions is None else found[0]
 
 
 def _transforms(torch, size, k, like):

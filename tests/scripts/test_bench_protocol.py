@@ -113,14 +113,17 @@ def test_a_steps_phases_stand_beside_it_and_the_floor_in_the_table(capsys):
     found = steps.measure_step(LAYER, Step(), bench, Machine())
     assert found["seconds"] == {"product": [0.5] * 2, "minisca": [1] * 2}
     assert list(found["phase_seconds"].values()) == [[n] * 2 for n in range(2, 6)]
-    found["median_seconds"]["pytorch"], found["multiple_of_floor"]["pytorch"] = 12, 7
+    found["median_seconds"] |= {"pytorch": 12, "pytorch best": 4, "pytorch best compiled": 5}
+    found["multiple_of_floor"] |= {"pytorch": 7, "pytorch best": 2, "pytorch best compiled": 3}
+    made_of = {"ways": {"encode": "dense"}}
+    found["best_made_of"] = {"pytorch best": made_of, "pytorch best compiled": made_of}
     steps.report_steps({"layers": [found]})
     lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
     cells = [[cell.strip() for cell in line if cell] for line in lines]
     floor = FLOPS / 2e9
     assert cells[2] == [
         *("made up", f"{1e3 * floor:.3g}", "1000", f"{1 / floor:.2f} x", "12000"),
-        *("7.0 x", "-", "12.0 x"),
+        *("7.0 x", "-", "12.0 x", "4000", "2.00 x", "4.00 x"),
     ]
     assert cells[6] == ["made up", "2000", "3000", "4000", "5000"]
 
