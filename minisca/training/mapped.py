@@ -4,6 +4,7 @@ Where an image is not in memory the system reads on from there, as if the next w
 to megabytes for each, and one image after the other. So it is told which ones are.
 """
 
+import contextlib
 import mmap
 
 import numpy as np
@@ -23,10 +24,11 @@ class MappedImages:
     def __getitem__(self, rows):
         """The images of a slice, or at rising indices."""
         if not isinstance(rows, slice):
-            for row in rows:
-                first = self._start + int(row) * self._image_bytes
-                end, first = first + self._image_bytes, first - first % mmap.PAGESIZE
-                self._map.madvise(mmap.MADV_WILLNEED, first, end - first)
+            with contextlib.suppress(OSError):  # it is advice: not every map takes it
+                for row in rows:
+                    first = self._start + int(row) * self._image_bytes
+                    end, first = first + self._image_bytes, first - first % mmap.PAGESIZE
+                    self._map.madvise(mmap.MADV_WILLNEED, first, end - first)
         return self.X[rows]
 
 
