@@ -64,6 +64,20 @@ def classifier():
     return Table([size, "time", "memory beyond the features"], rows)
 
 
+def classifier_peers():
+    """The linear classifiers beside scikit-learn's, to the same objective."""
+    found = read("benchmark")["sections"]["classifier"]["beside_scikit_learn"]
+    rows = [
+        [
+            *(fit["objective"], fit["name"], f"{fit['seconds']:.1f} s"),
+            *(f"{fit['beyond_bytes'] / 1e6:.0f} MB", f"{fit['loss']:.4f}", f"{fit['error']:.2%}"),
+        ]
+        for fit in found["fits"]
+    ]
+    size = f"{found['rows']:,} × {found['features']:,} features"
+    return Table([size, "", "time", "memory beyond them", "objective", "error on others"], rows)
+
+
 def growth():
     """How a first layer's step grows, one number at a time."""
     axes = read("benchmark")["sections"]["growth"]["axes"]

@@ -140,6 +140,16 @@ def test_a_layers_other_figures_stand_in_the_column_that_names_them(monkeypatch)
     assert speed.by_layer().rows == [["L", "0.50", "1.75 ×", "30.0 s", "0.25 s", "3 MB"]]
 
 
+def test_the_classifiers_stand_beside_scikit_learns(monkeypatch):
+    fit = {"objective": "SVM", "name": "LinearSVC", "seconds": 8.24, "beyond_bytes": 613e6}
+    beside = {"rows": 6000, "features": 640, "fits": [fit | {"loss": 0.01172, "error": 0.0365}]}
+    made = {"sections": {"classifier": {"beside_scikit_learn": beside}}}
+    monkeypatch.setattr(speed, "read", lambda name: made)
+    table = speed.classifier_peers()
+    assert table.header[0] == "6,000 × 640 features"
+    assert table.rows == [["SVM", "LinearSVC", "8.2 s", "613 MB", "0.0117", "3.65%"]]
+
+
 def test_how_a_step_grows_is_beside_how_its_arithmetic_does(monkeypatch):
     axes = {
         name: {
