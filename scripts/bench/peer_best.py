@@ -9,7 +9,7 @@ from functools import partial
 from bench.layers import LEARNING_RATE, MOMENTUM
 from bench.peer import relative_differences
 from bench.peer_calls import captured, seconds, what_it_says
-from bench.peer_operations import DENSE, DEVICE_WAYS, GATHERED, LAST, WAYS, Operations
+from bench.peer_operations import COMPILED, DENSE, DEVICE_WAYS, GATHERED, LAST, WAYS, Operations
 
 
 class BestPeerStep:
@@ -129,6 +129,8 @@ class BestPeerStep:
             try:
                 operation = getattr(Operations(self.torch, {name: way}), name)
                 call = partial(operation, *arguments[name])
+                if way == COMPILED:
+                    call()
                 found[name][way] = seconds(self.torch, call, self.device)
             except Exception as error:  # no memory, no compiler of Triton's, ...
                 print(f"PyTorch, {name}, {way}: {what_it_says(error)}")
