@@ -122,7 +122,9 @@ def test_every_encoding():
 
 def test_every_point_of_figure_1c():
     for record in records("figure-1c"):
-        run, settings = FigureRun(command(record, epochs=4)), record["settings"]
+        settings = record["settings"]
+        asked = settings["model"].get("backend", "auto")
+        run = FigureRun(command(record, epochs=4, backend=asked))
         method, whitened = settings["method"], settings["whitened"]
         model = accuracy.make_model(run, method, settings["model"]["n_maps"], whitened)
         assert same_settings(model.get_params(), settings["model"])
