@@ -196,7 +196,8 @@ class Campaign:
 
 
 def epochs(layer_state):
-    return layer_state[1]["n_epochs_done"]
+    """That it has had: none before it has learned anything, when its file may be there already."""
+    return 0 if layer_state is None else layer_state[1]["n_epochs_done"]
 
 
 def run(name, choose, places=HOME):
