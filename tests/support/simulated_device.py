@@ -33,6 +33,7 @@ LEFT_OUT = (
     "test_the_same_numbers_in_another_form_give_the_same_results",
     "test_shapes_that_do_not_fit_are_refused_by_the_name_of_one_of_them",
     "test_what_is_too_large_for_halves_becomes_infinite_and_what_is_no_number_stays_it",
+    "test_features_too_far_apart_are_refused_by_name",
 )
 
 
