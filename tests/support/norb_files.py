@@ -46,19 +46,19 @@ def render(category, instance, elevation, azimuth, lighting, camera, size=96):
     tilt = np.deg2rad(30 + 5 * elevation)
     around = [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]
     over = [[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]]
-    normals = normals @ (np.array(over) @ np.array(around)).T
-    places = np.linspace(-3, 3, size)
+    normals = (normals @ (np.array(over) @ np.array(around)).T).astype(np.float32)
+    places = np.linspace(-3, 3, size, dtype=np.float32)
     across, down = np.meshgrid(places, places)
     gap = 1 - across[..., None] * normals[:, 0] + down[..., None] * normals[:, 1]
-    along = np.where(np.abs(normals[:, 2]) < 1e-9, 1e-9, normals[:, 2])
+    along = np.where(np.abs(normals[:, 2]) < 1e-9, np.float32(1e-9), normals[:, 2])
     depth = gap / along
-    front = np.where(along > 0, depth, np.inf)  # rays come from z = +inf
+    front = np.where(along > 0, depth, np.float32(np.inf))  # rays come from z = +inf
     enters = front.min(axis=-1)
-    leaves = np.where(along < 0, depth, -np.inf).max(axis=-1)
+    leaves = np.where(along < 0, depth, np.float32(-np.inf)).max(axis=-1)
     facing = normals[front.argmin(axis=-1)]
     facing = facing / np.linalg.norm(facing, axis=-1, keepdims=True)
     angle = np.deg2rad(60 * lighting)
-    light = np.array([np.cos(angle), np.sin(angle), 1.2]) / np.hypot(1, 1.2)
+    light = np.float32([np.cos(angle), np.sin(angle), 1.2]) / np.float32(np.hypot(1, 1.2))
     shade = 30 + 150 * np.clip(facing @ light, 0, 1)
     return np.where(enters > leaves, shade, 200).astype(np.uint8)
 

@@ -66,7 +66,7 @@ COMPILED = [
     for capability in (OLDEST, CURRENT)
     for name in KERNELS
     for dtype in TYPES
-    if capability == OLDEST or dtype == "float32" or name in TRAINING_STEP
+    if capability == OLDEST or name in TRAINING_STEP
 ]
 
 
