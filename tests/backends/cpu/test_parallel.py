@@ -1,6 +1,5 @@
 """Kernels called by address: for any kinds of arguments, on as many threads as anybody allows."""
 
-import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -171,24 +170,3 @@ def test_without_an_openmp_library_or_its_functions_the_variable_counts(monkeypa
     out = np.zeros(5)
     in_parallel(_fill, 5, out, 2.0)
     np.testing.assert_array_equal(out, 2 * np.arange(5))
-
-
-@pytest.mark.parametrize(
-    ("variables", "spins"),
-    [
-        ({}, threads.SPINS),
-        ({"GOMP_SPINCOUNT": "77"}, "77"),
-        ({"OMP_WAIT_POLICY": "passive"}, "0"),
-    ],
-)
-def test_threads_that_wait_soon_sleep_unless_the_environment_says_otherwise(variables, spins):
-    if not sys.platform.startswith("linux") or threads.OPENMP is None:
-        pytest.skip("GNU's OpenMP is not here")
-    script = "import os; from minisca.backends.cpu.runtime import threads; print(dict(os.environ))"
-    environment = {name: v for name, v in os.environ.items() if name not in threads.WAITING}
-    environment |= {"OMP_DISPLAY_ENV": "verbose"} | variables
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    (line,) = (line for line in done.stderr.splitlines() if "GOMP_SPINCOUNT" in line)
-    assert line.split("'")[1] == spins
-    assert ("GOMP_SPINCOUNT" in done.stdout) is ("GOMP_SPINCOUNT" in variables)  # it is put back

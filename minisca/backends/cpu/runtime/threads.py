@@ -8,7 +8,7 @@ import ctypes
 import os
 import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 
 import numba
@@ -18,14 +18,6 @@ from minisca.backends.cpu.runtime.compiling import compiler_lock
 #: The OpenMP library that programs of a system link to. macOS has none of its own: packages bring
 #: theirs, and a second one ends the process.
 OPENMP_NAMES = {"linux": "libgomp.so.1", "win32": "vcomp140.dll"}
-
-#: How often GNU's OpenMP looks whether a thread may go on before it sleeps, instead of 300,000
-#: times. On a machine that others use, who waits so long takes the core of whom it waits for: with
-#: two busy neighbours a step took up to 19 times as long as in one thread. So many looks outlast
-#: what lies between two loops of a step; on a quiet machine none more are needed.
-SPINS = "2000"
-#: By which a user chooses that.
-WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
 
 def thread_limit():
@@ -95,25 +87,12 @@ def _start_threads():
 
 def _load_openmp():
     """The system's OpenMP library; None where it is missing or lacks what is asked of it."""
-    with suppress(KeyError, OSError, AttributeError), _spins():
+    with suppress(KeyError, OSError, AttributeError):
         library = ctypes.CDLL(OPENMP_NAMES[sys.platform])
         # functions, or AttributeError
         assert library.omp_get_max_threads
         assert library.omp_set_num_threads
         return library
-
-
-@contextmanager
-def _spins():
-    """While the library is loaded, which is when it reads its environment: `SPINS`."""
-    if any(name in os.environ for name in WAITING):
-        yield
-        return
-    os.environ["GOMP_SPINCOUNT"] = SPINS
-    try:
-        yield
-    finally:
-        del os.environ["GOMP_SPINCOUNT"]
 
 
 def _after_fork():
