@@ -4,6 +4,7 @@ The libraries are kept in a folder of the system's temporary directory, under na
 of all that they were made from, so a second run of the tests compiles nothing.
 """
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -24,6 +25,7 @@ SANITIZER = os.environ.get("CUDA_EMULATOR_SANITIZER", "thread")
 COMPILER = shutil.which("g++") if sys.platform == "linux" else None
 _HERE = Path(__file__).parent
 _SHIM, _RUNTIME = _HERE / "shim", _HERE / "runtime"
+_HEADERS = "headers-"  # what the names of the folders with the shim's headers begin with
 
 _COMMON = ("-x", "c++", "-fPIC", "-gdwarf-4", "-fvisibility=hidden", "-U_FORTIFY_SOURCE")
 _KERNEL_FLAGS = (
@@ -52,9 +54,30 @@ def build_kernels(code, options):
     runtime()
     text = rewrite_shared(_preprocess(code, options))
     text += "\n" + "\n".join(entries(text))
-    flags = (*_COMMON, *_KERNEL_FLAGS, "-include", str(_SHIM / "cuda.h"))
+    flags = (*_COMMON, *_KERNEL_FLAGS, "-include", str(_header()))
     path = _compiled("kernels", text, flags, sorted(_SHIM.glob("*.h")))
     return ctypes.PyDLL(str(path)), path
+
+
+@functools.cache
+def _header():
+    """The path of the shim's cuda.h in a folder that has it parsed: half of a kernel's compiling."""
+    recipe = hashlib.sha256(repr((_compiler_version(), _COMMON, _KERNEL_FLAGS)).encode())
+    files = sorted(_SHIM.glob("*.h"))
+    for file in files:
+        recipe.update(hashlib.sha256(file.read_bytes()).digest())
+    folder = _cache() / f"{_HEADERS}{recipe.hexdigest()[:32]}"
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(dir=_cache()) as made:
+            for file in files:
+                shutil.copy(file, made)
+            header = f"{made}/cuda.h"
+            flags = ("-x", "c++-header", *_COMMON[2:], *_KERNEL_FLAGS, "-w")
+            _run([COMPILER, *flags, "-o", f"{header}.gch", header], "")
+            with contextlib.suppress(OSError):  # another process was first
+                os.rename(made, folder)
+                Path(made).mkdir()  # what is removed at the end
+    return folder / "cuda.h"
 
 
 @functools.cache
@@ -78,7 +101,8 @@ def place_of(path, address):
         return "line unknown without addr2line"
     command = [tool, "-i", "-e", str(path), hex(address)]
     frames = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
-    places = [frame.split(" ")[0] for frame in frames if not frame.startswith(str(_SHIM))]
+    shim = str(_header().parent)
+    places = [frame.split(" ")[0] for frame in frames if not frame.startswith(shim)]
     return Path(places[0]).name if places else "line unknown"
 
 
