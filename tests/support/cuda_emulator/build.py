@@ -25,7 +25,6 @@ SANITIZER = os.environ.get("CUDA_EMULATOR_SANITIZER", "thread")
 COMPILER = shutil.which("g++") if sys.platform == "linux" else None
 _HERE = Path(__file__).parent
 _SHIM, _RUNTIME = _HERE / "shim", _HERE / "runtime"
-_HEADERS = "headers-"  # what the names of the folders with the shim's headers begin with
 
 _COMMON = ("-x", "c++", "-fPIC", "-gdwarf-4", "-fvisibility=hidden", "-U_FORTIFY_SOURCE")
 _KERNEL_FLAGS = (
@@ -61,12 +60,12 @@ def build_kernels(code, options):
 
 @functools.cache
 def _header():
-    """The path of the shim's cuda.h in a folder that has it parsed: half of a kernel's compiling."""
+    """The path of a cuda.h that is parsed already, which is half of a kernel's compiling."""
     recipe = hashlib.sha256(repr((_compiler_version(), _COMMON, _KERNEL_FLAGS)).encode())
     files = sorted(_SHIM.glob("*.h"))
     for file in files:
         recipe.update(hashlib.sha256(file.read_bytes()).digest())
-    folder = _cache() / f"{_HEADERS}{recipe.hexdigest()[:32]}"
+    folder = _cache() / f"headers-{recipe.hexdigest()[:32]}"
     if not folder.exists():
         with tempfile.TemporaryDirectory(dir=_cache()) as made:
             for file in files:
@@ -101,9 +100,10 @@ def place_of(path, address):
         return "line unknown without addr2line"
     command = [tool, "-i", "-e", str(path), hex(address)]
     frames = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
-    shim = str(_header().parent)
-    places = [frame.split(" ")[0] for frame in frames if not frame.startswith(shim)]
-    return Path(places[0]).name if places else "line unknown"
+    places = [Path(frame.split(" ")[0]).name for frame in frames]
+    headers = {file.name for file in _SHIM.glob("*.h")}
+    places = [place for place in places if place.split(":")[0] not in headers]
+    return places[0] if places else "line unknown"
 
 
 def _preprocess(code, options):
