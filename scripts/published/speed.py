@@ -1,5 +1,6 @@
 """The tables of speed: what benchmark.py measured."""
 
+from bench.scale import estimated_rows, measured_rows
 from published.tables import NONE, Table, read
 
 #: What grows, in words.
@@ -89,6 +90,38 @@ def growth():
         slope, floor = (axes[name][key] for key in ("slope_of_larger_half", "slope_of_floor"))
         rows.append([words, f"{sizes[0]} to {sizes[-1]}", f"{slope:.2f}", str(floor)])
     return Table(["what grows", "sizes", "exponent", "of the arithmetic"], rows)
+
+
+def scale():
+    """A training step on one rank and on more, of one thread each."""
+    table = _of_layers(lambda layer, found: measured_rows(layer))
+    return Table(["layer", "how", *table.header[2:]], table.rows)
+
+
+def scale_estimate():
+    """The same on more ranks than there are cores: an estimate."""
+    return _of_layers(lambda layer, found: estimated_rows(layer, found["networks"]))
+
+
+def scale_machine():
+    """Where and with what ranks were measured."""
+    found = read("benchmark")["sections"]["scale"]["environment"]
+    return (
+        f"{found['machine']['cpu']}, {found['machine']['cores']} cores, float32; "
+        f"numpy {found['versions']['numpy']}, numba {found['versions']['numba']}; "
+        f"medians of {found['repetitions']}."
+    )
+
+
+def _of_layers(rows_of):
+    found = read("benchmark")["sections"]["scale"]
+    rows = [
+        {"layer": name} | row
+        for name, layer in found["layers"].items()
+        for row in rows_of(layer, found)
+    ]
+    cells = [[NONE if cell is None else str(cell) for cell in row.values()] for row in rows]
+    return Table(list(rows[0]), cells)
 
 
 def machine():
