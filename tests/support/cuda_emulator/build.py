@@ -4,7 +4,6 @@ The libraries are kept in a folder of the system's temporary directory, under na
 of all that they were made from, so a second run of the tests compiles nothing.
 """
 
-import contextlib
 import ctypes
 import functools
 import hashlib
@@ -60,22 +59,22 @@ def build_kernels(code, options):
 
 @functools.cache
 def _header():
-    """The path of a cuda.h that is parsed already, which is half of a kernel's compiling."""
+    """The path of a cuda.h beside which it lies parsed: that takes as long as most kernels do."""
     recipe = hashlib.sha256(repr((_compiler_version(), _COMMON, _KERNEL_FLAGS)).encode())
-    files = sorted(_SHIM.glob("*.h"))
-    for file in files:
+    for file in sorted(_SHIM.glob("*.h")):
         recipe.update(hashlib.sha256(file.read_bytes()).digest())
     folder = _cache() / f"headers-{recipe.hexdigest()[:32]}"
     if not folder.exists():
-        with tempfile.TemporaryDirectory(dir=_cache()) as made:
-            for file in files:
-                shutil.copy(file, made)
-            header = f"{made}/cuda.h"
+        with tempfile.TemporaryDirectory(dir=_cache()) as temporary:
+            made = f"{temporary}/headers"
+            shutil.copytree(_SHIM, made)
             flags = ("-x", "c++-header", *_COMMON[2:], *_KERNEL_FLAGS, "-w")
-            _run([COMPILER, *flags, "-o", f"{header}.gch", header], "")
-            with contextlib.suppress(OSError):  # another process was first
+            _run([COMPILER, *flags, "-o", f"{made}/cuda.h.gch", f"{made}/cuda.h"], "")
+            try:
                 os.rename(made, folder)
-                Path(made).mkdir()  # what is removed at the end
+            except OSError:
+                if not folder.exists():  # no other process was first
+                    raise
     return folder / "cuda.h"
 
 
