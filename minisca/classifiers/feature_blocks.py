@@ -85,8 +85,10 @@ class FeatureBlocks:
             yield rows, self._read(rows)
 
     def shuffled(self, random):
-        """Yield all rows once: (indices (rows,), block), in runs of neighbours from everywhere.
+        """Yield all rows once, in runs of neighbours from everywhere: (indices, block, places).
 
+        indices (rows,): which rows they are; block (b, f), of `stored_dtype`, has them at `places`.
+        It is the features themselves where these are a plain array, or a buffer.
         random: the NumPy generator that the order is drawn from.
         """
         length = min(RUN, self.rows)
@@ -94,12 +96,18 @@ class FeatureBlocks:
         for part in slices(len(runs), self.rows // length):
             indices = (runs[part, np.newaxis] + np.arange(length)).ravel()
             indices = indices[indices < self.n]
-            filled = 0
+            if self._in_place is not None:
+                yield indices, self._in_place, indices
+                continue
+            block, filled = self._stored_buffer, 0
             for first in runs[part]:
                 rows = self._stored(slice(first, min(first + length, self.n)))
-                self._convert(rows, self._buffer[filled : filled + len(rows)])
+                if block is self._buffer:
+                    self._convert(rows, block[filled : filled + len(rows)])
+                else:
+                    block[filled : filled + len(rows)] = rows
                 filled += len(rows)
-            yield indices, self._buffer[:filled].reshape(filled, self.n_features)
+            yield indices, block[:filled].reshape(filled, self.n_features), np.arange(filled)
 
     def at(self, indices):
         """The rows at these indices, `rows` or fewer, as a block; each is read by itself."""
@@ -199,6 +207,22 @@ class FeatureBlocks:
     @cached_property
     def _buffer(self):
         return np.empty((self.rows, *self.features.shape[1:]), self.dtype)
+
+    @cached_property
+    def _stored_buffer(self):
+        if self.stored_dtype == self.dtype:
+            return self._buffer
+        return np.empty((self.rows, *self.features.shape[1:]), self.stored_dtype)
+
+    @cached_property
+    def _in_place(self):
+        """The features as (n, n_features), if kernels may read them as they lie; else None."""
+        found = self.features
+        if self.fetch is not None or not isinstance(found, np.ndarray):
+            return None
+        if found.dtype != self.stored_dtype or not found.flags.carray or np.ma.isMaskedArray(found):
+            return None
+        return np.asarray(found).reshape(self.n, self.n_features)
 
     def _convert(self, rows, buffer):
         rows = np.asarray(rows)

@@ -210,7 +210,7 @@ def descend(problem, max_iter, tol, verbose, file, ranks=None):
     along as if it were the weight of a constant feature, and after every pass once more by what the
     condition is still violated. Where that is nothing, b is as free as it should be.
     """
-    from minisca.classifiers.kernels.descent import NEVER, descend_  # Numba takes long to import
+    from minisca.classifiers.kernels import descent as kernel  # Numba takes long to import
 
     blocks, codes, n_classes, mean, scale, l2, _ = problem
     half_slack = l2 * blocks.n / 2
@@ -234,14 +234,17 @@ def descend(problem, max_iter, tol, verbose, file, ranks=None):
             turn = at.n_passes - FIRST_SLEEP
             waking = turn < 0 or turn % WAKING == 0
             # As it was before the pass: what falls asleep does so in a waking one.
-            sleep = waking, at.violation if turn >= 0 and waking else NEVER
+            sleep = waking, at.violation if turn >= 0 and waking else kernel.NEVER
             at.intercepts += constant * at.balance
             violations = np.zeros(own.stop - own.start)
-            machines = (at.weights, at.intercepts, at.balance, violations)
+            weights = kernel.in_tiles(at.weights)
+            machines = (weights, at.intercepts, at.balance, violations)
             steps = centre, scale, half_slack, constant, at.duals, machines
-            for rows, block in blocks.shuffled(at.random):
-                descend_(block, at.random.permutation(len(block)), rows, codes, *steps, sleep)
-                bar.update(len(block))
+            for rows, block, places in blocks.shuffled(at.random):
+                order = at.random.permutation(len(rows))
+                kernel.descend_(block, places[order], rows[order], codes, *steps, sleep)
+                bar.update(len(rows))
+            at.weights[...] = kernel.out_of_tiles(weights, blocks.n_features)
             violated = constant * np.abs(at.balance)
             found = ranks.max(float(max(violations.max(initial=0), violated.max(initial=0))))
             at.violation = found if waking or not np.isfinite(found) else at.violation

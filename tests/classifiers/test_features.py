@@ -128,18 +128,19 @@ def test_the_features_are_not_written_to():
 
 
 @pytest.mark.parametrize(("n", "block_bytes"), [(50, 10 * 20), (50, 30 * 20), (3, 1), (16, 10**6)])
-@pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_shuffled_gives_every_row_once_in_an_order_of_its_own(n, block_bytes, dtype):
-    features = np.arange(5 * n, dtype=dtype).reshape(n, 5)
-    blocks = FeatureBlocks(Slices(features), block_bytes=block_bytes)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.uint8])
+@pytest.mark.parametrize("read", [Slices, np.array], ids=["slices", "array"])
+def test_shuffled_gives_every_row_once_in_an_order_of_its_own(n, block_bytes, dtype, read):
+    features = np.arange(5 * n).reshape(n, 5).astype(dtype)
+    blocks = FeatureBlocks(read(features), block_bytes=block_bytes)
     random = np.random.default_rng(0)
     passes = []
     for _ in range(2):
         rows = []
-        for indices, block in blocks.shuffled(random):
-            assert block.dtype == np.float32
-            assert 1 <= len(block) <= blocks.rows
-            np.testing.assert_array_equal(block, features[indices])
+        for indices, block, places in blocks.shuffled(random):
+            assert block.dtype == (np.float16 if dtype == np.float16 else np.float32)
+            assert 1 <= len(indices) <= blocks.rows
+            np.testing.assert_array_equal(block[places], features[indices])
             rows.extend(indices)
         assert sorted(rows) == list(range(n))
         passes.append(rows)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from minisca import LinearSVM
-from minisca.classifiers.kernels.descent import descend_
+from minisca.classifiers.kernels.descent import GROUP, descend_, in_tiles, out_of_tiles
 from minisca.classifiers.svm import FIRST_SLEEP, squared_hinge
 from tests.support.classifier_problems import objective, problem
 
@@ -50,43 +51,61 @@ def test_of_features_that_say_nothing_the_intercept_is_the_minimum():
     assert not svm.coef_.any()
 
 
-def descend_in_loops(block, order, rows, codes, mean, scale, half_slack, constant, duals, machines):
+def descend_in_loops(
+    block, places, rows, codes, mean, scale, half_slack, constant, duals, machines
+):
     """What `descend_` does, row by row and class by class."""
     weights, intercepts, balance, violations = machines
-    for i in order:
-        row = (block[i] - mean) * scale
+    for place, i in zip(places, rows, strict=True):
+        row = (block[place] - mean) * scale
         curvature = row @ row + constant + half_slack
         for c in range(len(weights)):
-            sign = 1 if codes[rows[i]] == c else -1
-            a = duals[rows[i], c]
+            sign = 1 if codes[i] == c else -1
+            a = duals[i, c]
             gradient = sign * (row @ weights[c] + intercepts[c]) - 1 + half_slack * a
             change = max(-a, -gradient / curvature)
             violations[c] = max(violations[c], abs(change * curvature))
-            duals[rows[i], c] += change
+            duals[i, c] += change
             weights[c] += sign * change * row
             intercepts[c] += constant * sign * change
             balance[c] += sign * change
 
 
-def test_a_pass_over_a_block_is_the_one_in_plain_loops():
+@pytest.mark.parametrize("n_classes", [2, 3, 11])
+@pytest.mark.parametrize("n_features", [1, 12, 511, 1100])
+@pytest.mark.parametrize("n", [1, GROUP, 2 * GROUP + 7])
+def test_a_pass_over_a_block_is_the_one_in_plain_loops(n, n_features, n_classes):
     rng = np.random.default_rng(0)
-    features, codes = problem(n=20)
-    rows, order = rng.permutation(20)[:9], rng.permutation(9)
-    what = features[rows], order, rows, codes, features.mean(axis=0), 0.1, 0.7, 2.0
+    features, codes = problem(n=2 * n, n_features=n_features, n_classes=n_classes)
+    rows, places = rng.permutation(2 * n)[:n], rng.permutation(n + 3)[:n]
+    block = rng.standard_normal((n + 3, n_features))  # rows of it that do not come
+    block[places] = features[rows]
+    mean = features.mean(axis=0)
+    what = block, places, rows, codes, mean, 0.1, 0.7, 2.0
     states = [
-        (np.zeros((20, 3)), (np.zeros((3, 12)), np.zeros(3), np.zeros(3), np.zeros(3)))
+        (np.zeros((2 * n, n_classes)), np.zeros((n_classes, n_features)), np.zeros((3, n_classes)))
         for _ in range(2)
     ]
     for _ in range(3):  # duals that are 0, that grow and that fall to 0 again
-        for descend, (duals, machines) in zip((descend_, descend_in_loops), states, strict=True):
-            machines[3][:] = 0
-            descend(*what, duals, machines)
-        (duals, machines), (right, others) = states
-        np.testing.assert_allclose(duals, right, rtol=1e-9, atol=1e-12)
-        for found, other in zip(machines, others, strict=True):
-            np.testing.assert_allclose(found, other, rtol=1e-9, atol=1e-12)
-    assert (right[rows] == 0).any()
-    assert (right[rows] > 0).any()
+        for descend, (duals, weights, others) in zip(
+            (descend_, descend_in_loops), states, strict=True
+        ):
+            others[2] = 0
+            tiled = in_tiles(weights)
+            descend(*what, duals, (tiled if descend is descend_ else weights, *others))
+            if descend is descend_:
+                weights[:] = out_of_tiles(tiled, n_features)
+        for found, right in zip(*states, strict=True):
+            np.testing.assert_allclose(found, right, rtol=1e-9, atol=1e-12)
+    duals = states[0][0]
+    assert (duals[rows] == 0).any() or n == 1 or n_classes == 2
+    assert (duals[rows] > 0).any()
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (2, 512), (5, 700)])
+def test_weights_in_tiles_are_the_same_weights(shape):
+    weights = np.random.default_rng(0).standard_normal(shape)
+    assert np.array_equal(out_of_tiles(in_tiles(weights), shape[1]), weights)
 
 
 def test_passes_end_at_max_iter_or_when_nothing_is_larger_than_tol():
@@ -105,8 +124,10 @@ def test_passes_go_on_while_one_intercept_has_more_than_tol_to_put_right(monkeyp
     """No step of a row has anything to put right here; what an intercept has halves each time."""
     passes = []
 
-    def halve(block, order, rows, codes, mean, scale, half_slack, constant, duals, machines, sleep):
-        passes.append(len(block))
+    def halve(
+        block, places, rows, codes, mean, scale, half_slack, constant, duals, machines, sleep
+    ):
+        passes.append(len(rows))
         _, _, balance, violations = machines
         balance[which] = sign * 8 * 0.01 / constant / 2 ** len(passes)
         assert not violations.any()
@@ -156,17 +177,14 @@ def test_the_last_pass_that_is_allowed_may_be_the_one_that_suffices():
         assert (svm.n_iter_, svm.converged_) == (min(limit, n_iter), converged)
 
 
-def test_any_number_of_threads_gives_the_same(monkeypatch):
-    features, labels = problem(n_classes=5)
+def test_any_number_of_threads_gives_the_same():
+    features, labels = problem(n=300, n_features=2000, n_classes=5)
     found = []
-    for threads in (1, 2, 3, 5):
-        monkeypatch.setattr(
-            "minisca.classifiers.kernels.descent.thread_count", lambda threads=threads: threads
-        )
-        found.append(LinearSVM().fit(features, labels))
-    for other in found[1:]:
-        assert np.array_equal(other.coef_, found[0].coef_)
-        assert np.array_equal(other.intercept_, found[0].intercept_)
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(LinearSVM(max_iter=30).fit(features, labels))
+    assert np.array_equal(found[0].coef_, found[1].coef_)
+    assert np.array_equal(found[0].intercept_, found[1].intercept_)
 
 
 def test_rows_sorted_by_class_are_learned_as_well(monkeypatch):

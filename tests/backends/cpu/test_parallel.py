@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numba.core.errors import TypingError
 
-from minisca.backends.cpu.runtime import in_parallel, kernel, parallel, threads
+from minisca.backends.cpu.runtime import in_parallel, in_turns, kernel, parallel, threads
 from minisca.backends.cpu.vectors.machine_code import call
 
 
@@ -43,6 +43,44 @@ def some_threads(request, monkeypatch):
 def test_a_piece_that_fails_does_not_pass_for_done():
     with pytest.raises(MemoryError, match="_fail failed"):
         in_parallel(_fail, 5, np.zeros(5))
+
+
+@kernel
+def _double(piece, turn, out):
+    out[piece] *= 2
+
+
+@kernel
+def _note(piece, turn, out):
+    turn[piece] += 1
+    out[turn[0] % len(out)] += 1  # what the next turn finds
+
+
+@kernel
+def _fail_at_three(piece, turn, out):
+    if turn[0] == 3:
+        raise ValueError("turn three")
+
+
+@pytest.mark.usefixtures("some_threads")
+@pytest.mark.parametrize("pieces", [1, 7])
+def test_turns_come_one_after_the_other(pieces):
+    turn, out = np.zeros(1, np.int64), np.ones(pieces)
+    expected = np.ones(pieces)
+    for number in range(1, 6):
+        expected *= 2
+        expected[number % pieces] += 1
+    in_turns(_double, _note, 5, pieces, turn, out)
+    assert turn[0] == 5
+    np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.usefixtures("some_threads")
+def test_after_a_turn_that_fails_there_is_no_other():
+    turn, out = np.zeros(1, np.int64), np.ones(4)
+    with pytest.raises(MemoryError, match="_fail_at_three failed"):
+        in_turns(_fail_at_three, _note, 9, 4, turn, out)
+    assert turn[0] == 4  # what comes after the pieces of a turn is done even then
 
 
 @kernel

@@ -40,10 +40,10 @@ A child that was forked from a process with Numba's threads works in its one thr
 from minisca.backends import boundary
 from minisca.backends.cpu.runtime.compiling import kernel
 from minisca.backends.cpu.runtime.memory import aligned_zeros, plain, recycler
-from minisca.backends.cpu.runtime.parallel import ceil_div, in_parallel, share
+from minisca.backends.cpu.runtime.parallel import ceil_div, in_parallel, in_turns, share
 from minisca.backends.cpu.runtime.threads import thread_count
 
 # For kernels that are no backend's operation, which come in by this door.
-from minisca.backends.cpu.vectors import machine_code, microkernel, strips
+from minisca.backends.cpu.vectors import dots, machine_code, microkernel, strips
 
 operation = boundary.operation()

@@ -43,19 +43,44 @@ def in_parallel(function, n_pieces, *arguments):
     if n_pieces == 1:
         function(0, *arguments)
         return
-    key = function, compute_fingerprint(arguments)
-    if key not in _addresses:
-        _addresses[key] = _compile(function, arguments)
+    what = _ready(function, arguments), _flat(arguments), n_pieces
+    _on_threads(function, thread_limit(), _run, *what)
+
+
+def in_turns(function, then, n_turns, n_pieces, *arguments):
+    """n_turns times: function(piece, *arguments) for every piece, as `in_parallel`; and `then`.
+
+    then(0, *arguments) is a kernel too, done by one thread. Which turn it is stands in an array
+    among the arguments, if `then` counts it there. After a turn that fails there is no other.
+    """
+    what = _ready(function, arguments), _ready(then, arguments), _flat(arguments), n_pieces, n_turns
+    limit = 1 if n_pieces == 1 else thread_limit()
+    _on_threads(function, limit, _run_in_turns, _address_of(_in_turn), *what)
+
+
+def _on_threads(function, limit, run, *what):
+    """run(loop, *what), of the parallel loop, or of the one for a single thread."""
+    if limit == 1:
+        failures = run(_address_of(_in_turn), *what)
+    else:
+        failures = on_numbas_threads(limit, run, _address_of(_at_once), *what)
+    if failures:
+        raise MemoryError(f"{function.__name__} failed, most likely for want of working memory")
+
+
+def _flat(arguments):
     flat = []  # a tuple's elements are passed like arguments of their own
     for argument in arguments:
         flat.extend(argument) if isinstance(argument, tuple) else flat.append(argument)
-    what, limit = (_addresses[key], tuple(flat), n_pieces), thread_limit()
-    if limit == 1:
-        failures = _run(_address_of(_in_turn), *what)
-    else:
-        failures = on_numbas_threads(limit, _run, _address_of(_at_once), *what)
-    if failures:
-        raise MemoryError(f"{function.__name__} failed, most likely for want of working memory")
+    return tuple(flat)
+
+
+def _ready(function, arguments):
+    """The address of the kernel, compiled for these arguments."""
+    key = function, compute_fingerprint(arguments)
+    if key not in _addresses:
+        _addresses[key] = _compile(function, arguments)
+    return _addresses[key]
 
 
 @compiler_lock
@@ -98,6 +123,17 @@ def _in_turn(task, memory, n_pieces):
 def _run(loop, address, arguments, n_pieces):
     """How many pieces raised, of the kernel at `address`, by the loop at `loop`."""
     return _loop_over(loop, address, arguments, n_pieces)
+
+
+@kernel(nogil=True)
+def _run_in_turns(loop, alone, address, then, arguments, n_pieces, n_turns):
+    """How many pieces raised, of `in_turns`."""
+    failures = 0
+    for _ in range(n_turns):
+        if failures == 0:
+            failures += _run(loop, address, arguments, n_pieces)
+            failures += _run(alone, then, arguments, 1)
+    return failures
 
 
 _WORD = ir.IntType(64)
