@@ -83,7 +83,7 @@ class TransformPlan(NamedTuple):
 
     filters: np.ndarray  # (m, c * k * k)
     bias: np.ndarray  # (blocks * MB,)
-    spectra: np.ndarray  # of the images: (2 F, c, n padded to a multiple of MB)
+    spectra: np.ndarray  # of the images: (2 F, tiles, c, images of a tile), what fills up is zero
     of_filters: np.ndarray  # Basis.filters
     of_maps: np.ndarray  # Basis.maps
     is_real: np.ndarray  # Basis.is_real
@@ -119,8 +119,8 @@ def make_plan(x, filters, bias):
     group = TILE_SUMS // (FILTER_ROWS * vectors)
     filter_rows = min(FILTER_ROWS, basis.filters.shape[1])
     filter_tile = tile_function(filter_rows, vectors * group, x.dtype)
-    columns = ceil_div(ceil_div(n, rows) * rows, block) * block
-    spectra = recycler.empty((basis.images.shape[1], channels, columns), x.dtype)
+    # A tile reads its images' numbers in the order in which they stand.
+    spectra = recycler.empty((basis.images.shape[1], ceil_div(n, rows), channels, rows), x.dtype)
     pixels = x.reshape(n, channels, -1)
     in_parallel(_transform_images, channels, pixels, basis.images, block, (tile, rows), spectra)
     return TransformPlan(
@@ -149,18 +149,22 @@ def _multiply(tiling, rows, depth, left, left_stride, right, bias, out, out_stri
 
 @kernel
 def _transform_images(c, x, basis, block, tiling, spectra):
-    """Channel c of x (n, c, h * w) -> spectra (2 F, c, columns), the images side by side."""
-    n, channels, pixels = x.shape
-    rows, _, columns = spectra.shape
-    by_pixel = aligned_zeros(pixels * block, x.dtype), 0
+    """Channel c of x (n, c, h * w) -> its part of the spectra, some images at a time."""
+    n, _, pixels = x.shape
+    rows, n_tiles, _, tile_images = spectra.shape
+    by_pixel = aligned_zeros(pixels * block, x.dtype)
+    found = aligned_zeros(rows * block, x.dtype)
     bias = np.zeros(block, x.dtype), 0
-    for first in range(0, columns, block):
+    left = basis.reshape(-1), 0
+    for first in range(0, n_tiles * tile_images, block):
         for i in range(block):
             for p in range(pixels):
-                by_pixel[0][p * block + i] = x[first + i, c, p] if first + i < n else 0
-        out, stride = (spectra.reshape(-1), c * columns + first), channels * columns
-        left = basis.reshape(-1), 0
-        _multiply(tiling, rows, pixels, left, rows, by_pixel, bias, out, stride)
+                by_pixel[p * block + i] = x[first + i, c, p] if first + i < n else 0
+        _multiply(tiling, rows, pixels, left, rows, (by_pixel, 0), bias, (found, 0), block)
+        for i in range(first, min(first + block, n_tiles * tile_images)):
+            tile, own = i // tile_images, i % tile_images
+            for row in range(rows):
+                spectra[row, tile, c, own] = found[row * block + i - first]
 
 
 class TransformMemory(NamedTuple):
@@ -196,7 +200,7 @@ def _pack_block(b, plan, packed):
     cache.
     """
     taps, block, group = plan.of_filters.shape[0], plan.block, plan.group
-    channels = plan.spectra.shape[1]
+    channels = plan.spectra.shape[2]
     some = PACKED_CHANNELS // group * group
     for first in range(0, channels, some):
         for j in range(min(block, plan.n_maps - b * block)):
@@ -236,8 +240,8 @@ def _multiply_frequency(row, own_row, n, plan, memory):
     the first-level cache for all images.
     """
     block, tile_rows = plan.block, plan.tile_rows
-    rows, channels, columns = plan.spectra.shape
-    spectra, part = plan.spectra, channels * columns
+    rows, n_tiles, channels, _ = plan.spectra.shape
+    spectra, part = plan.spectra, n_tiles * channels * tile_rows
     filter_row = plan.groups * plan.group * block
     most = max(1, DEPTH_BYTES // (2 * block * spectra.itemsize))
     parts = ceil_div(channels, most)
@@ -249,7 +253,7 @@ def _multiply_frequency(row, own_row, n, plan, memory):
         real_filter = own_row * filter_row + first * block
         first_tile, depth = plan.adding_tile if index else plan.tile, end - first
         for i in range(0, n, tile_rows):
-            real = row * part + first * columns + i
+            real = row * part + i * channels + first * tile_rows
             from_images[0] = from_images[3] = real
             from_images[1] = from_images[2] = real + part
             from_filters[0] = from_filters[2] = real_filter
@@ -265,7 +269,9 @@ def _multiply_frequency(row, own_row, n, plan, memory):
                 tile, pair, count, start = products[which]
                 left, right = (from_images, pair), (from_filters, pair)
                 out = memory.of_maps, start
-                call(tile, spectra, left, right, count, depth, columns, filters, zero, out, stride)
+                call(
+                    tile, spectra, left, right, count, depth, tile_rows, filters, zero, out, stride
+                )
 
 
 @kernel
