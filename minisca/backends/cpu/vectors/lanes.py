@@ -104,29 +104,8 @@ def transpose_function(dtype):
 
     def emit(e, block, stride, out, out_stride):
         rows = [e.load(e.at(block, e.builder.mul(stride, WORD(i))), 0) for i in range(lanes)]
-        step = 1
-        while step < lanes:
-            rows = _swap_off_diagonal(e, rows, step)
-            step *= 2
-        for i, row in enumerate(rows):
+        for i, row in enumerate(e.transposed(rows)):
             e.store(row, e.at(out, e.builder.mul(out_stride, WORD(i))), 0)
 
     kinds = [POINTER, WORD, POINTER, WORD]
     return compile_function("transpose", kinds, dtype, lanes, emit)
-
-
-def _swap_off_diagonal(e, rows, step):
-    """Of every square of 2 x 2 squares of `step` rows and columns, swap the two off the diagonal.
-
-    With steps 1, 2, 4, ... that transposes the whole: each step exchanges one bit of the row's
-    number with the same bit of the column's.
-    """
-    lanes = e.lanes
-    upper = [lane - step + lanes if lane & step else lane for lane in range(lanes)]
-    lower = [lane + lanes if lane & step else lane + step for lane in range(lanes)]
-    swapped = list(rows)
-    for i in range(lanes):
-        if not i & step:
-            swapped[i] = e.shuffle(rows[i], rows[i + step], upper)
-            swapped[i + step] = e.shuffle(rows[i], rows[i + step], lower)
-    return swapped

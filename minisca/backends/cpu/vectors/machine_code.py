@@ -121,6 +121,25 @@ class Emitter:
             value = self.builder.fadd(*(self.shuffle(value, value, half) for half in halves))
         return self.builder.extract_element(value, INDEX(0))
 
+    def transposed(self, rows):
+        """The columns of a square of numbers of which these vectors are the rows.
+
+        Of every square of 2 x 2 squares of `step` rows and columns, the two off the diagonal are
+        swapped. With steps 1, 2, 4, ... that transposes the whole: each step exchanges one bit of
+        the row's number with the same bit of the column's.
+        """
+        lanes, step = len(rows), 1
+        while step < lanes:
+            upper = [lane - step + lanes if lane & step else lane for lane in range(lanes)]
+            lower = [lane + lanes if lane & step else lane + step for lane in range(lanes)]
+            swapped = list(rows)
+            for i in range(lanes):
+                if not i & step:
+                    swapped[i] = self.shuffle(rows[i], rows[i + step], upper)
+                    swapped[i + step] = self.shuffle(rows[i], rows[i + step], lower)
+            rows, step = swapped, 2 * step
+        return rows
+
     def loop(self, count, carried, body):
         """for index in range(count): carried = body(index, *carried); returns the last carried.
 

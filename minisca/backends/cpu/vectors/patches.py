@@ -6,6 +6,7 @@ many survivors pass: a number of an image is loaded once for one or two multipli
 """
 
 from functools import cache
+from itertools import product
 
 import numpy as np
 
@@ -40,25 +41,50 @@ def rows_at_a_time(k, run, dtype):
 def slice_function(k, per_slice, run, dtype, back=False):
     """Address of a function that moves a filter's channels of one slice into k runs, or back.
 
+    That is a transposition. It is done by squares of as many channels and taps as a vector has
+    lanes, the last of which overlap those before; one by one where the slice has fewer channels.
     The padding of a run is left as it is.
 
     The function's arguments: filters, the pointer to the first tap; channels, how many; sliced.
     """
+    taps, lanes = k * k, vector_lanes(dtype)
+    squares = min(taps, per_slice) >= lanes
+
+    def slot_of(tap):
+        return tap // k * run + tap % k * per_slice
 
     def emit(e, filters, channels, sliced):
         def move_channel(c):
-            taps, slots = e.at(filters, e.builder.mul(c, WORD(k * k))), e.at(sliced, c)
-            for dy in range(k):
-                for dx in range(k):
-                    tap = e.at(taps, dy * k + dx)
-                    slot = e.at(slots, dy * run + dx * per_slice)
-                    source, target = (slot, tap) if back else (tap, slot)
-                    e.builder.store(e.builder.load(source), target)
+            own, slots = e.at(filters, e.builder.mul(c, WORD(taps))), e.at(sliced, c)
+            for t in range(taps):
+                tap, slot = e.at(own, t), e.at(slots, slot_of(t))
+                source, target = (slot, tap) if back else (tap, slot)
+                e.builder.store(e.builder.load(source), target)
             return []
 
+        def move_squares(_):
+            for c, t in product(_starts(per_slice, lanes), _starts(taps, lanes)):
+                by_channel = [((c + i) * taps + t) for i in range(lanes)]
+                by_tap = [slot_of(t + j) + c for j in range(lanes)]
+                ends = [(filters, by_channel), (sliced, by_tap)]
+                (source, rows), (target, columns) = reversed(ends) if back else ends
+                found = e.transposed([e.load(source, row) for row in rows])
+                for vector, column in zip(found, columns, strict=True):
+                    e.store(vector, target, column)
+            return []
+
+        if squares:
+            is_whole = e.builder.icmp_signed("==", channels, WORD(per_slice))
+            e.loop(e.builder.zext(is_whole, WORD), [], move_squares)
+            channels = e.builder.select(is_whole, WORD(0), channels)
         e.loop(channels, [], move_channel)
 
-    return compile_function("slice_filter", [POINTER, WORD, POINTER], dtype, 1, emit)
+    return compile_function("slice_filter", [POINTER, WORD, POINTER], dtype, lanes, emit)
+
+
+def _starts(length, lanes):
+    """Where squares begin that cover `length`, the last one within it."""
+    return [min(start, length - lanes) for start in range(0, length, lanes)]
 
 
 @cache
