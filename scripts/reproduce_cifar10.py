@@ -34,9 +34,8 @@ from tables.rows import (
     add_altered,
     add_classifiers,
     check_classifier,
-    extended,
-    extensions,
     prepared,
+    with_extensions,
 )
 from tables.run import run_table
 
@@ -101,9 +100,7 @@ def main():
     add_altered(group, "mirrored", "its mirror image")
     arguments = parse(parser)
     check_classifier(parser, arguments)
-    chosen = extensions(arguments)
-    rows = prepared(ROWS, arguments)
-    rows = {name: extended(row, chosen, arguments.altered) for name, row in rows.items()}
+    rows = with_extensions(prepared(ROWS, arguments), arguments)
     data = labelled(datasets.load_cifar10(arguments.data_dir), arguments.label, TABLE.original)
     images = as_images(first_images(data) if arguments.quick else data, CLASS_NAMES)
     run_table(TABLE, rows, images, arguments)

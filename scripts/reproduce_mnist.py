@@ -26,8 +26,8 @@ from tables.rows import (
     add_classifiers,
     add_extensions,
     check_classifier,
-    extended,
     extensions,
+    with_extensions,
 )
 from tables.run import run_table
 
@@ -97,7 +97,8 @@ def checked(parser, arguments):
     """Refuse extensions that no row has or out of range; name the output after the data."""
     if arguments.data != "mnist" and arguments.output == parser.get_default("output"):
         arguments.output = f"out/{arguments.data}"
-    chosen = [*extensions(arguments), *([arguments.altered] if arguments.altered else [])]
+    chosen = {name: 1 for kind in arguments.classifier for name in extensions(arguments, kind)}
+    chosen |= {arguments.altered: 1} if arguments.altered else {}
     if chosen and FEW_LABELS in arguments.rows:
         parser.error(f"the row {FEW_LABELS} has no extensions; run it without {', '.join(chosen)}")
     if arguments.lifetime is not None and not 0 < arguments.lifetime <= 1:
@@ -107,9 +108,8 @@ def checked(parser, arguments):
 
 
 def chosen_rows(arguments):
-    """{name: Row} of the command's rows and extensions."""
-    chosen = extensions(arguments)
-    return {name: extended(ROWS[name], chosen, arguments.altered) for name in arguments.rows}
+    """{name: [Row, one a classifier]} of the command's rows and extensions."""
+    return with_extensions({name: ROWS[name] for name in arguments.rows}, arguments)
 
 
 def main():

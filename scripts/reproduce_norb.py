@@ -30,7 +30,7 @@ import numpy as np
 from common.data_files import run_command
 from tables.arguments import make_table_parser, parse
 from tables.images import QUICK_IMAGES, as_images, labelled
-from tables.rows import SECOND_LAYER, Row, Table, extended, extensions, prepared
+from tables.rows import SECOND_LAYER, Row, Table, prepared, with_extensions
 from tables.run import run_table
 
 from minisca import LogisticRegression, datasets
@@ -95,9 +95,7 @@ def main():
     parser = make_table_parser(__doc__, ROWS, ["128"], list(ROWS), data, "out/norb")
     arguments = parse(parser)
     images = load_images(arguments)
-    chosen = extensions(arguments)
-    rows = {name: extended(row, chosen) for name, row in prepared(ROWS, arguments).items()}
-    run_table(TABLE, rows, images, arguments)
+    run_table(TABLE, with_extensions(prepared(ROWS, arguments), arguments), images, arguments)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 import os
 
+os.environ["MINISCA_SPARE_CORES"] = (
+    "0"  # a test of several threads has them beside busy workers too
+)
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores: two threads each, to have some, and those that wait must not spin.
     for variable, value in (

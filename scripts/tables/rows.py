@@ -159,7 +159,11 @@ def add_classifiers(parser, plain):
     group = parser.add_argument_group("extensions, for rows of their own names")
     kinds = "; ".join(f"{name}: {text}" for name, text in CLASSIFIERS.items())
     group.add_argument(
-        "--classifier", choices=CLASSIFIERS, default=plain, help=f"{kinds}; default: {plain}"
+        "--classifier",
+        nargs="+",
+        choices=CLASSIFIERS,
+        default=[plain],
+        help=f"{kinds}; of several, all see the same features; default: {plain}",
     )
     group.add_argument("--l2", type=float, help="the classifier's penalty, in place of the row's")
     group.add_argument(
@@ -177,7 +181,7 @@ def check_classifier(parser, arguments):
         return
     if not arguments.l2 > 0:
         parser.error(f"--l2 is {arguments.l2}; it must be more than 0")
-    if arguments.classifier == "sgd":
+    if "sgd" in arguments.classifier:
         parser.error(f"--l2 is {arguments.l2}; it must not be given, for sgd has no penalty")
 
 
@@ -207,14 +211,27 @@ def add_altered(group, name, images):
     group.add_argument(f"--{name}", help=text, **options)
 
 
-def extensions(arguments):
+def extensions(arguments, classifier=None):
     """{name: value} of those that are on: what the records say, and in their order row names.
 
-    `altered` is none of them: it scores the same classifier a second time.
+    classifier: the one of --classifier that it is about. `altered` is none of them: it scores the
+    same classifier a second time.
     """
     chosen = {name: getattr(arguments, name, None) for name in EXTENSIONS}
+    chosen["classifier"] = classifier
     off = (None, False, "centred", arguments.plain_classifier)
     return {name: value for name, value in chosen.items() if value not in off}
+
+
+def with_extensions(rows, arguments):
+    """{name: [Row, one a classifier]} of the command's rows, which differ in nothing else."""
+    altered = getattr(arguments, "altered", "")
+    classifiers = dict.fromkeys(getattr(arguments, "classifier", [None]))
+    each = [extensions(arguments, classifier) for classifier in classifiers]
+    return {
+        name: [extended(row, chosen, altered) for chosen in (each[:1] if row.k_means else each)]
+        for name, row in rows.items()
+    }
 
 
 def extended(row, chosen, altered=""):

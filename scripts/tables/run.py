@@ -27,14 +27,16 @@ from minisca.classifiers import SoftmaxSGD
 def run_table(table, rows, images, arguments):
     """Measure rows {name: Row} with every seed, unless their records are there; then report.
 
-    Writes results.json, layers/, classifiers/, pictures/ and report.html into --output.
+    In place of a Row there may be a list of some that differ in their classifiers: their features
+    are encoded once. Writes results.json, layers/, classifiers/, pictures/ and report.html into
+    --output.
     """
     output = Path(arguments.output)
     results = Results(output, arguments.resume)
     layer_files = LayerFiles(output / "layers", arguments.resume)
     files = FeatureFiles(output) if table.large_in_files else None
-    ready, drawn = {"none": images}, set()
-    for seed, (name, row) in product(arguments.seeds, rows.items()):
+    ready, drawn, shared = {"none": images}, set(), None
+    for seed, (name, row, follows) in product(arguments.seeds, in_turn(rows)):
         row = planned(row, seed, table.quick_maps, arguments)
         runs = {way: identity(table, name, row, seed, way, images, arguments) for way in row.ways}
         fits = FitFiles(results, runs[""])
@@ -55,11 +57,15 @@ def run_table(table, rows, images, arguments):
                 where = output / "layers", arguments.resume, backend
                 ready[row.preparation] = prepare(images, row.preparation, *where)
         prepared = ready[row.preparation]
-        layers, outputs = train_layers(row, prepared.train, layer_files, files, watch)
-        if name == FEW_LABELS:
-            measure_few_labels(runs[""], layers[0], prepared, results, watch)
-            continue
-        classifier, predicted = evaluate(row, layers, outputs, prepared, files, watch, fits)
+        if shared is None or shared.row.stays_on_device != row.stays_on_device:
+            layers, outputs = train_layers(row, prepared.train, layer_files, files, watch)
+            if name == FEW_LABELS:
+                measure_few_labels(runs[""], layers[0], prepared, results, watch)
+                continue
+            shared = Encoded(row, layers, outputs, prepared, files)
+        layers, shared.is_last = shared.layers, not follows
+        classifier, predicted = evaluate(row, shared, prepared, watch, fits)
+        shared = shared if follows else None
         if not is_first():
             continue
         # What comes after the records is made again where a run that was killed did not get there.
@@ -78,6 +84,16 @@ def run_table(table, rows, images, arguments):
     if is_first():
         report(table, results, images, arguments)
     return results
+
+
+def in_turn(rows):
+    """[(name, Row, whether another of the same features follows)] of `run_table`'s rows."""
+    return [
+        (name, row, index + 1 < len(group))
+        for name, found in rows.items()
+        for group in [found if isinstance(found, list) else [found]]
+        for index, row in enumerate(group)
+    ]
 
 
 def identity(table, name, row, seed, way, images, arguments):
@@ -178,28 +194,52 @@ def encode(row, layers, images, feature_files):
     return outputs
 
 
-def evaluate(row, layers, outputs, images, feature_files, watch, fits=None):
+class Encoded:
+    """The features of a row, as all its classifiers see them: of training images, and of others.
+
+    The list `outputs`, of what `train_layers` returns, is emptied.
+    """
+
+    def __init__(self, row, layers, outputs, images, feature_files):
+        self.layers = layers
+        self.is_last = True  # whether no other classifier comes
+        self.row, self._files, self._images = row, feature_files, images
+        self._test = None
+        if row.classifier is not None:
+            self._seen = Seen(row.scaling, images.views)
+            self.train = self._seen.fit_transform(outputs)
+            outputs.clear()  # what is done with must not stay in memory
+
+    def see(self, images):
+        """The features of any images."""
+        return self._seen.transform(encode(self.row, self.layers, images, self._files))
+
+    def see_test(self):
+        """Those of the test images; for the last classifier, those of training images go."""
+        if self.is_last:
+            self.train = None
+        if self._test is None:
+            self._test = self.see(self._images.test)
+        return self._test
+
+
+def evaluate(row, encoded, images, watch, fits=None):
     """The row's classifier, fitted to all training labels, and {way: what it predicts}.
 
     That is labels of the validation images, by a classifier that was fitted without theirs, and of
     the test images. One that stops early is fitted once: to the others' labels, stopped by the
     validation images, of which its error is therefore the lowest of all its epochs. For a row that
-    has none: None, and the test images' mean reconstruction error. The list `outputs` is emptied.
+    has none: None, and the test images' mean reconstruction error. encoded: the row's `Encoded`.
     fits: the FitFiles; without, a fit that is interrupted is lost.
     """
     if row.classifier is None:
         with watch("reconstruct"):
-            return None, {"": -layers[0].score(images.test[:1000])}
-    seen = Seen(row.scaling, images.views)
-    features = seen.fit_transform(outputs)
-    outputs.clear()  # what is done with must not stay in memory
+            return None, {"": -encoded.layers[0].score(images.test[:1000])}
+    features, see = encoded.train, encoded.see
     classifier = copy.copy(row.classifier)
     n, labels = images.n_fit, images.train_labels
     stops_early = isinstance(classifier, SoftmaxSGD)
     for_validation, for_test = fit_names(row)
-
-    def see(new):
-        return seen.transform(encode(row, layers, new, feature_files))
 
     def fit(features, images, labels, name, **options):
         if "augment" in row.extensions:
@@ -209,13 +249,10 @@ def evaluate(row, layers, outputs, images, feature_files, watch, fits=None):
             options |= (fits.options(name) if fits else {}) | ({} if stops_early else together())
             classifier.fit(features, labels, **options)
 
-    def predict(images, features=None):
-        if features is None:
-            with watch("encode"):
-                features = see(images)
+    def predict(images, features):
         with watch("classify"):
             scores = classifier.decision_function(features)
-        del features  # their memory is the altered images'
+        del features  # their memory is the altered images', if nobody else wants them
         found = {"": labels_of(classifier, scores)}
         if row.altered:
             with watch(row.altered):
@@ -231,7 +268,9 @@ def evaluate(row, layers, outputs, images, feature_files, watch, fits=None):
     if not stops_early:
         fit(features, images.train, labels, for_test)
     del features, held_out
-    test = predict(images.test)
+    with watch("encode"):
+        features = encoded.see_test()
+    test = predict(images.test, features)
     return classifier, {way: (validation[way], test[way]) for way in row.ways}
 
 

@@ -63,7 +63,7 @@ def test_extensions_change_the_rows_of_one_command_and_none_of_the_tables(handed
     options = ["--l2", 0.5, "--lifetime", 0.25, "--concatenate", "--augment", "--shifts"]
     for classifier in ("svm", "logistic"):  # those with a penalty
         run_here(reproduce_mnist, "--rows", "128", *options, "--classifier", classifier)
-        (row,) = handed.pop()[1].values()
+        ((row,),) = handed.pop()[1].values()
         plain = reproduce_mnist.ROWS["128"]
         kind = plain.others.get(classifier, plain.classifier)
         assert (type(row.classifier), row.classifier.l2) == (type(kind), 0.5)
@@ -71,7 +71,7 @@ def test_extensions_change_the_rows_of_one_command_and_none_of_the_tables(handed
         assert row.layers == ({**plain.layers[0], "lifetime": 0.25},)
         assert {"l2", "lifetime", "concatenate", "augment"} <= set(row.extensions)
         run_here(reproduce_mnist, "--rows", "128")
-        (row,) = handed.pop()[1].values()
+        ((row,),) = handed.pop()[1].values()
         assert (row.classifier.l2, row.altered, row.extensions) == (0.03, "", {})
         assert plain.others["logistic"].l2 == 1e-3
 
@@ -97,13 +97,27 @@ def test_a_row_has_the_classifier_that_is_asked_for(
     monkeypatch.setattr(reproduce_cifar10, "datasets", SimpleNamespace(**loaders))
     run_here(script, "--rows", row, "--classifier", classifier, "--seeds", 4)
     _, rows, _, arguments = handed.pop()
-    assert type(rows[row].classifier) is kind
-    assert rows[row].extensions == extensions
+    (chosen,) = rows[row]
+    assert type(chosen.classifier) is kind
+    assert chosen.extensions == extensions
     if classifier == "sgd":
-        seeded = planned(rows[row], 4, 512, arguments).classifier
-        assert (seeded.random_state, rows[row].classifier.random_state) == (4, None)
+        seeded = planned(chosen, 4, 512, arguments).classifier
+        assert (seeded.random_state, chosen.classifier.random_state) == (4, None)
         said = refusal(script, "--classifier", "sgd", "--l2", "0.1")
         assert "--l2 is 0.1; it must not be given, for sgd has no penalty" in said
+
+
+def test_of_several_classifiers_every_row_comes_with_each_that_is_named_once(handed, monkeypatch):
+    monkeypatch.setitem(reproduce_mnist.LOADERS, "mnist", lambda given: data("MNIST"))
+    kinds = "logistic", "svm", "logistic"
+    run_here(reproduce_mnist, "--rows", "16", "128", "--classifier", *kinds, "--l2", 0.5)
+    for rows in handed.pop()[1].values():
+        names = [type(row.classifier).__name__ for row in rows]
+        assert names == ["LogisticRegression", "LinearSVM"]
+        assert [row.extensions.get("classifier") for row in rows] == ["logistic", None]
+        assert rows[0].layers == rows[1].layers
+    said = refusal(reproduce_mnist, "--classifier", "svm", "sgd", "--l2", "0.1")
+    assert "--l2 is 0.1; it must not be given, for sgd has no penalty" in said
 
 
 @pytest.mark.parametrize("script", [reproduce_cifar10, reproduce_norb])
@@ -112,7 +126,7 @@ def test_an_encoding_contrast_is_of_all_rows_but_k_means(handed, monkeypatch, sc
     monkeypatch.setattr(reproduce_cifar10, "datasets", SimpleNamespace(**loaders))
     monkeypatch.setattr(reproduce_norb, "load_images", lambda arguments: None)
     run_here(script, "--encoding-contrast", 2, "--rows", *script.ROWS)
-    for row in handed.pop()[1].values():
+    for (row,) in handed.pop()[1].values():
         found = [layer.get("encoding_contrast") for layer in row.layers]
         assert found == [None if row.k_means else 2] * len(row.layers)
         assert row.variant == ("" if row.k_means else "-contrast-2")
@@ -141,7 +155,7 @@ def test_colour_images_are_whitened_unless_raw_under_their_label_with_their_clas
     ):
         run_here(reproduce_cifar10, *options)
         _, rows, images, _ = handed.pop()
-        assert [row.preparation for row in rows.values()] == [preparation]
+        assert [row.preparation for (row,) in rows.values()] == [preparation]
         assert (images.name, images.class_names) == (name, CLASS_NAMES)
 
 

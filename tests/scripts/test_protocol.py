@@ -76,6 +76,29 @@ def test_the_test_images_are_read_once_a_row_and_seed_and_no_layer_is_trained_on
     assert trained == [TRAIN] * 2 * 2  # the rows share their layers
 
 
+@pytest.mark.parametrize("measured_before", [0, 1, 2])
+def test_features_are_encoded_once_for_all_classifiers_of_a_row(notes, tmp_path, measured_before):
+    rows = [
+        Row(layers=TWO, classifier=Classifier(notes), extensions=extensions)
+        for extensions in ({}, {"classifier": "logistic"}, {"classifier": "sgd"})
+    ]
+    if measured_before:
+        measured({"16": rows[:measured_before]}, command(tmp_path))
+        notes.calls.clear()
+    found = measured({"16": rows, "128": rows[:1]}, command(tmp_path, resume=True))
+    assert [*found] == [("16", 0), ("16-logistic", 0), ("16-sgd", 0), ("128", 0)]
+    encoded = [given for (given,) in notes.of("encode")]
+    assert encoded == [TRAIN, TRAIN, TEST, TEST] * 2  # by both layers, for two rows
+    fitted = [call for call in notes.calls if call[0] == "fit"]
+    assert fitted == [("fit", TRAIN[:6], LABELS[:6]), ("fit", TRAIN, LABELS)] * (
+        4 - measured_before
+    )
+    if not measured_before:
+        phases = [set(found[row, 0]["seconds"]) for row in ("16", "16-logistic")]
+        assert phases[0] - phases[1] <= {"train"}
+        assert found["16-logistic", 0]["seconds"]["encode"] == 0
+
+
 def test_a_row_without_a_classifier_has_the_reconstruction_error_of_test_images(notes, tmp_path):
     data = made_images()._replace(test=numbered(101, 1003))
     rows = {"reconstruction": Row(layers=ONE)}

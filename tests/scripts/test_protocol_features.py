@@ -54,7 +54,8 @@ def test_averaged_scores_are_the_sum_over_the_image_and_all_that_it_is_altered_t
     plane = Plane(rng.standard_normal((16, n_scores)))
     row = Row(layers=ONE, classifier=plane, altered=altered)
     layer = Layer(notes, random_state=0)
-    _, found = run.evaluate(row, [layer], [data.train.copy()], data, None, Stopwatch())
+    encoded = run.Encoded(row, [layer], [data.train.copy()], data, None)
+    _, found = run.evaluate(row, encoded, data, Stopwatch())
     for half, images_ in enumerate((data.train[6:], data.test)):
         scores = np.array([plane.decision_function(others) for others in seen(images_)])
 

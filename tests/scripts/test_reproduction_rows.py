@@ -48,7 +48,8 @@ def mnist_row(monkeypatch, row, *options):
     """The row that reproduce_mnist.py makes of these arguments, and they."""
     monkeypatch.setattr("sys.argv", ["", "--rows", row, *options])
     arguments = reproduce_mnist.parse_arguments()
-    return planned(reproduce_mnist.chosen_rows(arguments)[row], 0, 512, arguments)
+    (chosen,) = reproduce_mnist.chosen_rows(arguments)[row]
+    return planned(chosen, 0, 512, arguments)
 
 
 def test_lifetime_sparsity_is_the_last_layers_and_the_layers_below_are_the_plain_rows(monkeypatch):

@@ -32,7 +32,8 @@ def table(rows):
 
 def measured(rows, arguments, data=None):
     """The records of a command with these rows, by row and seed."""
-    results = run_table(table(rows), rows, data or made_images(), arguments)
+    plain = {name: row[0] if isinstance(row, list) else row for name, row in rows.items()}
+    results = run_table(table(plain), rows, data or made_images(), arguments)
     return {(r["row"].removeprefix("mnist-"), r["seed"]): r for r in results.records}
 
 

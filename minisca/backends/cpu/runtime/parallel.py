@@ -19,6 +19,7 @@ from numba.extending import intrinsic
 
 from minisca import chunks
 from minisca.backends.cpu.runtime.compiling import compiler_lock, kernel
+from minisca.backends.cpu.runtime.neighbours import spare_threads
 from minisca.backends.cpu.runtime.threads import on_numbas_threads, thread_limit
 
 _addresses = {}
@@ -60,6 +61,7 @@ def in_turns(function, then, n_turns, n_pieces, *arguments):
 
 def _on_threads(function, limit, run, *what):
     """run(loop, *what), of the parallel loop, or of the one for a single thread."""
+    limit = spare_threads(limit)
     if limit == 1:
         failures = run(_address_of(_in_turn), *what)
     else:
