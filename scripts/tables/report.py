@@ -67,12 +67,18 @@ def results_table(table, records):
         for record in found:
             values = ((record.get(key), unit) for key, unit in columns.values())
             cells = ("-" if value is None else f"{value:.2f}{unit}" for value, unit in values)
-            seconds = f"{record['seconds']['total']:.0f} s"
-            rows.append([name, str(record["seed"]), *cells, seconds, *where])
+            rows.append([name, str(record["seed"]), *cells, seconds(record), *where])
         if len(found) > 1:
             cells = (mean_cell(found, key, unit) for key, unit in columns.values())
             rows.append(["", "mean", *cells, "", *where])
     return ["row", "seed", *columns, "time", *(["where"] if shows_place else [])], rows
+
+
+def seconds(record):
+    """The seconds that a record took, as a whole and by phase: "9 s: encode 2, classify 7"."""
+    total, *phases = sorted(record["seconds"].items(), key=lambda item: item[0] != "total")
+    spent = ", ".join(f"{phase} {taken:.0f}" for phase, taken in phases)
+    return f"{total[1]:.0f} s" + (f": {spent}" if spent else "")
 
 
 def _place(record):

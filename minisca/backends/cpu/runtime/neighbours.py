@@ -17,6 +17,8 @@ import numpy as np
 INTERVAL = 0.25
 #: What a user sets to "0" to have all threads whatever others do.
 SWITCH = "MINISCA_SPARE_CORES"
+#: Asked once: it takes as long as a small loop.
+CORES = os.cpu_count() or 1
 
 
 class Neighbours:
@@ -72,4 +74,4 @@ if hasattr(os, "register_at_fork"):
 
 def spare_threads(limit):
     """`limit`, or fewer while others keep cores busy, at least one."""
-    return limit if limit == 1 else spared(limit, _neighbours.busy_cores(), os.cpu_count() or 1)
+    return limit if limit == 1 else spared(limit, _neighbours.busy_cores(), CORES)
