@@ -13,6 +13,8 @@ from minisca.backends.cpu.kernels import direct, selection, survivors, transform
 from minisca.backends.cpu.kernels.choice import choose_convolution, transformed_at_a_time
 from minisca.backends.cpu.runtime import in_parallel, operation
 from minisca.backends.cpu.vectors import lanes
+from minisca.backends.cpu.vectors.machine_code import vector_lanes
+from minisca.backends.cpu.vectors.microkernel import winners_tile_function
 
 
 @operation
@@ -67,7 +69,8 @@ def encode_winners(x, filters, bias):
             in_parallel(select, plan.blocks, values[rows], positions[rows], plan, keep)
     else:
         plan = direct.make_plan(x, filters, bias)
-        keep = lanes.keep_largest_function(plan.block, x.dtype)
+        tile = plan.tile_positions, plan.block // vector_lanes(x.dtype), x.dtype
+        keep = winners_tile_function(*tile)
         select = selection.convolve_and_keep_winners
         in_parallel(select, plan.pieces * plan.groups, x, plan, keep, values, positions)
     return values, positions

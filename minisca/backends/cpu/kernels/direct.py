@@ -188,6 +188,32 @@ def convolve_rows(b, first_row, end_row, image_width, plan, memory):
 
 
 @kernel
+def keep_winners(b, top, bottom, image_width, keep, plan, memory, largest, found, silent):
+    """Keep the largest unit of each map of block b in the lines last loaded; returns `silent`.
+
+    keep: the `microkernel.winners_tile_function` of the plan's tile. largest, found: see there; of
+    the block, pairs of an array and where in it. silent: whether a tile of this image has met zero
+    pixels alone. All units of such a tile are the map's bias: no other one needs to be looked at.
+    """
+    filters = plan.filters, b * (len(plan.filters) // plan.blocks)
+    bias = plan.bias, b * plan.block
+    listed = memory.padded.shape[0] * plan.filter_width
+    image, k, positions = memory.padded, plan.filter_width, plan.tile_positions
+    tiles = ceil_div(image_width, positions)
+    for y in range(bottom - top):
+        for t in range(tiles):
+            tile = y * tiles + t
+            rows = memory.n_rows[tile]
+            if rows == 0 and silent:
+                continue
+            silent = silent or rows == 0
+            pixels, taps = (memory.pixel_rows, tile * listed), (memory.filter_rows, tile * listed)
+            first = (top + y) * image_width + min(t * positions, image_width - positions)
+            call(keep, image, pixels, taps, rows, k, 1, filters, bias, first, largest, found)
+    return silent
+
+
+@kernel
 def share_of_piece(piece, plan, n):
     """Images and blocks of a piece of work: first, end, first, end."""
     first, end = share(piece // plan.groups, plan.pieces, n)

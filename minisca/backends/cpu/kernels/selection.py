@@ -13,7 +13,7 @@ from minisca.backends.cpu.vectors.machine_code import call
 
 @kernel
 def convolve_and_keep_winners(piece, x, plan, keep, values, positions):
-    """The largest positive unit of every map. keep: the `lanes.keep_largest_function`."""
+    """The largest positive unit of every map. keep: of `direct.keep_winners`."""
     height, width = x.shape[2:]
     memory = direct.make_memory(x, plan)
     first, end, first_block, end_block = direct.share_of_piece(piece, plan, len(x))
@@ -23,16 +23,16 @@ def convolve_and_keep_winners(piece, x, plan, keep, values, positions):
     for i in range(first, end):
         largest[:] = 0
         found[:] = 0
+        silent = False
         for top in range(0, height, plan.lines):
             bottom = min(top + plan.lines, height)
             direct.load_lines(x[i], top, bottom, plan, memory)
+            met = silent
             for b in range(first_block, end_block):
                 own = b * plan.block - first_map
-                for y in range(top, bottom, plan.rows):
-                    end_row = min(y + plan.rows, bottom)
-                    direct.convolve_rows(b, y - top, end_row - top, width, plan, memory)
-                    count, kept = (end_row - y) * width, (largest, own)
-                    call(keep, memory.maps, count, y * width, kept, (found, own))
+                kept = (largest, own), (found, own)
+                met = direct.keep_winners(b, top, bottom, width, keep, plan, memory, *kept, silent)
+            silent = met
         for m in range(first_map, end_map):
             values[i, m] = largest[m - first_map]
             positions[i, m] = found[m - first_map]
