@@ -1,7 +1,7 @@
 """How fast minisca is, beside the arithmetic's floor and two PyTorch steps: plain and the best.
 
     python scripts/benchmark.py                 steps transform cold threads memory
-    python scripts/benchmark.py all             busy, large, classifier and growth too
+    python scripts/benchmark.py all             stream, busy, large, classifier and growth too
     python scripts/benchmark.py steps --json out/steps.json
     python scripts/benchmark.py device          on a GPU: all that needs one, in ten minutes
     python scripts/benchmark.py device mnist    MNIST's rows from end to end too
@@ -13,6 +13,7 @@ steps       a training step of five layers, its phases, PyTorch's step, and the 
 transform   convolution, ReLU and pooling in one pass beside the step's own encoder
 cold        importing minisca, the first step with nothing compiled and with a warm cache
 threads     two threads beside one
+stream      one `partial_fit` a batch on images without a zero pixel, checks and copies included
 busy        a step beside two processes that never rest: all threads beside one
 memory      of training, beyond images and parameters, for two numbers of images
 large       images up to 1024 x 1024 x 3: time of a pixel, memory beyond batch and reconstruction
@@ -79,6 +80,7 @@ from bench.peers import measure_compiled, measure_peers, report_peers
 from bench.run import Bench, print_environment
 from bench.scale import measure_scale, report_scale
 from bench.steps import measure_steps, measure_transform, report_steps, report_transform
+from bench.stream import measure_stream, report_stream
 from bench.threads import measure_threads, report_threads
 from common.data_files import read_json, run_command
 from common.locks import check_packages, lock
@@ -91,6 +93,7 @@ SECTIONS = {
     "transform": (measure_transform, report_transform),
     "cold": (measure_cold, report_cold),
     "threads": (measure_threads, report_threads),
+    "stream": (measure_stream, report_stream),
     "busy": (measure_busy, report_busy),
     "memory": (measure_memory, report_memory),
     "large": (measure_large, report_large),
@@ -109,6 +112,7 @@ DEFAULT_SECTIONS = ("steps", "transform", "cold", "threads", "memory")
 #: The sections that a device has not, and why.
 OF_THE_CPU = {
     "threads": "it compares numbers of the CPU's threads; a device always runs all that it has",
+    "stream": "a layer's images come from the host one batch at a time",
     "busy": "its neighbours and its threads are the CPU's",
     "classifier": "logistic regression runs on the CPU, whatever the features were computed on",
     "scale": "it runs on the CPU's cores, a rank each",

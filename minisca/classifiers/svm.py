@@ -45,7 +45,7 @@ class LinearSVM(PenalisedClassifier):
     squared weights, none of the intercepts. As in `LogisticRegression`, these are the weights of
     features divided by their root mean square. scikit-learn's `LinearSVC` minimises the same, but
     for its penalty on the intercepts, with C = 1 / (l2 n). Needs memory for a number a row and
-    class.
+    class, and for the features of 24 rows.
 
     Parameters
     ----------
@@ -189,9 +189,9 @@ def descend(problem, max_iter, tol, verbose, file, ranks=None):
     """The minimum of the squared hinges by coordinate descent in the dual.
 
     One dual variable, of a row and a class, is changed at a time, to where the dual has its minimum
-    along it. Rows come in an order that is drawn anew for every pass, the same in every run. After
-    `FIRST_SLEEP` passes a variable that is 0, and whose gradient is larger than all that the last
-    waking pass put right, is passed over until the next one.
+    along it; see `kernels.descent`. Rows come in an order that is drawn anew for every pass, the
+    same in every run. After `FIRST_SLEEP` passes a variable that is 0, and whose gradient is larger
+    than all that the last waking pass put right, is passed over until the next one.
     Returns weights (n_classes, n_features) and intercepts (n_classes,), float64, the passes made,
     and whether they suffice: whether no step of the last one, and no intercept, had more than `tol`
     to put right, in units of the margin. file: the FitFile. ranks: one of `minisca.communicators`,

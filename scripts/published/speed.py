@@ -3,6 +3,8 @@
 from bench.scale import estimated_rows, measured_rows
 from published.tables import NONE, Table, read
 
+#: Of a row that is measured.
+PHASES = ("prepare", "train", "encode", "classify")
 #: What grows, in words.
 GROWING = {"n_maps": "maps", "size": "image side", "channels": "channels", "width": "filter width"}
 
@@ -52,6 +54,45 @@ def by_layer():
     header = [*columns, "memory"]
     rows = [[name, *(found.get(key, NONE) for key in header)] for name, found in cells.items()]
     return Table(["layer", *header], rows)
+
+
+def stream():
+    """A batch of a stream, on images without a zero pixel."""
+    rows = [
+        [
+            *(layer["layer"], milliseconds(layer["floor_seconds"])),
+            milliseconds(layer["median_seconds"]["partial_fit"]),
+            f"{layer['multiple_of_floor']['partial_fit']:.2f}",
+        ]
+        for layer in read("benchmark")["sections"]["stream"]["layers"]
+    ]
+    return Table(["`partial_fit` of 100 images", "floor", "minisca", "minisca / floor"], rows)
+
+
+def busy():
+    """A step beside processes that never rest."""
+    found = read("benchmark")["sections"]["busy"]
+    threads = str(found["threads"])
+    rows = []
+    for layer in found["layers"]:
+        for neighbours, beside in layer["beside"].items():
+            one, all_threads = (beside["median_seconds"][n] for n in ("1", threads))
+            cells = milliseconds(one), milliseconds(all_threads), f"{all_threads / one:.2f}"
+            rows.append([layer["layer"], neighbours, *cells])
+    header = ["training step", "busy neighbours", "one thread", f"{threads} threads", "ratio"]
+    return Table(header, rows)
+
+
+def end_to_end():
+    """Rows of the paper's tables from the images to the error, by phase."""
+    records = read("end-to-end")
+    phases = [phase for phase in PHASES if any(phase in r["seconds"] for r in records)]
+    rows = []
+    for record in records:
+        spent = record["seconds"]
+        cells = (f"{spent[phase]:.0f} s" if phase in spent else NONE for phase in phases)
+        rows.append([record["row"], *cells, f"{spent['total']:.0f} s"])
+    return Table(["row", *phases, "together"], rows)
 
 
 def classifier():

@@ -18,13 +18,13 @@ EARLIER = {"kept": True}
 
 @pytest.fixture(scope="module")
 def tiny_run(tmp_path_factory):
-    """What three sections printed and wrote with --quick, beside a section of an earlier run."""
+    """What some sections printed and wrote with --quick, beside a section of an earlier run."""
     output = tmp_path_factory.mktemp("benchmark")
     path = output / "figures.json"
     path.write_text(json.dumps({"sections": {"cold": EARLIER}}))
     done = run_script(
         "benchmark.py",
-        *("steps", "transform", "large", "classifier", "--quick", "--repetitions", 2),
+        *("steps", "transform", "stream", "large", "classifier", "--quick", "--repetitions", 2),
         *("--output", output, "--json", path),
     )
     assert done.returncode == 0, done.stderr
@@ -35,7 +35,7 @@ def tiny_run(tmp_path_factory):
 
 def test_every_repetition_and_phase_of_every_layer_is_printed_and_written_down(tiny_run):
     printed, sections = tiny_run
-    assert set(sections) == {"steps", "transform", "large", "classifier"}
+    assert set(sections) == {"steps", "transform", "stream", "large", "classifier"}
     for section, calls in (
         ("steps", {"product", "minisca"}),
         ("transform", {"encode_winners", "encode_pooled"}),
@@ -48,7 +48,18 @@ def test_every_repetition_and_phase_of_every_layer_is_printed_and_written_down(t
     for layer in sections["steps"]["layers"]:
         phases = ["encode", "decode and error", "backward", "update"]
         assert list(layer["phase_seconds"]) == phases
-        assert printed.count(layer["layer"]) == 4  # steps, phases, notes, transform
+        of_stream = layer["shape"]["channels"] == 1 and layer["images"] == layers.IMAGES["digits"]
+        assert printed.count(layer["layer"]) == 4 + of_stream  # steps, phases, notes, transform
+
+
+def test_a_stream_is_of_first_layers_on_images_without_a_zero(tiny_run):
+    printed, sections = tiny_run
+    found = sections["stream"]["layers"]
+    assert [layer["layer"] for layer in found] == [layer.name for layer in layers.LAYERS[:2]]
+    for layer in found:
+        assert layer["images"] == layers.IMAGES["normal"]
+        assert all(spent > 0 for spent in layer["seconds"]["partial_fit"])
+    assert "a batch of a stream, ms" in printed
 
 
 def test_the_time_of_a_pixel_and_the_memory_of_large_images_are_printed(tiny_run):

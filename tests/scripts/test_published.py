@@ -150,6 +150,27 @@ def test_the_classifiers_stand_beside_scikit_learns(monkeypatch):
     assert table.rows == [["SVM", "LinearSVC", "8.2 s", "613 MB", "0.0117", "3.65%"]]
 
 
+def test_a_stream_a_busy_machine_and_whole_rows_have_their_tables(monkeypatch):
+    stream = {"median_seconds": {"partial_fit": 0.00123}, "multiple_of_floor": {"partial_fit": 1.5}}
+    stream = {"layers": [stream | {"layer": "A", "floor_seconds": 8e-4}]}
+    beside = {"0": {"median_seconds": {"1": 0.01, "2": 0.006}}}
+    busy = {"threads": 2, "layers": [{"layer": "A", "beside": beside}]}
+    records = [
+        {"row": "mnist-16", "seconds": {"train": 25.7, "total": 26.0}},
+        {"row": "cifar-512", "seconds": {"prepare": 1, "train": 2, "total": 3}},
+    ]
+    made = {"benchmark": {"sections": {"stream": stream, "busy": busy}}, "end-to-end": records}
+    monkeypatch.setattr(speed, "read", made.get)
+    assert speed.stream().rows == [["A", "0.8 ms", "1.23 ms", "1.50"]]
+    assert speed.busy().rows == [["A", "0", "10 ms", "6 ms", "0.60"]]
+    table = speed.end_to_end()
+    assert table.header == ["row", "prepare", "train", "together"]
+    assert table.rows == [
+        ["mnist-16", "–", "26 s", "26 s"],
+        ["cifar-512", "1 s", "2 s", "3 s"],
+    ]
+
+
 def test_how_a_step_grows_is_beside_how_its_arithmetic_does(monkeypatch):
     axes = {
         name: {

@@ -60,8 +60,15 @@ def test_a_forked_child_begins_anew(machine, seen):
 
 
 def test_where_the_system_tells_nothing_no_core_is_busy():
-    seen = Neighbours(lambda: None)
+    seen = Neighbours(lambda: None, lambda: 0.0)
     assert seen.busy_cores() == seen.busy_cores() == 0
+
+
+def test_a_nice_process_gives_way_and_a_process_that_is_nice_is_not_among_the_others(monkeypatch):
+    monkeypatch.setattr(neighbours.os, "getpriority", lambda which, who: 19)
+    assert neighbours.own_seconds() == 0
+    monkeypatch.setattr(neighbours.os, "getpriority", lambda which, who: 0)
+    assert neighbours.own_seconds() > 0
 
 
 @pytest.mark.parametrize(
@@ -98,7 +105,8 @@ def _nothing(piece):
 def test_a_process_that_never_rests_is_seen():
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as child:
         try:
-            seen, before = Neighbours(neighbours.seconds_run), neighbours.seconds_run()
+            seen = Neighbours(neighbours.seconds_run, neighbours.own_seconds)
+            before = neighbours.seconds_run()
             seen.busy_cores()
             deadline = time.monotonic() + 60
             while neighbours.seconds_run() - before < 1 and time.monotonic() < deadline:

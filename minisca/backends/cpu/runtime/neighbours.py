@@ -5,7 +5,8 @@ spin meanwhile, and a step in two threads takes many times what it takes in one.
 many threads as there are cores to spare. What is computed does not depend on it.
 
 Source: /proc/stat of Linux (`man 5 proc_stat`), the time that all processes have run, less the time
-that this one has. Elsewhere nothing is known, and no core is taken for busy.
+that this one has. Those that are nice give way and do not count. Elsewhere nothing is known, and no
+core is taken for busy.
 """
 
 import os
@@ -24,11 +25,11 @@ CORES = os.cpu_count() or 1
 class Neighbours:
     """Looks now and then; `busy_cores` is what it saw last.
 
-    run(): the seconds that all processes have run so far, this one included, or None.
-    own(): those of this process. now(): the time.
+    run(): the seconds that all processes have run so far, or None; own(): of these, the seconds of
+    this one; now(): the time.
     """
 
-    def __init__(self, run, own=time.process_time, now=time.monotonic):
+    def __init__(self, run, own, now=time.monotonic):
         self._run, self._own, self._now = run, own, now
         self._last = None  # when, what all had run then, and this one
         self._busy = 0.0
@@ -53,13 +54,18 @@ class Neighbours:
 
 
 def seconds_run():
-    """Seconds that all processes of the machine have run, or None where it does not say."""
+    """Seconds that all processes but nice ones have run, or None where the system does not say."""
     try:
         with open("/proc/stat") as file:
-            user, nice, system = map(int, file.readline().split()[1:4])
+            user, _, system = map(int, file.readline().split()[1:4])
     except (OSError, ValueError):
         return None
-    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
+    return (user + system) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds():
+    """Of those, the seconds of this process: none where it is nice itself."""
+    return 0.0 if os.getpriority(os.PRIO_PROCESS, 0) > 0 else time.process_time()
 
 
 def spared(limit, busy_cores, cores):
@@ -67,7 +73,9 @@ def spared(limit, busy_cores, cores):
     return limit if busy_cores < 0.5 else max(1, min(limit, round(cores - busy_cores)))
 
 
-_neighbours = Neighbours(seconds_run if os.environ.get(SWITCH) != "0" else lambda: None)
+_neighbours = Neighbours(
+    seconds_run if os.environ.get(SWITCH) != "0" else lambda: None, own_seconds
+)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_neighbours.forget)
 
