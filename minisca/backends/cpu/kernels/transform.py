@@ -27,9 +27,12 @@ from minisca.backends.cpu.runtime import (
     recycler,
     share,
 )
+from minisca.backends.cpu.vectors.lanes import transpose_function
 from minisca.backends.cpu.vectors.machine_code import TILE_SUMS, call, vector_lanes
 from minisca.backends.cpu.vectors.microkernel import tile_function
 
+#: Vectors of maps in a block.
+VECTORS = 2
 #: Rows of the filters' spectra that a tile computes, for as many channels as registers hold.
 FILTER_ROWS = 3
 #: Rows of the filters' spectra that are computed at a time and used while they are in cache.
@@ -98,13 +101,14 @@ class TransformPlan(NamedTuple):
     subtracting_tile: int  # subtracts from what is there
     filter_rows: int  # of a tile that transforms filters
     filter_tile: int
+    transpose: int  # a square of maps and taps
 
 
 def make_plan(x, filters, bias):
     """The plan for images x (n, c, h, w), which are transformed here."""
     n, channels = x.shape[:2]
     n_maps, _, k, _ = filters.shape
-    vectors = 2
+    vectors = VECTORS
     block = vectors * vector_lanes(x.dtype)
     blocks = ceil_div(n_maps, block)
     packed_bias = np.zeros(blocks * block, x.dtype)
@@ -126,7 +130,7 @@ def make_plan(x, filters, bias):
     return TransformPlan(
         *(filters.reshape(n_maps, -1), packed_bias, spectra, *basis[1:]),
         *(n_maps, block, blocks, group, ceil_div(channels, group)),
-        *(rows, tile, adding, subtracting, filter_rows, filter_tile),
+        *(rows, tile, adding, subtracting, filter_rows, filter_tile, transpose_function(x.dtype)),
     )
 
 
@@ -200,12 +204,22 @@ def _pack_block(b, plan, packed):
     cache.
     """
     taps, block, group = plan.of_filters.shape[0], plan.block, plan.group
-    channels = plan.spectra.shape[2]
+    channels, lanes = plan.spectra.shape[2], plan.block // VECTORS
     some = PACKED_CHANNELS // group * group
+    whole = taps >= lanes and (b + 1) * block <= plan.n_maps
     for first in range(0, channels, some):
-        for j in range(min(block, plan.n_maps - b * block)):
+        end = min(first + some, channels)
+        for j in range(0, block, lanes if whole else block):
+            for c in range(first, end if whole else first):
+                own = (c // group * taps * group + c % group) * block + j
+                for square in range(0, taps, lanes):
+                    t = min(square, taps - lanes)  # the last overlaps the one before
+                    source = plan.filters, ((b * block + j) * channels + c) * taps + t
+                    to = packed, own + t * group * block
+                    call(plan.transpose, source, channels * taps, to, group * block)
+        for j in range(0 if whole else min(block, plan.n_maps - b * block)):
             weights = plan.filters[b * block + j]
-            for c in range(first, min(first + some, channels)):
+            for c in range(first, end):
                 own = (c // group * taps * group + c % group) * block + j
                 for t in range(taps):
                     packed[own + t * group * block] = weights[c * taps + t]
