@@ -36,7 +36,8 @@ def run_table(table, rows, images, arguments):
     layer_files = LayerFiles(output / "layers", arguments.resume)
     files = FeatureFiles(output) if table.large_in_files else None
     ready, drawn, shared = {"none": images}, set(), None
-    for seed, (name, row, follows) in product(arguments.seeds, in_turn(rows)):
+    for seed, (name, row, is_next, follows) in product(arguments.seeds, in_turn(rows)):
+        shared = shared if is_next else None
         row = planned(row, seed, table.quick_maps, arguments)
         runs = {way: identity(table, name, row, seed, way, images, arguments) for way in row.ways}
         fits = FitFiles(results, runs[""])
@@ -65,7 +66,6 @@ def run_table(table, rows, images, arguments):
             shared = Encoded(row, layers, outputs, prepared, files)
         layers, shared.is_last = shared.layers, not follows
         classifier, predicted = evaluate(row, shared, prepared, watch, fits)
-        shared = shared if follows else None
         if not is_first():
             continue
         # What comes after the records is made again where a run that was killed did not get there.
@@ -87,9 +87,9 @@ def run_table(table, rows, images, arguments):
 
 
 def in_turn(rows):
-    """[(name, Row, whether another of the same features follows)] of `run_table`'s rows."""
+    """[(name, Row, whether it has the features of the one before, and of the next)] of all rows."""
     return [
-        (name, row, index + 1 < len(group))
+        (name, row, index > 0, index + 1 < len(group))
         for name, found in rows.items()
         for group in [found if isinstance(found, list) else [found]]
         for index, row in enumerate(group)
