@@ -86,7 +86,7 @@ class Operations:
     def fold(self, columns, filters, size):
         """Every pixel's patch put where it lies, overlaps summed up."""
         _, c, k, _ = filters.shape
-        columns = columns.view(-1, size[0] * size[1], k * k, c).permute(0, 3, 2, 1)
+        columns = columns.reshape(-1, size[0] * size[1], k * k, c).permute(0, 3, 2, 1)
         columns = columns.reshape(-1, c * k * k, size[0] * size[1])
         return self.functional.fold(columns, size, k, padding=k // 2)
 
@@ -128,7 +128,7 @@ class Operations:
                 per_sample_weights=values.T.contiguous(),
             )
             k = filters.shape[2]
-            return sums.view(-1, k, k, c).permute(0, 3, 1, 2)
+            return sums.reshape(-1, k, k, c).permute(0, 3, 1, 2)
         maps, images = self.laid("gradient", self.maps(values, positions, images.shape[2:]), images)
         padding = [filters.shape[2] // 2] * 2
         return self.torch.nn.grad.conv2d_weight(images, filters.shape, maps, padding=padding)

@@ -38,7 +38,7 @@ def slopes(torch, positions, error, filters):
     step = max(1, MOST_GATHERED // (len(error) * taps.shape[1]))
     found = []
     for own, maps in zip(at.split(step), taps.split(step), strict=True):
-        patches = rows.index_select(0, own.flatten()).view(len(own), len(error), -1)
+        patches = rows.index_select(0, own.flatten()).reshape(len(own), len(error), -1)
         found.append(torch.bmm(patches, maps[..., None])[..., 0])
     return torch.cat(found).T
 
@@ -53,7 +53,7 @@ def gradient(torch, values, positions, images, k):
         mode="sum",
         per_sample_weights=values.T[:, None].expand(m, k, n).reshape(m * k, n),
     )
-    return sums.view(m, k, k, -1).permute(0, 3, 1, 2)
+    return sums.reshape(m, k, k, -1).permute(0, 3, 1, 2)
 
 
 def decode(torch, values, positions, filters, size):
@@ -67,8 +67,8 @@ def decode(torch, values, positions, filters, size):
     for own, maps, value in zip(
         at.split(step, 1), taps.split(step), values.split(step, 1), strict=True
     ):
-        sums.index_add_(0, own.flatten(), (value[..., None] * maps).view(-1, k * c))
-    sums = sums.view(n, height + k - 1, width, k, c)[:, k // 2 : k // 2 + height]
+        sums.index_add_(0, own.flatten(), (value[..., None] * maps).reshape(-1, k * c))
+    sums = sums.reshape(n, height + k - 1, width, k, c)[:, k // 2 : k // 2 + height]
     found = values.new_zeros((n, height, width + k - 1, c))
     for tap in range(k):
         found[:, :, tap : tap + width] += sums[:, :, :, tap]
