@@ -67,6 +67,7 @@ def test_a_module_is_its_own_and_can_be_trained_and_saved(torch, tmp_path):
     assert "filters=(4, 1, 3, 3)" in repr(module)
 
 
+@pytest.mark.usefixtures("torch")
 def test_what_cannot_go_to_pytorch_says_why(monkeypatch):
     with pytest.raises(minisca.NotFittedError):
         _ = layer().to_torch()
