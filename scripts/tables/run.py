@@ -10,7 +10,7 @@ from common.ranks import counted, is_first, together, waiting_for
 from common.records import Results, Stopwatch, environment, published
 from features.altered import ALTERED, augmented
 from features.files import FeatureFiles, encode_layer
-from features.joined import Seen
+from tables.encoded import Encoded
 from tables.few_labels import ROW as FEW_LABELS
 from tables.few_labels import measure_few_labels
 from tables.images import prepare
@@ -185,44 +185,6 @@ def train_k_means(row, images, directory, feature_files, watch):
         return [means], [encode_layer(means, images, feature_files)]
 
 
-def encode(row, layers, images, feature_files):
-    """The features of the layers that the classifier sees: of all, or of the last alone."""
-    features, outputs = images, []
-    for layer in layers:
-        features = encode_layer(layer, features, feature_files, row.stays_on_device)
-        outputs = [*outputs, features] if "concatenate" in row.extensions else [features]
-    return outputs
-
-
-class Encoded:
-    """The features of a row, as all its classifiers see them: of training images, and of others.
-
-    The list `outputs`, of what `train_layers` returns, is emptied.
-    """
-
-    def __init__(self, row, layers, outputs, images, feature_files):
-        self.layers = layers
-        self.is_last = True  # whether no other classifier comes
-        self.row, self._files, self._images = row, feature_files, images
-        self._test = None
-        if row.classifier is not None:
-            self._seen = Seen(row.scaling, images.views)
-            self.train = self._seen.fit_transform(outputs)
-            outputs.clear()  # what is done with must not stay in memory
-
-    def see(self, images):
-        """The features of any images."""
-        return self._seen.transform(encode(self.row, self.layers, images, self._files))
-
-    def see_test(self):
-        """Those of the test images; for the last classifier, those of training images go."""
-        if self.is_last:
-            self.train = None
-        if self._test is None:
-            self._test = self.see(self._images.test)
-        return self._test
-
-
 def evaluate(row, encoded, images, watch, fits=None):
     """The row's classifier, fitted to all training labels, and {way: what it predicts}.
 
@@ -249,7 +211,9 @@ def evaluate(row, encoded, images, watch, fits=None):
             options |= (fits.options(name) if fits else {}) | ({} if stops_early else together())
             classifier.fit(features, labels, **options)
 
-    def predict(images, features):
+    def predict(images, read):
+        with watch("encode"):
+            features = read()
         with watch("classify"):
             scores = classifier.decision_function(features)
         del features  # their memory is the altered images', if nobody else wants them
@@ -264,13 +228,11 @@ def evaluate(row, encoded, images, watch, fits=None):
     n_images = n * images.views
     held_out = {"validation": (features[n:], labels[n:])} if stops_early else {}
     fit(features[:n], images.train[:n_images], labels[:n], for_validation, **held_out)
-    validation = predict(images.train[n_images:], features[n:])
+    validation = predict(images.train[n_images:], lambda: encoded.train[n:])
     if not stops_early:
         fit(features, images.train, labels, for_test)
     del features, held_out
-    with watch("encode"):
-        features = encoded.see_test()
-    test = predict(images.test, features)
+    test = predict(images.test, encoded.see_test)
     return classifier, {way: (validation[way], test[way]) for way in row.ways}
 
 

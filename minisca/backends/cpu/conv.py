@@ -22,7 +22,7 @@ def conv2d(x, filters, bias):
 @kernel
 def _store_maps(piece, x, plan, maps):
     height, width = x.shape[2:]
-    memory = direct.make_memory(x, plan)
+    memory = direct.make_memory(x, plan, plan.rows)
     first, end, first_block, end_block = direct.share_of_piece(piece, plan, len(x))
     for i in range(first, end):
         for top in range(0, height, plan.lines):

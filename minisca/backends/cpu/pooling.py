@@ -119,7 +119,7 @@ def encode_pooled(x, filters, bias, pool_width, pool_stride, origin="centred", f
 def _convolve_and_pool(piece, x, plan, scaling, pooling, pooled):
     height, width = x.shape[2:]
     out_height, out_width = pooled.shape[2:]
-    memory = direct.make_memory(x, plan)
+    memory = direct.make_memory(x, plan, plan.rows)
     held = _rows_of_windows(plan.lines, height, pooling)  # in the lines that are loaded at a time
     rows = _rows_of_windows(plan.rows, height, pooling)
     windows = aligned_zeros(rows * out_width * plan.block, x.dtype)

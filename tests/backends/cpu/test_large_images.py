@@ -67,7 +67,7 @@ def test_a_threads_memory_does_not_grow_with_the_height_of_an_image(channels):
         x = np.broadcast_to(np.float32(0), (2, channels, height, 256))
         plan = direct.make_plan(x, filters, bias, least_rows=4)
         assert 4 <= plan.rows <= plan.lines < height
-        memory = direct.make_memory(x, plan)
+        memory = direct.make_memory(x, plan, plan.rows)
         sizes.add(sum(array.nbytes for array in memory))
     assert len(sizes) == 1
     assert sizes.pop() <= 1.1 * (direct.LINES_BYTES + direct.MAPS_BYTES)

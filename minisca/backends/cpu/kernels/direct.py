@@ -107,8 +107,8 @@ class DirectMemory(NamedTuple):
 
 
 @kernel
-def make_memory(x, plan):
-    """The `DirectMemory` for images x (n, c, h, w)."""
+def make_memory(x, plan, rows):
+    """The `DirectMemory` for images x (n, c, h, w), with room for so many rows of maps."""
     channels, width, margin = x.shape[1], x.shape[3], plan.filter_width - 1
     padded = np.zeros((channels, plan.lines + margin, width + margin), x.dtype)
     next_nonzero = np.full(padded.shape, padded.shape[2], np.int32)
@@ -116,7 +116,7 @@ def make_memory(x, plan):
     pixel_rows = np.empty(tiles * channels * plan.filter_width, np.int32)
     filter_rows = np.empty(tiles * channels * plan.filter_width, np.int32)
     n_rows = np.empty(tiles, np.int32)
-    maps = aligned_zeros(plan.rows * width * plan.block, x.dtype)
+    maps = aligned_zeros(rows * width * plan.block, x.dtype)
     return DirectMemory(padded, next_nonzero, pixel_rows, filter_rows, n_rows, maps)
 
 

@@ -15,7 +15,7 @@ from minisca.backends.cpu.vectors.machine_code import call
 def convolve_and_keep_winners(piece, x, plan, keep, values, positions):
     """The largest positive unit of every map. keep: of `direct.keep_winners`."""
     height, width = x.shape[2:]
-    memory = direct.make_memory(x, plan)
+    memory = direct.make_memory(x, plan, 0)  # a tile's units are looked at as they are made
     first, end, first_block, end_block = direct.share_of_piece(piece, plan, len(x))
     first_map, end_map = first_block * plan.block, min(end_block * plan.block, plan.n_maps)
     n_kept = (end_block - first_block) * plan.block
@@ -61,7 +61,7 @@ def convolve_and_keep_several(piece, x, plan, values, positions, maps):
     values, positions: zeros (n, m or 1, n_active). maps: likewise, with the maps of silent slots.
     """
     height, width = x.shape[2:]
-    memory = direct.make_memory(x, plan)
+    memory = direct.make_memory(x, plan, plan.rows)
     first, end, first_block, end_block = direct.share_of_piece(piece, plan, len(x))
     for i in range(first, end):
         for top in range(0, height, plan.lines):
