@@ -31,4 +31,6 @@ def part_of(n, index, parts):
 
 def spread(n, count):
     """Up to `count` of the integers below n, spread evenly from the first to the last: rising."""
-    return np.unique(np.linspace(0, n - 1, min(count, n)).astype(np.int64))
+    if n <= count:
+        return np.arange(n)
+    return np.unique(np.linspace(0, n - 1, count).astype(np.int64))

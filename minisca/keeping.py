@@ -124,6 +124,16 @@ def host_free_bytes():
         return math.inf
 
 
+def _as_kept(made, dtype):
+    """An array of the host, or where `dtype` is float16 what it becomes, if all numbers fit."""
+    if made.dtype != np.float32 or dtype != np.float16:
+        return made
+    from minisca.backends.cpu.kernels.halves import narrowed  # Numba takes long to import
+
+    halves = narrowed(made)
+    return made if halves is None else halves
+
+
 class Filling:
     """Fills `out` (n, m, ...), of the host or where the backend computes, with its results.
 
@@ -140,7 +150,7 @@ class Filling:
         """out[where] <- made. where: a slice of rows, or one row's slice and a slice of maps."""
         backend, out = self._backend, self._out
         if self._at_once:
-            out[where] = backend.to_host(made)
+            out[where] = _as_kept(backend.to_host(made), out.dtype)
         elif backend.holds(out):
             rows, *maps = where if isinstance(where, tuple) else (where,)
             part = out[rows].reshape(tuple(out.shape[1:]))[maps[0]] if maps else out[rows]

@@ -131,6 +131,8 @@ def check_shape(operand, shape, lengths):
 
 def as_real_array(name, array):
     """`array` as a NumPy array of real numbers, or TypeError or ValueError."""
+    if type(array) is np.ndarray and array.dtype.kind == "f":  # quick for what most arrays are
+        return array
     _refuse_mask(name, array)
     found = validation.as_array(name, array, "of real numbers")
     if found.dtype.kind not in "biuf":

@@ -194,7 +194,7 @@ def random_state_from_json(data):
     name = data.get("bit_generator") if isinstance(data, dict) else None
     if name != "PCG64":
         raise ValueError(f"random state has the generator {name!r}; it must be one of PCG64")
-    bit_generator = np.random.PCG64()
+    bit_generator = np.random.PCG64(0)  # no new seed is wanted
     try:
         bit_generator.state = data
     except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:

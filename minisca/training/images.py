@@ -50,7 +50,7 @@ def measure_patch_energy(settings, X):
     image_bytes = channels * height * width * np.dtype(settings.dtype).itemsize
     total, black = 0.0, True
     for part in slices(len(rows), max(1, min(settings.batch_size, READ_BYTES // image_bytes))):
-        images = read_batch(X, rows[part], settings.dtype)
+        images = read_batch(X, part if len(rows) == n else rows[part], settings.dtype)
         with np.errstate(over="ignore", under="ignore"):
             total += squared_norm(images)
         black = black and not images.any()

@@ -17,6 +17,8 @@ from minisca.files.atomic import naming
 
 #: Features larger than this are kept in float16.
 FLOAT32_BYTES = 4 << 30
+#: Float16's bits of infinity, without the sign.
+INFINITY = 0x7C00
 
 
 def feature_shape(layer, images):
@@ -93,8 +95,10 @@ class Rows:
     def __setitem__(self, rows, values):
         if rows.start != self.n_written:
             raise IndexError(f"rows from {rows.start} were given; row {self.n_written} is next")
-        largest = np.abs(values).max()
-        if largest > np.finfo(self.dtype).max:
+        with np.errstate(over="ignore"):
+            halves = np.ascontiguousarray(values, self.dtype)
+        if (halves.view(np.uint16) & 0x7FFF).max() >= INFINITY:
+            largest = np.abs(values).max()
             raise ValueError(f"a feature is {largest:g}; float16 has numbers up to 65504")
-        self.file.write(np.ascontiguousarray(values, self.dtype))
+        self.file.write(halves)
         self.n_written = rows.stop

@@ -6,8 +6,10 @@ See `minisca.backends.interface`: `Support`, and of rows `Backend`.
 import numpy as np
 
 from minisca.backends.cpu.device import to_device
-from minisca.backends.cpu.runtime import in_parallel, kernel, operation, recycler
-from minisca.backends.cpu.winners import decode_winners
+from minisca.backends.cpu.kernels import survivors
+from minisca.backends.cpu.kernels.errors import subtract
+from minisca.backends.cpu.runtime import in_parallel, operation, recycler
+from minisca.backends.cpu.winners import by_map
 from minisca.backends.operands import check_cast
 from minisca.chunks import chunks
 
@@ -32,27 +34,25 @@ def cast(array, dtype, centre=None):
 def residual(x_hat, x, divisor=1):
     """See `minisca.backends.interface.Support.residual`."""
     error = recycler.empty(x.shape, x.dtype)
-    n = len(x) if x.ndim else 1
-    losses = np.empty(n)
-    flat = [array.reshape(n, -1) for array in (x_hat, x, error)]
-    in_parallel(_residual, n, *flat, x.dtype.type(divisor), losses)
-    return float(losses.sum()), error
-
-
-@kernel(fastmath={"reassoc"})  # the sum of an image's squares may be taken in vectors
-def _residual(i, x_hat, x, error, divisor, losses):
-    total = 0.0
-    for p in range(x.shape[1]):
-        difference = x_hat[i, p] - x[i, p]
-        total += np.float64(difference) * np.float64(difference)
-        error[i, p] = difference / divisor
-    losses[i] = total
+    subtraction = _subtraction(x_hat, x, error, divisor)
+    in_parallel(subtract, len(subtraction[0]), *subtraction)
+    return float(subtraction[-1].sum()), error
 
 
 @operation
 def decoded_residual(values, positions, filters, bias, x, divisor=1, maps=None):
     """See `minisca.backends.interface.Support.decoded_residual`."""
-    return residual(decode_winners(values, positions, filters, bias, x.shape[2:], maps), x, divisor)
+    x_hat, error = (recycler.empty(x.shape, x.dtype) for _ in range(2))
+    subtraction = _subtraction(x_hat, x, error, divisor)
+    survivors.decode(*by_map(values, positions, maps), filters, bias, x_hat, subtraction)
+    return float(subtraction[-1].sum()), error
+
+
+def _subtraction(x_hat, x, error, divisor):
+    """The arguments of `subtract`, but for the image; the last are the losses, to be filled."""
+    n = len(x) if x.ndim else 1
+    rows = [array.reshape(n, -1) for array in (x_hat, x, error)]
+    return *rows, x.dtype.type(divisor), np.empty(n)
 
 
 @operation

@@ -101,15 +101,17 @@ def _encode_several(plan, x, maps):
 @operation
 def decode_winners(values, positions, filters, bias, size, maps=None):
     """See `minisca.backends.interface.Backend.decode_winners`."""
+    images = np.empty((len(values), filters.shape[1], *size), values.dtype)
+    survivors.decode(*by_map(values, positions, maps), filters, bias, images)
+    return images
+
+
+def by_map(values, positions, maps):
+    """A code, every image's slots by rising map."""
     if maps is not None and (np.diff(maps, axis=1) < 0).any():
         order = np.argsort(maps, axis=1, kind="stable")
-        values, positions, maps = (
-            np.take_along_axis(array, order, axis=1) for array in (values, positions, maps)
-        )
-    maps = _maps_of_slots(values, maps)
-    images = np.empty((len(values), filters.shape[1], *size), values.dtype)
-    survivors.decode(values, positions, maps, filters, bias, images)
-    return images
+        return [np.take_along_axis(array, order, axis=1) for array in (values, positions, maps)]
+    return values, positions, _maps_of_slots(values, maps)
 
 
 @operation

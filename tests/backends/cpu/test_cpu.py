@@ -14,7 +14,7 @@ import pytest
 from minisca import chunks
 from minisca.backends import cpu
 from minisca.backends.cpu import sgd
-from minisca.backends.cpu.kernels import direct, survivors, windows
+from minisca.backends.cpu.kernels import direct, slices, survivors, windows
 from minisca.backends.cpu.vectors import machine_code
 from tests import test_against_reference, test_identities, test_ties
 from tests.support.cases import CHANGED, Case, arguments, as_dtype, call
@@ -60,6 +60,35 @@ def test_an_update_in_pieces_gives_the_same_bits(monkeypatch, dtype, piece):
     cpu.sgd_momentum_(*in_pieces)
     for index in CHANGED["sgd_momentum_"]:
         np.testing.assert_array_equal(in_pieces[index], whole[index])
+
+
+def test_parameters_of_two_dtypes_are_updated_in_one_call():
+    updates, alone = (
+        [as_dtype(arguments("sgd_momentum_", CASE), each) for each in ("float32", "float64")]
+        for _ in range(2)
+    )
+    *lists, (momentum, _) = map(list, zip(*updates, strict=True))
+    cpu.sgd_momentum_(*lists, momentum)
+    for update, expected in zip(updates, alone, strict=True):
+        cpu.sgd_momentum_(*expected)
+        for index in CHANGED["sgd_momentum_"]:
+            np.testing.assert_array_equal(update[index], expected[index])
+
+
+@pytest.mark.parametrize("sliced_bytes", [1, slices.SLICED_BYTES])
+@pytest.mark.parametrize("channels", [2, 20])  # one slice of channels, two
+def test_a_decoded_residual_is_the_residual_of_what_is_decoded(
+    monkeypatch, dtype, channels, sliced_bytes
+):
+    monkeypatch.setattr(slices, "SLICED_BYTES", sliced_bytes)
+    case = Case(5, channels, 8, 7, 9, 5)
+    values, positions, filters, bias, size = as_dtype(arguments("decode_winners", case), dtype)
+    x = np.random.default_rng(3).standard_normal((case.n, channels, *size)).astype(dtype)
+    loss, error = cpu.decoded_residual(values, positions, filters, bias, x, 3)
+    x_hat = cpu.decode_winners(values, positions, filters, bias, size)
+    expected_loss, expected = cpu.residual(x_hat, x, 3)
+    np.testing.assert_array_equal(error, expected)
+    assert loss == pytest.approx(expected_loss, rel=1e-14)
 
 
 @pytest.mark.parametrize("name", ["decode_winners", "winners_backward"])

@@ -77,10 +77,10 @@ def slice_images(images, errors, k, lines):
 
 @kernel
 def _slice_image(piece, all_images, errors, padding, lines, sliced_images, sliced_errors, sums):
-    n, channels, height, width = errors.shape
+    _, channels, height, width = errors.shape
     top, bottom = lines
     per_slice = slice_channels(channels)
-    i, is_error = piece % n, piece >= n
+    i, is_error = piece // 2, piece % 2 == 1  # in turn: errors, which are summed up, take longer
     images, sliced = (errors, sliced_errors) if is_error else (all_images, sliced_images)
     for s in range(len(sliced)):
         sliced[s, i] = 0

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minisca.backends.cpu.kernels import slices
+from minisca.backends.cpu.kernels.errors import subtract
 from minisca.backends.cpu.runtime import aligned_zeros, in_parallel, kernel, recycler, share
 from minisca.backends.cpu.vectors import patches
 from minisca.backends.cpu.vectors.machine_code import call
@@ -27,20 +28,26 @@ MAPS_BYTES = 256 << 10
 PRODUCTS_PIECE = 1 << 16
 
 
-def decode(values, positions, maps, filters, bias, images):
+def decode(values, positions, maps, filters, bias, images, subtraction=()):
     """Fill images (n, c, h, w) with the biases (c,) and the survivors' filters (m, c, k, k).
 
-    values, positions, maps (n, s): every image's slots stand by rising map.
+    values, positions, maps (n, s): every image's slots stand by rising map. subtraction: arguments
+    of `errors.subtract`, but for the first, which is then done with every image.
     """
-    k, height = filters.shape[2], images.shape[2]
-    for rows, lines in slices.parts(images.shape, k, images.dtype, margin=k // 2):
+    k, (n, channels, height, _) = filters.shape[2], images.shape
+    parts = slices.parts(images.shape, k, images.dtype, margin=k // 2)
+    at_once = len(parts) == 1 and channels <= slices.MOST_CHANNELS
+    for rows, lines in parts:
         # what reaches these lines: survivors whose patches meet them
         top, bottom = max(0, lines.start - k // 2), min(height, lines.stop + k // 2)
-        ends = top, bottom, lines.start, lines.stop
-        _decode_lines(values[rows], positions[rows], maps[rows], filters, bias, ends, images[rows])
+        ends, code = (top, bottom, lines.start, lines.stop), (values[rows], positions[rows])
+        what = *code, maps[rows], filters, bias, ends, images[rows]
+        _decode_lines(*what, subtraction if at_once else ())
+    if subtraction and not at_once:
+        in_parallel(subtract, n, *subtraction)
 
 
-def _decode_lines(values, positions, maps, filters, bias, ends, images):
+def _decode_lines(values, positions, maps, filters, bias, ends, images, subtraction):
     """Fill lines ends[2] to ends[3] of images, from survivors of lines ends[0] to ends[1]."""
     k, (n, channels, _, width) = filters.shape[2], images.shape
     pasted = slices.empty_slices(n, channels, ends[1] - ends[0], width, k, images.dtype)
@@ -51,7 +58,20 @@ def _decode_lines(values, positions, maps, filters, bias, ends, images):
     slice_filter = patches.slice_function(k, per_slice, run, filters.dtype)
     paste = patches.paste_function(k, run, filters.dtype)
     code, how = (values, positions, maps), (pieces, block, slice_filter, paste)
-    in_parallel(_decode, len(pasted) * pieces, pasted, code, filters, bias, how, ends, images)
+    what = pasted, code, filters, bias, how, ends, images
+    if subtraction:
+        in_parallel(_decode_and_subtract, pieces, pieces, what, subtraction)
+    else:
+        in_parallel(_decode, len(pasted) * pieces, *what)
+
+
+@kernel
+def _decode_and_subtract(piece, pieces, what, subtraction):
+    """What some images, in one slice, become, and miss: arguments of `_decode` and `subtract`."""
+    _decode(piece, *what)
+    first, end = share(piece, pieces, len(subtraction[0]))
+    for i in range(first, end):
+        subtract(i, *subtraction)
 
 
 @kernel
@@ -159,21 +179,25 @@ def _sum_gradients(x, error, lines, code, filters, d_encoder_filters, d_decoder_
         patches.slice_function(k, per_slice, run, dtype, back) for back in (False, True)
     )
     products = recycler.empty((n_slices, n_slots), dtype)
+    two, deltas, d_bias = dtype.type(2), np.empty_like(survivors.values), np.empty(n_maps, dtype)
 
-    def add_up(sliced, scales, d_filters, correlating):
+    def patch_sums(sliced, scales, d_filters, correlating):
         sum_rows = patches.sum_function(rows, run, dtype, correlating)
         sum_last_rows = patches.sum_function(k % rows or rows, run, dtype, correlating)
         functions = sum_rows, sum_last_rows, slice_filter, unslice_filter
         summing = Summing(pieces, chunk, block, rows, *functions, correlating, adding)
-        what = sliced, survivors, scales, filters, summing, d_filters, products
-        in_parallel(_sum_patches, n_slices * pieces, *what)
+        return sliced, survivors, scales, filters, summing, d_filters, products
 
-    two = dtype.type(2)
-    add_up(errors, two * survivors.values, d_decoder_filters, correlating=True)
-    deltas, d_bias = np.empty_like(survivors.values), np.empty(n_maps, dtype)
-    n_pieces = max(1, min(16, products.size // PRODUCTS_PIECE))
-    in_parallel(_sum_products, n_pieces, n_pieces, products, survivors.starts, two, deltas, d_bias)
-    add_up(images, deltas, d_encoder_filters, correlating=False)
+    of_errors = patch_sums(errors, two * survivors.values, d_decoder_filters, correlating=True)
+    of_images = patch_sums(images, deltas, d_encoder_filters, correlating=False)
+    to_deltas = products, survivors.starts, two, deltas, d_bias
+    if n_slices == 1:  # whoever has a map's products has them whole
+        in_parallel(_sum_all, pieces, pieces, of_errors, to_deltas, of_images)
+    else:
+        n_pieces = max(1, min(16, products.size // PRODUCTS_PIECE))
+        in_parallel(_sum_patches, n_slices * pieces, *of_errors)
+        in_parallel(_sum_products, n_pieces, n_pieces, *to_deltas)
+        in_parallel(_sum_patches, n_slices * pieces, *of_images)
     return d_bias, error_sums.sum(axis=0)
 
 
@@ -213,6 +237,14 @@ def sort_by_map(values, positions, maps, n_maps, image_width, lines, strides):
                 kept[e] = values[i, slot]
                 free[maps[i, slot]] = e + 1
     return starts, offsets, kept, images
+
+
+@kernel
+def _sum_all(piece, pieces, of_errors, to_deltas, of_images):
+    """Both gradients of some maps, of images in one slice: arguments of the next two kernels."""
+    _sum_patches(piece, *of_errors)
+    _sum_products(piece, pieces, *to_deltas)
+    _sum_patches(piece, *of_images)
 
 
 @kernel

@@ -10,7 +10,7 @@ import numpy as np
 from minisca.backends.cpu.runtime.compiling import kernel
 
 #: Arrays smaller than this come from the allocator, which recycles small memory by itself.
-RECYCLED_BYTES = 1 << 20
+RECYCLED_BYTES = 1 << 16
 #: A buffer that so many requests have passed by is given back.
 PATIENCE = 64
 
@@ -61,7 +61,7 @@ class Recycler:
             with self._lock:
                 buffer = self._take(n_bytes + 64)
         start = -buffer.ctypes.data % 64
-        return buffer[start : start + n_bytes].view(dtype).reshape(shape)
+        return np.ndarray(shape, dtype, buffer, start)
 
     def _take(self, n_bytes):
         taken = None

@@ -73,7 +73,7 @@ def _on_threads(function, limit, run, *what):
 def _flat(arguments):
     flat = []  # a tuple's elements are passed like arguments of their own
     for argument in arguments:
-        flat.extend(argument) if isinstance(argument, tuple) else flat.append(argument)
+        flat.extend(_flat(argument)) if isinstance(argument, tuple) else flat.append(argument)
     return tuple(flat)
 
 

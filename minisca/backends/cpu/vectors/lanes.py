@@ -40,13 +40,11 @@ def keep_largest_function(block, dtype):
             own = e.at(maps, e.builder.mul(p, WORD(block)))
             here = e.builder.trunc(e.builder.add(first_position, p), INDEX)
             here = e.everywhere(here, indices)
-            values, positions = [], []
-            for v, (value, position) in enumerate(zip(kept[:vectors], kept[vectors:], strict=True)):
-                unit = e.load(own, v * lanes)
-                wins = e.builder.fcmp_ordered(">", unit, value)
-                values.append(e.builder.select(wins, unit, value))
-                positions.append(e.builder.select(wins, here, position))
-            return values + positions
+            pairs = zip(kept[:vectors], kept[vectors:], strict=True)
+            found = [
+                e.keep_larger(e.load(own, v * lanes), here, pair) for v, pair in enumerate(pairs)
+            ]
+            return [vector for vectors_of in zip(*found, strict=True) for vector in vectors_of]
 
         kept = [e.load(largest, v * lanes) for v in range(vectors)]
         kept += [e.builder.load(indices_at(v), align=4) for v in range(vectors)]

@@ -6,6 +6,8 @@ LLVM translates the vectors to what the machine has (AVX-512, AVX2, NEON), or to
 switches NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say that it has.
 """
 
+from functools import partial
+
 import llvmlite.binding as llvm
 import numba
 import numpy as np
@@ -111,6 +113,14 @@ class Emitter:
     def multiply_add(self, a, b, total):
         product = self.builder.fmul(a, b, flags=("contract",))
         return self.builder.fadd(total, product, flags=("contract",))
+
+    def keep_larger(self, unit, place, kept):
+        """Lane by lane the larger of a unit and of the one kept, the first if equal; its place.
+
+        kept: a pair of such vectors, of numbers and of places.
+        """
+        wins = self.builder.fcmp_ordered(">", unit, kept[0])
+        return tuple(map(partial(self.builder.select, wins), (unit, place), kept))
 
     def sum_of_lanes(self, value):
         """The sum of a vector's lanes, half onto half."""

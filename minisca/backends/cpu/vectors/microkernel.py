@@ -143,15 +143,13 @@ def winners_tile_function(positions, vectors, dtype):
         totals = _add_products(e, (positions, vectors, 1, step), False, rows, before)
         for v in range(vectors):
             place = e.builder.bitcast(e.at(found, v * lanes, INDEX), indices.as_pointer())
-            value, position = e.load(largest, v * lanes), e.builder.load(place, align=4)
+            kept = e.load(largest, v * lanes), e.builder.load(place, align=4)
             for p in range(positions):
-                unit = totals[p * vectors + v]
-                wins = e.builder.fcmp_ordered(">", unit, value)
                 here = e.builder.trunc(e.builder.add(first_position, WORD(p)), INDEX)
-                value = e.builder.select(wins, unit, value)
-                position = e.builder.select(wins, e.everywhere(here, indices), position)
-            e.store(value, largest, v * lanes)
-            e.builder.store(position, place, align=4)
+                here = e.everywhere(here, indices)
+                kept = e.keep_larger(totals[p * vectors + v], here, kept)
+            e.store(kept[0], largest, v * lanes)
+            e.builder.store(kept[1], place, align=4)
 
     kinds = [POINTER] * 3 + [WORD] * 3 + [POINTER] * 2 + [WORD] + [POINTER] * 2
     return compile_function(f"winners_{positions}_by_{vectors}", kinds, dtype, lanes, emit)
