@@ -120,7 +120,7 @@ def test_speed_is_minisca_beside_pytorch(monkeypatch):
     alone = made | {"median_seconds": {"minisca": 4.0}}
     found = {"sections": {"steps": {"layers": [made, alone]}}}
     monkeypatch.setattr(speed, "read", lambda name: found)
-    assert speed.steps().rows[0] == ["L", "2 ms", "3 ms", "1.50", "60 ms", "20 ×"]
+    assert speed.steps().rows[0] == ["L", "2 ms", "3 ms", "1.50", "–", "60 ms", "20 ×"]
     assert speed.speed().rows == [["L", "3 ms", "60 ms", "20 ×"], ["L", "4 s", "–", "–"]]
     made["median_seconds"] |= {"pytorch best": 0.007, "pytorch best compiled": 0.006}
     made["best_made_of"] = {"pytorch best": {}, "pytorch best compiled": {}}
@@ -161,7 +161,8 @@ def test_a_stream_a_busy_machine_and_whole_rows_have_their_tables(monkeypatch):
     ]
     made = {"benchmark": {"sections": {"stream": stream, "busy": busy}}, "end-to-end": records}
     monkeypatch.setattr(speed, "read", made.get)
-    assert speed.stream().rows == [["A", "0.8 ms", "1.23 ms", "1.50"]]
+    assert speed.stream().rows == [["A", "0.8 ms", "1.23 ms", "1.50", "–"]]
+    assert speed.aim("MNIST layer 1, 16 maps", 1) == "3.00"
     assert speed.busy().rows == [["A", "0", "10 ms", "6 ms", "0.60"]]
     table = speed.end_to_end()
     assert table.header == ["row", "prepare", "train", "together"]

@@ -21,8 +21,8 @@ from minisca.backends.cpu.runtime import aligned_zeros, in_parallel, kernel, rec
 from minisca.backends.cpu.vectors import patches
 from minisca.backends.cpu.vectors.machine_code import call
 
-#: What a piece keeps in cache: about half of a second-level cache for images, a quarter for maps.
-IMAGES_BYTES = 400 << 10
+#: What a piece keeps in cache, images and maps: a small second-level cache has 512 KB.
+IMAGES_BYTES = 200 << 10
 MAPS_BYTES = 256 << 10
 #: Products of patches and filters that are worth a piece of work when they are summed up.
 PRODUCTS_PIECE = 1 << 16
