@@ -34,14 +34,14 @@ def choose_tile(n_maps, image_width, dtype):
     best = None
     for vectors in range(1, 5):
         blocks = ceil_div(n_maps, vectors * lanes)
-        for positions in range(1, min(image_width, max(1, TILE_SUMS // vectors)) + 1):
-            tiles = ceil_div(image_width, positions)
-            products = tiles * positions * blocks * vectors
-            loads = tiles * blocks * (positions + vectors)
-            latency = max(1.0, 8 / (positions * vectors))  # few sums in flight leave units idle
-            cost = latency * products + 0.25 * loads
-            if best is None or cost < best[0]:
-                best = cost, (positions, vectors)
+        tiles = ceil_div(image_width, max(1, TILE_SUMS // vectors))
+        positions = ceil_div(image_width, tiles)
+        products = tiles * positions * blocks * vectors
+        loads = tiles * blocks * (positions + vectors)
+        latency = max(1.0, 8 / (positions * vectors))  # few sums in flight leave the units idle
+        cost = latency * products + 0.25 * loads
+        if best is None or cost < best[0]:
+            best = cost, (positions, vectors)
     return best[1]
 
 
