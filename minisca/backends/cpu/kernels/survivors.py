@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minisca.backends.cpu.kernels import slices
+from minisca.backends.cpu.kernels.by_map import Survivors, sort_by_map
 from minisca.backends.cpu.kernels.errors import subtract
 from minisca.backends.cpu.runtime import aligned_zeros, in_parallel, kernel, recycler, share
 from minisca.backends.cpu.vectors import patches
@@ -116,15 +117,6 @@ def _decode(piece, pasted, code, filters, bias, how, ends, decoded):
     slices.unslice_images(s, first, end, pasted, first_line, lines, bias, k // 2, decoded)
 
 
-class Survivors(NamedTuple):
-    """The units of a batch that are not silent, map by map, within a map by rising image."""
-
-    starts: np.ndarray  # (m + 1,): where each map's survivors begin
-    offsets: np.ndarray  # (e,) int64: of their patches in a slice of all images
-    values: np.ndarray  # (e,)
-    images: np.ndarray  # (e,) int64: whose they are
-
-
 class Summing(NamedTuple):
     """How the gradients' patches are summed. Functions are given by their addresses."""
 
@@ -207,39 +199,6 @@ def _maps_in_cache(filters, run, arrays):
 
 
 @kernel
-def sort_by_map(values, positions, maps, n_maps, image_width, lines, strides):
-    """The elements of `Survivors`, of what values, positions and maps (n, s) say of some lines.
-
-    lines: the first, and the end. strides: from one image, row and column to the next, in a slice
-    of all images, which begins with the first line.
-    """
-    per_image, per_row, per_column = strides
-    low, high = lines[0] * image_width, lines[1] * image_width
-    n, n_slots = values.shape
-    starts = np.zeros(n_maps + 1, np.int64)
-    for i in range(n):
-        for slot in range(n_slots):
-            if values[i, slot] > 0 and low <= positions[i, slot] < high:
-                starts[maps[i, slot] + 1] += 1
-    for m in range(n_maps):
-        starts[m + 1] += starts[m]
-    total = starts[n_maps]
-    offsets, images = np.empty(total, np.int64), np.empty(total, np.int64)
-    kept = np.empty(total, values.dtype)
-    free = starts[:-1].copy()
-    for i in range(n):
-        for slot in range(n_slots):
-            if values[i, slot] > 0 and low <= positions[i, slot] < high:
-                e = free[maps[i, slot]]
-                row, column = divmod(positions[i, slot] - low, image_width)
-                offsets[e] = i * per_image + row * per_row + column * per_column
-                images[e] = i
-                kept[e] = values[i, slot]
-                free[maps[i, slot]] = e + 1
-    return starts, offsets, kept, images
-
-
-@kernel
 def _sum_all(piece, pieces, of_errors, to_deltas, of_images):
     """Both gradients of some maps, of images in one slice: arguments of the next two kernels."""
     _sum_patches(piece, *of_errors)
@@ -274,9 +233,10 @@ def _sum_patches(piece, sliced, survivors, scales, filters, summing, d_filters, 
         if summing.adding:
             slices.move_filters(summing.slice_filter, d_filters, s, first_map, end_map, sums)
         for end_image in range(summing.chunk, n + summing.chunk, summing.chunk):
+            end_offset = end_image * height * stride
             for m in range(first_map, end_map):
                 start = e = reached[m - first]
-                while e < starts[m + 1] and survivors.images[e] < end_image:
+                while e < starts[m + 1] and offsets[e] < end_offset:
                     e += 1
                 reached[m - first] = e
                 at, scale = (offsets, start), (scales, start)
