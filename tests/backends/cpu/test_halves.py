@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from minisca.backends import cpu
 from minisca.backends.cpu.kernels import halves
 from minisca.backends.cpu.kernels.halves import narrowed
+from minisca.keeping import Filling
 
 EVERY = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
 FINITE = EVERY[np.isfinite(EVERY)]
@@ -58,3 +60,12 @@ def test_what_does_not_fit_is_told(bad, place):
     assert narrowed(numbers) is None
     numbers[place] = 65519
     check(numbers)
+
+
+def test_features_that_do_not_fit_are_infinite_and_numpy_says_so():
+    made, out = np.array([[1.5, 7e4, 3.0]], np.float32), np.empty((2, 3), np.float16)
+    with Filling(cpu, out) as filling:
+        filling.put(slice(0, 1), made[:, [0, 2, 2]])
+        with pytest.warns(RuntimeWarning, match="overflow"):
+            filling.put(slice(1, 2), made)
+    np.testing.assert_array_equal(out, [[1.5, 3, 3], [1.5, np.inf, 3]])
