@@ -54,6 +54,8 @@ def on_numbas_threads(limit, function, *arguments):
 
 
 def _with_threads(limit, function, arguments):
+    if limit >= numba.config.NUMBA_NUM_THREADS:  # there are no more, and to ask takes a while
+        return function(*arguments)
     before = numba.get_num_threads()
     if before <= limit:
         return function(*arguments)
