@@ -1,4 +1,4 @@
-"""The features of a row: encoded once, for all of its classifiers."""
+"""Features that are encoded once: a row's for its classifiers, a first layer's for two rows."""
 
 from features.files import encode_layer
 from features.joined import Seen
@@ -11,6 +11,33 @@ def encode(row, layers, images, feature_files):
         features = encode_layer(layer, features, feature_files, row.stays_on_device)
         outputs = [*outputs, features] if "concatenate" in row.extensions else [features]
     return outputs
+
+
+class HandedOn:
+    """What the first layer makes of the training images, if the next row begins with it too."""
+
+    def __init__(self):
+        self._kept = None, None  # how the next row begins, and the features
+
+    def features(self, row, following, encode):
+        """Those that the row before left, or what `encode()` returns.
+
+        following: the Row that comes next, or None. Features that are scaled in place are not left.
+        """
+        begins, (expected, found) = beginning(row), self._kept
+        self._kept = None, None
+        found = found if expected == begins else None
+        found = encode() if found is None else found
+        if beginning(following) == begins and row.scaling == "none":
+            self._kept = begins, found
+        return found
+
+
+def beginning(row):
+    """What decides the features of a row's first layer; None where they are not asked for."""
+    if row is None or row.classifier is None:
+        return None
+    return row.preparation, row.layers[0], row.stays_on_device
 
 
 class Encoded:

@@ -1,24 +1,25 @@
 """What the commands that reproduce a table of the paper do: `run_table`, and its steps below."""
 
 import copy
+from functools import partial
 from itertools import product, starmap
 from pathlib import Path
 
 import numpy as np
 from common.fits import FitFiles
-from common.ranks import counted, is_first, together, waiting_for
+from common.ranks import counted, is_first, together
 from common.records import Results, Stopwatch, environment, published
 from features.altered import ALTERED, augmented
 from features.files import FeatureFiles, encode_layer
-from tables.encoded import Encoded
+from tables.encoded import Encoded, HandedOn
 from tables.few_labels import ROW as FEW_LABELS
 from tables.few_labels import measure_few_labels
 from tables.images import prepare
+from tables.layer_files import LayerFiles, named
 from tables.pictures import draw_row, last_picture
 from tables.report import report
-from tables.rows import EXTENSIONS, OF_FEATURES, planned
+from tables.rows import planned
 
-import minisca
 from minisca.backends import get_backend, name_of
 from minisca.baselines import TriangleKMeans
 from minisca.classifiers import SoftmaxSGD
@@ -35,10 +36,13 @@ def run_table(table, rows, images, arguments):
     results = Results(output, arguments.resume)
     layer_files = LayerFiles(output / "layers", arguments.resume)
     files = FeatureFiles(output) if table.large_in_files else None
-    ready, drawn, shared = {"none": images}, set(), None
-    for seed, (name, row, is_next, follows) in product(arguments.seeds, in_turn(rows)):
+    ready, drawn, shared, handed_on = {"none": images}, set(), None, HandedOn()
+    turns = [
+        (seed, name, planned(row, seed, table.quick_maps, arguments), *others)
+        for seed, (name, row, *others) in product(arguments.seeds, in_turn(rows))
+    ]
+    for turn, (seed, name, row, is_next, follows) in enumerate(turns, 1):
         shared = shared if is_next else None
-        row = planned(row, seed, table.quick_maps, arguments)
         runs = {way: identity(table, name, row, seed, way, images, arguments) for way in row.ways}
         fits = FitFiles(results, runs[""])
         missing = [way for way, run in runs.items() if results.find(**run) is None]
@@ -59,7 +63,9 @@ def run_table(table, rows, images, arguments):
                 ready[row.preparation] = prepare(images, row.preparation, *where)
         prepared = ready[row.preparation]
         if shared is None or shared.row.stays_on_device != row.stays_on_device:
-            layers, outputs = train_layers(row, prepared.train, layer_files, files, watch)
+            following = next((other for _, _, other, same, _ in turns[turn:] if not same), None)
+            first = partial(handed_on.features, row, following)
+            layers, outputs = train_layers(row, prepared.train, layer_files, files, watch, first)
             if name == FEW_LABELS:
                 measure_few_labels(runs[""], layers[0], prepared, results, watch)
                 continue
@@ -106,62 +112,11 @@ def identity(table, name, row, seed, way, images, arguments):
     }
 
 
-def file_name(layers, preparation):
-    """The name of the file of the last of these layers: it tells them apart, not their training."""
-    layer = layers[-1]
-    name = "-".join(str(below.n_maps) for below in layers)
-    name += f"-width{layer.filter_width}-seed{layer.random_state}"
-    name += "" if layer.lifetime is None else f"-lifetime-{layer.lifetime:g}"
-    name += "" if layer.init_filters == "random" else f"-from-{layer.init_filters}"
-    name += "" if layer.n_epochs else "-untrained"
-    for option, plain in OF_FEATURES.items():
-        value = getattr(layer, option)
-        name += EXTENSIONS[option].format(value) if len(layers) > 1 and value != plain else ""
-    return f"{name}-raw.npz" if preparation == "raw" else f"{name}.npz"
-
-
-class LayerFiles:
-    """The layers in a folder: each is trained once in a run, or gone on with where it `resume`s."""
-
-    def __init__(self, directory, resume):
-        self.directory = directory
-        self.resume = resume
-        self.trained = {}  # by path
-
-    def fit(self, layer, features, name, watch):
-        """The layer, trained on the features; loaded if this run has trained it.
-
-        Its file is the one of a layer that has the plain values of `OF_FEATURES`.
-        """
-        path = self.directory / name
-        chosen = {option: getattr(layer, option) for option in OF_FEATURES}
-        if path not in self.trained:
-            layer.set_params(**OF_FEATURES)
-            # Of two that train the same layer, the slower would put its epochs over the other's.
-            with waiting_for(self.directory.parent / "locks" / name), watch("train"):
-                how = {"checkpoint": path, "resume": self.resume} | together()
-                self.trained[path] = layer.fit(features, **how)
-        return self.trained[path].set_params(**chosen)
-
-    def is_unfinished(self, layer, name):
-        """Whether its file is that of a run that was stopped."""
-        path = self.directory / name
-        return path.exists() and type(layer).load(path).n_epochs_done_ < layer.n_epochs
-
-
-def named(row):
-    """[(a layer of the row, not trained yet; its file's name)], the lowest first; not k-means."""
-    if row.k_means:
-        return []
-    layers = [minisca.SparseConvAutoencoder(**options) for options in row.layers]
-    names = (file_name(layers[:n], row.preparation) for n in range(1, len(layers) + 1))
-    return list(zip(layers, names, strict=True))
-
-
-def train_layers(row, images, layer_files, feature_files, watch):
+def train_layers(row, images, layer_files, feature_files, watch, first):
     """The row's layers, each trained on the features of the one below, and what `encode` returns.
 
-    Nothing is encoded for a row without a classifier.
+    Nothing is encoded for a row without a classifier. first: from a function that encodes by the
+    first layer to its features, as `HandedOn` has them.
     """
     if row.k_means:
         return train_k_means(row, images, layer_files.directory, feature_files, watch)
@@ -169,8 +124,10 @@ def train_layers(row, images, layer_files, feature_files, watch):
     for layer, name in named(row):
         layers.append(layer_files.fit(layer, features, name, watch))
         if row.classifier is not None:
+            where = feature_files, row.stays_on_device
+            encode = partial(encode_layer, layers[-1], features, *where)
             with watch("encode"):
-                features = encode_layer(layers[-1], features, feature_files, row.stays_on_device)
+                features = first(encode) if len(layers) == 1 else encode()
             outputs = [*outputs, features] if "concatenate" in row.extensions else [features]
     return layers, outputs
 

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from tables import run
+from tables import layer_files
 
 from tests.support.experiments import Layer, Notes
 
@@ -13,5 +13,5 @@ def notes(monkeypatch):
     """What the stand-ins note, which are in place of layers while rows are run."""
     notes = Notes(monkeypatch)
     made = SimpleNamespace(SparseConvAutoencoder=lambda **options: Layer(notes, **options))
-    monkeypatch.setattr(run, "minisca", made)
+    monkeypatch.setattr(layer_files, "minisca", made)
     return notes

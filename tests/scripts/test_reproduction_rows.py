@@ -9,9 +9,9 @@ import reproduce_mnist
 import reproduce_norb
 from common.records import published
 from features.files import feature_shape
+from tables.layer_files import file_name
 from tables.report import results_table
 from tables.rows import planned
-from tables.run import file_name
 
 import minisca
 from tests.support.script_runs import ROOT
