@@ -88,7 +88,8 @@ def test_features_are_encoded_once_for_all_classifiers_of_a_row(notes, tmp_path,
     found = measured({"16": rows, "128": rows[:1]}, command(tmp_path, resume=True))
     assert {*found} == {("16", 0), ("16-logistic", 0), ("16-sgd", 0), ("128", 0)}
     encoded = [given for (given,) in notes.of("encode")]
-    assert encoded == [TRAIN, TRAIN, TEST, TEST] * 2  # by both layers, for two rows
+    # By both layers, for two rows; what the second row's first layer makes was there already.
+    assert encoded == [TRAIN, TRAIN, TEST, TEST, TRAIN, TEST, TEST]
     fitted = [call for call in notes.calls if call[0] == "fit"]
     assert fitted == [("fit", TRAIN[:6], LABELS[:6]), ("fit", TRAIN, LABELS)] * (
         4 - len(measured_before)
@@ -253,7 +254,8 @@ def test_seconds_go_to_the_phase_and_the_row_that_spent_them(notes, tmp_path):
     expected = {
         "16": plain,
         "16-shifts": plain | {"shifts": shifts},
-        "128": {"train": 1000, "encode": 4, "classify": classify},  # one layer was there already
+        # One layer was there already, and its features of the training images.
+        "128": {"train": 1000, "encode": 3, "classify": classify},
         "reconstruction": {"reconstruct": 7},
     }
     assert len(found) == 8
