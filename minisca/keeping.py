@@ -128,7 +128,7 @@ def _as_kept(made, dtype):
     """An array of the host, or where `dtype` is float16 what it becomes, if all numbers fit."""
     if made.dtype != np.float32 or dtype != np.float16:
         return made
-    from minisca.backends.cpu.kernels.halves import narrowed  # Numba takes long to import
+    from minisca.halves import narrowed  # Numba takes long to import
 
     halves = narrowed(made)
     return made if halves is None else halves

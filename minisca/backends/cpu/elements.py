@@ -7,9 +7,9 @@ import numpy as np
 
 from minisca.backends.cpu.device import to_device
 from minisca.backends.cpu.kernels import survivors
+from minisca.backends.cpu.kernels.by_map import by_map
 from minisca.backends.cpu.kernels.errors import subtract
 from minisca.backends.cpu.runtime import in_parallel, operation, recycler
-from minisca.backends.cpu.winners import by_map
 from minisca.backends.operands import check_cast
 from minisca.chunks import chunks
 

@@ -5,11 +5,10 @@ Reconstruction and gradients then touch one k x k patch for each survivor (`kern
 Paper section 2.1.
 """
 
-from functools import lru_cache
-
 import numpy as np
 
 from minisca.backends.cpu.kernels import direct, selection, survivors, transform
+from minisca.backends.cpu.kernels.by_map import by_map, maps_of_slots
 from minisca.backends.cpu.kernels.choice import choose_convolution, transformed_at_a_time
 from minisca.backends.cpu.runtime import in_parallel, operation
 from minisca.backends.cpu.vectors import lanes
@@ -106,28 +105,8 @@ def decode_winners(values, positions, filters, bias, size, maps=None):
     return images
 
 
-def by_map(values, positions, maps):
-    """A code, every image's slots by rising map."""
-    if maps is not None and (np.diff(maps, axis=1) < 0).any():
-        order = np.argsort(maps, axis=1, kind="stable")
-        return [np.take_along_axis(array, order, axis=1) for array in (values, positions, maps)]
-    return values, positions, _maps_of_slots(values, maps)
-
-
 @operation
 def winners_backward(x, error, values, positions, encoder_filters, decoder_filters, maps=None):
     """See `minisca.backends.interface.Backend.winners_backward`."""
-    maps = _maps_of_slots(values, maps)
+    maps = maps_of_slots(values, maps)
     return survivors.gradients(x, error, values, positions, maps, decoder_filters)
-
-
-def _maps_of_slots(values, maps):
-    """The maps of a code's slots, (n, s) int32; without `maps`, slot j belongs to map j."""
-    return _own_maps(values.shape) if maps is None else maps
-
-
-@lru_cache(8)
-def _own_maps(shape):
-    maps = np.empty(shape, np.int32)
-    maps[:] = np.arange(shape[1])
-    return maps

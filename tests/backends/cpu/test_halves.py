@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from minisca import halves
 from minisca.backends import cpu
-from minisca.backends.cpu.kernels import halves
-from minisca.backends.cpu.kernels.halves import narrowed
+from minisca.halves import narrowed
 from minisca.keeping import Filling
 
 EVERY = np.arange(1 << 16, dtype=np.uint16).view(np.float16)

@@ -1,10 +1,31 @@
 """The survivors of a batch, map by map: in the order in which gradients are summed up."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from minisca.backends.cpu.runtime import kernel
+
+
+def by_map(values, positions, maps):
+    """A code, every image's slots by rising map."""
+    if maps is not None and (np.diff(maps, axis=1) < 0).any():
+        order = np.argsort(maps, axis=1, kind="stable")
+        return [np.take_along_axis(array, order, axis=1) for array in (values, positions, maps)]
+    return values, positions, maps_of_slots(values, maps)
+
+
+def maps_of_slots(values, maps):
+    """The maps of a code's slots, (n, s) int32; without `maps`, slot j belongs to map j."""
+    return _own_maps(values.shape) if maps is None else maps
+
+
+@lru_cache(8)
+def _own_maps(shape):
+    maps = np.empty(shape, np.int32)
+    maps[:] = np.arange(shape[1])
+    return maps
 
 
 class Survivors(NamedTuple):

@@ -44,6 +44,6 @@ from minisca.backends.cpu.runtime.parallel import ceil_div, in_parallel, in_turn
 from minisca.backends.cpu.runtime.threads import thread_count
 
 # For kernels that are no backend's operation, which come in by this door.
-from minisca.backends.cpu.vectors import dots, machine_code, microkernel, strips
+from minisca.backends.cpu.vectors import dots, halves, machine_code, microkernel, strips
 
 operation = boundary.operation()

@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from minisca.backends.cpu.runtime import ceil_div, in_parallel, kernel, recycler, share
-from minisca.backends.cpu.vectors import halves
-from minisca.backends.cpu.vectors.machine_code import call, vector_lanes
+from minisca.backends import cpu_runtime
+
+runtime = cpu_runtime()
+call, vector_lanes = runtime.machine_code.call, runtime.machine_code.vector_lanes
+halves, share = runtime.halves, runtime.share
 
 #: Numbers that are one piece of work.
 PIECE = 1 << 18
@@ -15,21 +17,21 @@ def narrowed(numbers):
 
     None where a number is too large for it, infinite or NaN.
     """
-    made = recycler.empty(numbers.shape, np.float16)
+    made = runtime.recycler.empty(numbers.shape, np.float16)
     lanes = vector_lanes(np.float32)
     vectors, rest = divmod(numbers.size, lanes)
     flat, out = numbers.reshape(-1), made.reshape(-1)
-    pieces = max(1, ceil_div(numbers.size, PIECE))
+    pieces = max(1, runtime.ceil_div(numbers.size, PIECE))
     largest = np.zeros((pieces + 1, lanes), np.int32)
     last = np.zeros(lanes, np.float32), np.zeros(lanes, np.int16)  # a vector of what is left
     last[0][:rest] = flat[vectors * lanes :]
     how = vectors, halves.narrow_function(), *last
-    in_parallel(_narrow, pieces, pieces, flat, out.view(np.int16), how, largest)
+    runtime.in_parallel(_narrow, pieces, pieces, flat, out.view(np.int16), how, largest)
     out[vectors * lanes :] = last[1][:rest].view(np.float16)
     return None if largest.max() >= halves.TOO_LARGE else made
 
 
-@kernel
+@runtime.kernel
 def _narrow(piece, pieces, numbers, made, how, largest):
     vectors, narrow, last_numbers, last_made = how
     first, end = share(piece, pieces, vectors)
