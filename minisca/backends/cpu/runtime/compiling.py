@@ -23,7 +23,7 @@ from minisca.files.atomic import atomic_write
 
 _PACKAGE = Path(__file__).parents[3]
 #: Where the package has kernels and what they inline.
-SOURCES = ("backends/cpu/**/*.py", "classifiers/kernels/*.py", "chunks.py")
+SOURCES = ("backends/cpu/**/*.py", "classifiers/kernels/*.py", "halves.py", "chunks.py")
 #: Bytes of the checksum at the head of a file.
 CHECKSUM_BYTES = 32
 
