@@ -71,32 +71,49 @@ def slice_images(images, errors, k, lines):
     shape = n, channels, lines.stop - lines.start, width
     sliced = [empty_slices(*shape, k, images.dtype) for _ in range(2)]
     sums, ends = np.empty((n, channels)), (lines.start, lines.stop)
-    in_parallel(_slice_image, 2 * n, images, errors, k // 2, ends, *sliced, sums)
+    in_parallel(_slice_four, 2 * ceil_div(n, 4), images, errors, k // 2, ends, *sliced, sums)
     return *sliced, sums
 
 
+# Columns are unsigned below: of a signed index Numba asks whether it counts from the end, and a loop
+# that asks is not turned into vectors. A view of a line would count its references, line by line.
+
+
 @kernel
-def _slice_image(piece, all_images, errors, padding, lines, sliced_images, sliced_errors, sums):
-    _, channels, height, width = errors.shape
+def _slice_four(piece, all_images, all_errors, padding, lines, sliced_images, sliced_errors, sums):
+    """Four images, or the errors of four, in turn: errors, which are summed up, take longer."""
+    _, channels, height, width = all_errors.shape
     top, bottom = lines
-    per_slice = slice_channels(channels)
-    i, is_error = piece // 2, piece % 2 == 1  # in turn: errors, which are summed up, take longer
-    images, sliced = (errors, sliced_errors) if is_error else (all_images, sliced_images)
-    for s in range(len(sliced)):
-        sliced[s, i] = 0
-    for c in range(channels):
-        s, own = divmod(c, per_slice)
-        total = 0.0
-        for y in range(max(0, top - padding), min(height, bottom + padding)):
-            pixels = images[i, c, y]
-            row = sliced[s, i, y - top + padding, padding * per_slice + own :: per_slice]
-            for x in range(width):
-                row[x] = pixels[x]
-            if is_error and top <= y < bottom:
-                for x in range(width):
-                    total += pixels[x]
-        if is_error:
-            sums[i, c] = total
+    per_slice, columns = slice_channels(channels), np.uintp(width)
+    apart = np.uintp(per_slice)
+    first, last, is_error = piece // 2 * 4, len(sums) - 1, piece % 2 == 1
+    images, sliced = (all_errors, sliced_errors) if is_error else (all_images, sliced_images)
+    for i in range(first, min(first + 4, last + 1)):
+        for s in range(len(sliced)):
+            sliced[s, i] = 0
+        for c in range(channels):
+            s, own = divmod(c, per_slice)
+            start = np.uintp(padding * per_slice + own)
+            for y in range(max(0, top - padding), min(height, bottom + padding)):
+                line = y - top + padding
+                if per_slice == 1:
+                    for x in range(columns):
+                        sliced[s, i, line, start + x] = images[i, c, y, x]
+                else:
+                    for x in range(columns):
+                        sliced[s, i, line, start + x * apart] = images[i, c, y, x]
+    if is_error:
+        second, third, fourth = min(first + 1, last), min(first + 2, last), min(first + 3, last)
+        for c in range(channels):
+            sum_1, sum_2, sum_3, sum_4 = 0.0, 0.0, 0.0, 0.0  # in turn: none waits for another
+            for y in range(top, bottom):
+                for x in range(columns):
+                    sum_1 += images[first, c, y, x]
+                    sum_2 += images[second, c, y, x]
+                    sum_3 += images[third, c, y, x]
+                    sum_4 += images[fourth, c, y, x]
+            sums[first, c], sums[second, c] = sum_1, sum_2
+            sums[third, c], sums[fourth, c] = sum_3, sum_4
 
 
 @kernel
@@ -106,15 +123,19 @@ def unslice_images(s, first, end, sliced, first_line, lines, bias, padding, imag
     lines: which of the images' lines are filled, first and end; sliced begins with `first_line`.
     """
     _, channels, _, width = images.shape
-    per_slice = slice_channels(channels)
+    per_slice, columns = slice_channels(channels), np.uintp(width)
+    apart = np.uintp(per_slice)
     for i in range(first, end):
         for c in range(s * per_slice, min((s + 1) * per_slice, channels)):
+            start, added = np.uintp(padding * per_slice + c - s * per_slice), bias[c]
             for y in range(lines[0], lines[1]):
-                pixels = images[i, c, y]
-                own = padding * per_slice + c - s * per_slice
-                row = sliced[s, i, y - first_line + padding, own::per_slice]
-                for x in range(width):
-                    pixels[x] = row[x] + bias[c]
+                line = y - first_line + padding
+                if per_slice == 1:
+                    for x in range(columns):
+                        images[i, c, y, x] = sliced[s, i, line, start + x] + added
+                else:
+                    for x in range(columns):
+                        images[i, c, y, x] = sliced[s, i, line, start + x * apart] + added
 
 
 @kernel
