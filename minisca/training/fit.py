@@ -90,13 +90,15 @@ def run_epoch(settings, steps, task, order, epoch, bar):
             bar.set_postfix(loss=f"{total / seen:.4g}", refresh=False)
             if not loss <= largest:  # NaN is not either
                 raise _diverged(f"the loss became {loss}", settings, task, epoch, step)
-    if total / task.n > task.limit:
-        much = f"the mean loss, {total / task.n:.3g}, is more than {DIVERGED} times the images' own"
-        what = f"{much} squares, {task.limit / DIVERGED:.3g},"
+    mean = total / task.n
+    limit = task.limit(mean)
+    if mean > limit:
+        much = f"the mean loss, {mean:.3g}, is more than {DIVERGED} times the images' own"
+        what = f"{much} squares, {limit / DIVERGED:.3g},"
         raise _diverged(what, settings, task, epoch, step)
     if not steps.optimiser.all_finite():
         raise _diverged("the parameters stopped being finite", settings, task, epoch, step)
-    return total / task.n
+    return mean
 
 
 def _diverged(what, settings, task, epoch, step):
@@ -194,10 +196,12 @@ def _trained(backend, state, settings, X, one_pass, communicator, name):
     images = if_mapped(in_chunks(X))
     X = centred(images, state.centre)
     known = state.patch_energy
-    if one_pass and state.n_epochs_done:  # images of their own
-        known = measure_patch_energy(settings, X)
-    if not state.patch_energy:  # there were no images yet that have any
-        state = replace(state, patch_energy=known)
+    own = one_pass and state.n_epochs_done > 0  # images that were not measured
+    if own and (not known or settings.dtype == "float64"):  # whose squares may be beyond float64
+        measured, own = measure_patch_energy(settings, X), False
+        known = max(known, measured)
+        if not state.patch_energy:  # there were no images yet that have any
+            state = replace(state, patch_energy=measured)
     unit = choose_unit(state.patch_energy, settings, state.n_channels)
     sparsity = make_sparsity(settings.sparsity, settings.n_active, settings.lifetime)
     scaled = backend, in_unit(state, unit), settings
@@ -218,10 +222,16 @@ def _trained(backend, state, settings, X, one_pass, communicator, name):
         return do_step(optimiser, sparsity, x, learning_rate)
 
     batches = Batches(backend, X, settings.dtype, unit)
-    largest = max(known, state.patch_energy) * unit**2  # of a patch
-    limit = DIVERGED * largest * math.prod(state.image_size) / settings.filter_width**2
+    per_energy = DIVERGED * unit**2 * math.prod(state.image_size) / settings.filter_width**2
+
+    def limit(loss):
+        energy = known
+        if own and loss > energy * per_energy:  # to measure takes a while
+            energy = max(energy, measure_patch_energy(settings, X))
+        return energy * per_energy or math.inf
+
     order = getattr(images, "order", None)
-    task = Task(X.shape[0], batches.read, step, rate, order, limit or math.inf)
+    task = Task(X.shape[0], batches.read, step, rate, order, limit)
     title = name + name_of(backend) + ("" if one_pass else ", epoch {}/{}")
     if communicator is not None:
         task = task._replace(read=optimiser.read(batches.read), step=optimiser.step)

@@ -26,8 +26,8 @@ class Task(NamedTuple):
     rate: Callable
     #: From NumPy's generator to the order of an epoch; None: any order is as good.
     order: Callable | None = None
-    #: The largest mean loss of an epoch that is learning.
-    limit: float = math.inf
+    #: From an epoch's mean loss to the largest that is learning.
+    limit: Callable = lambda loss: math.inf
     #: What a DivergenceError says is left, with a place for the last good epoch.
     left: str = "The filters are those after epoch {}"
     #: Where all items are on a device, the array of them, and from some of these to their batch.

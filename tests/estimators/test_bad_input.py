@@ -188,6 +188,29 @@ def test_divergence_in_a_later_epoch_leaves_everything_as_after_the_last_good_on
     assert made.loss_history_[-1] < made.loss_history_[0]
 
 
+def test_a_pass_over_brighter_images_is_held_against_their_own_squares():
+    """Whose mean loss is beyond ten times the first images' squares, and is no divergence."""
+    x = images(n=20)
+    made = layer(learning_rate=1e-9).fit(x)
+    made.partial_fit(100 * x)
+    own = np.square(100.0 * x).sum() / len(x)
+    assert made.loss_history_[-1] == pytest.approx(own, rel=0.5)
+    assert made.loss_history_[-1] > 1000 * made.loss_history_[0]
+    # the same loss of darker images is one
+    made.decoder_bias_ = 100 * np.ones_like(made.decoder_bias_)
+    message = refusal(DivergenceError, made.partial_fit, x)
+    assert "is more than 10 times the images' own squares, " in message
+
+
+@pytest.mark.parametrize(("scale", "how"), [(1e200, "too large"), (1e-200, "too small")])
+def test_a_later_pass_is_refused_where_float64_does_not_hold_the_squares(scale, how):
+    x = images(n=12).astype(np.float64)
+    made = layer(dtype="float64", n_epochs=1).fit(x)
+    assert f"X has values whose squares are {how} for" in refusal(
+        ValueError, made.partial_fit, scale * x
+    )
+
+
 def test_filters_that_overflow_in_the_last_step_of_an_epoch_are_noticed():
     x = images(n=6)  # one batch: the loss is taken before its step, and is fine
     made = layer(learning_rate=1e300, n_epochs=1)

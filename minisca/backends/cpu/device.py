@@ -11,7 +11,8 @@ from minisca.backends.operands import as_real_array, check_new
 
 def to_device(array):
     """See `minisca.backends.interface.Support.to_device`."""
-    return np.require(as_real_array("array", array), requirements="C")
+    array = as_real_array("array", array)
+    return array if array.flags.c_contiguous else np.require(array, requirements="C")
 
 
 def to_host(array):

@@ -75,8 +75,8 @@ def slice_images(images, errors, k, lines):
     return *sliced, sums
 
 
-# Columns are unsigned below: of a signed index Numba asks whether it counts from the end, and a loop
-# that asks is not turned into vectors. A view of a line would count its references, line by line.
+# Columns are unsigned below. Of a signed index Numba asks whether it counts from the end, and a
+# loop that asks does not become vectors. A view of each line would count references, line by line.
 
 
 @kernel

@@ -71,10 +71,17 @@ def _on_threads(function, limit, run, *what):
 
 
 def _flat(arguments):
-    flat = []  # a tuple's elements are passed like arguments of their own
+    """A tuple's elements are passed like arguments of their own."""
+    return tuple(_add_flat(arguments, []))
+
+
+def _add_flat(arguments, flat):
     for argument in arguments:
-        flat.extend(_flat(argument)) if isinstance(argument, tuple) else flat.append(argument)
-    return tuple(flat)
+        if isinstance(argument, tuple):
+            _add_flat(argument, flat)
+        else:
+            flat.append(argument)
+    return flat
 
 
 def _ready(function, arguments):
