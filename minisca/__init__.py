@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from minisca.classifiers import LinearSVM, LogisticRegression, SoftmaxSGD
     from minisca.files.checkpoint import CheckpointError
     from minisca.stack import Stack
-    from minisca.training.fit import DivergenceError
+    from minisca.training.divergence import DivergenceError
     from minisca.validation import NotFittedError
     from minisca.versions import show_versions
 
@@ -43,7 +43,7 @@ _HOMES = {
     "classifiers": ("LinearSVM", "LogisticRegression", "SoftmaxSGD"),
     "files.checkpoint": ("CheckpointError",),
     "stack": ("Stack",),
-    "training.fit": ("DivergenceError",),
+    "training.divergence": ("DivergenceError",),
     "validation": ("NotFittedError",),
     "versions": ("show_versions",),
 }

@@ -19,7 +19,8 @@ from minisca.files.checkpoint import CheckpointError
 from minisca.keeping import freed_after_errors
 from minisca.training.arrivals import DeviceImages, images_for
 from minisca.training.centring import centred
-from minisca.training.fit import DivergenceError, initial_state, resumed_state, train
+from minisca.training.divergence import DivergenceError
+from minisca.training.fit import initial_state, resumed_state, train
 from minisca.training.images import fingerprint
 from minisca.training.scikit_learn import fit_tasks
 from minisca.training.split import choose_split

@@ -5,6 +5,7 @@ and baselines alike; `train` is a layer's training. What is trained stays where 
 computes, and is the trainer's own: nobody sees it before its epoch is done.
 """
 
+import functools
 import math
 import warnings
 from dataclasses import replace
@@ -21,6 +22,7 @@ from minisca.sparsity import make_sparsity
 from minisca.training.batches import Batches, sorted_batches
 from minisca.training.centring import centred
 from minisca.training.chunked import in_chunks
+from minisca.training.divergence import check_loss, diverged, make_limit
 from minisca.training.images import (
     channel_means,
     choose_unit,
@@ -47,12 +49,6 @@ from minisca.validation import (
 
 #: Learning rate of an encoder's bias, as a fraction of `learning_rate`.
 BIAS_RATE = 0.1
-#: A mean loss of an epoch beyond so many times the images' mean squared norm is no learning.
-DIVERGED = 10
-
-
-class DivergenceError(ArithmeticError):
-    """The loss stopped being finite; the estimator holds the last good state."""
 
 
 def run_epochs(settings, optimiser, task, random, epochs, title="epoch {}/{}"):
@@ -89,23 +85,12 @@ def run_epoch(settings, steps, task, order, epoch, bar):
             seen += len(rows[step])
             bar.set_postfix(loss=f"{total / seen:.4g}", refresh=False)
             if not loss <= largest:  # NaN is not either
-                raise _diverged(f"the loss became {loss}", settings, task, epoch, step)
+                raise diverged(f"the loss became {loss}", settings, task, epoch, step)
     mean = total / task.n
-    limit = task.limit(mean)
-    if mean > limit:
-        much = f"the mean loss, {mean:.3g}, is more than {DIVERGED} times the images' own"
-        what = f"{much} squares, {limit / DIVERGED:.3g},"
-        raise _diverged(what, settings, task, epoch, step)
+    check_loss(mean, settings, task, epoch, step)
     if not steps.optimiser.all_finite():
-        raise _diverged("the parameters stopped being finite", settings, task, epoch, step)
+        raise diverged("the parameters stopped being finite", settings, task, epoch, step)
     return mean
-
-
-def _diverged(what, settings, task, epoch, step):
-    return DivergenceError(
-        f"{what} in epoch {epoch + 1}, batch {step + 1}; lower learning_rate, which is "
-        f"{settings.learning_rate:g}. {task.left.format(epoch)}"
-    )
 
 
 def check_training_settings(settings):
@@ -196,9 +181,9 @@ def _trained(backend, state, settings, X, one_pass, communicator, name):
     images = if_mapped(in_chunks(X))
     X = centred(images, state.centre)
     known = state.patch_energy
-    own = one_pass and state.n_epochs_done > 0  # images that were not measured
-    if own and (not known or settings.dtype == "float64"):  # whose squares may be beyond float64
-        measured, own = measure_patch_energy(settings, X), False
+    new = one_pass and state.n_epochs_done > 0  # images that were not measured
+    if new and (not known or settings.dtype == "float64"):  # whose squares may be beyond float64
+        measured, new = measure_patch_energy(settings, X), False
         known = max(known, measured)
         if not state.patch_energy:  # there were no images yet that have any
             state = replace(state, patch_energy=measured)
@@ -222,14 +207,9 @@ def _trained(backend, state, settings, X, one_pass, communicator, name):
         return do_step(optimiser, sparsity, x, learning_rate)
 
     batches = Batches(backend, X, settings.dtype, unit)
-    per_energy = DIVERGED * unit**2 * math.prod(state.image_size) / settings.filter_width**2
-
-    def limit(loss):
-        energy = known
-        if own and loss > energy * per_energy:  # to measure takes a while
-            energy = max(energy, measure_patch_energy(settings, X))
-        return energy * per_energy or math.inf
-
+    norm_per_energy = unit**2 * math.prod(state.image_size) / settings.filter_width**2
+    measure = functools.partial(measure_patch_energy, settings, X) if new else None
+    limit = make_limit(known, norm_per_energy, measure)
     order = getattr(images, "order", None)
     task = Task(X.shape[0], batches.read, step, rate, order, limit)
     title = name + name_of(backend) + ("" if one_pass else ", epoch {}/{}")
